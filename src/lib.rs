@@ -1,0 +1,1 @@
+//! Keeps Private DNS right for Azure Container Instances.
