@@ -1,1 +1,7 @@
 //! Keeps Private DNS right for Azure Container Instances.
+
+pub mod config;
+pub mod container_group;
+pub mod dns;
+pub mod report;
+pub mod resource_id;

@@ -1,0 +1,566 @@
+//! The words of DNS as this crate uses them: names, zones, reverse names, record sets, ETags, owners, memory.
+//!
+//! Names are parsed once and compare as DNS compares: without regard to case or a trailing dot (RFC 4343). PTR
+//! targets written by others keep their spelling, because what is not ours must stay as it was, byte for byte.
+//!
+//! Deliberately absent: AAAA and `ip6.arpa` (Container Instances have no IPv6), and classless reverse zones
+//! (RFC 2317), which do not resolve in Private DNS.
+
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr, str::FromStr};
+
+use crate::resource_id::ContainerGroupId;
+
+/// The metadata key that says which container group a record set belongs to.
+pub const OWNER_KEY: &str = "aci-dns-owner";
+
+/// The metadata key of an A record set that remembers addresses whose PTR may still name it.
+pub const PREVIOUS_KEY: &str = "aci-dns-previous";
+
+/// How many addresses an A record set remembers at most: 32 entries stay well under a kilobyte of metadata.
+pub const MEMORY_LIMIT: usize = 32;
+
+/// How long an address is remembered at least after it was left, in seconds: longer than any invocation lives,
+/// so that no slow writer that still believes in the address can come after it was forgotten.
+pub const MEMORY_SECONDS: u64 = 300;
+
+/// Metadata of a record set: what Private DNS keeps beside the records.
+pub type Metadata = BTreeMap<String, String>;
+
+/// Why a text is not a DNS name that this crate writes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// A label is empty, too long, or holds a character that no label of a host or zone may hold.
+    #[error(
+        "{name:?} is not a DNS name: the label {label:?} is not 1 to 63 letters, digits, hyphens or underscores without a hyphen at either end"
+    )]
+    Label {
+        /// The whole text.
+        name: String,
+        /// The label that breaks the rule.
+        label: String,
+    },
+    /// The name is longer than 253 characters (RFC 1035, section 2.3.4).
+    #[error("{0:?} is not a DNS name: it is longer than 253 characters")]
+    Length(String),
+    /// A reverse zone that is not below `in-addr.arpa` on an octet boundary.
+    #[error(
+        "{0:?} is not a reverse zone: it must be one to three numbers from 0 to 255 followed by .in-addr.arpa (classless zones do not resolve in Private DNS)"
+    )]
+    Reverse(String),
+}
+
+/// A fully qualified name: lower case, without the trailing dot.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DomainName(String);
+
+impl DomainName {
+    /// The name as a text: lower case, without the trailing dot.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part of this name that lies inside a zone, or nothing when the name lies outside it (the apex, too:
+    /// no container group is ever called by the zone's own name).
+    #[must_use]
+    pub fn relative_to(&self, zone: &DomainName) -> Option<RelativeName> {
+        let relative = self.0.strip_suffix(zone.as_str())?.strip_suffix('.')?;
+        Some(RelativeName(relative.to_owned()))
+    }
+}
+
+impl FromStr for DomainName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        if name.len() > 253 {
+            return Err(NameError::Length(text.to_owned()));
+        }
+        match name.split('.').find(|label| !is_label(label)) {
+            Some(label) => Err(NameError::Label { name: text.to_owned(), label: label.to_owned() }),
+            None => Ok(Self(name.to_ascii_lowercase())),
+        }
+    }
+}
+
+impl fmt::Display for DomainName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for DomainName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// The name of a record set relative to its zone: one or more labels, lower case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelativeName(String);
+
+impl RelativeName {
+    /// The name as a text, lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The fully qualified name inside a zone.
+    #[must_use]
+    pub fn within(&self, zone: &DomainName) -> DomainName {
+        DomainName(format!("{}.{zone}", self.0))
+    }
+}
+
+impl FromStr for RelativeName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name: DomainName = text.parse()?;
+        Ok(Self(name.0))
+    }
+}
+
+impl fmt::Display for RelativeName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RelativeName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A Private DNS zone and where it lives.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Zone {
+    /// The subscription that holds the zone.
+    pub subscription: String,
+    /// The resource group that holds the zone.
+    pub resource_group: String,
+    /// The name of the zone.
+    pub name: DomainName,
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(formatter)
+    }
+}
+
+/// A reverse zone: one to three octets of an IPv4 address below `in-addr.arpa` (RFC 1035, section 3.5).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReverseZone {
+    zone: Zone,
+    /// The leading octets of the addresses that it holds, in the order of the address.
+    prefix: Vec<u8>,
+}
+
+impl ReverseZone {
+    /// Reads the prefix out of the zone's name.
+    pub fn new(zone: Zone) -> Result<Self, NameError> {
+        let refused = || NameError::Reverse(zone.name.to_string());
+        let labels = zone.name.as_str().strip_suffix(".in-addr.arpa").ok_or_else(refused)?;
+        let mut prefix = labels
+            .split('.')
+            // A leading zero would name another label than the one that an address has.
+            .map(|label| label.parse::<u8>().ok().filter(|octet| octet.to_string() == label))
+            .collect::<Option<Vec<u8>>>()
+            .filter(|prefix| prefix.len() <= 3)
+            .ok_or_else(refused)?;
+        prefix.reverse();
+        Ok(Self { zone, prefix })
+    }
+
+    /// The zone itself.
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// How many octets of an address the zone's name fixes: 1 to 3.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.prefix.len()
+    }
+
+    /// The relative name of an address in this zone, or nothing when the zone does not hold it.
+    #[must_use]
+    pub fn relative_name(&self, address: Ipv4Addr) -> Option<RelativeName> {
+        let octets = address.octets();
+        let rest = octets.strip_prefix(self.prefix.as_slice())?;
+        let labels: Vec<String> = rest.iter().rev().map(u8::to_string).collect();
+        Some(RelativeName(labels.join(".")))
+    }
+
+    /// The address that a relative name of this zone stands for, or nothing when it stands for none.
+    #[must_use]
+    pub fn address(&self, name: &RelativeName) -> Option<Ipv4Addr> {
+        let rest = name.as_str().split('.').rev().map(|label| label.parse::<u8>().ok());
+        let octets = self.prefix.iter().copied().map(Some).chain(rest).collect::<Option<Vec<u8>>>()?;
+        let address = Ipv4Addr::from(<[u8; 4]>::try_from(octets).ok()?);
+        // `04` parses as 4 but is another name.
+        (self.relative_name(address).as_ref() == Some(name)).then_some(address)
+    }
+}
+
+/// The type of a record set that this crate reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordType {
+    /// An IPv4 address (RFC 1035, section 3.4.1).
+    A,
+    /// A domain name pointer (RFC 1035, section 3.3.12).
+    Ptr,
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::A => "A",
+            Self::Ptr => "PTR",
+        })
+    }
+}
+
+/// Where a PTR record points to: spelled as it was read, compared as DNS compares.
+#[derive(Clone, Debug)]
+pub struct PtrTarget(String);
+
+impl PtrTarget {
+    /// The target as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The target as a name, where it is one that this crate could have written.
+    #[must_use]
+    pub fn name(&self) -> Option<DomainName> {
+        self.0.parse().ok()
+    }
+
+    /// Whether this record points to a name.
+    #[must_use]
+    pub fn names(&self, name: &DomainName) -> bool {
+        self.0.strip_suffix('.').unwrap_or(&self.0).eq_ignore_ascii_case(name.as_str())
+    }
+}
+
+impl From<&DomainName> for PtrTarget {
+    fn from(name: &DomainName) -> Self {
+        Self(name.as_str().to_owned())
+    }
+}
+
+impl From<String> for PtrTarget {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl PartialEq for PtrTarget {
+    fn eq(&self, other: &Self) -> bool {
+        let text = |target: &Self| target.0.strip_suffix('.').unwrap_or(&target.0).to_ascii_lowercase();
+        text(self) == text(other)
+    }
+}
+
+impl Eq for PtrTarget {}
+
+impl fmt::Display for PtrTarget {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The version of a record set, opaque: what a conditional write is conditional on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ETag(String);
+
+impl ETag {
+    /// The tag as the service spells it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for ETag {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A record set as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSet<Record> {
+    /// Its version.
+    pub etag: ETag,
+    /// What it says.
+    pub content: Content<Record>,
+    /// Whether the platform registered it for a virtual machine; such a record set is never ours.
+    pub is_auto_registered: bool,
+}
+
+/// What a record set says: all that a write replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content<Record> {
+    /// Seconds for which an answer may be kept.
+    pub ttl: u32,
+    /// The records, in the order in which they were read.
+    pub records: Vec<Record>,
+    /// What Private DNS keeps beside the records.
+    pub metadata: Metadata,
+}
+
+/// An A record set as it was read.
+pub type ARecordSet = RecordSet<Ipv4Addr>;
+/// A PTR record set as it was read.
+pub type PtrRecordSet = RecordSet<PtrTarget>;
+
+impl<Record> RecordSet<Record> {
+    /// The owner that the record set is marked with.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        self.content.metadata.get(OWNER_KEY).map(|text| Owner(text.to_lowercase()))
+    }
+}
+
+impl ARecordSet {
+    /// The addresses that the record set remembers.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        Memory::parse(self.content.metadata.get(PREVIOUS_KEY).map_or("", String::as_str))
+    }
+}
+
+/// What a write is conditional on; every write is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// There is no such record set: `If-None-Match: *`.
+    Absent,
+    /// The record set is still the one that was read: `If-Match: <etag>`.
+    Unchanged(ETag),
+}
+
+/// The mark of ownership: `<subscription>/<resource group>/<name>`, lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(String);
+
+impl Owner {
+    /// The mark as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The container group that the mark names, or nothing when it is no mark of this crate's making.
+    #[must_use]
+    pub fn container_group(&self) -> Option<ContainerGroupId> {
+        let mut segments = self.0.split('/');
+        let (subscription, resource_group, name) = (segments.next()?, segments.next()?, segments.next()?);
+        match segments.next() {
+            Some(_) => None,
+            None => ContainerGroupId::new(subscription, resource_group, name).ok(),
+        }
+    }
+}
+
+impl From<&ContainerGroupId> for Owner {
+    fn from(id: &ContainerGroupId) -> Self {
+        Self(format!("{}/{}/{}", id.subscription(), id.resource_group(), id.name()).to_lowercase())
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The addresses whose PTR may still name an A record set, and since when (unix seconds).
+///
+/// Written as `<address>@<unix seconds>`, separated by spaces. A text that people damaged is read as far as it
+/// can be: an entry without a readable time counts as old, one without a readable address as none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory(BTreeMap<Ipv4Addr, u64>);
+
+impl Memory {
+    /// Reads the metadata value.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let entries = text.split_whitespace().filter_map(|entry| {
+            let (address, since) = entry.split_once('@').unwrap_or((entry, ""));
+            Some((address.parse().ok()?, since.parse().unwrap_or(0)))
+        });
+        Self(entries.collect())
+    }
+
+    /// The remembered addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.0.keys().copied()
+    }
+
+    /// How many addresses are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Remembers an address that is left now; one that was left before is left once more.
+    pub fn remember(&mut self, address: Ipv4Addr, now: u64) {
+        self.0.insert(address, now);
+    }
+
+    /// Forgets an address.
+    pub fn forget(&mut self, address: Ipv4Addr) {
+        self.0.remove(&address);
+    }
+
+    /// The addresses that were left long enough ago to be forgotten, once their PTR names us no more. A time in
+    /// the future (another machine's clock) is waited for.
+    #[must_use]
+    pub fn old(&self, now: u64) -> Vec<Ipv4Addr> {
+        let is_old = |since: u64| since.saturating_add(MEMORY_SECONDS) <= now;
+        self.0.iter().filter(|(_, since)| is_old(**since)).map(|(address, _)| *address).collect()
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (address, since)) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(formatter, "{space}{address}@{since}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> DomainName {
+        text.parse().unwrap()
+    }
+
+    fn reverse_zone(text: &str) -> Result<ReverseZone, NameError> {
+        ReverseZone::new(Zone { subscription: "s".into(), resource_group: "r".into(), name: name(text) })
+    }
+
+    #[test]
+    fn names_compare_without_regard_to_case_and_trailing_dot() {
+        assert_eq!(name("Web.Contoso.Internal."), name("web.contoso.internal"));
+        assert_eq!(PtrTarget::from("Web.A.".to_owned()), PtrTarget::from("web.a".to_owned()));
+        assert!(PtrTarget::from("Web.A.".to_owned()).names(&name("web.a")));
+    }
+
+    #[test]
+    fn a_name_that_breaks_a_rule_of_dns_is_refused() {
+        for text in ["", ".", "a..b", "-a.b", "a-.b", "a b", "a/b", "ä.b", &"a".repeat(64), "..", "a..", "*"]
+        {
+            assert!(text.parse::<DomainName>().is_err(), "{text:?}");
+        }
+        assert!(vec!["a".repeat(63); 4].join(".").parse::<DomainName>().is_err());
+    }
+
+    #[test]
+    fn a_name_is_relative_only_to_a_zone_that_it_lies_in() {
+        let relative = |text: &str, zone: &str| name(text).relative_to(&name(zone));
+        assert_eq!(relative("web.a.b", "a.b"), Some("web".parse().unwrap()));
+        assert_eq!(relative("x.web.a.b", "a.b"), Some("x.web".parse().unwrap()));
+        assert_eq!(relative("a.b", "a.b"), None);
+        assert_eq!(relative("weba.b", "a.b"), None);
+        assert_eq!(relative("web.c.b", "a.b"), None);
+    }
+
+    #[test]
+    fn a_reverse_zone_ends_in_in_addr_arpa_on_an_octet_boundary() {
+        for (text, octets) in [("10.in-addr.arpa", 1), ("1.10.IN-ADDR.arpa", 2), ("5.1.10.in-addr.arpa", 3)] {
+            assert_eq!(reverse_zone(text).map(|zone| zone.octets()), Ok(octets), "{text}");
+        }
+        for text in [
+            "in-addr.arpa",
+            "4.5.1.10.in-addr.arpa",
+            "0-63.5.1.10.in-addr.arpa",
+            "256.10.in-addr.arpa",
+            "01.10.in-addr.arpa",
+            "a.in-addr.arpa",
+            "10.ip6.arpa",
+            "contoso.internal",
+        ] {
+            assert!(matches!(reverse_zone(text), Err(NameError::Reverse(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn reverse_names_are_the_remaining_octets_backwards() {
+        let address = Ipv4Addr::new(10, 1, 5, 4);
+        for (zone, expected) in
+            [("10.in-addr.arpa", "4.5.1"), ("1.10.in-addr.arpa", "4.5"), ("5.1.10.in-addr.arpa", "4")]
+        {
+            let zone = reverse_zone(zone).unwrap();
+            let relative = zone.relative_name(address).unwrap();
+            assert_eq!(relative.as_str(), expected);
+            assert_eq!(zone.address(&relative), Some(address));
+        }
+        assert_eq!(reverse_zone("2.10.in-addr.arpa").unwrap().relative_name(address), None);
+    }
+
+    #[test]
+    fn a_name_that_no_address_has_stands_for_none() {
+        let zone = reverse_zone("1.10.in-addr.arpa").unwrap();
+        for text in ["4", "4.5.6", "04.5", "256.5", "web.5"] {
+            assert_eq!(zone.address(&text.parse().unwrap()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_owner_names_its_container_group() {
+        let id = ContainerGroupId::new("S1", "RG-Spoke1", "Web").unwrap();
+        let owner = Owner::from(&id);
+        assert_eq!(owner.as_str(), "s1/rg-spoke1/web");
+        assert_eq!(owner.container_group(), Some(id));
+        for text in ["", "a/b", "a/b/c/d", "a/b/-c"] {
+            assert_eq!(Owner(text.to_owned()).container_group(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_is_read_as_it_is_written() {
+        let text = "10.1.5.4@1767225600 10.1.5.9@1767225700";
+        assert_eq!(Memory::parse(text).to_string(), text);
+        assert_eq!(Memory::default().to_string(), "");
+    }
+
+    #[test]
+    fn damaged_memory_is_read_as_far_as_it_can_be() {
+        let memory = Memory::parse("  10.1.5.4@x junk 10.1.5.5 @7 10.1.5.6@9  ");
+        assert_eq!(memory.to_string(), "10.1.5.4@0 10.1.5.5@0 10.1.5.6@9");
+    }
+
+    #[test]
+    fn an_address_is_old_after_five_minutes_and_not_before() {
+        let memory = Memory::parse("10.1.5.4@1000");
+        assert!(memory.old(1299).is_empty());
+        assert_eq!(memory.old(1300), [Ipv4Addr::new(10, 1, 5, 4)]);
+        assert!(Memory::parse("10.1.5.4@9999").old(1300).is_empty());
+    }
+}

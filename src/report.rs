@@ -1,0 +1,189 @@
+//! What became of one event: the outcome, and everything that its log line and its answer say.
+//!
+//! Pure: made by [`crate::reconcile`] and [`crate::drift`], told by [`crate::telemetry`] and [`crate::host`].
+
+use std::{fmt, net::Ipv4Addr};
+
+use crate::dns::DomainName;
+
+/// What became of an event, gravest last: the answer to an array of events is the gravest of its outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Not one of our events.
+    Ignored,
+    /// A container group that this deployment does not manage.
+    Unmanaged,
+    /// Nothing had to be written.
+    Converged,
+    /// The drift tracker emitted its event.
+    Reported,
+    /// Something would have to be written, and the policy is to observe.
+    Planned,
+    /// Record sets were written or removed.
+    Changed,
+    /// The envelope or the event cannot be read.
+    Malformed,
+    /// The name belongs to somebody else; nothing of it was touched.
+    Conflict,
+    /// A person has to act.
+    Failed,
+    /// Redelivery will do.
+    Unavailable,
+}
+
+impl Outcome {
+    /// The HTTP status that the Functions host is answered with.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Ignored
+            | Self::Unmanaged
+            | Self::Converged
+            | Self::Reported
+            | Self::Planned
+            | Self::Changed => 200,
+            Self::Malformed => 400,
+            Self::Conflict => 409,
+            Self::Failed => 500,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// The word for it in log lines and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Unmanaged => "unmanaged",
+            Self::Converged => "converged",
+            Self::Reported => "reported",
+            Self::Planned => "planned",
+            Self::Changed => "changed",
+            Self::Malformed => "malformed",
+            Self::Conflict => "conflict",
+            Self::Failed => "failed",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// What there is to say about one event of a container group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// One sentence for people.
+    pub message: String,
+    /// Whether the sentence is a warning although the outcome is a good one.
+    pub is_warning: bool,
+    /// The fully qualified name of the container group.
+    pub fqdn: Option<DomainName>,
+    /// Its live address.
+    pub address: Option<Ipv4Addr>,
+    /// The changes that were made, or would be, one string each.
+    pub plan: Vec<String>,
+    /// The changes that the policy forbade.
+    pub withheld: Vec<String>,
+    /// How many requests went to Resource Manager, retries included.
+    pub arm_calls: u32,
+    /// Whether another event's pass served this one, too; its requests are counted there.
+    pub is_shared: bool,
+    /// The error with all its causes.
+    pub error: Option<String>,
+    /// What the drift tracker found.
+    pub drift: Option<Drift>,
+}
+
+impl Report {
+    /// A report that says no more than its outcome and a sentence.
+    #[must_use]
+    pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            message: message.into(),
+            is_warning: false,
+            fqdn: None,
+            address: None,
+            plan: Vec::new(),
+            withheld: Vec::new(),
+            arm_calls: 0,
+            is_shared: false,
+            error: None,
+            drift: None,
+        }
+    }
+}
+
+/// What the drift tracker found for one container group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// Which of its three events it is.
+    pub event: DriftEvent,
+    /// Every kind of drift that applies.
+    pub kinds: Vec<DriftKind>,
+    /// What the A record set says.
+    pub dns_addresses: Vec<Ipv4Addr>,
+    /// What the PTR record set at the live address says.
+    pub dns_ptr: Vec<String>,
+}
+
+/// The drift tracker's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DriftEvent {
+    /// No A record set exists.
+    FirstSeen,
+    /// No kind of drift applies.
+    NoChange,
+    /// Some kind of drift applies.
+    DriftDetected,
+}
+
+impl DriftEvent {
+    /// The word for it in log lines and rows.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstSeen => "first_seen",
+            Self::NoChange => "no_change",
+            Self::DriftDetected => "drift_detected",
+        }
+    }
+}
+
+/// How DNS and reality can differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DriftKind {
+    /// The A record set does not hold exactly the live address.
+    Address,
+    /// A record set has another TTL than it should have.
+    Ttl,
+    /// There is no PTR record at the live address.
+    PtrMissing,
+    /// There is a PTR record at the live address, and it names somebody else.
+    PtrMismatch,
+    /// A PTR at an address that the A record set holds or remembers still names us.
+    PtrStale,
+    /// A record set at our name or address belongs to somebody else.
+    Foreign,
+}
+
+impl DriftKind {
+    /// The word for it in log lines and rows.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Ttl => "ttl",
+            Self::PtrMissing => "ptr_missing",
+            Self::PtrMismatch => "ptr_mismatch",
+            Self::PtrStale => "ptr_stale",
+            Self::Foreign => "foreign",
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! ARM resource ids: parsed once, compared as ARM compares (without regard to case).
+//!
+//! Only what this crate acts on is a type: the id of a container group. Any other well-formed id is told apart
+//! from something that is no resource id at all, because the first is not ours (and acknowledged) while the
+//! second is a malformed event (and refused).
+//!
+//! Every segment is checked here, because the generated clients put segments into a URL as they are: a segment
+//! that could change the path (`..`, `/`, `%`, `?`, `#`, control characters) never gets past this module.
+
+use std::{cmp::Ordering, fmt, hash::Hash, hash::Hasher, str::FromStr};
+
+/// The id of one container group:
+/// `/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.ContainerInstance/containerGroups/{name}`.
+///
+/// Displayed in ARM's own spelling of the fixed segments and the given spelling of the others; compared without
+/// regard to case.
+#[derive(Clone, Debug)]
+pub struct ContainerGroupId {
+    subscription: String,
+    resource_group: String,
+    name: String,
+}
+
+/// Why a text is not the id of a container group.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResourceIdError {
+    /// The text is no resource id at all.
+    #[error("{0:?} is not a resource id")]
+    NotAResourceId(String),
+    /// A resource id, but of something else: another type, or something deeper inside a container group.
+    #[error("{0:?} is not a container group")]
+    OtherResource(String),
+    /// The id of a container group with a segment that no such resource can have.
+    #[error("{id:?} has an impossible {segment}: {rule}")]
+    Segment {
+        /// The whole text.
+        id: String,
+        /// Which segment.
+        segment: &'static str,
+        /// What it would have to be.
+        rule: &'static str,
+    },
+}
+
+impl ContainerGroupId {
+    /// Puts an id together from its segments, which are checked.
+    pub fn new(subscription: &str, resource_group: &str, name: &str) -> Result<Self, ResourceIdError> {
+        let id = Self {
+            subscription: subscription.to_owned(),
+            resource_group: resource_group.to_owned(),
+            name: name.to_owned(),
+        };
+        let refuse = |segment, rule| Err(ResourceIdError::Segment { id: id.to_string(), segment, rule });
+        if !is_subscription(subscription) {
+            return refuse("subscription", SUBSCRIPTION_RULE);
+        }
+        if !is_resource_group(resource_group) {
+            return refuse("resource group", RESOURCE_GROUP_RULE);
+        }
+        if !is_container_group(name) {
+            return refuse("name", "1 to 63 letters, digits and inner hyphens");
+        }
+        Ok(id)
+    }
+
+    /// The subscription id as given.
+    #[must_use]
+    pub fn subscription(&self) -> &str {
+        &self.subscription
+    }
+
+    /// The name of the resource group as given.
+    #[must_use]
+    pub fn resource_group(&self) -> &str {
+        &self.resource_group
+    }
+
+    /// The name of the container group as given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn key(&self) -> impl Iterator<Item = char> + '_ {
+        [&self.subscription, &self.resource_group, &self.name]
+            .into_iter()
+            .flat_map(|segment| segment.chars().flat_map(char::to_lowercase).chain(['/']))
+    }
+}
+
+/// The rule of [`is_subscription`] in words.
+pub const SUBSCRIPTION_RULE: &str = "1 to 64 letters, digits and hyphens";
+/// The rule of [`is_resource_group`] in words.
+pub const RESOURCE_GROUP_RULE: &str =
+    "1 to 90 letters, digits, hyphens, underscores, parentheses and periods, not ending in a period";
+
+/// Whether a text can be a subscription id. In Azure it is a GUID; other ids of that alphabet are let through.
+#[must_use]
+pub fn is_subscription(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Whether a text can be the name of a resource group.
+///
+/// Source: <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>
+#[must_use]
+pub fn is_resource_group(text: &str) -> bool {
+    (1..=90).contains(&text.chars().count())
+        && !text.ends_with('.')
+        && text.chars().all(|character| character.is_alphanumeric() || "-_().".contains(character))
+}
+
+/// Whether a text can be the name of a container group: one DNS label.
+fn is_container_group(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+impl FromStr for ContainerGroupId {
+    type Err = ResourceIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let other = || Err(ResourceIdError::OtherResource(text.to_owned()));
+        let segments: Vec<&str> = text.strip_prefix('/').unwrap_or_default().split('/').collect();
+        match segments.as_slice() {
+            [first, second, ..] if first.eq_ignore_ascii_case("providers") && !second.is_empty() => other(),
+            [first, second, rest @ ..]
+                if first.eq_ignore_ascii_case("subscriptions") && !second.is_empty() =>
+            {
+                let [groups, resource_group, providers, provider, kind, name] = rest else { return other() };
+                let fixed = [
+                    (groups, "resourceGroups"),
+                    (providers, "providers"),
+                    (provider, "Microsoft.ContainerInstance"),
+                    (kind, "containerGroups"),
+                ];
+                if fixed.iter().any(|(given, expected)| !given.eq_ignore_ascii_case(expected)) {
+                    return other();
+                }
+                Self::new(second, resource_group, name)
+            }
+            _ => Err(ResourceIdError::NotAResourceId(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ContainerGroupId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ContainerInstance/containerGroups/{}",
+            self.subscription, self.resource_group, self.name
+        )
+    }
+}
+
+impl PartialEq for ContainerGroupId {
+    fn eq(&self, other: &Self) -> bool {
+        self.key().eq(other.key())
+    }
+}
+
+impl Eq for ContainerGroupId {}
+
+impl PartialOrd for ContainerGroupId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ContainerGroupId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(other.key())
+    }
+}
+
+impl Hash for ContainerGroupId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().for_each(|character| character.hash(state));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "/subscriptions/s1/resourceGroups/rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups/web";
+
+    #[test]
+    fn an_id_is_displayed_as_it_was_parsed() {
+        assert_eq!(ID.parse::<ContainerGroupId>().unwrap().to_string(), ID);
+    }
+
+    #[test]
+    fn ids_compare_without_regard_to_case() {
+        let upper: ContainerGroupId = ID.to_uppercase().parse().unwrap();
+        let lower: ContainerGroupId = ID.to_lowercase().parse().unwrap();
+        assert_eq!(upper, lower);
+        assert_eq!(upper.cmp(&lower), Ordering::Equal);
+        assert_eq!(std::collections::HashSet::from([upper, lower]).len(), 1);
+    }
+
+    #[test]
+    fn segments_do_not_run_into_each_other() {
+        let id = |group, name| ContainerGroupId::new("s", group, name).unwrap();
+        assert_ne!(id("ab", "c"), id("a", "bc"));
+    }
+
+    #[test]
+    fn other_resources_and_deeper_paths_are_other_resources() {
+        for text in [
+            &format!("{ID}/containers/c"),
+            &format!("{ID}/providers/Microsoft.Insights/diagnosticSettings/d"),
+            "/subscriptions/s1",
+            "/subscriptions/s1/resourceGroups/rg",
+            "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a",
+            "/providers/Microsoft.Management/managementGroups/m",
+        ] {
+            let expected = ResourceIdError::OtherResource(text.to_string());
+            assert_eq!(text.parse::<ContainerGroupId>(), Err(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_no_resource_id_is_said_to_be_none() {
+        for text in ["", "/", "x", "/x", "subscriptions/s1", "/subscriptions", "/subscriptions/", "//"] {
+            let expected = ResourceIdError::NotAResourceId(text.to_owned());
+            assert_eq!(text.parse::<ContainerGroupId>(), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn segments_that_could_change_a_path_are_refused() {
+        for (subscription, group, name) in [
+            ("s", "..", "web"),
+            ("s", "rg", ".."),
+            ("s", "rg", "a%2f"),
+            ("s", "rg", "a?b"),
+            ("s", "rg", "a\r\nb"),
+            ("s", "rg#", "web"),
+            ("s", "rg.", "web"),
+            ("s%", "rg", "web"),
+            ("s", "rg", "-web"),
+            ("s", "rg", "web-"),
+            ("s", "rg", ""),
+            ("s", "", "web"),
+        ] {
+            let text = ID.replace("s1", subscription).replace("rg-spoke1", group).replace("web", name);
+            let error = text.parse::<ContainerGroupId>().unwrap_err();
+            assert!(matches!(error, ResourceIdError::Segment { .. }), "{text}: {error}");
+        }
+    }
+}
