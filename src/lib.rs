@@ -1,5 +1,6 @@
 //! Keeps Private DNS right for Azure Container Instances.
 
+pub mod arm;
 pub mod config;
 pub mod container_group;
 pub mod dns;

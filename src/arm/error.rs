@@ -1,0 +1,325 @@
+//! What can go wrong with a request, and what its sender should make of it.
+//!
+//! A [`Cause`] is what happened, an [`ArmError`] is what that means for the operation that was attempted: the
+//! same lost answer is harmless to a read and leaves a write uncertain. All of that judgement is in this file.
+
+use std::{fmt, time::Duration};
+
+use axum::BoxError;
+
+/// What the sender of a request should do about its failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Somebody else was there first: look again.
+    Race,
+    /// A write that may have happened: look again, never repeat it blindly.
+    Uncertain,
+    /// Redelivery will do.
+    Transient,
+    /// The identity has no permission, or there is no identity.
+    Forbidden,
+    /// The zone, its resource group or its subscription does not exist.
+    Missing,
+    /// Azure, or this client itself, will not do that, however often it is asked.
+    Refused,
+}
+
+/// Why an operation failed: what it was, and what happened to it.
+#[derive(Debug, thiserror::Error)]
+pub enum ArmError {
+    /// The precondition of a write did not hold.
+    #[error("cannot {operation}: somebody else changed it first")]
+    Race {
+        /// What was attempted on what.
+        operation: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// A write was sent and what became of it is not known.
+    #[error("it is not known whether this happened: {operation}")]
+    Uncertain {
+        /// What was attempted on what.
+        operation: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// Azure, the identity endpoint or the network is not able to do it now.
+    #[error("cannot {operation} now")]
+    Transient {
+        /// What was attempted on what.
+        operation: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// The identity has no permission, or there is no identity.
+    #[error("not permitted to {operation}")]
+    Forbidden {
+        /// What was attempted on what.
+        operation: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// There is nothing that could hold what was asked for.
+    #[error("cannot {operation}: its zone, resource group or subscription does not exist")]
+    Missing {
+        /// What was attempted on what.
+        operation: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// It will not be done, however often it is asked for.
+    #[error("cannot {operation}")]
+    Refused {
+        /// What was attempted on what.
+        operation: String,
+        /// What happened.
+        source: Cause,
+    },
+}
+
+impl ArmError {
+    /// What to do about it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Race { .. } => Kind::Race,
+            Self::Uncertain { .. } => Kind::Uncertain,
+            Self::Transient { .. } => Kind::Transient,
+            Self::Forbidden { .. } => Kind::Forbidden,
+            Self::Missing { .. } => Kind::Missing,
+            Self::Refused { .. } => Kind::Refused,
+        }
+    }
+
+    pub(super) fn new(operation: &Operation, source: Cause) -> Self {
+        let kind = source.kind(operation.subject);
+        let operation = operation.to_string();
+        match kind {
+            Kind::Race => Self::Race { operation, source },
+            Kind::Uncertain => Self::Uncertain { operation, source },
+            Kind::Transient => Self::Transient { operation, source },
+            Kind::Forbidden => Self::Forbidden { operation, source },
+            Kind::Missing => Self::Missing { operation, source },
+            Kind::Refused => Self::Refused { operation, source },
+        }
+    }
+}
+
+/// What was attempted on what.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    /// What it is about, as far as that changes the meaning of a failure.
+    pub(super) subject: Subject,
+    /// The operation in words that follow "cannot".
+    pub(super) text: String,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// Reads a container group.
+    ContainerGroup,
+    /// Reads one record set, or lists those of a zone.
+    RecordSets,
+    /// Replaces or removes a record set.
+    Write,
+}
+
+/// What happened to a request.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// Azure answered with an error.
+    #[error(transparent)]
+    Answer(#[from] Answer),
+    /// No connection came about: the request was certainly not processed.
+    #[error("no connection to {host}")]
+    Unreachable {
+        /// The host of the endpoint.
+        host: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The connection broke before the whole answer was there.
+    #[error("the connection broke before the answer was complete")]
+    Lost(#[source] BoxError),
+    /// No complete answer in time.
+    #[error("no complete answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// The invocation's time was over before the request was sent.
+    #[error("the deadline of the invocation was over before the request was sent")]
+    Deadline,
+    /// An answer that cannot be what Azure has to say.
+    #[error("status {status} with a body that cannot be read")]
+    Unreadable {
+        /// The status of the answer.
+        status: u16,
+        /// Why.
+        source: BoxError,
+    },
+    /// An answer that says something about a record set which this crate would lose.
+    #[error("the record set {name:?} cannot be represented: {problem}")]
+    Unrepresentable {
+        /// The relative name, as Azure spells it.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An answer that is larger than any answer should be.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// How large an answer may be.
+        limit: usize,
+    },
+    /// A list without end.
+    #[error("the list has more than {limit} pages")]
+    TooManyPages {
+        /// How many pages a list may have.
+        limit: usize,
+    },
+    /// The request would not go to Resource Manager, so it was not sent, and no token was fetched for it.
+    #[error("{address:?} is no address that an access token is sent to: {rule}")]
+    Address {
+        /// Scheme, host, port and path of the request.
+        address: String,
+        /// What it breaks.
+        rule: &'static str,
+    },
+    /// The request cannot be written down as HTTP.
+    #[error("the request cannot be sent")]
+    Unsendable(#[source] BoxError),
+    /// A part of the path that could change the path.
+    #[error("{text:?} cannot be a {segment}: {rule}")]
+    Segment {
+        /// The text.
+        text: String,
+        /// What it is meant to be.
+        segment: &'static str,
+        /// What it would have to be.
+        rule: &'static str,
+    },
+    /// There is no HTTP client, most likely because the machine has no CA certificates.
+    #[error("the HTTP client cannot be set up")]
+    NoClient(#[source] BoxError),
+    /// No access token for now.
+    #[error("no access token: the identity endpoint cannot be reached or fails")]
+    TokenUnavailable(#[source] BoxError),
+    /// No access token at all.
+    #[error(
+        "no access token: assign a managed identity to the function app, or correct AZURE_CLIENT_ID (on a developer's machine: az login)"
+    )]
+    TokenRefused(#[source] BoxError),
+}
+
+impl Cause {
+    /// What to do about it, for a request about this.
+    fn kind(&self, subject: Subject) -> Kind {
+        let is_write = subject == Subject::Write;
+        let unanswered = if is_write { Kind::Uncertain } else { Kind::Transient };
+        match self {
+            Self::Answer(answer) => answer.kind(subject),
+            Self::Lost(_) | Self::TimedOut(_) | Self::Unreadable { .. } => unanswered,
+            Self::Unreachable { .. } | Self::Deadline | Self::TokenUnavailable(_) => Kind::Transient,
+            Self::TooLarge { .. } if is_write => Kind::Uncertain,
+            Self::TokenRefused(_) => Kind::Forbidden,
+            Self::Unrepresentable { .. }
+            | Self::TooLarge { .. }
+            | Self::TooManyPages { .. }
+            | Self::Address { .. }
+            | Self::Unsendable(_)
+            | Self::Segment { .. }
+            | Self::NoClient(_) => Kind::Refused,
+        }
+    }
+
+    /// Whether the same request may be sent again: a read after whatever may pass, a write only after what
+    /// certainly did not process it.
+    pub(super) fn may_be_repeated(&self, is_read: bool) -> bool {
+        match self {
+            Self::Answer(answer) => answer.may_be_repeated(is_read),
+            Self::Unreachable { .. } => true,
+            Self::Lost(_) | Self::TimedOut(_) | Self::Unreadable { .. } => is_read,
+            Self::Deadline
+            | Self::Unrepresentable { .. }
+            | Self::TooLarge { .. }
+            | Self::TooManyPages { .. }
+            | Self::Address { .. }
+            | Self::Unsendable(_)
+            | Self::Segment { .. }
+            | Self::NoClient(_)
+            | Self::TokenUnavailable(_)
+            | Self::TokenRefused(_) => false,
+        }
+    }
+
+    /// How long Azure asked to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer(answer) => answer.retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// An error that Azure answered with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("status {status}, {}: {message}", .code.as_deref().unwrap_or("no code"))]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error code, where the body has one.
+    pub code: Option<String>,
+    /// What Azure says about it, shortened.
+    pub message: String,
+    /// How long Azure asked to be left alone.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Answer {
+    fn kind(&self, subject: Subject) -> Kind {
+        match self.status {
+            412 => Kind::Race,
+            401 | 403 => Kind::Forbidden,
+            // A container group whose absence cannot be told from an accident must not lose its records. Only
+            // a subscription that is said not to exist is no accident, and no answer about the group either.
+            404 if subject == Subject::ContainerGroup && !self.has_code(&["SubscriptionNotFound"]) => {
+                Kind::Transient
+            }
+            404 => Kind::Missing,
+            409 if self.is_pending() => Kind::Transient,
+            408 | 500.. if subject == Subject::Write => Kind::Uncertain,
+            408 | 429 | 500.. => Kind::Transient,
+            _ => Kind::Refused,
+        }
+    }
+
+    fn may_be_repeated(&self, is_read: bool) -> bool {
+        self.status == 429 || self.is_pending() || (is_read && (self.status == 408 || self.status >= 500))
+    }
+
+    /// Another write to the same record set is under way, and this one was turned away
+    /// (<https://github.com/DNSControl/dnscontrol/issues/4363>).
+    fn is_pending(&self) -> bool {
+        self.status == 409 && self.has_code(&["Conflict"])
+    }
+
+    /// Whether a container group is said not to exist.
+    pub(super) fn says_no_container_group(&self) -> bool {
+        let codes = ["ContainerGroupNotFound", "ResourceNotFound", "NotFound", "ResourceGroupNotFound"];
+        self.status == 404 && self.has_code(&codes)
+    }
+
+    /// Whether a record set is said not to exist, in a zone that does.
+    pub(super) fn says_no_record_set(&self) -> bool {
+        self.status == 404 && self.has_code(&["NotFound", "ResourceNotFound"])
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        self.code.as_deref().is_some_and(|code| codes.iter().any(|known| known.eq_ignore_ascii_case(code)))
+    }
+}

@@ -1,0 +1,257 @@
+//! Access tokens: where they come from and how long they are used.
+//!
+//! A token is kept until it expires and refreshed some minutes before, by one request on behalf of all; when a
+//! refresh fails, the old token serves on. A token that Resource Manager did not accept is dropped. The
+//! credential is made anew for each fetch: it is cheap, its own cache would hand out the token that was
+//! dropped (and, after a failed refresh, none although the old one is valid), and the platform rotates
+//! `IDENTITY_HEADER` (<https://learn.microsoft.com/azure/app-service/overview-managed-identity>).
+//!
+//! Deliberately absent: client secrets and certificates. A function app has a managed identity.
+
+use std::{
+    collections::HashMap,
+    env, fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use axum::BoxError;
+use azure_core1::{
+    credentials::{AccessToken, TokenCredential},
+    error::ErrorKind,
+    http::{
+        AsyncRawResponse, Body, ClientOptions, ExponentialRetryOptions, HttpClient, Request, RetryOptions,
+        StatusCode, Transport,
+        headers::{HeaderName, HeaderValue, Headers},
+    },
+};
+use azure_identity::{
+    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    error::Cause,
+    wire::{self, BodyError, Wire, WireError},
+};
+
+/// How long before its end a token is refreshed. `azure_identity` refreshes at five minutes; a little less
+/// makes sure that it agrees.
+const REFRESH_BEFORE: Duration = Duration::from_mins(4);
+
+/// How long a token that still serves is left alone after an attempt to refresh it.
+const REFRESH_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a request waits for a refresh that it could do without.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the identity endpoint may take to answer one request.
+const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest answer of the identity endpoint: tokens are a few kilobytes.
+const ENDPOINT_LIMIT: usize = 256 * 1024;
+
+/// Where bearer tokens come from; cheap to clone, clones share what is cached.
+#[derive(Clone)]
+pub struct Tokens(Arc<Source>);
+
+enum Source {
+    Fixed(Arc<str>),
+    Credential { make: Box<MakeCredential>, scopes: Mutex<HashMap<String, Arc<Slot>>> },
+}
+
+type MakeCredential = dyn Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> + Send + Sync;
+
+/// The token of one scope.
+#[derive(Default)]
+struct Slot {
+    cached: Mutex<Option<Cached>>,
+    /// Held by the request that fetches.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Cached {
+    token: Arc<str>,
+    refresh: Instant,
+    end: Instant,
+}
+
+impl Tokens {
+    /// The managed identity where the platform offers one (`IDENTITY_ENDPOINT`), user-assigned when a client
+    /// id is given; elsewhere whoever is signed in with the Azure CLI or the Azure Developer CLI. Both know
+    /// their cloud themselves, so that only the scope of a request names it.
+    #[must_use]
+    pub fn azure(client_id: Option<String>, wire: &Wire) -> Self {
+        let wire = wire.clone();
+        Self::from_credential(move || {
+            if env::var_os("IDENTITY_ENDPOINT").is_none() {
+                return Ok(DeveloperToolsCredential::new(None)?);
+            }
+            let retry = ExponentialRetryOptions { max_retries: 2, ..ExponentialRetryOptions::default() };
+            let client_options = ClientOptions {
+                transport: Some(Transport::new(Arc::new(IdentityTransport(wire.clone())))),
+                retry: RetryOptions::exponential(retry),
+                ..ClientOptions::default()
+            };
+            let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
+            let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+            Ok(ManagedIdentityCredential::new(Some(options))?)
+        })
+    }
+
+    /// Always the same text: for an Azure in this process.
+    #[must_use]
+    pub fn fixed(text: &str) -> Self {
+        Self(Arc::new(Source::Fixed(text.into())))
+    }
+
+    fn from_credential(
+        make: impl Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Source::Credential { make: Box::new(make), scopes: Mutex::default() }))
+    }
+
+    /// A token for a scope.
+    pub(super) async fn bearer(&self, scope: &str) -> Result<Arc<str>, Cause> {
+        let (make, slot) = match &*self.0 {
+            Source::Fixed(text) => return Ok(text.clone()),
+            Source::Credential { make, scopes } => (make, slot(scopes, scope)),
+        };
+        let now = Instant::now();
+        if let Some(cached) = slot.read().filter(|cached| now < cached.end) {
+            if now < cached.refresh {
+                return Ok(cached.token);
+            }
+            // One request refreshes; the others go on with what there is.
+            let Ok(_fetching) = slot.fetching.try_lock() else { return Ok(cached.token) };
+            if let Ok(Ok(token)) = timeout(REFRESH_TIMEOUT, fetch(make, scope)).await {
+                return Ok(slot.keep(&token));
+            }
+            tracing::warn!("the access token could not be refreshed; the old one serves on");
+            slot.write(Some(Cached { refresh: now + REFRESH_PAUSE, ..cached.clone() }));
+            return Ok(cached.token);
+        }
+        let _fetching = slot.fetching.lock().await;
+        // While this request waited, another may have fetched for it.
+        if let Some(cached) = slot.read().filter(|cached| Instant::now() < cached.end) {
+            return Ok(cached.token);
+        }
+        fetch(make, scope).await.map(|token| slot.keep(&token))
+    }
+
+    /// Drops a token that was not accepted, unless another has taken its place meanwhile.
+    pub(super) fn reject(&self, scope: &str, token: &str) {
+        if let Source::Credential { scopes, .. } = &*self.0 {
+            let slot = slot(scopes, scope);
+            if slot.read().is_some_and(|cached| *cached.token == *token) {
+                slot.write(None);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match &*self.0 {
+            Source::Fixed(_) => "Tokens::fixed",
+            Source::Credential { .. } => "Tokens::azure",
+        })
+    }
+}
+
+fn slot(scopes: &Mutex<HashMap<String, Arc<Slot>>>, scope: &str) -> Arc<Slot> {
+    let mut scopes = scopes.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(slot) = scopes.get(scope) {
+        return slot.clone();
+    }
+    scopes.entry(scope.to_owned()).or_default().clone()
+}
+
+impl Slot {
+    fn read(&self) -> Option<Cached> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn write(&self, cached: Option<Cached>) {
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = cached;
+    }
+
+    fn keep(&self, token: &AccessToken) -> Arc<str> {
+        let lifetime = SystemTime::from(token.expires_on).duration_since(SystemTime::now());
+        let (now, lifetime) = (Instant::now(), lifetime.unwrap_or_default());
+        let text: Arc<str> = token.token.secret().into();
+        // A token that is short-lived from the start is not refreshed at every request.
+        let refresh = lifetime.saturating_sub(REFRESH_BEFORE).max(REFRESH_PAUSE);
+        self.write(Some(Cached { token: text.clone(), refresh: now + refresh, end: now + lifetime }));
+        text
+    }
+}
+
+async fn fetch(make: &MakeCredential, scope: &str) -> Result<AccessToken, Cause> {
+    let credential = make().map_err(|error| Cause::TokenRefused(error.into()))?;
+    credential.get_token(&[scope], None).await.map_err(|error| {
+        if is_passing(&error) {
+            Cause::TokenUnavailable(error.into())
+        } else {
+            Cause::TokenRefused(error.into())
+        }
+    })
+}
+
+/// Whether a token request failed for a reason that passes. `azure_identity` wraps what happened, so the
+/// innermost error that knows decides.
+fn is_passing(error: &azure_core1::Error) -> bool {
+    let outermost: &(dyn std::error::Error + 'static) = error;
+    let causes = std::iter::successors(Some(outermost), |cause| cause.source());
+    let verdicts = causes.filter_map(|cause| match cause.downcast_ref::<azure_core1::Error>()?.kind() {
+        ErrorKind::HttpResponse { status, .. } => Some(
+            status.is_server_error()
+                || [StatusCode::TooManyRequests, StatusCode::RequestTimeout].contains(status),
+        ),
+        ErrorKind::Connection | ErrorKind::Io => Some(true),
+        ErrorKind::DataConversion | ErrorKind::Credential | ErrorKind::Other => None,
+    });
+    verdicts.last().unwrap_or(false)
+}
+
+/// The wire, as `azure_identity` wants it.
+#[derive(Debug)]
+struct IdentityTransport(Wire);
+
+#[async_trait]
+impl HttpClient for IdentityTransport {
+    async fn execute_request(&self, request: &Request) -> azure_core1::Result<AsyncRawResponse> {
+        let unsendable = |error: BoxError| azure_core1::Error::new(ErrorKind::Other, error);
+        let Body::Bytes(body) = request.body().clone() else {
+            return Err(unsendable("the body of a token request is a stream".into()));
+        };
+        let mut outgoing =
+            http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
+        for (name, value) in request.headers().iter() {
+            outgoing = outgoing.header(name.as_str(), value.as_str());
+        }
+        let outgoing = outgoing.body(body).map_err(|error| unsendable(error.into()))?;
+        let exchange = async {
+            let response = self.0.send(outgoing).await.map_err(|error| match error {
+                WireError::NoClient(error) | WireError::Unsendable(error) => unsendable(error),
+                WireError::Unreachable(error) => azure_core1::Error::new(ErrorKind::Connection, error),
+                WireError::Lost(error) => azure_core1::Error::new(ErrorKind::Io, error),
+            })?;
+            let (parts, body) = response.into_parts();
+            let body = wire::collect(body, ENDPOINT_LIMIT).await.map_err(|error| match error {
+                BodyError::TooLarge => unsendable("the answer to a token request is too large".into()),
+                BodyError::Truncated(error) => azure_core1::Error::new(ErrorKind::Io, error),
+            })?;
+            let headers = parts.headers.iter().filter_map(|(name, value)| {
+                let value = value.to_str().ok()?.to_owned();
+                Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))
+            });
+            let headers = Headers::from(headers.collect::<HashMap<_, _>>());
+            Ok(AsyncRawResponse::from_bytes(parts.status.as_u16().into(), headers, body))
+        };
+        let late = |error| Err(azure_core1::Error::new(ErrorKind::Io, error));
+        timeout(ENDPOINT_TIMEOUT, exchange).await.unwrap_or_else(late)
+    }
+}

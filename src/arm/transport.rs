@@ -1,0 +1,351 @@
+//! What lies below the generated clients: one request, with its token, its time, its retries and its limits.
+//!
+//! - A token goes to the scheme, host and port of the configured endpoint and to nothing else. A link to the
+//!   next page is text that somebody sent us; where it leads elsewhere, no token is even fetched.
+//! - The generated clients log their requests with everything in them (RUSTSEC-2026-0275). They are given a
+//!   placeholder for a credential; the token is attached here, below their logging.
+//! - A read is repeated after whatever may pass. A write is repeated only after what certainly did not process
+//!   it; when its answer is lost, its sender has to look.
+//! - Waiting never outlasts the invocation: where Azure asks for more patience than there is time, the request
+//!   fails at once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use azure_core::{
+    BytesStream, HttpClient,
+    auth::{AccessToken, TokenCredential},
+    error::{Error, ErrorKind},
+    headers::Headers,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use url::{Host, Url};
+
+use super::{
+    error::{Answer, Cause},
+    prune,
+    tokens::Tokens,
+    wire::{self, BodyError, Wire, WireError},
+};
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The first wait before a repetition; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// The longest wait that nobody asked for.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// The largest answer.
+pub(super) const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
+
+/// The largest error that is read; of a larger one only the status counts.
+const ERROR_LIMIT: usize = 64 * 1024;
+
+/// How much of Azure's words about an error is kept.
+const MESSAGE_CHARACTERS: usize = 500;
+
+/// What all invocations share.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) url: Url,
+    pub(super) scope: String,
+    pub(super) wire: Wire,
+    pub(super) tokens: Tokens,
+    /// The state of the generator that spreads repetitions.
+    pub(super) jitter: AtomicU64,
+}
+
+/// The transport of one invocation.
+#[derive(Debug)]
+pub(super) struct Transport {
+    endpoint: Arc<Endpoint>,
+    deadline: Instant,
+    calls: AtomicU32,
+}
+
+/// What the generated clients get instead of a credential.
+#[derive(Debug)]
+pub(super) struct Placeholder;
+
+#[async_trait]
+impl TokenCredential for Placeholder {
+    async fn get_token(&self, _: &[&str]) -> azure_core::Result<AccessToken> {
+        let end = SystemTime::now() + Duration::from_hours(1);
+        Ok(AccessToken::new("set-by-the-transport", end.into()))
+    }
+
+    async fn clear_cache(&self) -> azure_core::Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl HttpClient for Transport {
+    async fn execute_request(
+        &self,
+        request: &azure_core::Request,
+    ) -> azure_core::Result<azure_core::Response> {
+        match self.exchange(request).await {
+            // Nobody above reads headers, and what is not there cannot be logged.
+            Ok((status, body)) => {
+                let body = Box::pin(BytesStream::new(body));
+                Ok(azure_core::Response::new(status, Headers::new(), body))
+            }
+            Err(cause) => Err(Error::new(ErrorKind::Other, cause)),
+        }
+    }
+}
+
+/// A request without its token, ready to be sent as often as it takes.
+struct Outgoing {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Transport {
+    pub(super) fn new(endpoint: Arc<Endpoint>, deadline: Instant) -> Self {
+        Self { endpoint, deadline, calls: AtomicU32::new(0) }
+    }
+
+    /// How many requests went out.
+    pub(super) fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    async fn exchange(
+        &self,
+        request: &azure_core::Request,
+    ) -> Result<(azure_core::StatusCode, Bytes), Cause> {
+        check_address(request.url(), &self.endpoint.url)?;
+        let outgoing = Outgoing::new(request)?;
+        let is_read = outgoing.method == Method::GET;
+        let mut longest_wait = FIRST_WAIT;
+        let mut is_token_renewed = false;
+        loop {
+            let token = self.token().await?;
+            let cause = match self.attempt(&outgoing, &token).await {
+                Ok(answer) => return Ok(answer),
+                Err(cause) => cause,
+            };
+            if matches!(&cause, Cause::Answer(answer) if answer.status == 401) && !is_token_renewed {
+                is_token_renewed = true;
+                self.endpoint.tokens.reject(&self.endpoint.scope, &token);
+                continue;
+            }
+            let wait = cause.retry_after().unwrap_or_default().max(self.spread(longest_wait));
+            let remaining = self.deadline.saturating_duration_since(Instant::now());
+            if !cause.may_be_repeated(is_read) || wait >= remaining {
+                return Err(cause);
+            }
+            let (method, path) = (&outgoing.method, outgoing.uri.path());
+            tracing::warn!(%method, path, wait_ms = wait.as_millis(), %cause, "a request is sent once more");
+            sleep(wait).await;
+            longest_wait = (longest_wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn token(&self) -> Result<Arc<str>, Cause> {
+        let Endpoint { url, scope, wire, tokens, .. } = &*self.endpoint;
+        let token = async {
+            wire.ready().await.map_err(|error| explain(error, url))?;
+            tokens.bearer(scope).await
+        };
+        timeout_at(self.deadline, token).await.map_err(|_| Cause::Deadline)?
+    }
+
+    async fn attempt(
+        &self,
+        outgoing: &Outgoing,
+        token: &str,
+    ) -> Result<(azure_core::StatusCode, Bytes), Cause> {
+        let limit = self.deadline.saturating_duration_since(Instant::now()).min(REQUEST_TIMEOUT);
+        if limit.is_zero() {
+            return Err(Cause::Deadline);
+        }
+        let request = outgoing.with_token(token)?;
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let answer = timeout(limit, self.send(request, outgoing)).await;
+        let answer = answer.unwrap_or(Err(Cause::TimedOut(limit)));
+        let status = answer.as_ref().ok().map(|(status, _)| status.as_u16());
+        tracing::debug!(method = %outgoing.method, path = outgoing.uri.path(), status, "request");
+        let (status, body) = answer?;
+        let status = azure_core::StatusCode::try_from(status.as_u16())
+            .map_err(|error| Cause::Unreadable { status: status.as_u16(), source: error.into() })?;
+        Ok((status, body))
+    }
+
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        outgoing: &Outgoing,
+    ) -> Result<(StatusCode, Bytes), Cause> {
+        let Endpoint { url, wire, .. } = &*self.endpoint;
+        let response = wire.send(request).await.map_err(|error| explain(error, url))?;
+        let (parts, body) = response.into_parts();
+        let unreadable = |source| Cause::Unreadable { status: parts.status.as_u16(), source };
+        match (&outgoing.method, parts.status) {
+            // The status says it all, and there is no body worth the risk of not receiving it.
+            (&Method::DELETE, StatusCode::OK | StatusCode::NO_CONTENT) => {
+                return Ok((parts.status, Bytes::new()));
+            }
+            (&Method::GET, StatusCode::OK) | (&Method::PUT, StatusCode::OK | StatusCode::CREATED) => {}
+            (_, status) if status.is_success() => {
+                return Err(unreadable("a status that no such request is answered with".into()));
+            }
+            _ => return Err(read_error(&parts, body).await),
+        }
+        let body = wire::collect(body, ANSWER_LIMIT).await.map_err(|error| match error {
+            BodyError::TooLarge => Cause::TooLarge { limit: ANSWER_LIMIT },
+            BodyError::Truncated(error) => Cause::Lost(error),
+        })?;
+        let body = if outgoing.uri.path().contains("/providers/Microsoft.ContainerInstance/") {
+            prune::container_group(&body).map_err(unreadable)?.into()
+        } else {
+            // Read here once, so that a page of a proxy, or half an answer, is asked for again.
+            serde_json::from_slice::<IgnoredAny>(&body).map_err(|error| unreadable(error.into()))?;
+            body
+        };
+        Ok((parts.status, body))
+    }
+
+    /// A duration between half of the longest and the longest.
+    fn spread(&self, longest: Duration) -> Duration {
+        // SplitMix64 (Steele, Lea, Flood 2014): a counter and a mix of its bits.
+        let gamma = 0x9E37_79B9_7F4A_7C15;
+        let state = self.endpoint.jitter.fetch_add(gamma, Ordering::Relaxed).wrapping_add(gamma);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let mixed = mixed ^ (mixed >> 31);
+        let half = longest / 2;
+        let span = u64::try_from(half.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        half + Duration::from_millis(mixed % span)
+    }
+}
+
+impl Outgoing {
+    fn new(request: &azure_core::Request) -> Result<Self, Cause> {
+        let unsendable = |error: http::Error| Cause::Unsendable(error.into());
+        let method = Method::from_bytes(request.method().as_ref().as_bytes());
+        let mut headers = HeaderMap::new();
+        for (name, value) in request.headers().iter().filter(|(name, _)| name.as_str() != "authorization") {
+            let name = HeaderName::try_from(name.as_str()).map_err(|error| unsendable(error.into()))?;
+            let value = HeaderValue::try_from(value.as_str()).map_err(|error| unsendable(error.into()))?;
+            headers.insert(name, value);
+        }
+        let azure_core::Body::Bytes(body) = request.body().clone() else {
+            return Err(Cause::Unsendable("the body is a stream".into()));
+        };
+        Ok(Self {
+            method: method.map_err(|error| unsendable(error.into()))?,
+            uri: Uri::try_from(request.url().as_str()).map_err(|error| unsendable(error.into()))?,
+            headers,
+            body,
+        })
+    }
+
+    fn with_token(&self, token: &str) -> Result<http::Request<Bytes>, Cause> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|error| Cause::TokenRefused(error.into()))?;
+        bearer.set_sensitive(true);
+        let mut request = http::Request::new(self.body.clone());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        Ok(request)
+    }
+}
+
+/// Lets through what goes to Resource Manager, over a connection that nobody else can read.
+fn check_address(url: &Url, endpoint: &Url) -> Result<(), Cause> {
+    let refuse = |rule| {
+        // Without credentials and query: the address is about to be told.
+        let address = format!("{}{}", url.origin().ascii_serialization(), url.path());
+        Err(Cause::Address { address, rule })
+    };
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+        return refuse("only https, or http to this machine");
+    }
+    let place =
+        |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    if place(url) != place(endpoint) {
+        return refuse("it is not the configured endpoint");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("it carries credentials");
+    }
+    let prefix = "/subscriptions/";
+    if !url.path().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
+        return refuse("its path is not below /subscriptions/");
+    }
+    Ok(())
+}
+
+fn explain(error: WireError, url: &Url) -> Cause {
+    match error {
+        WireError::NoClient(error) => Cause::NoClient(error),
+        WireError::Unsendable(error) => Cause::Unsendable(error),
+        WireError::Unreachable(source) => {
+            Cause::Unreachable { host: url.host_str().unwrap_or_default().to_owned(), source }
+        }
+        WireError::Lost(error) => Cause::Lost(error),
+    }
+}
+
+/// Reads an error: Resource Manager wraps it (`{"error": {"code", "message"}}`), Private DNS does not.
+async fn read_error(parts: &http::response::Parts, body: axum::body::Body) -> Cause {
+    let status = parts.status.as_u16();
+    let body = wire::collect(body, ERROR_LIMIT).await.unwrap_or_default();
+    let error: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let error = error.get("error").filter(|error| error.is_object()).unwrap_or(&error);
+    let text = |key| error.get(key).and_then(Value::as_str);
+    let code = text("code").map(shorten);
+    if status == 404 && code.is_none() {
+        // Resource Manager and its services always say what it is that they did not find.
+        return Cause::Unreadable { status, source: "a 404 without an error code is not Azure's".into() };
+    }
+    let message = text("message").map_or_else(|| "no message".to_owned(), shorten);
+    Answer { status, code, message, retry_after: retry_after(&parts.headers, SystemTime::now()) }.into()
+}
+
+fn shorten(text: &str) -> String {
+    text.chars()
+        .take(MESSAGE_CHARACTERS)
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect()
+}
+
+/// How long the service asks to be left alone: in milliseconds as Azure's own headers say it, or as RFC 9110,
+/// section 10.2.3 says it, in seconds or as a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let milliseconds =
+        ["retry-after-ms", "x-ms-retry-after-ms"].into_iter().find_map(|name| text(name)?.parse().ok());
+    milliseconds.map(Duration::from_millis).or_else(|| {
+        let text = text("retry-after")?;
+        text.parse().ok().map(Duration::from_secs).or_else(|| {
+            let date = SystemTime::from(azure_core::date::parse_rfc1123(text).ok()?);
+            Some(date.duration_since(now).unwrap_or_default())
+        })
+    })
+}
