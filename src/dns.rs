@@ -19,8 +19,8 @@ pub const PREVIOUS_KEY: &str = "aci-dns-previous";
 /// How many addresses an A record set remembers at most: 32 entries stay well under a kilobyte of metadata.
 pub const MEMORY_LIMIT: usize = 32;
 
-/// How long an address is remembered at least after it was left, in seconds: longer than any invocation lives,
-/// so that no slow writer that still believes in the address can come after it was forgotten.
+/// How long an address is remembered at least after it was left, in seconds, so that no slow writer that still
+/// believes in the address can come after it was forgotten. (A deadline that is longer is waited for instead.)
 pub const MEMORY_SECONDS: u64 = 300;
 
 /// Metadata of a record set: what Private DNS keeps beside the records.
@@ -437,8 +437,8 @@ impl Memory {
     /// The addresses that were left long enough ago to be forgotten, once their PTR names us no more. A time in
     /// the future (another machine's clock) is waited for.
     #[must_use]
-    pub fn old(&self, now: u64) -> Vec<Ipv4Addr> {
-        let is_old = |since: u64| since.saturating_add(MEMORY_SECONDS) <= now;
+    pub fn old(&self, now: u64, memory_seconds: u64) -> Vec<Ipv4Addr> {
+        let is_old = |since: u64| since.saturating_add(memory_seconds) <= now;
         self.0.iter().filter(|(_, since)| is_old(**since)).map(|(address, _)| *address).collect()
     }
 }
@@ -559,8 +559,8 @@ mod tests {
     #[test]
     fn an_address_is_old_after_five_minutes_and_not_before() {
         let memory = Memory::parse("10.1.5.4@1000");
-        assert!(memory.old(1299).is_empty());
-        assert_eq!(memory.old(1300), [Ipv4Addr::new(10, 1, 5, 4)]);
-        assert!(Memory::parse("10.1.5.4@9999").old(1300).is_empty());
+        assert!(memory.old(1299, MEMORY_SECONDS).is_empty());
+        assert_eq!(memory.old(1300, MEMORY_SECONDS), [Ipv4Addr::new(10, 1, 5, 4)]);
+        assert!(Memory::parse("10.1.5.4@9999").old(1300, MEMORY_SECONDS).is_empty());
     }
 }

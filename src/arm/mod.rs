@@ -97,6 +97,12 @@ impl Arm {
     /// The client of one invocation, which counts its requests and is over at a deadline.
     #[must_use]
     pub fn invocation(&self, deadline: Instant) -> Writer {
+        Writer(self.observation(deadline))
+    }
+
+    /// The client of one invocation that only reads.
+    #[must_use]
+    pub fn observation(&self, deadline: Instant) -> Reader {
         let transport = Arc::new(Transport::new(self.endpoint.clone(), deadline));
         let address = |version| {
             let mut url = self.endpoint.url.clone();
@@ -115,11 +121,11 @@ impl Arm {
         );
         let record_sets =
             private_dns::Client::new(address(PRIVATE_DNS_VERSION), credential, Vec::new(), options());
-        Writer(Reader {
+        Reader {
             container_groups: container_groups.container_groups_client(),
             record_sets: record_sets.record_sets_client(),
             transport,
-        })
+        }
     }
 }
 

@@ -1,0 +1,288 @@
+//! Observe, plan, apply; and look again.
+//!
+//! One *pass* reads the live group and the record sets that matter, plans, and writes conditionally. A pass that
+//! lost a race, or that does not know whether a write took effect, is followed by another one that starts from
+//! what is there now; so is a pass whose last look shows that the group or its A record set moved on meanwhile.
+//! The event that woke us is used for nothing but the id of its group.
+//!
+//! Order is what makes a crash harmless (section 3.4 of the design):
+//!
+//! * a live group: A record set with its memory, then PTR record sets, then forgetting;
+//! * a group that is gone: PTR record sets, then the A record set, because as long as it exists its memory does.
+//!
+//! Deliberately absent: any use of the event's type or order, any state between invocations.
+
+mod pass;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt,
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    apply::Hand,
+    arm::{Arm, ArmError, Kind},
+    config::{Policy, Settings},
+    desired::TagError,
+    dns::{DomainName, MEMORY_SECONDS, Owner},
+    plan::{Conflict, Refusal, Rules},
+    report::{Chain, Outcome, Report},
+    resource_id::ContainerGroupId,
+    share::{Role, Shared},
+};
+
+/// How many passes one invocation makes at most.
+const MAX_PASSES: u32 = 5;
+
+/// How much earlier than its callers a run ends, so that they can still be told how far it came.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// How many groups one invocation makes good at most after it took PTR records from them.
+const MAX_FOLLOW_UPS: usize = 8;
+
+/// Tells the time in unix seconds. Simulations bring their own.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks a function.
+    pub fn new(unix_seconds: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(unix_seconds))
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Clock").field(&self.unix_seconds()).finish()
+    }
+}
+
+/// Why DNS could not be made right.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// A request to Resource Manager failed.
+    #[error(transparent)]
+    Arm(#[from] ArmError),
+    /// A tag of the group cannot be read.
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    /// The name belongs to somebody else, or has no room to remember.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// PTR record sets at the group's address belong to somebody else.
+    #[error(transparent)]
+    PtrConflict(Conflict),
+    /// The reverse zones of the map do not contain the address.
+    #[error(
+        "no reverse zone of ACI_DNS_ZONES contains {address}, the address of {fqdn}; add one, or tag the container group with aci-dns-ptr=false"
+    )]
+    NoReverseZone {
+        /// The live address.
+        address: Ipv4Addr,
+        /// The group's name.
+        fqdn: DomainName,
+    },
+    /// Azure has not assigned an address yet.
+    #[error("Azure has not assigned an address to {0} yet")]
+    AddressPending(ContainerGroupId),
+    /// Every pass met another writer, or an answer that was lost.
+    #[error("gave up after {MAX_PASSES} passes that each met another writer or lost an answer")]
+    LostRaces {
+        /// The last of them, where it was an answer.
+        #[source]
+        last: Option<ArmError>,
+    },
+    /// The invocation's time is up.
+    #[error("not done within {} s (ACI_DNS_DEADLINE_SECONDS)", deadline.as_secs_f32())]
+    Deadline {
+        /// How long it had.
+        deadline: Duration,
+    },
+}
+
+impl ReconcileError {
+    /// What an invocation that ends with this error is answered with.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Arm(error) => match error.kind() {
+                Kind::Race | Kind::Uncertain | Kind::Transient => Outcome::Unavailable,
+                Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
+            },
+            Self::Tag(_) | Self::NoReverseZone { .. } => Outcome::Failed,
+            Self::Refused(Refusal::Conflict(_)) | Self::PtrConflict(_) => Outcome::Conflict,
+            Self::Refused(Refusal::MemoryFull(_))
+            | Self::AddressPending(_)
+            | Self::LostRaces { .. }
+            | Self::Deadline { .. } => Outcome::Unavailable,
+        }
+    }
+}
+
+/// What an invocation that came to an end has to say beyond its changes.
+#[derive(Debug)]
+enum End {
+    /// DNS is right.
+    Right(String),
+    /// The group is not managed, or not now.
+    Unmanaged(String),
+    /// The group runs without any address: not managed, and worth a warning.
+    Portless(String),
+}
+
+/// What one invocation did, kept outside of the passes so that it can be told even when time runs out.
+#[derive(Debug, Default)]
+struct Journal {
+    fqdn: Option<DomainName>,
+    address: Option<Ipv4Addr>,
+    plan: Vec<String>,
+    withheld: Vec<String>,
+    /// The addresses at which a PTR was written: every later pass reads them again.
+    written_ptrs: BTreeSet<Ipv4Addr>,
+    /// The groups whose mark was replaced, by address.
+    taken: BTreeMap<Ipv4Addr, Owner>,
+}
+
+/// The reconciler: the only writer.
+#[derive(Debug)]
+pub struct Reconciler {
+    settings: Arc<Settings>,
+    arm: Arm,
+    clock: Clock,
+    rules: Rules,
+    shared: Arc<Shared<ContainerGroupId, Report>>,
+}
+
+impl Reconciler {
+    /// Puts a reconciler together. It holds no state but the passes that are under way.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
+        let rules = Rules {
+            ownership: settings.ownership,
+            policy: settings.policy,
+            memory_seconds: MEMORY_SECONDS.max(settings.deadline.as_secs()),
+        };
+        let shared = Arc::new(Shared::new(settings.max_concurrency));
+        Arc::new(Self { settings, arm, clock, rules, shared })
+    }
+
+    /// Makes the records of one container group right, together with whoever else asks for the same.
+    pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId) -> Report {
+        if self.settings.zones.serving(id).is_none() {
+            return unmapped(id);
+        }
+        let deadline = Instant::now() + self.settings.deadline;
+        let (this, group) = (Arc::clone(self), id.clone());
+        let work = move |deadline| {
+            let (this, group) = (Arc::clone(&this), group.clone());
+            async move { this.alone(&group, deadline - GRACE).await }
+        };
+        let run = self.shared.run(id.clone(), deadline, work);
+        match tokio::time::timeout_at(deadline, run).await {
+            Ok(Ok((report, Role::Leader))) => report,
+            Ok(Ok((report, Role::Follower))) => Report { is_shared: true, arm_calls: 0, ..report },
+            // The panic itself has its own line; this event's must not be acknowledged.
+            Ok(Err(panicked)) => Report::failed(Outcome::Failed, &panicked),
+            Err(_) => {
+                let error = ReconcileError::Deadline { deadline: self.settings.deadline };
+                Report::failed(error.outcome(), &error)
+            }
+        }
+    }
+
+    /// One invocation: the group, and those whose PTR records were taken and given up again.
+    async fn alone(&self, id: &ContainerGroupId, deadline: Instant) -> Report {
+        let hand = match self.rules.policy {
+            Policy::Observe => Hand::Observes(self.arm.observation(deadline)),
+            Policy::Sync | Policy::UpsertOnly => Hand::Writes(self.arm.invocation(deadline)),
+        };
+        let mut report = Report::new(Outcome::Unmanaged, "");
+        let mut queue = VecDeque::from([id.clone()]);
+        let mut done = 0;
+        while let Some(id) = queue.pop_front() {
+            let Some(zones) = self.settings.zones.serving(&id) else { continue };
+            let mut journal = Journal::default();
+            let passes = self.passes(&hand, &id, &zones, &mut journal);
+            let result = match tokio::time::timeout_at(deadline, passes).await {
+                Ok(result) => result,
+                Err(_) => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
+            };
+            let given_up = journal.taken.iter().filter(|(address, _)| journal.address != Some(**address));
+            queue.extend(given_up.filter_map(|(_, owner)| owner.container_group()));
+            let next = self.report(&id, result, journal);
+            report = if done == 0 { next } else { report.followed_by(next) };
+            done += 1;
+            if done > MAX_FOLLOW_UPS {
+                break;
+            }
+        }
+        report.arm_calls = hand.reader().calls();
+        report
+    }
+
+    /// Says what became of one group.
+    fn report(&self, id: &ContainerGroupId, result: Result<End, ReconcileError>, journal: Journal) -> Report {
+        let subject = journal.fqdn.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
+        let written = || format!("{subject}: {}", journal.plan.join("; "));
+        let mut report = match result {
+            Err(error) => {
+                let mut report = Report::failed(error.outcome(), &error);
+                report.message = format!("{subject}: {}", report.message);
+                report
+            }
+            Ok(_) if !journal.plan.is_empty() => match self.rules.policy {
+                Policy::Observe => Report::new(Outcome::Planned, format!("planned for {}", written())),
+                Policy::Sync | Policy::UpsertOnly => Report::new(Outcome::Changed, written()),
+            },
+            Ok(End::Right(message)) => Report::new(Outcome::Converged, format!("{subject}: {message}")),
+            Ok(End::Unmanaged(message)) => Report::new(Outcome::Unmanaged, format!("{subject}: {message}")),
+            Ok(End::Portless(message)) => Report {
+                is_warning: true,
+                ..Report::new(Outcome::Unmanaged, format!("{subject}: {message}"))
+            },
+        };
+        report.fqdn = journal.fqdn;
+        report.address = journal.address;
+        report.plan = journal.plan;
+        report.withheld = journal.withheld;
+        report
+    }
+}
+
+/// The report for a container group whose resource group is not in the map.
+#[must_use]
+pub fn unmapped(id: &ContainerGroupId) -> Report {
+    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}"))
+}
+
+impl Report {
+    /// A report that says why something failed, with all causes.
+    #[must_use]
+    pub fn failed(outcome: Outcome, error: &(dyn std::error::Error + 'static)) -> Self {
+        let chain = Chain(error).to_string();
+        Self { error: Some(chain.clone()), ..Self::new(outcome, chain) }
+    }
+
+    /// Adds what became of another group that this invocation had to make good.
+    fn followed_by(mut self, next: Self) -> Self {
+        if next.outcome > self.outcome {
+            self.outcome = next.outcome;
+        }
+        if !next.plan.is_empty() || next.error.is_some() {
+            self.message = format!("{}; then {}", self.message, next.message);
+        }
+        self.plan.extend(next.plan);
+        self.withheld.extend(next.withheld);
+        self.error = self.error.or(next.error);
+        self
+    }
+}
