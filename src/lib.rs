@@ -3,5 +3,6 @@
 pub mod config;
 pub mod container_group;
 pub mod dns;
+pub mod event;
 pub mod report;
 pub mod resource_id;
