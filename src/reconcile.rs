@@ -31,9 +31,10 @@ use crate::{
     desired::TagError,
     dns::{DomainName, MEMORY_SECONDS, Owner},
     plan::{Conflict, Refusal, Rules},
-    report::{Chain, Outcome, Report},
+    report::{Outcome, Report},
     resource_id::ContainerGroupId,
     share::{Role, Shared},
+    telemetry::Chain,
 };
 
 /// How many passes one invocation makes at most.

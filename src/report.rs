@@ -187,25 +187,3 @@ impl DriftKind {
         }
     }
 }
-
-/// An error with all its causes, each said once, in one line.
-#[derive(Clone, Copy, Debug)]
-pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        formatter.write_str(&said)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Wrappers that say what they wrap would say it twice.
-            if !said.contains(&text) {
-                write!(formatter, ": {text}")?;
-                said = text;
-            }
-            cause = error.source();
-        }
-        Ok(())
-    }
-}

@@ -1,0 +1,495 @@
+//! Event Grid event -> which container group to look at.
+//!
+//! The value of the trigger binding is an event, an array of events, a JSON string of either, or such a string
+//! encoded once more; in the Event Grid schema or as CloudEvents 1.0. The Functions host turns everything that is
+//! not a JSON object into a string that holds JSON, which is where the strings come from.
+//!
+//! Rules: the type is looked at first, so that events that are not ours never fail, whatever their subject.
+//! Everything but `id`, type and subject may be missing, `null` or of any shape. One malformed event of an array
+//! does not stop the others.
+//!
+//! Deliberately absent: what happened. An event only wakes us; its payload is never believed.
+//!
+//! Sources: <https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions>,
+//! <https://learn.microsoft.com/azure/event-grid/event-schema-resources>,
+//! <https://github.com/cloudevents/spec/blob/v1.0/spec.md>.
+
+use std::{borrow::Cow, fmt};
+
+use serde_json::Value;
+
+use crate::resource_id::{ContainerGroupId, ResourceIdError};
+
+/// One event, as far as it is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The event's own id; the same for every delivery of it.
+    pub id: String,
+    /// Its type as it was given, such as `Microsoft.Resources.ResourceWriteSuccess`.
+    pub event_type: String,
+    /// When it happened, as it was given: RFC 3339 with any number of decimals.
+    pub time: Option<String>,
+    /// Whether it is for us.
+    pub kind: Kind,
+}
+
+/// Whether an event is for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It tells of this container group.
+    Ours(ContainerGroupId),
+    /// It tells of something else.
+    Ignored(Ignored),
+}
+
+/// Why a well-formed event is not for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// It does not tell of a resource of Resource Manager.
+    Type(String),
+    /// It tells of another resource, or of something inside a container group.
+    Resource(String),
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type(event_type) => write!(formatter, "events of type {event_type:?} are not ours"),
+            Self::Resource(subject) => write!(formatter, "{subject:?} is not a container group"),
+        }
+    }
+}
+
+/// Why an event cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// A string in place of an event that holds no JSON.
+    #[error("the event is a string that does not hold JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// A string in a string in a string.
+    #[error("the event is a JSON string that was encoded more than twice")]
+    Encoding,
+    /// More events than Event Grid ever delivers at once.
+    #[error("{0} events were delivered at once, which is more than {EVENTS_LIMIT}")]
+    TooMany(usize),
+    /// Something else in place of an event.
+    #[error("an event must be a JSON object, not {0}")]
+    NotAnObject(&'static str),
+    /// An event without `id`.
+    #[error("the event has no id")]
+    WithoutId,
+    /// An event without `eventType` (Event Grid schema) or `type` (`CloudEvents`).
+    #[error("the event has neither eventType nor type")]
+    WithoutType {
+        /// The event's id.
+        id: String,
+    },
+    /// An event of one of our types that does not say which resource it is about.
+    #[error("the event has no subject, and its data name no resource")]
+    WithoutSubject {
+        /// The event's id.
+        id: String,
+    },
+    /// An event of one of our types whose subject cannot be the id of a resource.
+    #[error("the event has an unusable subject")]
+    Subject {
+        /// The event's id.
+        id: String,
+        /// What is wrong with it.
+        #[source]
+        source: ResourceIdError,
+    },
+}
+
+impl EventError {
+    /// The id of the event that cannot be read, where at least that can be.
+    #[must_use]
+    pub fn event_id(&self) -> Option<&str> {
+        match self {
+            Self::WithoutType { id } | Self::WithoutSubject { id } | Self::Subject { id, .. } => Some(id),
+            Self::NotJson(_) | Self::Encoding | Self::TooMany(_) | Self::NotAnObject(_) | Self::WithoutId => {
+                None
+            }
+        }
+    }
+}
+
+/// How many events Event Grid delivers at once at most (`maxEventsPerBatch`).
+///
+/// Source: <https://learn.microsoft.com/azure/event-grid/delivery-and-retry#output-batching>
+pub const EVENTS_LIMIT: usize = 5000;
+
+/// How often the value may be a JSON string that holds a JSON value.
+const ENCODINGS_LIMIT: u8 = 2;
+
+/// How many characters of a text that others wrote are kept. The longest id of a container group has about 300,
+/// so a text that was cut is never taken for one.
+const TEXT_LIMIT: usize = 512;
+
+impl Event {
+    /// Whether a resource was deleted, or was to be.
+    #[must_use]
+    pub fn is_delete(&self) -> bool {
+        let event_type = self.event_type.to_ascii_lowercase();
+        event_type.starts_with("microsoft.resources.resourcedelete")
+            || event_type == "microsoft.resourcenotifications.resources.deleted"
+    }
+}
+
+/// Reads the value of the trigger binding: the events in the order in which they were given.
+#[must_use]
+pub fn read(value: &Value) -> Vec<Result<Event, EventError>> {
+    let value = match decode(value) {
+        Ok(value) => value,
+        Err(error) => return vec![Err(error)],
+    };
+    match value.as_ref() {
+        Value::Array(events) if events.len() > EVENTS_LIMIT => vec![Err(EventError::TooMany(events.len()))],
+        Value::Array(events) => {
+            events.iter().map(|event| decode(event).and_then(|event| read_one(&event))).collect()
+        }
+        event => vec![read_one(event)],
+    }
+}
+
+/// Unwraps JSON strings that hold JSON.
+fn decode(value: &Value) -> Result<Cow<'_, Value>, EventError> {
+    let mut value = Cow::Borrowed(value);
+    for _ in 0..ENCODINGS_LIMIT {
+        let Value::String(text) = value.as_ref() else { return Ok(value) };
+        value = Cow::Owned(serde_json::from_str(text).map_err(EventError::NotJson)?);
+    }
+    if value.is_string() { Err(EventError::Encoding) } else { Ok(value) }
+}
+
+fn read_one(value: &Value) -> Result<Event, EventError> {
+    let kind = match value {
+        Value::Object(_) => None,
+        Value::Null => Some("null"),
+        Value::Bool(_) => Some("a boolean"),
+        Value::Number(_) => Some("a number"),
+        Value::String(_) => Some("a string"),
+        Value::Array(_) => Some("an array"),
+    };
+    if let Some(kind) = kind {
+        return Err(EventError::NotAnObject(kind));
+    }
+    let id = text(value, "/id").ok_or(EventError::WithoutId)?;
+    let event_type = text(value, "/eventType").or_else(|| text(value, "/type"));
+    let Some(event_type) = event_type else { return Err(EventError::WithoutType { id }) };
+    let time = text(value, "/eventTime").or_else(|| text(value, "/time"));
+    if !is_ours(&event_type) {
+        let kind = Kind::Ignored(Ignored::Type(event_type.clone()));
+        return Ok(Event { id, event_type, time, kind });
+    }
+    let subject = ["/subject", "/data/resourceUri", "/data/resourceInfo/id"]
+        .into_iter()
+        .find_map(|pointer| text(value, pointer));
+    let kind = match subject.as_deref().map(str::parse) {
+        None => return Err(EventError::WithoutSubject { id }),
+        Some(Ok(container_group)) => Kind::Ours(container_group),
+        Some(Err(ResourceIdError::OtherResource(subject))) => Kind::Ignored(Ignored::Resource(subject)),
+        Some(Err(source @ (ResourceIdError::NotAResourceId(_) | ResourceIdError::Segment { .. }))) => {
+            return Err(EventError::Subject { id, source });
+        }
+    };
+    Ok(Event { id, event_type, time, kind })
+}
+
+/// Whether events of this type tell of a resource of Resource Manager. Event Grid's own filters compare types
+/// without regard to case, and so do we: a type that was missed would be a change that nobody follows.
+fn is_ours(event_type: &str) -> bool {
+    ["Microsoft.Resources.Resource", "Microsoft.ResourceNotifications.Resources."]
+        .iter()
+        .any(|prefix| event_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
+}
+
+/// A text inside a value, cut where it is longer than any that we act on; an empty one counts as missing.
+fn text(value: &Value, pointer: &str) -> Option<String> {
+    let text = value.pointer(pointer)?.as_str().filter(|text| !text.is_empty())?;
+    Some(match text.char_indices().nth(TEXT_LIMIT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const WEB: &str = "/subscriptions/s1/resourceGroups/rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups/web";
+    const STORAGE: &str =
+        "/subscriptions/s1/resourceGroups/rg-spoke1/providers/Microsoft.Storage/storageAccounts/a";
+    const WRITTEN: &str = "Microsoft.Resources.ResourceWriteSuccess";
+
+    fn event_grid(event_type: &str, subject: &str) -> Value {
+        json!({
+            "id": "1", "eventType": event_type, "subject": subject, "eventTime": "2026-01-02T03:04:05.1Z",
+            "topic": "/subscriptions/s1", "dataVersion": "2", "metadataVersion": "1", "data": {}
+        })
+    }
+
+    fn ours() -> Event {
+        Event {
+            id: "1".into(),
+            event_type: WRITTEN.into(),
+            time: Some("2026-01-02T03:04:05.1Z".into()),
+            kind: Kind::Ours(WEB.parse().unwrap()),
+        }
+    }
+
+    /// What was read, errors as their texts with all causes.
+    fn read_plainly(value: &Value) -> Vec<Result<Event, String>> {
+        let plain = |error: EventError| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        read(value).into_iter().map(|event| event.map_err(plain)).collect()
+    }
+
+    fn check(value: &Value, expected: &[Result<Event, &str>]) {
+        let expected: Vec<_> = expected.iter().cloned().map(|event| event.map_err(str::to_owned)).collect();
+        assert_eq!(read_plainly(value), expected, "{value}");
+    }
+
+    fn check_kind(event_type: &str, subject: &str, expected: Kind) {
+        let event = Event { event_type: event_type.to_owned(), kind: expected, ..ours() };
+        check(&event_grid(event_type, subject), &[Ok(event)]);
+    }
+
+    fn encoded(value: &Value) -> Value {
+        Value::String(value.to_string())
+    }
+
+    #[test]
+    fn an_event_is_read_from_every_form_in_which_it_may_come() {
+        let event = event_grid(WRITTEN, WEB);
+        let array = json!([event.clone()]);
+        for value in [
+            event.clone(),
+            array.clone(),
+            encoded(&event),
+            encoded(&array),
+            encoded(&encoded(&event)),
+            encoded(&encoded(&array)),
+            json!([encoded(&event)]),
+        ] {
+            check(&value, &[Ok(ours())]);
+        }
+    }
+
+    #[test]
+    fn a_string_is_unwrapped_twice_and_no_further() {
+        let value = encoded(&encoded(&encoded(&event_grid(WRITTEN, WEB))));
+        check(&value, &[Err("the event is a JSON string that was encoded more than twice")]);
+    }
+
+    #[test]
+    fn a_cloud_event_is_read_as_an_event_grid_event_is() {
+        let value = json!({
+            "specversion": "1.0", "id": "1", "type": WRITTEN, "source": "/subscriptions/s1", "subject": WEB,
+            "time": "2026-01-02T03:04:05.1Z", "datacontenttype": "application/json", "data": null
+        });
+        check(&value, &[Ok(ours())]);
+    }
+
+    #[test]
+    fn every_outcome_of_every_operation_is_ours() {
+        for operation in ["Write", "Delete", "Action"] {
+            for end in ["Success", "Failure", "Cancel"] {
+                let event_type = format!("Microsoft.Resources.Resource{operation}{end}");
+                check_kind(&event_type, WEB, ours().kind);
+            }
+        }
+        for end in ["CreatedOrUpdated", "Deleted"] {
+            check_kind(&format!("Microsoft.ResourceNotifications.Resources.{end}"), WEB, ours().kind);
+        }
+    }
+
+    #[test]
+    fn an_event_of_another_type_is_ignored_whatever_its_subject() {
+        for event_type in [
+            "Microsoft.EventGrid.SubscriptionValidationEvent",
+            "Microsoft.Storage.BlobCreated",
+            "Microsoft.ResourceNotifications.HealthResources.AvailabilityStatusChanged",
+            "Microsoft.Resources.Res",
+            "é",
+        ] {
+            for subject in [WEB, STORAGE, "junk", ""] {
+                check_kind(event_type, subject, Kind::Ignored(Ignored::Type(event_type.to_owned())));
+            }
+        }
+    }
+
+    #[test]
+    fn other_resources_and_what_lies_inside_a_container_group_are_ignored() {
+        for subject in [
+            STORAGE.to_owned(),
+            format!("{WEB}/containers/c"),
+            format!("{WEB}/providers/Microsoft.Insights/diagnosticSettings/d"),
+            "/subscriptions/s1/resourceGroups/rg-spoke1".to_owned(),
+        ] {
+            check_kind(WRITTEN, &subject, Kind::Ignored(Ignored::Resource(subject.clone())));
+        }
+    }
+
+    #[test]
+    fn the_subject_is_compared_without_regard_to_case() {
+        check_kind(WRITTEN, &WEB.to_lowercase(), ours().kind);
+        check_kind(WRITTEN, &WEB.to_uppercase(), ours().kind);
+        check_kind(&WRITTEN.to_uppercase(), WEB, ours().kind);
+    }
+
+    #[test]
+    fn without_a_subject_the_data_say_which_resource_it_is() {
+        for data in [json!({"resourceUri": WEB}), json!({"resourceInfo": {"id": WEB}})] {
+            for subject in [Value::Null, json!(""), json!(7)] {
+                let mut value = event_grid(WRITTEN, WEB);
+                value["subject"] = subject;
+                value["data"] = data.clone();
+                check(&value, &[Ok(ours())]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_subject_counts_before_the_data() {
+        let mut value = event_grid(WRITTEN, WEB);
+        value["data"] = json!({"resourceUri": STORAGE, "resourceInfo": {"id": STORAGE}});
+        check(&value, &[Ok(ours())]);
+    }
+
+    #[test]
+    fn what_is_not_needed_may_be_missing_or_of_any_shape() {
+        let bare = Event { time: None, ..ours() };
+        check(&json!({"id": "1", "eventType": WRITTEN, "subject": WEB}), &[Ok(bare.clone())]);
+        let odd = json!({
+            "id": "1", "eventType": WRITTEN, "type": null, "subject": WEB, "eventTime": 5, "data": "text",
+            "more": [{}]
+        });
+        check(&odd, &[Ok(bare)]);
+    }
+
+    #[test]
+    fn what_is_needed_and_missing_makes_an_event_malformed() {
+        for (name, value, expected) in [
+            ("id", Value::Null, "the event has no id"),
+            ("id", json!(7), "the event has no id"),
+            ("id", json!(""), "the event has no id"),
+            ("eventType", Value::Null, "the event has neither eventType nor type"),
+            ("subject", Value::Null, "the event has no subject, and its data name no resource"),
+            ("subject", json!("web"), "the event has an unusable subject: \"web\" is not a resource id"),
+        ] {
+            let mut event = event_grid(WRITTEN, WEB);
+            event[name] = value;
+            check(&event, &[Err(expected)]);
+        }
+    }
+
+    #[test]
+    fn a_container_group_that_cannot_exist_makes_an_event_malformed() {
+        let read = read_plainly(&event_grid(WRITTEN, &WEB.replace("rg-spoke1", "..")));
+        let error = read[0].as_ref().unwrap_err();
+        assert!(error.contains("impossible resource group"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_event_at_all_is_malformed() {
+        for (value, kind) in [
+            (json!(null), "null"),
+            (json!(true), "a boolean"),
+            (json!(1), "a number"),
+            (json!("1"), "a number"),
+            (json!([[]]), "an array"),
+        ] {
+            check(&value, &[Err(&format!("an event must be a JSON object, not {kind}"))]);
+        }
+        assert!(matches!(read(&json!("not json")).as_slice(), [Err(EventError::NotJson(_))]));
+    }
+
+    #[test]
+    fn one_malformed_event_does_not_stop_the_others() {
+        let event = event_grid(WRITTEN, WEB);
+        check(&json!([event, {}, event]), &[Ok(ours()), Err("the event has no id"), Ok(ours())]);
+    }
+
+    #[test]
+    fn an_empty_array_holds_no_event() {
+        check(&json!([]), &[]);
+        check(&json!("[]"), &[]);
+    }
+
+    #[test]
+    fn more_events_than_event_grid_delivers_are_refused() {
+        let events = |count| Value::Array(vec![event_grid(WRITTEN, WEB); count]);
+        assert_eq!(read(&events(EVENTS_LIMIT)).len(), EVENTS_LIMIT);
+        check(
+            &events(EVENTS_LIMIT + 1),
+            &[Err("5001 events were delivered at once, which is more than 5000")],
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_never_taken_for_a_container_group() {
+        let long = format!("{WEB}{}", "a".repeat(100_000));
+        let read = read_plainly(&event_grid(WRITTEN, &long));
+        let error = read[0].as_ref().unwrap_err();
+        assert!(error.contains("impossible name") && error.len() < 1000, "{error}");
+    }
+
+    #[test]
+    fn deletions_are_told_apart() {
+        for (event_type, expected) in [
+            ("Microsoft.Resources.ResourceDeleteSuccess", true),
+            ("Microsoft.Resources.ResourceDeleteCancel", true),
+            ("Microsoft.ResourceNotifications.Resources.Deleted", true),
+            (WRITTEN, false),
+            ("Microsoft.Resources.ResourceActionSuccess", false),
+            ("Microsoft.ResourceNotifications.Resources.CreatedOrUpdated", false),
+        ] {
+            assert_eq!(
+                Event { event_type: event_type.into(), ..ours() }.is_delete(),
+                expected,
+                "{event_type}"
+            );
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::from),
+            ".{0,20}".prop_map(Value::String),
+            Just(json!(WEB)),
+            Just(json!(WRITTEN)),
+        ];
+        let key = prop_oneof!["id", "eventType", "type", "subject", "data", "resourceUri", ".{0,5}"];
+        leaf.prop_recursive(4, 64, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+                prop::collection::btree_map(key.clone(), inner.clone(), 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+                inner.prop_map(|value| Value::String(value.to_string())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_encoded_value_is_read_as_the_value_itself(value in any_json()) {
+            prop_assume!(!value.is_string());
+            prop_assert_eq!(read_plainly(&value), read_plainly(&encoded(&value)));
+        }
+
+        #[test]
+        fn whatever_is_ours_is_acted_on_by_its_subject_alone(data in any_json()) {
+            let mut event = event_grid(WRITTEN, WEB);
+            event["data"] = data;
+            prop_assert_eq!(read_plainly(&event), vec![Ok(ours())]);
+        }
+    }
+}
