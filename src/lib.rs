@@ -1,1 +1,3 @@
 //! Keeps Private DNS right for Azure Container Instances.
+
+pub mod simulator;
