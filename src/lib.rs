@@ -28,7 +28,7 @@
 //! | [`telemetry`] | one line per event |
 //! | [`host`], [`functions`] | the custom handler's protocol, and the two functions wired to it |
 //! | [`arm`] | client of Azure's REST API; the only user of the Azure SDK |
-//! | `simulator` | server of the same API, in memory; shares no type with [`arm`] |
+//! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
 //! | `replay` | plays events against the simulator, or against a running handler |
 //!
 //! # Invariants
@@ -56,4 +56,5 @@ pub mod reconcile;
 pub mod report;
 pub mod resource_id;
 pub mod share;
+pub mod simulator;
 pub mod telemetry;

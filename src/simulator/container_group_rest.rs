@@ -1,0 +1,382 @@
+//! The REST API of container groups
+//! (<https://learn.microsoft.com/rest/api/container-instances/container-groups>).
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::World;
+use super::container_groups::{Containers, Deployment, Group, Ip, PROVIDER, group_id, ports};
+use super::events::Happening;
+use super::rest::{Answer, ArmPath, Request, method_not_allowed, wrapped};
+
+impl World {
+    /// Answers a request to the provider of container groups; nothing, when it has no such resource.
+    pub(super) fn answer_container_instance(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
+        let mut rest = path.rest.iter().map(String::as_str);
+        let (kind, name, below, deeper) = (rest.next()?, rest.next(), rest.next(), rest.next());
+        if kind.eq_ignore_ascii_case("locations") {
+            return match (below?.eq_ignore_ascii_case("operations"), deeper) {
+                (true, Some(id)) => Some(self.answer_operation(request, id)),
+                _ => None,
+            };
+        }
+        if !kind.eq_ignore_ascii_case("containerGroups") || deeper.is_some() {
+            return None;
+        }
+        let Some(name) = name else {
+            return Some(match request.method {
+                Method::GET => self.list_groups(request, path),
+                _ => method_not_allowed(&request.method),
+            });
+        };
+        let target = Target {
+            subscription: &path.subscription,
+            resource_group: path.resource_group.as_deref()?,
+            name,
+        };
+        Some(match (below, &request.method) {
+            (None, &Method::GET) => self.get_group(&target),
+            (None, &Method::PUT) => self.put_group(request, &target).unwrap_or_else(|refusal| refusal),
+            (None, &Method::PATCH) => self.patch_group(request, &target).unwrap_or_else(|refusal| refusal),
+            (None, &Method::DELETE) => self.delete_group_by_rest(request, &target),
+            (Some(action), &Method::POST) => self.act_on_group(request, &target, action)?,
+            (_, method) => method_not_allowed(method),
+        })
+    }
+
+    fn get_group(&self, target: &Target<'_>) -> Answer {
+        match self.groups.get(&target.key()) {
+            Some(group) => Answer::json(StatusCode::OK, self.body(group, Detail::InstanceView)),
+            None => target.not_found(),
+        }
+    }
+
+    /// Lists leave `instanceView` out, as the service does since 2024-05-01-preview.
+    fn list_groups(&self, request: &Request, path: &ArmPath) -> Answer {
+        let scope = match &path.resource_group {
+            Some(resource_group) => {
+                format!("/subscriptions/{}/resourceGroups/{resource_group}/", path.subscription)
+            }
+            None => format!("/subscriptions/{}/", path.subscription),
+        }
+        .to_ascii_lowercase();
+        let after = request.query("$skiptoken").map_or(Bound::Unbounded, |id| Bound::Excluded(id.to_owned()));
+        let mut rest = self
+            .groups
+            .range::<String, _>((after, Bound::Unbounded))
+            .filter(|(id, _)| id.starts_with(&scope))
+            .peekable();
+        let mut value = Vec::new();
+        let mut last = None;
+        while value.len() < self.settings.group_page_size.max(1)
+            && let Some((id, group)) = rest.next()
+        {
+            value.push(self.body(group, Detail::Summary));
+            last = Some(id);
+        }
+        let mut page = json!({"value": value});
+        if let (Some(last), Some(_), Some(page)) = (last, rest.peek(), page.as_object_mut()) {
+            page.insert("nextLink".to_owned(), request.next_link(last).into());
+        }
+        Answer::json(StatusCode::OK, page)
+    }
+
+    fn put_group(&mut self, request: &Request, target: &Target<'_>) -> Result<Answer, Answer> {
+        let body = request.json()?;
+        if self.groups.get(&target.key()).is_some_and(Group::is_deleting) {
+            return Err(target.transitioning());
+        }
+        let deployment = self.read_deployment(&body, target)?;
+        let created = self.deploy(deployment);
+        let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+        Ok(self.accepted(request, target, status))
+    }
+
+    fn read_deployment(&self, body: &Value, target: &Target<'_>) -> Result<Deployment, Answer> {
+        let invalid = |message: &str| wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message);
+        let location =
+            body["location"].as_str().filter(|location| !location.is_empty()).ok_or_else(|| {
+                let message = "The location property is required for this definition.";
+                wrapped(StatusCode::BAD_REQUEST, "LocationRequired", message)
+            })?;
+        let mut properties = body["properties"]
+            .as_object()
+            .cloned()
+            .ok_or_else(|| invalid("The 'properties' of the container group are missing."))?;
+        let address = properties.remove("ipAddress");
+        let subnets = properties.remove("subnetIds");
+        let (ip, ports) = read_ip_address(address.as_ref())?;
+        for read_only in ["provisioningState", "instanceView"] {
+            properties.remove(read_only);
+        }
+        Ok(Deployment {
+            subscription: target.subscription.to_owned(),
+            resource_group: target.resource_group.to_owned(),
+            name: target.name.to_owned(),
+            location: location.to_owned(),
+            tags: read_tags(&body["tags"]),
+            definition: Value::Object(complete_definition(properties)?),
+            ports,
+            ip,
+            subnet: subnets.and_then(|subnets| subnets[0]["id"].as_str().map(str::to_owned)),
+            provisioning: self.settings.provisioning,
+        })
+    }
+
+    /// A PATCH changes the tags and nothing else.
+    fn patch_group(&mut self, request: &Request, target: &Target<'_>) -> Result<Answer, Answer> {
+        let body = request.json()?;
+        let key = target.key();
+        if !self.groups.contains_key(&key) {
+            return Err(target.not_found());
+        }
+        self.tag(&key, read_tags(&body["tags"]));
+        Ok(self.get_group(target).effective())
+    }
+
+    fn delete_group_by_rest(&mut self, request: &Request, target: &Target<'_>) -> Answer {
+        let key = target.key();
+        let Some(group) = self.groups.get(&key) else { return Answer::empty(StatusCode::NO_CONTENT) };
+        if group.is_deleting() {
+            return self.accepted(request, target, StatusCode::ACCEPTED);
+        }
+        let last = self.body(group, Detail::InstanceView);
+        self.delete_group(&key);
+        if self.groups.contains_key(&key) {
+            return self.accepted(request, target, StatusCode::ACCEPTED);
+        }
+        quotas(Answer::json(StatusCode::OK, last)).effective()
+    }
+
+    /// Restart answers 204 and goes on in the background; stop is done when it answers; start is accepted.
+    fn act_on_group(&mut self, request: &Request, target: &Target<'_>, action: &str) -> Option<Answer> {
+        let key = target.key();
+        let known =
+            ["restart", "stop", "start"].into_iter().find(|known| known.eq_ignore_ascii_case(action))?;
+        let Some(group) = self.groups.get(&key) else { return Some(target.not_found()) };
+        if group.is_deleting() {
+            return Some(target.transitioning());
+        }
+        Some(match known {
+            "restart" => {
+                self.begin(&key, "Updating", Happening::Restarted);
+                self.accepted(request, target, StatusCode::NO_CONTENT)
+            }
+            "start" => {
+                self.begin(&key, "Pending", Happening::Started);
+                self.accepted(request, target, StatusCode::ACCEPTED)
+            }
+            _ => {
+                self.stop(&key);
+                quotas(Answer::empty(StatusCode::NO_CONTENT)).effective()
+            }
+        })
+    }
+
+    /// The answer to an operation that goes on in the background.
+    fn accepted(&mut self, request: &Request, target: &Target<'_>, status: StatusCode) -> Answer {
+        let key = target.key();
+        let operation = self.operation(&key);
+        let location = self.groups.get(&key).map_or("westeurope", |group| group.location.as_str());
+        let link = format!(
+            "{}/subscriptions/{}/providers/{PROVIDER}/locations/{location}/operations/{operation}?api-version=2018-06-01",
+            request.origin, target.subscription
+        );
+        let answer = match (status, self.groups.get(&key)) {
+            (StatusCode::OK | StatusCode::CREATED, Some(group)) => {
+                Answer::json(status, self.body(group, Detail::InstanceView))
+            }
+            (StatusCode::ACCEPTED, _) => Answer::empty(status).header("location", link.clone()),
+            _ => Answer::empty(status),
+        };
+        quotas(answer.header("azure-asyncoperation", link)).effective()
+    }
+
+    fn answer_operation(&self, request: &Request, id: &str) -> Answer {
+        if request.method != Method::GET {
+            return method_not_allowed(&request.method);
+        }
+        let Some(operation) = self.operations.iter().find(|operation| operation.id.eq_ignore_ascii_case(id))
+        else {
+            let message = format!("The operation '{id}' does not exist.");
+            return wrapped(StatusCode::NOT_FOUND, "OperationNotFound", &message);
+        };
+        let status = if operation.due <= self.now() { "Succeeded" } else { "Pending" };
+        let body = json!({
+            "id": operation.id,
+            "status": status,
+            "startTime": self.timestamp_at(operation.started),
+            "properties": {"events": []},
+        });
+        Answer::json(StatusCode::OK, body)
+    }
+
+    fn body(&self, group: &Group, detail: Detail) -> Value {
+        let mut properties = group.definition.as_object().cloned().unwrap_or_default();
+        let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
+        set("provisioningState", group.provisioning_state(self.now()).into());
+        set("provisioningTimeoutInSeconds", 1800.into());
+        set("isCustomProvisioningTimeout", false.into());
+        if let Some(address) = ip_address(group) {
+            set("ipAddress", address);
+        }
+        if group.ip != Ip::Public {
+            set("subnetIds", json!([{"id": group.subnet}]));
+        }
+        if detail == Detail::InstanceView {
+            set("instanceView", json!({"events": [], "state": group.state}));
+            let view = self.container_view(group);
+            let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten() {
+                let properties = container.get_mut("properties").and_then(Value::as_object_mut);
+                if let (Some(view), Some(properties)) = (&view, properties) {
+                    properties.insert("instanceView".to_owned(), view.clone());
+                }
+            }
+        }
+        json!({
+            "properties": properties,
+            "id": group.id(),
+            "name": group.name,
+            "type": "Microsoft.ContainerInstance/containerGroups",
+            "location": group.location,
+            "tags": group.tags,
+        })
+    }
+
+    fn container_view(&self, group: &Group) -> Option<Value> {
+        let started = self.timestamp_at(group.started);
+        let current = match group.containers {
+            Containers::Waiting => return None,
+            Containers::Running => json!({"state": "Running", "startTime": started, "detailStatus": ""}),
+            Containers::Terminated { exit_code, detail } => json!({
+                "state": "Terminated",
+                "startTime": started,
+                "exitCode": exit_code,
+                "finishTime": self.timestamp_at(group.finished),
+                "detailStatus": detail,
+            }),
+        };
+        Some(json!({"restartCount": group.restart_count, "currentState": current}))
+    }
+}
+
+/// How much an answer tells of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Summary,
+    InstanceView,
+}
+
+/// The group that a request names, as the request spells it.
+struct Target<'a> {
+    subscription: &'a str,
+    resource_group: &'a str,
+    name: &'a str,
+}
+
+impl Target<'_> {
+    fn key(&self) -> String {
+        group_id(self.subscription, self.resource_group, self.name).to_ascii_lowercase()
+    }
+
+    fn not_found(&self) -> Answer {
+        let message = format!("The container group '{}' does not exist.", self.name);
+        wrapped(StatusCode::NOT_FOUND, "ContainerGroupNotFound", &message)
+    }
+
+    fn transitioning(&self) -> Answer {
+        let message =
+            format!("The container group '{}' is still transitioning, please retry later.", self.name);
+        wrapped(StatusCode::CONFLICT, "ContainerGroupTransitioning", &message)
+    }
+}
+
+fn quotas(answer: Answer) -> Answer {
+    answer
+        .header("x-ms-ratelimit-remaining-subscription-resource-requests-pt1h", "1798")
+        .header("x-ms-ratelimit-remaining-subscription-resource-requests-pt5m", "898")
+}
+
+/// `properties.ipAddress`: absent while a private group has none, without `ip` while a public one has none.
+fn ip_address(group: &Group) -> Option<Value> {
+    let with_ip = |kind: &str, ip: Value| Some(json!({"ports": group.ports, "ip": ip, "type": kind}));
+    let deployed = group.containers != Containers::Waiting;
+    match (group.ip, group.shown) {
+        (Ip::NoIpAddress, _) => None,
+        (Ip::Public, None) => Some(json!({"ports": group.ports, "type": "Public"})),
+        (Ip::Public, Some(address)) => with_ip("Public", address.to_string().into()),
+        (Ip::Pool | Ip::Fixed(_), Some(address)) => with_ip("Private", address.to_string().into()),
+        (Ip::NullIp, _) if deployed => with_ip("Private", Value::Null),
+        (Ip::ZeroIp, _) if deployed => with_ip("Private", "0.0.0.0".into()),
+        (Ip::EmptyIp, _) if deployed => with_ip("Private", "".into()),
+        (Ip::Pool | Ip::Fixed(_) | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp, _) => None,
+    }
+}
+
+/// The kind of address that a PUT asks for, and its ports. An `ip` in the request is ignored, as Azure does.
+fn read_ip_address(address: Option<&Value>) -> Result<(Ip, Value), Answer> {
+    let Some(address) = address.filter(|address| !address.is_null()) else {
+        return Ok((Ip::NoIpAddress, ports()));
+    };
+    let requested = address["ports"].as_array().filter(|ports| !ports.is_empty());
+    let Some(requested) = requested else {
+        let message = "The ports in the 'ipAddress' of container group cannot be empty.";
+        return Err(wrapped(StatusCode::BAD_REQUEST, "MissingIpAddressPorts", message));
+    };
+    match address["type"].as_str() {
+        Some("Private") => Ok((Ip::Pool, Value::Array(requested.clone()))),
+        Some("Public") => Ok((Ip::Public, Value::Array(requested.clone()))),
+        _ => {
+            let message = "The 'type' of the 'ipAddress' must be 'Public' or 'Private'.";
+            Err(wrapped(StatusCode::BAD_REQUEST, "InvalidIPAddressType", message))
+        }
+    }
+}
+
+fn read_tags(tags: &Value) -> BTreeMap<String, String> {
+    let tags = tags.as_object().into_iter().flatten();
+    tags.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// Adds what the service adds, and removes what it never tells again: secrets.
+fn complete_definition(mut properties: Map<String, Value>) -> Result<Map<String, Value>, Answer> {
+    let defaults =
+        [("sku", json!("Standard")), ("initContainers", json!([])), ("restartPolicy", json!("Always"))];
+    for (name, value) in defaults {
+        properties.entry(name).or_insert(value);
+    }
+    let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
+    let Some(containers) = containers.filter(|containers| !containers.is_empty()) else {
+        let message = "The container group has no containers.";
+        return Err(wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message));
+    };
+    for container in containers {
+        let properties = container.get_mut("properties").and_then(Value::as_object_mut);
+        let Some(properties) = properties else { continue };
+        properties.entry("ports").or_insert(json!([]));
+        properties.entry("environmentVariables").or_insert(json!([]));
+        properties.remove("instanceView");
+        let variables = properties.get_mut("environmentVariables").and_then(Value::as_array_mut);
+        for variable in variables.into_iter().flatten() {
+            forget(variable, "secureValue");
+        }
+    }
+    if let Some(workspace) = properties.get_mut("diagnostics").and_then(|it| it.get_mut("logAnalytics")) {
+        forget(workspace, "workspaceKey");
+    }
+    let registries = properties.get_mut("imageRegistryCredentials").and_then(Value::as_array_mut);
+    for registry in registries.into_iter().flatten() {
+        forget(registry, "password");
+    }
+    Ok(properties)
+}
+
+fn forget(value: &mut Value, name: &str) {
+    if let Some(object) = value.as_object_mut() {
+        object.remove(name);
+    }
+}

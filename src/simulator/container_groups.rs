@@ -1,0 +1,722 @@
+//! Container groups: their life, their addresses, and the verbs that people and the platform have for them.
+//!
+//! A group that is deployed, restarted or started is on the agenda until its provisioning ends; only then does it
+//! get an address. It gives its former address back as soon as the operation is accepted, so another group may have
+//! it before this one has a new one: the worst order that Azure allows. A restart leaves the old `instanceView`
+//! and the old address in the answers meanwhile, as the real service does
+//! (recording `Restart-AzContainerGroup` of Azure/azure-powershell).
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::events::Happening;
+use super::{AddressPool, Azure, Missing, World};
+
+pub(super) const PROVIDER: &str = "Microsoft.ContainerInstance";
+pub(super) const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+const OPERATIONS_KEPT: usize = 1000;
+
+/// What a container group has for an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ip {
+    /// Private, from the subnet: another one after each deployment.
+    Pool,
+    /// Private, always this one.
+    Fixed(Ipv4Addr),
+    /// Public.
+    Public,
+    /// No `ipAddress` at all: a group that was deployed without ports.
+    NoIpAddress,
+    /// Private, and `ip` is null.
+    NullIp,
+    /// Private, and `ip` is `0.0.0.0`.
+    ZeroIp,
+    /// Private, and `ip` is the empty string.
+    EmptyIp,
+}
+
+/// A container group to be created.
+#[derive(Debug, Clone)]
+pub struct GroupSpec {
+    /// Subscription id.
+    pub subscription: String,
+    /// Resource group; it is created when it does not exist.
+    pub resource_group: String,
+    /// Name of the group.
+    pub name: String,
+    /// Azure region.
+    pub location: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// The kind of its address.
+    pub ip: Ip,
+    /// Resource id of the subnet; the default subnet of the resource group, when absent.
+    pub subnet: Option<String>,
+    /// How long its provisioning takes, at first and after each restart.
+    pub provisioning: Duration,
+    /// Image of its only container.
+    pub image: String,
+    /// Environment variables of its only container.
+    pub environment: BTreeMap<String, String>,
+    /// The id of a Log Analytics workspace. Azure then answers `diagnostics.logAnalytics` without the
+    /// `workspaceKey` that its own API description requires.
+    pub log_analytics_workspace: Option<String>,
+}
+
+impl GroupSpec {
+    /// A group with a private address from the pool, provisioned in no time.
+    #[must_use]
+    pub fn new(resource_group: &str, name: &str) -> Self {
+        Self {
+            subscription: DEFAULT_SUBSCRIPTION.to_owned(),
+            resource_group: resource_group.to_owned(),
+            name: name.to_owned(),
+            location: "westeurope".to_owned(),
+            tags: BTreeMap::new(),
+            ip: Ip::Pool,
+            subnet: None,
+            provisioning: Duration::ZERO,
+            image: "mcr.microsoft.com/azuredocs/aci-helloworld".to_owned(),
+            environment: BTreeMap::new(),
+            log_analytics_workspace: None,
+        }
+    }
+
+    /// The properties of a PUT that would create the group, but for `ipAddress` and `subnetIds`.
+    fn definition(&self) -> Value {
+        let environment: Vec<_> =
+            self.environment.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        let mut definition = json!({
+            "sku": "Standard",
+            "containers": [{"name": self.name, "properties": {
+                "image": self.image,
+                "ports": ports(),
+                "environmentVariables": environment,
+                "resources": {"requests": {"memoryInGB": 1.5, "cpu": 1.0}},
+            }}],
+            "initContainers": [],
+            "restartPolicy": "Always",
+            "osType": "Linux",
+        });
+        if let (Some(workspace), Some(properties)) =
+            (&self.log_analytics_workspace, definition.as_object_mut())
+        {
+            let diagnostics =
+                json!({"logAnalytics": {"workspaceId": workspace, "logType": "ContainerInsights"}});
+            properties.insert("diagnostics".to_owned(), diagnostics);
+        }
+        definition
+    }
+}
+
+pub(super) fn ports() -> Value {
+    json!([{"protocol": "TCP", "port": 80}])
+}
+
+/// A container group, seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupView {
+    /// Resource id, spelled as the group was created.
+    pub id: String,
+    /// Subscription id.
+    pub subscription: String,
+    /// Resource group.
+    pub resource_group: String,
+    /// Name.
+    pub name: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// `properties.provisioningState`.
+    pub provisioning_state: String,
+    /// `properties.instanceView.state`.
+    pub state: String,
+    /// The address that the group really holds now, whatever the answers say. Never one that it has released.
+    pub address: Option<Ipv4Addr>,
+    /// The kind of its address.
+    pub ip: Ip,
+}
+
+/// What the containers of a group do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Containers {
+    /// They have not been started; the answers do not show them.
+    Waiting,
+    Running,
+    Terminated {
+        exit_code: i64,
+        detail: &'static str,
+    },
+}
+
+/// What the agenda has for a group.
+#[derive(Debug)]
+struct Pending {
+    since: Duration,
+    due: Duration,
+    first_state: &'static str,
+    goal: Goal,
+    event: Option<Happening>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Run,
+    Vanish,
+}
+
+/// An asynchronous operation, as `Azure-AsyncOperation` tells of it.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) id: String,
+    pub(super) started: Duration,
+    pub(super) due: Duration,
+}
+
+/// A container group.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) subscription: String,
+    pub(super) resource_group: String,
+    pub(super) name: String,
+    pub(super) location: String,
+    pub(super) tags: BTreeMap<String, String>,
+    /// The properties as they were put, without address and subnets.
+    pub(super) definition: Value,
+    pub(super) ports: Value,
+    pub(super) ip: Ip,
+    pub(super) subnet: String,
+    provisioning: Duration,
+    provisioning_state: String,
+    pub(super) state: String,
+    pub(super) containers: Containers,
+    pub(super) restart_count: u64,
+    pub(super) started: Duration,
+    pub(super) finished: Duration,
+    /// What it holds.
+    address: Option<Ipv4Addr>,
+    /// What it held last.
+    former: Option<Ipv4Addr>,
+    /// What the answers say.
+    pub(super) shown: Option<Ipv4Addr>,
+    pending: Option<Pending>,
+}
+
+impl Group {
+    pub(super) fn id(&self) -> String {
+        group_id(&self.subscription, &self.resource_group, &self.name)
+    }
+
+    /// `properties.provisioningState` at this moment.
+    pub(super) fn provisioning_state(&self, now: Duration) -> &str {
+        match &self.pending {
+            Some(pending) if pending.goal == Goal::Vanish => "Deleting",
+            // A deployment is first accepted and then made; a restart stays `Updating` to the end.
+            Some(pending)
+                if pending.first_state == "Pending" && now >= midway(pending) && now > pending.since =>
+            {
+                "Creating"
+            }
+            Some(pending) => pending.first_state,
+            None => &self.provisioning_state,
+        }
+    }
+
+    pub(super) fn is_deleting(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.goal == Goal::Vanish)
+    }
+
+    pub(super) fn view(&self, now: Duration) -> GroupView {
+        GroupView {
+            id: self.id(),
+            subscription: self.subscription.clone(),
+            resource_group: self.resource_group.clone(),
+            name: self.name.clone(),
+            tags: self.tags.clone(),
+            provisioning_state: self.provisioning_state(now).to_owned(),
+            state: self.state.clone(),
+            address: self.address,
+            ip: self.ip,
+        }
+    }
+}
+
+fn midway(pending: &Pending) -> Duration {
+    pending.since + pending.due.saturating_sub(pending.since) / 2
+}
+
+pub(super) fn group_id(subscription: &str, resource_group: &str, name: &str) -> String {
+    format!(
+        "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/{PROVIDER}/containerGroups/{name}"
+    )
+}
+
+fn default_subnet(subscription: &str, resource_group: &str) -> String {
+    format!(
+        "/subscriptions/{subscription}/resourceGroups/{resource_group}\
+         /providers/Microsoft.Network/virtualNetworks/vnet/subnets/default"
+    )
+}
+
+fn resource_group_id(subscription: &str, resource_group: &str) -> String {
+    format!("/subscriptions/{subscription}/resourceGroups/{resource_group}")
+}
+
+/// A group as it was asked for, by a verb or by a PUT.
+pub(super) struct Deployment {
+    pub(super) subscription: String,
+    pub(super) resource_group: String,
+    pub(super) name: String,
+    pub(super) location: String,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) definition: Value,
+    pub(super) ports: Value,
+    pub(super) ip: Ip,
+    pub(super) subnet: Option<String>,
+    pub(super) provisioning: Duration,
+}
+
+/// The verbs of people and of the platform. Resource ids compare without regard to case.
+impl Azure {
+    /// Creates an empty resource group.
+    pub fn create_resource_group(&self, subscription: &str, resource_group: &str) {
+        self.world().ensure_resource_group(subscription, resource_group);
+    }
+
+    /// Gives the default subnet of a resource group its range, such as `10.1.5.0/24`. Says whether Azure would
+    /// accept the range.
+    #[must_use]
+    pub fn set_address_range(&self, subscription: &str, resource_group: &str, cidr: &str) -> bool {
+        self.set_subnet_range(&default_subnet(subscription, resource_group), cidr)
+    }
+
+    /// Gives a subnet its range. Says whether Azure would accept it. Groups keep the addresses that they hold.
+    #[must_use]
+    pub fn set_subnet_range(&self, subnet: &str, cidr: &str) -> bool {
+        let Some(mut pool) = AddressPool::parse(cidr) else { return false };
+        let mut world = self.world();
+        let held = world.groups.values().filter(|group| group.subnet.eq_ignore_ascii_case(subnet));
+        held.filter_map(|group| group.address).for_each(|address| pool.take(address));
+        world.pools.insert(subnet.to_ascii_lowercase(), pool);
+        true
+    }
+
+    /// Creates a container group, or deploys it anew when it exists, and answers its resource id. An event tells.
+    pub fn create_group(&self, spec: GroupSpec) -> String {
+        let mut world = self.world();
+        world.ensure_resource_group(&spec.subscription, &spec.resource_group);
+        let id = group_id(&spec.subscription, &spec.resource_group, &spec.name);
+        let definition = spec.definition();
+        world.deploy(Deployment {
+            subscription: spec.subscription,
+            resource_group: spec.resource_group,
+            name: spec.name,
+            location: spec.location,
+            tags: spec.tags,
+            definition,
+            ports: ports(),
+            ip: spec.ip,
+            subnet: spec.subnet,
+            provisioning: spec.provisioning,
+        });
+        id
+    }
+
+    /// Deploys a group anew as it is. An event tells.
+    pub fn redeploy_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Updated))
+    }
+
+    /// Restarts a group. An event tells.
+    pub fn restart_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| world.begin(id, "Updating", Happening::Restarted))
+    }
+
+    /// Starts a group. An event tells.
+    pub fn start_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Started))
+    }
+
+    /// Stops a group, which releases its address. An event tells.
+    pub fn stop_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, World::stop)
+    }
+
+    /// Deletes a group. An event tells, once it is gone.
+    pub fn delete_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, World::delete_group)
+    }
+
+    /// Moves a running group to another host and so to another address, as the platform does: no event tells.
+    /// Answers the new address.
+    pub fn move_group(&self, id: &str) -> Result<Option<Ipv4Addr>, Missing> {
+        self.with_group(id, World::move_group)
+    }
+
+    /// Ends a group's provisioning (or deletion) now.
+    pub fn complete_provisioning(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            let due =
+                world.groups.get(id).and_then(|group| group.pending.as_ref()).map(|pending| pending.due);
+            if let Some(due) = due {
+                world.agenda.remove(&(due, id.to_owned()));
+                world.finish(id, due);
+            }
+        })
+    }
+
+    /// Gives a group this very address, whoever holds it. No event tells.
+    pub fn set_address(&self, id: &str, address: Ipv4Addr) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            world.release_address(id);
+            world.hold_address(id, address);
+            world.changed();
+        })
+    }
+
+    /// Changes the kind of a group's address, at once. No event tells.
+    pub fn set_ip(&self, id: &str, ip: Ip) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            world.release_address(id);
+            if let Some(group) = world.groups.get_mut(id) {
+                group.ip = ip;
+            }
+            world.take_address(id);
+            world.changed();
+        })
+    }
+
+    /// Makes a group `Running`, or any other state with terminated containers (`Succeeded` and `Failed` are those
+    /// that Azure knows). The address stays its own until something else happens. No event tells.
+    pub fn set_state(&self, id: &str, state: &str, exit_code: i64) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            let now = world.now();
+            if let Some(group) = world.groups.get_mut(id) {
+                state.clone_into(&mut group.state);
+                group.finished = now;
+                let detail = if exit_code == 0 { "Completed" } else { "Error" };
+                group.containers = match state {
+                    "Running" => Containers::Running,
+                    _ => Containers::Terminated { exit_code, detail },
+                };
+            }
+            world.changed();
+        })
+    }
+
+    /// Gives a group any provisioning state, until the next operation. No event tells.
+    pub fn set_provisioning_state(&self, id: &str, provisioning_state: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            if let Some(group) = world.groups.get_mut(id) {
+                provisioning_state.clone_into(&mut group.provisioning_state);
+            }
+            world.changed();
+        })
+    }
+
+    /// Replaces the tags of a group. An event tells.
+    pub fn set_tags(&self, id: &str, tags: BTreeMap<String, String>) -> Result<(), Missing> {
+        self.with_group(id, |world, id| world.tag(id, tags))
+    }
+
+    /// The address that a group really holds now.
+    #[must_use]
+    pub fn group_address(&self, id: &str) -> Option<Ipv4Addr> {
+        self.read(|view| view.group(id).and_then(|group| group.address))
+    }
+
+    fn with_group<T>(&self, id: &str, act: impl FnOnce(&mut World, &str) -> T) -> Result<T, Missing> {
+        let mut world = self.world();
+        let key = id.to_ascii_lowercase();
+        if !world.groups.contains_key(&key) {
+            return Err(Missing(id.to_owned()));
+        }
+        let result = act(&mut world, &key);
+        world.catch_up();
+        Ok(result)
+    }
+}
+
+/// The life of groups. An `id` here is a lower-case resource id of a group that exists.
+impl World {
+    pub(super) fn ensure_resource_group(&mut self, subscription: &str, resource_group: &str) {
+        let id = resource_group_id(subscription, resource_group);
+        self.resource_groups.entry(id.to_ascii_lowercase()).or_insert(resource_group.to_owned());
+    }
+
+    /// The resource group's name as it was spelled when it was created.
+    pub(super) fn resource_group(&self, subscription: &str, resource_group: &str) -> Option<&str> {
+        let id = resource_group_id(subscription, resource_group).to_ascii_lowercase();
+        self.resource_groups.get(&id).map(String::as_str)
+    }
+
+    /// Creates or replaces a group, and says whether it is new.
+    pub(super) fn deploy(&mut self, deployment: Deployment) -> bool {
+        let spelled = self.resource_group(&deployment.subscription, &deployment.resource_group);
+        let resource_group = spelled.unwrap_or(&deployment.resource_group).to_owned();
+        let key = group_id(&deployment.subscription, &resource_group, &deployment.name).to_ascii_lowercase();
+        let subnet =
+            deployment.subnet.unwrap_or_else(|| default_subnet(&deployment.subscription, &resource_group));
+        self.ensure_pool(&subnet);
+        let existing = self.groups.contains_key(&key);
+        if existing {
+            self.release_address(&key);
+        }
+        let now = self.now();
+        let group = self.groups.entry(key.clone()).or_insert_with(|| Group {
+            subscription: deployment.subscription,
+            resource_group,
+            name: deployment.name,
+            location: deployment.location,
+            tags: BTreeMap::new(),
+            definition: Value::Null,
+            ports: Value::Null,
+            ip: deployment.ip,
+            subnet: String::new(),
+            provisioning: Duration::ZERO,
+            provisioning_state: "Succeeded".to_owned(),
+            state: "Pending".to_owned(),
+            containers: Containers::Waiting,
+            restart_count: 0,
+            started: now,
+            finished: now,
+            address: None,
+            former: None,
+            shown: None,
+            pending: None,
+        });
+        group.tags = deployment.tags;
+        group.definition = deployment.definition;
+        group.ports = deployment.ports;
+        group.ip = deployment.ip;
+        group.subnet = subnet;
+        group.provisioning = deployment.provisioning;
+        self.begin(&key, "Pending", if existing { Happening::Updated } else { Happening::Created });
+        !existing
+    }
+
+    fn ensure_pool(&mut self, subnet: &str) {
+        let count = self.pools.len();
+        let cidr = format!("10.{}.{}.0/24", 1 + count / 256 % 255, count % 256);
+        let key = subnet.to_ascii_lowercase();
+        if !self.pools.contains_key(&key)
+            && let Some(pool) = AddressPool::parse(&cidr)
+        {
+            self.pools.insert(key, pool);
+        }
+    }
+
+    /// Puts a deployment, a restart or a start of a group on the agenda.
+    pub(super) fn begin(&mut self, id: &str, first_state: &'static str, happening: Happening) {
+        self.release_address(id);
+        let now = self.now();
+        let event = if self.settings.events_when_provisioned { Some(happening) } else { None };
+        let Some(group) = self.groups.get_mut(id) else { return };
+        if first_state == "Pending" {
+            "Pending".clone_into(&mut group.state);
+            group.containers = Containers::Waiting;
+            group.shown = None;
+        }
+        let due = now + group.provisioning;
+        let former = group.pending.replace(Pending { since: now, due, first_state, goal: Goal::Run, event });
+        if let Some(former) = former {
+            self.agenda.remove(&(former.due, id.to_owned()));
+        }
+        self.agenda.insert((due, id.to_owned()));
+        if event.is_none() {
+            self.tell(id, happening);
+        }
+        self.changed();
+    }
+
+    /// Ends what was pending for a group at this time.
+    pub(super) fn finish(&mut self, id: &str, due: Duration) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(pending) = group.pending.take_if(|pending| pending.due == due) else { return };
+        match pending.goal {
+            Goal::Vanish => {
+                if let Some(happening) = pending.event {
+                    self.tell(id, happening);
+                }
+                self.groups.remove(id);
+            }
+            Goal::Run => {
+                group.started = due;
+                if pending.first_state == "Updating" {
+                    group.restart_count += 1;
+                }
+                if !self.take_address(id) {
+                    // The subnet is full: the group waits for someone to leave.
+                    let due = due.max(self.now()) + Duration::from_secs(1);
+                    self.postpone(id, Pending { due, ..pending });
+                    return;
+                }
+                if let Some(group) = self.groups.get_mut(id) {
+                    "Succeeded".clone_into(&mut group.provisioning_state);
+                    "Running".clone_into(&mut group.state);
+                    group.containers = Containers::Running;
+                }
+                if let Some(happening) = pending.event {
+                    self.tell(id, happening);
+                }
+            }
+        }
+        self.changed();
+    }
+
+    fn postpone(&mut self, id: &str, pending: Pending) {
+        self.agenda.insert((pending.due, id.to_owned()));
+        if let Some(group) = self.groups.get_mut(id) {
+            group.pending = Some(pending);
+        }
+    }
+
+    pub(super) fn stop(&mut self, id: &str) {
+        let now = self.now();
+        let keeps = self.settings.stopped_keeps_address;
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let shown = group.shown.filter(|_| keeps);
+        if let Some(pending) = group.pending.take() {
+            self.agenda.remove(&(pending.due, id.to_owned()));
+        }
+        self.release_address(id);
+        if let Some(group) = self.groups.get_mut(id) {
+            group.shown = shown;
+            group.finished = now;
+            "Succeeded".clone_into(&mut group.provisioning_state);
+            "Stopped".clone_into(&mut group.state);
+            group.containers =
+                Containers::Terminated { exit_code: 0, detail: "Container stopped per client request" };
+        }
+        self.tell(id, Happening::Stopped);
+        self.changed();
+    }
+
+    pub(super) fn delete_group(&mut self, id: &str) {
+        self.release_address(id);
+        let now = self.now();
+        let due = now + self.settings.deleting;
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let former = group.pending.replace(Pending {
+            since: now,
+            due,
+            first_state: "Deleting",
+            goal: Goal::Vanish,
+            event: Some(Happening::Deleted),
+        });
+        if let Some(former) = former {
+            self.agenda.remove(&(former.due, id.to_owned()));
+        }
+        if due > now {
+            self.agenda.insert((due, id.to_owned()));
+            self.changed();
+        } else {
+            self.finish(id, due);
+        }
+    }
+
+    fn move_group(&mut self, id: &str) -> Option<Ipv4Addr> {
+        self.release_address(id);
+        self.take_address(id);
+        self.changed();
+        self.groups.get(id).and_then(|group| group.address)
+    }
+
+    pub(super) fn tag(&mut self, id: &str, tags: BTreeMap<String, String>) {
+        if let Some(group) = self.groups.get_mut(id) {
+            group.tags = tags;
+        }
+        self.tell(id, Happening::Tagged);
+        self.changed();
+    }
+
+    /// Gives a group's address back to its pool. The answers go on to tell of it.
+    fn release_address(&mut self, id: &str) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(address) = group.address.take() else { return };
+        group.former = Some(address);
+        let subnet = pool_of(group);
+        // An address that was set on several groups stays taken until the last of them leaves it.
+        let shared =
+            self.groups.values().any(|other| other.address == Some(address) && pool_of(other) == subnet);
+        if let Some(pool) = self.pools.get_mut(&subnet).filter(|_| !shared) {
+            pool.release(address);
+        }
+    }
+
+    /// Gives a group an address of its kind. Says no, when the subnet is full.
+    fn take_address(&mut self, id: &str) -> bool {
+        let Some(group) = self.groups.get_mut(id) else { return true };
+        let address = match group.ip {
+            Ip::Fixed(address) => Some(address),
+            Ip::Pool | Ip::Public => {
+                let subnet = pool_of(group);
+                let former = group.former;
+                let pool = match self.pools.entry(subnet) {
+                    std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                    std::collections::btree_map::Entry::Vacant(entry) => {
+                        // Only the public pool has no subnet; the range is one for documentation (RFC 5737).
+                        let Some(pool) = AddressPool::parse("203.0.113.0/24") else { return false };
+                        entry.insert(pool)
+                    }
+                };
+                let Some(address) = pool.take_lowest(former) else { return false };
+                Some(address)
+            }
+            Ip::NoIpAddress | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp => None,
+        };
+        match address {
+            Some(address) => self.hold_address(id, address),
+            None => {
+                if let Some(group) = self.groups.get_mut(id) {
+                    group.shown = None;
+                }
+            }
+        }
+        true
+    }
+
+    fn hold_address(&mut self, id: &str, address: Ipv4Addr) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        group.address = Some(address);
+        group.shown = Some(address);
+        let subnet = pool_of(group);
+        if let Some(pool) = self.pools.get_mut(&subnet) {
+            pool.take(address);
+        }
+    }
+
+    /// Remembers an asynchronous operation on a group, and answers its id.
+    pub(super) fn operation(&mut self, id: &str) -> String {
+        let started = self.now();
+        let pending = self.groups.get(id).and_then(|group| group.pending.as_ref());
+        let due = pending.map_or(started, |pending| pending.due);
+        let operation = Operation { id: self.request_ids.guid(), started, due };
+        let operation_id = operation.id.clone();
+        self.operations.push_back(operation);
+        if self.operations.len() > OPERATIONS_KEPT {
+            self.operations.pop_front();
+        }
+        operation_id
+    }
+
+    fn tell(&mut self, id: &str, happening: Happening) {
+        let Some(group) = self.groups.get(id) else { return };
+        let (subscription, resource_group, name) =
+            (group.subscription.clone(), group.resource_group.clone(), group.name.clone());
+        let event = self.event(&subscription, &resource_group, &name, happening);
+        self.events.push(event);
+    }
+}
+
+/// The key of the pool that a group takes its address from.
+fn pool_of(group: &Group) -> String {
+    match group.ip {
+        Ip::Public => "public".to_owned(),
+        Ip::Pool | Ip::Fixed(_) | Ip::NoIpAddress | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp => {
+            group.subnet.to_ascii_lowercase()
+        }
+    }
+}

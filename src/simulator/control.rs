@@ -1,0 +1,257 @@
+//! What the real API cannot express, under `/simulator`: see the table in the module's documentation.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::container_groups::DEFAULT_SUBSCRIPTION;
+use super::rest::{Answer, Request, flat, method_not_allowed};
+use super::{
+    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, RecordSetSpec, Throttles, When,
+    cloud_event,
+};
+
+/// A world to start with. By JSON, with the names in camel case; what is absent has the default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seed {
+    /// Subscription of everything.
+    pub subscription: String,
+    /// Resource group of the container groups.
+    pub resource_group: String,
+    /// Resource group of the zones.
+    pub zone_resource_group: String,
+    /// Zone of the A record sets.
+    pub forward_zone: String,
+    /// Zones of the PTR record sets.
+    pub reverse_zones: Vec<String>,
+    /// The subnet's range.
+    pub address_range: String,
+    /// So many container groups: `web-1`, `web-2`, …. Each takes as long to be provisioned as the settings say.
+    pub groups: usize,
+    /// So many A record sets of others in the forward zone: `other-1`, `other-2`, ….
+    pub record_sets: usize,
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self {
+            subscription: DEFAULT_SUBSCRIPTION.to_owned(),
+            resource_group: "rg-spoke1".to_owned(),
+            zone_resource_group: "rg-dns".to_owned(),
+            forward_zone: "spoke1.contoso.internal".to_owned(),
+            reverse_zones: vec!["1.10.in-addr.arpa".to_owned()],
+            address_range: "10.1.5.0/24".to_owned(),
+            groups: 1,
+            record_sets: 0,
+        }
+    }
+}
+
+impl Azure {
+    /// Creates zones, record sets and container groups, and answers the resource ids of the groups.
+    pub fn seed(&self, seed: &Seed) -> Result<Vec<String>, Missing> {
+        for zone in seed.reverse_zones.iter().chain([&seed.forward_zone]) {
+            self.create_zone(&seed.subscription, &seed.zone_resource_group, zone);
+        }
+        if !self.set_address_range(&seed.subscription, &seed.resource_group, &seed.address_range) {
+            return Err(Missing(format!("the address range '{}'", seed.address_range)));
+        }
+        for number in 1..=seed.record_sets {
+            let spec = RecordSetSpec::new("A", &format!("other-{number}"), &["10.200.0.4"]);
+            self.put_record_set(&seed.forward_zone, &spec)?;
+        }
+        let provisioning = self.world().settings.provisioning;
+        let spec = |number| GroupSpec {
+            subscription: seed.subscription.clone(),
+            provisioning,
+            ..GroupSpec::new(&seed.resource_group, &format!("web-{number}"))
+        };
+        Ok((1..=seed.groups).map(|number| self.create_group(spec(number))).collect())
+    }
+
+    pub(super) fn control(&self, request: &Request) -> Answer {
+        let segments = request.segments();
+        let path: Vec<_> = segments.iter().skip(1).map(String::as_str).collect();
+        let answer = match (&request.method, path.as_slice()) {
+            (&Method::GET, ["calls"]) => Ok(json!(self.calls().iter().map(call_body).collect::<Vec<_>>())),
+            (&Method::DELETE, ["calls"]) => {
+                self.clear_calls();
+                Ok(Value::Null)
+            }
+            (&Method::GET, ["events"]) => {
+                let events = self.take_events();
+                Ok(match request.query("schema") {
+                    Some("cloudevents") => events.iter().map(cloud_event).collect(),
+                    _ => Value::Array(events),
+                })
+            }
+            (&Method::GET, ["zones"]) => return Answer::text(self.zone_lines()),
+            (&Method::GET, ["groups"]) => {
+                Ok(self.read(|view| view.groups().iter().map(group_body).collect()))
+            }
+            (&Method::POST, ["groups", verb]) => self.control_group(request, verb),
+            (&Method::POST, ["faults"]) => control_json(request).and_then(|body| {
+                self.inject(read_fault(&body)?);
+                Ok(Value::Null)
+            }),
+            (&Method::DELETE, ["faults"]) => {
+                self.clear_faults();
+                Ok(Value::Null)
+            }
+            (&Method::PUT, ["throttles"]) => control_json(request).map(|body| {
+                self.configure(|settings| settings.throttles = read_throttles(&body));
+                Value::Null
+            }),
+            (&Method::POST, ["seed"]) => control_json(request).and_then(|body| {
+                let ids = self.seed(&read_seed(&body)).map_err(|missing| missing.to_string())?;
+                Ok(json!(ids))
+            }),
+            (method, _) => return method_not_allowed(method),
+        };
+        match answer {
+            Ok(Value::Null) => Answer::empty(StatusCode::NO_CONTENT),
+            Ok(body) => Answer::json(StatusCode::OK, body),
+            Err(message) => flat(StatusCode::BAD_REQUEST, "BadRequest", &message),
+        }
+    }
+
+    fn zone_lines(&self) -> String {
+        self.read(|view| {
+            let sets = view.zones().into_iter().flat_map(|zone| view.record_sets(&zone));
+            sets.map(|set| format!("{set}\n")).collect()
+        })
+    }
+
+    fn control_group(&self, request: &Request, verb: &str) -> Result<Value, String> {
+        let body = control_json(request)?;
+        let id = text(&body, "id")?;
+        let done = match verb {
+            "move" => self.move_group(id).map(|address| json!({"address": address.map(|it| it.to_string())})),
+            "complete" => self.complete_provisioning(id).map(|()| Value::Null),
+            "address" => {
+                let address = text(&body, "address")?;
+                let address: Ipv4Addr =
+                    address.parse().map_err(|_| format!("'{address}' is no IPv4 address"))?;
+                self.set_address(id, address).map(|()| Value::Null)
+            }
+            "state" => {
+                let exit_code = body["exitCode"].as_i64().unwrap_or(0);
+                self.set_state(id, text(&body, "state")?, exit_code).map(|()| Value::Null)
+            }
+            "provisioning-state" => {
+                self.set_provisioning_state(id, text(&body, "value")?).map(|()| Value::Null)
+            }
+            _ => return Err(format!("there is no verb '{verb}'")),
+        };
+        done.map_err(|missing| missing.to_string())
+    }
+}
+
+fn control_json(request: &Request) -> Result<Value, String> {
+    serde_json::from_slice(&request.body).map_err(|error| format!("the body is no JSON: {error}"))
+}
+
+fn text<'a>(body: &'a Value, name: &str) -> Result<&'a str, String> {
+    body[name].as_str().ok_or_else(|| format!("'{name}' is missing"))
+}
+
+fn count(body: &Value, name: &str) -> Option<usize> {
+    body[name].as_u64().and_then(|count| usize::try_from(count).ok())
+}
+
+fn call_body(call: &Call) -> Value {
+    json!({
+        "sequence": call.sequence,
+        "arrivedSeconds": call.arrived.as_secs_f64(),
+        "answeredSeconds": call.answered.map(|at| at.as_secs_f64()),
+        "method": call.method.as_str(),
+        "path": call.path,
+        "query": call.query,
+        "ifMatch": call.if_match,
+        "ifNoneMatch": call.if_none_match,
+        "status": call.status,
+        "tookEffect": call.took_effect,
+    })
+}
+
+fn group_body(group: &GroupView) -> Value {
+    json!({
+        "id": group.id,
+        "provisioningState": group.provisioning_state,
+        "state": group.state,
+        "address": group.address.map(|address| address.to_string()),
+        "tags": group.tags,
+    })
+}
+
+fn read_fault(body: &Value) -> Result<Fault, String> {
+    let when = match body["when"].as_str() {
+        None | Some("before") => When::Before,
+        Some("after") => When::After,
+        Some(other) => return Err(format!("'when' is before or after, not '{other}'")),
+    };
+    let effect = match text(body, "effect")? {
+        "answer" => Effect::Answer(when, read_fault_answer(body)?),
+        "drop" => Effect::Drop(when),
+        "delay" => {
+            let milliseconds = body["milliseconds"].as_u64().ok_or("'milliseconds' is missing")?;
+            Effect::Delay(when, Duration::from_millis(milliseconds))
+        }
+        "truncate" => Effect::Truncate(count(body, "bytes").ok_or("'bytes' is missing")?),
+        "replace" => Effect::ReplaceBody(text(body, "body")?.to_owned()),
+        other => return Err(format!("there is no effect '{other}'")),
+    };
+    let method = match body["method"].as_str() {
+        None => None,
+        Some(method) => Some(method.parse::<Method>().map_err(|_| format!("there is no method '{method}'"))?),
+    };
+    Ok(Fault {
+        method,
+        path_contains: body["path"].as_str().unwrap_or_default().to_owned(),
+        skip: body["skip"].as_u64().unwrap_or(0),
+        times: body["times"].as_u64().unwrap_or(1),
+        effect,
+    })
+}
+
+fn read_fault_answer(body: &Value) -> Result<FaultAnswer, String> {
+    let status = body["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+    let status =
+        status.filter(|status| (200..600).contains(status)).ok_or("'status' is missing or impossible")?;
+    let mut answer = FaultAnswer::new(status, body["code"].as_str().unwrap_or("InternalServerError"));
+    answer.retry_after_seconds = body["retryAfterSeconds"].as_u64();
+    answer.body = body["body"].as_str().map(str::to_owned);
+    Ok(answer)
+}
+
+fn read_throttles(body: &Value) -> Option<Throttles> {
+    let defaults = Throttles::default();
+    let number = |name, default| count(body, name).unwrap_or(default);
+    body.as_object().map(|_| Throttles {
+        creates: number("creates", defaults.creates),
+        updates: number("updates", defaults.updates),
+        deletes: number("deletes", defaults.deletes),
+        gets: number("gets", defaults.gets),
+        lists: number("lists", defaults.lists),
+    })
+}
+
+fn read_seed(body: &Value) -> Seed {
+    let defaults = Seed::default();
+    let text = |name: &str, default: String| body[name].as_str().map_or(default, str::to_owned);
+    let reverse_zones = body["reverseZones"]
+        .as_array()
+        .map(|zones| zones.iter().filter_map(|zone| zone.as_str().map(str::to_owned)).collect());
+    Seed {
+        subscription: text("subscription", defaults.subscription),
+        resource_group: text("resourceGroup", defaults.resource_group),
+        zone_resource_group: text("zoneResourceGroup", defaults.zone_resource_group),
+        forward_zone: text("forwardZone", defaults.forward_zone),
+        reverse_zones: reverse_zones.unwrap_or(defaults.reverse_zones),
+        address_range: text("addressRange", defaults.address_range),
+        groups: count(body, "groups").unwrap_or(defaults.groups),
+        record_sets: count(body, "recordSets").unwrap_or(defaults.record_sets),
+    }
+}

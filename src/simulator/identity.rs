@@ -1,0 +1,138 @@
+//! The managed identity endpoint of App Service
+//! (<https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>), and
+//! whether a token is one that it issued.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
+
+use super::World;
+use super::clock::Identifiers;
+use super::rest::{Answer, Request, flat, wrapped};
+
+const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
+const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\
+                         11111111-1111-1111-1111-111111111111\", error=\"invalid_token\"";
+
+/// The tokens that were issued.
+#[derive(Debug)]
+pub(super) struct Identity {
+    ids: Identifiers,
+    requests: u64,
+    issued: BTreeMap<String, Token>,
+}
+
+#[derive(Debug)]
+struct Token {
+    resource: String,
+    client_id: String,
+    issued: Duration,
+    expires: Duration,
+}
+
+impl Identity {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { ids: Identifiers::new(seed), requests: 0, issued: BTreeMap::new() }
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// The token for a resource: the same one, as the platform caches it, for half of its life.
+    fn token(
+        &mut self,
+        resource: &str,
+        client_id: &str,
+        now: Duration,
+        lifetime: Duration,
+    ) -> (String, Duration) {
+        self.issued.retain(|_, token| token.expires > now);
+        let fresh = self.issued.iter().find(|(_, token)| {
+            token.resource == resource && token.client_id == client_id && token.issued + lifetime / 2 > now
+        });
+        if let Some((token, issued)) = fresh {
+            return (token.clone(), issued.expires);
+        }
+        let token = format!("simulated-{}", self.ids.guid());
+        let expires = now + lifetime;
+        let issued =
+            Token { resource: resource.to_owned(), client_id: client_id.to_owned(), issued: now, expires };
+        self.issued.insert(token.clone(), issued);
+        (token, expires)
+    }
+}
+
+impl World {
+    /// `GET /msi/token`.
+    pub(super) fn issue_token(&mut self, request: &Request) -> Answer {
+        self.identity.requests += 1;
+        let sent = request.headers.get("x-identity-header").and_then(|value| value.to_str().ok());
+        match sent {
+            None => {
+                return identity_error(StatusCode::BAD_REQUEST, "The header X-IDENTITY-HEADER is missing.");
+            }
+            Some(sent) if sent != self.settings.identity_header => {
+                return identity_error(StatusCode::UNAUTHORIZED, "The header X-IDENTITY-HEADER is wrong.");
+            }
+            Some(_) => {}
+        }
+        if request.query("api-version") != Some("2019-08-01") {
+            return identity_error(StatusCode::BAD_REQUEST, "The api-version is missing or not supported.");
+        }
+        let Some(resource) = request.query("resource").filter(|resource| !resource.is_empty()) else {
+            return identity_error(StatusCode::BAD_REQUEST, "The resource is missing.");
+        };
+        let client_id = request.query("client_id").unwrap_or(CLIENT_ID);
+        let (now, lifetime) = (self.now(), self.settings.token_lifetime);
+        let (token, expires) = self.identity.token(resource, client_id, now, lifetime);
+        let expires_on = self.settings.epoch_seconds + expires.as_secs();
+        Answer::json(
+            StatusCode::OK,
+            json!({
+                "access_token": token,
+                "expires_on": expires_on.to_string(),
+                "resource": resource,
+                "token_type": "Bearer",
+                "client_id": client_id,
+            }),
+        )
+    }
+
+    /// The refusal of a request to Resource Manager without a token for it.
+    pub(super) fn refuse_unauthenticated(&self, headers: &HeaderMap) -> Option<Answer> {
+        if !self.settings.require_token {
+            return None;
+        }
+        let refuse = |code, message: &str| {
+            Some(wrapped(StatusCode::UNAUTHORIZED, code, message).header("www-authenticate", CHALLENGE))
+        };
+        let Some(authorization) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())
+        else {
+            let message = "Authentication failed. The 'Authorization' header is missing.";
+            return refuse("AuthenticationFailed", message);
+        };
+        let token = authorization.strip_prefix("Bearer ").and_then(|token| self.identity.issued.get(token));
+        match token {
+            None => refuse("InvalidAuthenticationToken", "The access token is invalid."),
+            Some(token) if token.expires <= self.now() => {
+                refuse("ExpiredAuthenticationToken", "The access token expiry is in the past.")
+            }
+            // In every cloud the audience is the endpoint of Resource Manager, `https://management.…`.
+            Some(token) if !token.resource.starts_with("https://management.") => {
+                let message = format!(
+                    "The access token has been obtained for wrong audience or resource '{}'.",
+                    token.resource
+                );
+                refuse("InvalidAuthenticationTokenAudience", &message)
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+fn identity_error(status: StatusCode, message: &str) -> Answer {
+    flat(status, status.as_str(), message)
+}

@@ -1,0 +1,424 @@
+//! Azure in memory: container groups, Private DNS, managed identity and Event Grid events, as one process.
+//!
+//! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
+//! HTTP ([`serve`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
+//! answer in recordings, it answers: flat error bodies of Private DNS (`{"code","message"}`) beside wrapped
+//! ones of Resource Manager (`{"error":{"code","message"}}`), a container group whose first answer has no
+//! address, a record set that stays when it is emptied.
+//!
+//! Rules:
+//! - It shares no type with the rest of the crate, or a misspelled field would pass every test. For the same
+//!   reason a record set with a property that the API does not have is refused, where the service may be lenient.
+//! - It is deterministic: no wall clock, no random numbers, ordered maps. Time is `tokio`'s, so a test may pause it.
+//! - All state is behind one mutex, which is never held across an `await`.
+//! - A request that has arrived is carried out even when its client is gone, as in a real service.
+//!
+//! It deliberately does not check permissions, resolve names, or model virtual networks beyond the addresses of
+//! a subnet.
+//!
+//! # Three ways to drive it
+//!
+//! Methods of [`Azure`] do what people, the platform and other tools do to the world: [`Azure::create_group`],
+//! [`Azure::move_group`], [`Azure::put_record_set`]. Those of which Azure would tell queue Event Grid events
+//! ([`Azure::take_events`]). REST does what the real API can express. What it cannot is under `/simulator`:
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /simulator/calls` | the requests to Resource Manager so far; `DELETE` forgets them |
+//! | `GET /simulator/events` | takes the queued events; `?schema=cloudevents` in that form |
+//! | `GET /simulator/zones` | every record set, one per line, as text |
+//! | `GET /simulator/groups` | every container group, its state and its address |
+//! | `POST /simulator/groups/move` | `{"id"}`: the platform moves it, without an event |
+//! | `POST /simulator/groups/complete` | `{"id"}`: ends its provisioning now |
+//! | `POST /simulator/groups/address` | `{"id","address"}`: gives it this very address |
+//! | `POST /simulator/groups/state` | `{"id","state","exitCode"}`: `Running`, or another with terminated containers |
+//! | `POST /simulator/groups/provisioning-state` | `{"id","value"}`: any string |
+//! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
+//! | `PUT /simulator/throttles` | `{"creates","updates","deletes","gets","lists"}` per zone and minute; `null` switches off |
+//! | `POST /simulator/seed` | zones, groups and record sets, see [`Seed`] |
+//!
+//! A fault is `{"method","path","skip","times","when","effect",...}`: `when` is `before` or `after` the request's
+//! effect, `effect` is `answer` (with `status`, `code`, `retryAfterSeconds`, `body`), `drop`, `delay` (with
+//! `milliseconds`), `truncate` (with `bytes`) or `replace` (with `body`).
+
+mod addresses;
+mod calls;
+mod clock;
+mod container_group_rest;
+mod container_groups;
+mod control;
+mod events;
+mod faults;
+mod identity;
+mod private_dns;
+mod private_dns_rest;
+mod rest;
+mod throttles;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use http::Method;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+pub use calls::Call;
+pub use container_groups::{GroupSpec, GroupView, Ip};
+pub use control::Seed;
+pub use events::cloud_event;
+pub use faults::{ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
+pub use private_dns::{RecordSetSpec, RecordSetView};
+pub use throttles::Throttles;
+
+use addresses::AddressPool;
+use calls::CallLog;
+use clock::Identifiers;
+use container_groups::{Group, Operation};
+use identity::Identity;
+use private_dns::Zone;
+
+/// What was asked for does not exist in the simulated world.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("{0} does not exist in the simulated Azure")]
+pub struct Missing(String);
+
+/// How the simulated Azure behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The moment at which simulated time starts, in Unix seconds. Serve real clients with the present, or they
+    /// take every token for expired. Default: 2026-01-01T00:00:00Z.
+    pub epoch_seconds: u64,
+    /// Seed of every identifier and `ETag`.
+    pub seed: u64,
+    /// How long a request takes, one half before its effect and one half after it. Default: no time.
+    pub latency: Duration,
+    /// Whether requests to Resource Manager need a token that was issued here. Default: yes.
+    pub require_token: bool,
+    /// What `X-IDENTITY-HEADER` has to be.
+    pub identity_header: String,
+    /// How long a token is good for. Default: 24 hours.
+    pub token_lifetime: Duration,
+    /// How long a container group that comes by REST takes to be provisioned. Default: no time.
+    pub provisioning: Duration,
+    /// How long a container group is `Deleting`. Default: no time, and the answer is 200 instead of 202.
+    pub deleting: Duration,
+    /// Whether a stopped group's answer still tells of the address that it has released. Default: no.
+    pub stopped_keeps_address: bool,
+    /// Whether the events of a deployment, restart or start come when its provisioning has ended, and not when
+    /// it was accepted. Default: no, the harder case.
+    pub events_when_provisioned: bool,
+    /// Requests to Private DNS per zone and minute. Default: as many as come.
+    pub throttles: Option<Throttles>,
+    /// How many calls the log keeps; counts are kept of all. Default: all.
+    pub calls_kept: usize,
+    /// Container groups on one page of a list. Default: 100.
+    pub group_page_size: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            epoch_seconds: clock::DEFAULT_EPOCH_SECONDS,
+            seed: 1,
+            latency: Duration::ZERO,
+            require_token: true,
+            identity_header: "simulated-identity-header".to_owned(),
+            token_lifetime: Duration::from_hours(24),
+            provisioning: Duration::ZERO,
+            deleting: Duration::ZERO,
+            stopped_keeps_address: false,
+            events_when_provisioned: false,
+            throttles: None,
+            calls_kept: usize::MAX,
+            group_page_size: 100,
+        }
+    }
+}
+
+/// A request to Resource Manager or to the identity endpoint, as an interceptor sees it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CallView {
+    /// Counts the requests, from 1.
+    pub sequence: u64,
+    /// Since the simulator was made.
+    pub elapsed: Duration,
+    /// HTTP method.
+    pub method: Method,
+    /// The path as it was sent.
+    pub path: String,
+    /// The query as it was sent, without the question mark.
+    pub query: String,
+    /// The `If-Match` header.
+    pub if_match: Option<String>,
+    /// The `If-None-Match` header.
+    pub if_none_match: Option<String>,
+}
+
+type Interceptor = Box<dyn FnMut(&CallView) -> Option<Effect> + Send>;
+type Listener = Box<dyn FnMut(&View<'_>) + Send>;
+
+/// The simulated Azure. Clones are the same Azure.
+#[derive(Clone)]
+pub struct Azure {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    world: Mutex<World>,
+    /// Apart from the world, so that an interceptor may use the methods of `Azure`.
+    interceptor: Mutex<Option<Interceptor>>,
+}
+
+impl fmt::Debug for Azure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Azure").finish_non_exhaustive()
+    }
+}
+
+impl Default for Azure {
+    fn default() -> Self {
+        Self::new(Settings::default())
+    }
+}
+
+impl Azure {
+    /// An Azure with nothing in it.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let world = World {
+            started: Instant::now(),
+            request_ids: Identifiers::new(settings.seed),
+            etags: Identifiers::new(settings.seed.wrapping_add(1)),
+            event_ids: Identifiers::new(settings.seed.wrapping_add(2)),
+            identity: Identity::new(settings.seed.wrapping_add(3)),
+            settings,
+            resource_groups: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            agenda: BTreeSet::new(),
+            pools: BTreeMap::new(),
+            operations: VecDeque::new(),
+            zones: BTreeMap::new(),
+            events: Vec::new(),
+            calls: CallLog::default(),
+            faults: Vec::new(),
+            listeners: Vec::new(),
+        };
+        Self { shared: Arc::new(Shared { world: Mutex::new(world), interceptor: Mutex::new(None) }) }
+    }
+
+    /// Changes how it behaves from now on. Seed and epoch are read once, at the start.
+    pub fn configure(&self, configure: impl FnOnce(&mut Settings)) {
+        configure(&mut self.world().settings);
+    }
+
+    /// How much time has passed since the simulator was made.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.world().now()
+    }
+
+    /// Lets something go wrong. Several faults strike in the order in which they were injected.
+    pub fn inject(&self, fault: Fault) {
+        self.world().faults.push(fault);
+    }
+
+    /// Holds back the next request of this method whose path contains this text.
+    #[must_use]
+    pub fn hold(&self, method: Method, path_contains: &str, when: When) -> Gate {
+        let gate = Gate::new();
+        self.inject(Fault::once(method, path_contains, Effect::Hold(when, gate.clone())));
+        gate
+    }
+
+    /// Forgets all faults that were injected.
+    pub fn clear_faults(&self) {
+        self.world().faults.clear();
+    }
+
+    /// Shows every request to this function before anything else happens to it, and lets it decide what does.
+    /// It may use this `Azure`'s methods, except this one.
+    pub fn set_interceptor(&self, interceptor: Box<dyn FnMut(&CallView) -> Option<Effect> + Send>) {
+        *self.shared.interceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(interceptor);
+    }
+
+    /// Shows the world to this function after each change of it. The function runs inside the change: it must not
+    /// use this `Azure`'s methods, only the view.
+    pub fn on_change(&self, listener: impl FnMut(&View<'_>) + Send + 'static) {
+        self.world().listeners.push(Box::new(listener));
+    }
+
+    /// The requests to Resource Manager, oldest first, as far as they are kept.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.world().calls.all()
+    }
+
+    /// The requests of this method.
+    #[must_use]
+    pub fn calls_of(&self, method: &Method) -> Vec<Call> {
+        self.calls().into_iter().filter(|call| call.method == method).collect()
+    }
+
+    /// How many requests of each method came, also of those that are not kept.
+    #[must_use]
+    pub fn call_counts(&self) -> BTreeMap<String, u64> {
+        self.world().calls.counts()
+    }
+
+    /// Forgets the requests so far, and their counts.
+    pub fn clear_calls(&self) {
+        self.world().calls.clear();
+    }
+
+    /// How many times a token was asked for at the identity endpoint, wrongly or rightly.
+    #[must_use]
+    pub fn token_requests(&self) -> u64 {
+        self.world().identity.requests()
+    }
+
+    /// Takes the Event Grid events (in Event Grid schema) that were queued, oldest first.
+    #[must_use]
+    pub fn take_events(&self) -> Vec<Value> {
+        std::mem::take(&mut self.world().events)
+    }
+
+    /// Shows the world as it is now.
+    pub fn read<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
+        read(&View { world: &self.world() })
+    }
+
+    fn intercept(&self, call: &CallView) -> Option<Effect> {
+        let mut interceptor = self.shared.interceptor.lock().unwrap_or_else(PoisonError::into_inner);
+        interceptor.as_mut().and_then(|interceptor| interceptor(call))
+    }
+
+    /// The world, with everything done that is due by now.
+    fn world(&self) -> MutexGuard<'_, World> {
+        let mut world = self.shared.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.catch_up();
+        world
+    }
+}
+
+/// The world at one moment.
+#[derive(Debug)]
+pub struct View<'a> {
+    world: &'a World,
+}
+
+impl View<'_> {
+    /// Since the simulator was made.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.world.now()
+    }
+
+    /// The record sets of a zone (its name or its resource id) by type and name; none, when there is no such zone.
+    #[must_use]
+    pub fn record_sets(&self, zone: &str) -> Vec<RecordSetView> {
+        self.world.zone(zone).map(Zone::views).unwrap_or_default()
+    }
+
+    /// The names of all zones.
+    #[must_use]
+    pub fn zones(&self) -> Vec<String> {
+        self.world.zones.values().map(|zone| zone.name().to_owned()).collect()
+    }
+
+    /// All container groups, by resource id.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupView> {
+        self.world.groups.values().map(|group| group.view(self.world.now())).collect()
+    }
+
+    /// The container group with this resource id.
+    #[must_use]
+    pub fn group(&self, id: &str) -> Option<GroupView> {
+        self.world.groups.get(&id.to_ascii_lowercase()).map(|group| group.view(self.world.now()))
+    }
+}
+
+struct World {
+    started: Instant,
+    settings: Settings,
+    request_ids: Identifiers,
+    etags: Identifiers,
+    event_ids: Identifiers,
+    identity: Identity,
+    /// Lower-case `/subscriptions/{s}/resourceGroups/{rg}` to the spelling it was created with.
+    resource_groups: BTreeMap<String, String>,
+    /// By lower-case resource id.
+    groups: BTreeMap<String, Group>,
+    /// When something happens to which group.
+    agenda: BTreeSet<(Duration, String)>,
+    /// By lower-case resource id of the subnet.
+    pools: BTreeMap<String, AddressPool>,
+    operations: VecDeque<Operation>,
+    /// By lower-case resource id.
+    zones: BTreeMap<String, Zone>,
+    events: Vec<Value>,
+    calls: CallLog,
+    faults: Vec<Fault>,
+    listeners: Vec<Listener>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+impl World {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn timestamp(&self) -> String {
+        self.timestamp_at(self.now())
+    }
+
+    fn timestamp_at(&self, elapsed: Duration) -> String {
+        clock::timestamp(self.settings.epoch_seconds, elapsed)
+    }
+
+    /// Shows the world to those who listen for changes.
+    fn changed(&mut self) {
+        let mut listeners = std::mem::take(&mut self.listeners);
+        for listener in &mut listeners {
+            listener(&View { world: self });
+        }
+        self.listeners = listeners;
+    }
+
+    /// Does what the agenda has for the time that has come.
+    fn catch_up(&mut self) {
+        while let Some((due, id)) = self.agenda.first().cloned() {
+            if due > self.now() {
+                break;
+            }
+            self.agenda.pop_first();
+            self.finish(&id, due);
+        }
+    }
+}
+
+/// Serves an Azure over HTTP until the shutdown completes.
+pub async fn serve(
+    azure: Azure,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    // Answers are small: waiting for more to send would only cost time.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        }
+    });
+    axum::serve(listener, azure.router()).with_graceful_shutdown(shutdown).await
+}

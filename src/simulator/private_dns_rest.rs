@@ -1,0 +1,527 @@
+//! The REST API of Private DNS (<https://learn.microsoft.com/rest/api/dns/privatedns/record-sets>).
+//!
+//! Conditional writes as the service documents them
+//! (<https://learn.microsoft.com/azure/dns/dns-private-records#etags>): without a condition a write always
+//! succeeds; `If-Match: <etag>` needs the record set as it was seen; `If-Match: *` needs any; `If-None-Match: *`
+//! needs none. Errors that the service itself finds are flat; a missing zone is found by Resource Manager, which
+//! wraps.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Bound;
+
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::World;
+use super::private_dns::{MAX_RECORD_SETS, MAX_RECORDS, MAX_TTL, RecordSet, RecordType, Zone, zone_id};
+use super::rest::{Answer, ArmPath, Request, flat, method_not_allowed, resource_not_found, wrapped};
+use super::throttles::Kind;
+
+const DEFAULT_PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1000;
+
+impl World {
+    /// Answers a request to the provider of private zones; nothing, when it has no such resource.
+    pub(super) fn answer_private_dns(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
+        let mut rest = path.rest.iter().map(String::as_str);
+        if !rest.next()?.eq_ignore_ascii_case("privateDnsZones") {
+            return None;
+        }
+        let (zone, below, name, deeper) = (rest.next(), rest.next(), rest.next(), rest.next());
+        if deeper.is_some() {
+            return None;
+        }
+        let Some(zone) = zone else {
+            return Some(match request.method {
+                Method::GET => self.list_zones(path),
+                _ => method_not_allowed(&request.method),
+            });
+        };
+        let resource_group = path.resource_group.as_deref()?;
+        let id = zone_id(&path.subscription, resource_group, zone);
+        let Some(below) = below else {
+            return Some(self.answer_zone(request, &path.subscription, resource_group, zone));
+        };
+        if !self.zones.contains_key(&id.to_ascii_lowercase()) {
+            return Some(parent_not_found(&request.method, below, &id));
+        }
+        let id = id.to_ascii_lowercase();
+        if below.eq_ignore_ascii_case("virtualNetworkLinks") {
+            return Some(self.answer_link(request, &id, name).unwrap_or_else(|refusal| refusal));
+        }
+        let record_type = RecordType::parse(below);
+        let lists_all = below.eq_ignore_ascii_case("ALL") || below.eq_ignore_ascii_case("recordsets");
+        Some(match (record_type, name, &request.method) {
+            (Some(record_type), None, &Method::GET) => self.list_record_sets(request, &id, Some(record_type)),
+            (None, None, &Method::GET) if lists_all => self.list_record_sets(request, &id, None),
+            (Some(record_type), Some(name), _) => {
+                let target = RecordSetTarget { zone: id, record_type, name: name.to_ascii_lowercase() };
+                self.answer_record_set(request, &target).unwrap_or_else(|refusal| refusal)
+            }
+            (_, None, method) if record_type.is_some() || lists_all => method_not_allowed(method),
+            _ => return None,
+        })
+    }
+
+    fn list_zones(&self, path: &ArmPath) -> Answer {
+        let is_in_scope = |zone: &&Zone| {
+            zone.subscription.eq_ignore_ascii_case(&path.subscription)
+                && path
+                    .resource_group
+                    .as_ref()
+                    .is_none_or(|name| zone.resource_group.eq_ignore_ascii_case(name))
+        };
+        let zones: Vec<_> = self.zones.values().filter(is_in_scope).map(zone_body).collect();
+        Answer::json(StatusCode::OK, json!({"value": zones}))
+    }
+
+    fn answer_zone(
+        &mut self,
+        request: &Request,
+        subscription: &str,
+        resource_group: &str,
+        name: &str,
+    ) -> Answer {
+        let key = zone_id(subscription, resource_group, name).to_ascii_lowercase();
+        let existing = self.zones.get(&key);
+        match (&request.method, existing) {
+            (&Method::GET, Some(zone)) => Answer::json(StatusCode::OK, zone_body(zone)),
+            (&Method::GET, None) => {
+                resource_not_found("Microsoft.Network/privateDnsZones", name, resource_group)
+            }
+            (&Method::PUT, existing) => {
+                let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+                let tags = request.json().map(|body| body["tags"].clone()).unwrap_or_default();
+                let tags = if tags.is_object() { tags } else { json!({}) };
+                self.create_zone(subscription, resource_group, name, tags.clone());
+                let etag = self.etags.guid();
+                let body = self.zones.get_mut(&key).map(|zone| {
+                    (zone.tags, zone.etag) = (tags, etag);
+                    zone_body(zone)
+                });
+                self.changed();
+                Answer::json(status, body.unwrap_or_default()).effective()
+            }
+            (&Method::DELETE, Some(_)) => {
+                self.zones.remove(&key);
+                self.changed();
+                Answer::empty(StatusCode::OK).effective()
+            }
+            (&Method::DELETE, None) => Answer::empty(StatusCode::NO_CONTENT),
+            (method, _) => method_not_allowed(method),
+        }
+    }
+
+    fn answer_link(&mut self, request: &Request, zone: &str, name: Option<&str>) -> Result<Answer, Answer> {
+        let etag = self.etags.guid();
+        let Some(zone) = self.zones.get_mut(zone) else { return Err(zone_vanished()) };
+        let Some(name) = name else {
+            let links: Vec<_> = zone.links.values().cloned().collect();
+            return Ok(match request.method {
+                Method::GET => Answer::json(StatusCode::OK, json!({"value": links})),
+                _ => method_not_allowed(&request.method),
+            });
+        };
+        let key = name.to_ascii_lowercase();
+        match request.method {
+            Method::GET => {
+                zone.links.get(&key).map(|link| Answer::json(StatusCode::OK, link.clone())).ok_or_else(|| {
+                    resource_not_found(
+                        "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
+                        &format!("{}/{name}", zone.name()),
+                        &zone.resource_group,
+                    )
+                })
+            }
+            Method::PUT => {
+                let body = request.json()?;
+                let link = json!({
+                    "id": format!("{}/virtualNetworkLinks/{name}", zone.id()),
+                    "name": name,
+                    "type": "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
+                    "location": "global",
+                    "etag": etag,
+                    "properties": {
+                        "virtualNetwork": body["properties"]["virtualNetwork"],
+                        "registrationEnabled": body["properties"]["registrationEnabled"].as_bool().unwrap_or(false),
+                        "virtualNetworkLinkState": "Completed",
+                        "provisioningState": "Succeeded",
+                    },
+                });
+                let status = match zone.links.insert(key, link.clone()) {
+                    Some(_) => StatusCode::OK,
+                    None => StatusCode::CREATED,
+                };
+                Ok(Answer::json(status, link).effective())
+            }
+            Method::DELETE => Ok(match zone.links.remove(&key) {
+                Some(_) => Answer::empty(StatusCode::OK).effective(),
+                None => Answer::empty(StatusCode::NO_CONTENT),
+            }),
+            _ => Err(method_not_allowed(&request.method)),
+        }
+    }
+
+    /// One page of record sets by type and name. A page is found by the last name of the one before, so that a
+    /// list under which the zone changes neither repeats nor skips what stays.
+    fn list_record_sets(&mut self, request: &Request, zone: &str, only: Option<RecordType>) -> Answer {
+        if let Err(refusal) = self.admit(zone, Kind::List) {
+            return refusal;
+        }
+        let Some(zone) = self.zones.get(zone) else { return zone_vanished() };
+        let page = match request.query("$top").map(str::parse::<usize>) {
+            None => DEFAULT_PAGE,
+            Some(Ok(top @ 1..=LARGEST_PAGE)) => top,
+            Some(_) => return bad_request("The value of $top must be between 1 and 1000."),
+        };
+        let after = match request.query("$skiptoken").map(read_skip_token) {
+            None => Bound::Unbounded,
+            Some(Some(key)) => Bound::Excluded(key),
+            Some(None) => return bad_request("The value of $skipToken is invalid."),
+        };
+        let suffix = request.query("$recordsetnamesuffix").unwrap_or_default().to_ascii_lowercase();
+        let mut rest = zone
+            .record_sets
+            .range::<(RecordType, String), _>((after, Bound::Unbounded))
+            .filter(|((record_type, name), _)| {
+                only.is_none_or(|only| only == *record_type) && name.ends_with(&suffix)
+            })
+            .peekable();
+        let found: Vec<_> = rest.by_ref().take(page).collect();
+        let value: Vec<_> = found
+            .iter()
+            .map(|((record_type, name), set)| record_set_body(zone, *record_type, name, set))
+            .collect();
+        let mut body = json!({"value": value});
+        if let (Some(_), Some(((record_type, name), _)), Some(body)) =
+            (rest.peek(), found.last(), body.as_object_mut())
+        {
+            let skip_token = format!("{}/{name}", record_type.name());
+            body.insert("nextLink".to_owned(), request.next_link(&skip_token).into());
+        }
+        remaining(Answer::json(StatusCode::OK, body), &request.method)
+    }
+
+    fn answer_record_set(&mut self, request: &Request, target: &RecordSetTarget) -> Result<Answer, Answer> {
+        let exists = self.find(target).is_some();
+        let kind = match (&request.method, exists) {
+            (&Method::GET, _) => Kind::Get,
+            (&Method::PUT, false) => Kind::Create,
+            (&Method::PUT, true) | (&Method::PATCH, _) => Kind::Update,
+            (&Method::DELETE, _) => Kind::Delete,
+            (method, _) => return Err(method_not_allowed(method)),
+        };
+        self.admit(&target.zone, kind)?;
+        let answer = match kind {
+            Kind::Get | Kind::List => self.get_record_set(target),
+            Kind::Create | Kind::Update => self.write_record_set(request, target),
+            Kind::Delete => self.delete_record_set(request, target),
+        };
+        answer.map(|answer| remaining(answer, &request.method))
+    }
+
+    fn get_record_set(&self, target: &RecordSetTarget) -> Result<Answer, Answer> {
+        let set = self.find(target).ok_or_else(|| self.record_set_not_found(target))?;
+        self.record_set_answer(StatusCode::OK, target, set)
+    }
+
+    fn write_record_set(&mut self, request: &Request, target: &RecordSetTarget) -> Result<Answer, Answer> {
+        let former = self.find(target).cloned();
+        let body = request.json()?;
+        let mut set = match (former.as_ref(), &request.method) {
+            (Some(former), &Method::PATCH) => former.clone(),
+            (None, &Method::PATCH) => {
+                check_conditions(request, target, None)?;
+                return Err(self.record_set_not_found(target));
+            }
+            (_, _) => RecordSet {
+                ttl: 0,
+                records: if target.record_type.is_single() { Value::Null } else { json!([]) },
+                metadata: None,
+                is_auto_registered: false,
+                etag: String::new(),
+            },
+        };
+        check_name(target)?;
+        change(&mut set, &body, target.record_type)?;
+        check_conditions(request, target, former.as_ref())?;
+        if target.record_type == RecordType::Soa && target.name != "@" {
+            return Err(bad_request("An SOA record set can only be at the apex of the zone."));
+        }
+        set.etag = self.etags.guid();
+        let Some(zone) = self.zones.get_mut(&target.zone) else { return Err(zone_vanished()) };
+        if former.is_none() && zone.record_sets.len() >= MAX_RECORD_SETS {
+            let message = format!("The zone {} already has {MAX_RECORD_SETS} record sets.", zone.name());
+            return Err(bad_request(&message));
+        }
+        zone.record_sets.insert(target.key(), set);
+        self.changed();
+        let status = if former.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        let set = self.find(target).ok_or_else(zone_vanished)?;
+        Ok(self.record_set_answer(status, target, set)?.effective())
+    }
+
+    fn delete_record_set(&mut self, request: &Request, target: &RecordSetTarget) -> Result<Answer, Answer> {
+        if target.record_type == RecordType::Soa {
+            return Err(bad_request("The SOA record set of a zone cannot be deleted."));
+        }
+        let existing = self.find(target);
+        check_conditions(request, target, existing)?;
+        if existing.is_none() {
+            return Ok(Answer::empty(StatusCode::NO_CONTENT));
+        }
+        if let Some(zone) = self.zones.get_mut(&target.zone) {
+            zone.record_sets.remove(&target.key());
+        }
+        self.changed();
+        Ok(Answer::empty(StatusCode::OK).effective())
+    }
+
+    fn find(&self, target: &RecordSetTarget) -> Option<&RecordSet> {
+        self.zones.get(&target.zone)?.record_sets.get(&target.key())
+    }
+
+    fn record_set_answer(
+        &self,
+        status: StatusCode,
+        target: &RecordSetTarget,
+        set: &RecordSet,
+    ) -> Result<Answer, Answer> {
+        let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
+        let body = record_set_body(zone, target.record_type, &target.name, set);
+        Ok(Answer::json(status, body).header("etag", set.etag.clone()))
+    }
+
+    fn record_set_not_found(&self, target: &RecordSetTarget) -> Answer {
+        let Some(zone) = self.zones.get(&target.zone) else { return zone_vanished() };
+        let message = format!(
+            "The resource record '{}' does not exist in resource group '{}' of subscription '{}'.",
+            target.name, zone.resource_group, zone.subscription
+        );
+        flat(StatusCode::NOT_FOUND, "NotFound", &message)
+    }
+
+    /// Counts a request against the limits of its zone, if there are any.
+    fn admit(&mut self, zone: &str, kind: Kind) -> Result<(), Answer> {
+        let now = self.now();
+        let (Some(throttles), Some(zone)) = (self.settings.throttles, self.zones.get_mut(zone)) else {
+            return Ok(());
+        };
+        zone.window.admit(throttles, kind, now).map_err(|seconds| {
+            let message = "The request was throttled. Please retry after the time in the Retry-After header.";
+            flat(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
+                .header("retry-after", seconds.to_string())
+        })
+    }
+}
+
+/// The record set that a request names. The zone is the lower-case resource id of one that exists.
+struct RecordSetTarget {
+    zone: String,
+    record_type: RecordType,
+    /// In lower case.
+    name: String,
+}
+
+impl RecordSetTarget {
+    fn key(&self) -> (RecordType, String) {
+        (self.record_type, self.name.clone())
+    }
+}
+
+/// Checks `If-None-Match` and `If-Match` against what there is.
+fn check_conditions(
+    request: &Request,
+    target: &RecordSetTarget,
+    set: Option<&RecordSet>,
+) -> Result<(), Answer> {
+    let failed = |what: &str| {
+        let message = format!("The Record set {} {what}.", target.name);
+        Err(flat(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", &message))
+    };
+    if request.header("if-none-match") == Some("*") && set.is_some() {
+        return failed("exists already and hence cannot be created again");
+    }
+    match (request.header("if-match"), set) {
+        (None | Some("*"), Some(_)) | (None, None) => Ok(()),
+        (Some(etag), Some(set)) if etag.trim_matches('"') == set.etag => Ok(()),
+        (Some(_), Some(_)) => failed("has been modified (etag mismatch)"),
+        (Some(_), None) => failed("does not exist and hence cannot be updated"),
+    }
+}
+
+/// Applies the body of a PUT (to an empty set) or of a PATCH (to the one that exists).
+///
+/// The service may ignore a property that it does not know; here it is an error, so that a misspelled field shows.
+fn change(set: &mut RecordSet, body: &Value, record_type: RecordType) -> Result<(), Answer> {
+    let properties =
+        body["properties"].as_object().ok_or_else(|| bad_request("The properties are missing."))?;
+    for (name, value) in properties {
+        match name.as_str() {
+            "ttl" => {
+                let ttl = value.as_u64().filter(|ttl| (1..=MAX_TTL).contains(ttl));
+                set.ttl =
+                    ttl.ok_or_else(|| bad_request("The TTL must be between 1 and 2147483647 seconds."))?;
+            }
+            "metadata" => set.metadata = read_metadata(value)?,
+            // Read-only properties that a client may send back as it got them.
+            "fqdn" | "isAutoRegistered" => {}
+            name if name == record_type.property() => set.records = read_records(value, record_type)?,
+            name => {
+                let message = format!(
+                    "The property '{name}' is not one of a record set of type {}.",
+                    record_type.name()
+                );
+                return Err(bad_request(&message));
+            }
+        }
+    }
+    if set.ttl == 0 {
+        return Err(bad_request("The TTL is missing."));
+    }
+    set.is_auto_registered = false;
+    Ok(())
+}
+
+fn read_metadata(value: &Value) -> Result<Option<Map<String, Value>>, Answer> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Object(metadata) if metadata.values().all(Value::is_string) => Ok(Some(metadata.clone())),
+        _ => Err(bad_request("The metadata must be an object of strings.")),
+    }
+}
+
+fn read_records(value: &Value, record_type: RecordType) -> Result<Value, Answer> {
+    let records = match (value, record_type.is_single()) {
+        (Value::Null, true) => return Ok(Value::Null),
+        (Value::Null, false) => return Ok(json!([])),
+        (Value::Object(_), true) => std::slice::from_ref(value),
+        (Value::Array(records), false) => records.as_slice(),
+        _ => return Err(bad_request(&format!("{} has the wrong form.", record_type.property()))),
+    };
+    if records.len() > MAX_RECORDS {
+        let message = format!("A record set cannot have more than {MAX_RECORDS} records.");
+        return Err(bad_request(&message));
+    }
+    for record in records {
+        check_record(record, record_type)?;
+    }
+    Ok(value.clone())
+}
+
+fn check_record(record: &Value, record_type: RecordType) -> Result<(), Answer> {
+    let fields = record.as_object().ok_or_else(|| bad_request("A record must be an object."))?;
+    if let Some(unknown) = fields.keys().find(|field| !record_type.fields().contains(&field.as_str())) {
+        return Err(bad_request(&format!("The property '{unknown}' is not one of a record.")));
+    }
+    for field in record_type.fields() {
+        let value = fields.get(*field).unwrap_or(&Value::Null);
+        let is_valid = match *field {
+            "ipv4Address" => value.as_str().is_some_and(|text| text.parse::<Ipv4Addr>().is_ok()),
+            "ipv6Address" => value.as_str().is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()),
+            "cname" | "exchange" | "ptrdname" | "target" => value.as_str().is_some_and(is_domain_name),
+            "value" => value.as_array().is_some_and(|parts| parts.iter().all(Value::is_string)),
+            "host" | "email" => value.is_string() || value.is_null(),
+            _ => value.is_u64() || record_type == RecordType::Soa && value.is_null(),
+        };
+        if !is_valid {
+            return Err(bad_request(&format!("The value {value} of '{field}' is invalid.")));
+        }
+    }
+    Ok(())
+}
+
+/// A relative name is `@`, or labels of which the first may be `*`.
+fn check_name(target: &RecordSetTarget) -> Result<(), Answer> {
+    let name = target.name.strip_prefix("*.").unwrap_or(&target.name);
+    if name == "@" || name == "*" || is_domain_name(name) && !name.ends_with('.') {
+        return Ok(());
+    }
+    Err(bad_request(&format!("The name '{}' of the record set is invalid.", target.name)))
+}
+
+fn is_domain_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+fn read_skip_token(token: &str) -> Option<(RecordType, String)> {
+    let (record_type, name) = token.split_once('/')?;
+    Some((RecordType::parse(record_type)?, name.to_owned()))
+}
+
+fn record_set_body(zone: &Zone, record_type: RecordType, name: &str, set: &RecordSet) -> Value {
+    let mut properties = json!({
+        "fqdn": zone.fqdn(name),
+        "ttl": set.ttl,
+        "isAutoRegistered": set.is_auto_registered,
+    });
+    if let Some(properties) = properties.as_object_mut() {
+        if !set.records.is_null() {
+            properties.insert(record_type.property().to_owned(), set.records.clone());
+        }
+        if let Some(metadata) = &set.metadata {
+            properties.insert("metadata".to_owned(), Value::Object(metadata.clone()));
+        }
+    }
+    json!({
+        "id": format!("{}/{}/{name}", zone.id(), record_type.name()),
+        "name": name,
+        "type": format!("Microsoft.Network/privateDnsZones/{}", record_type.name()),
+        "etag": set.etag,
+        "properties": properties,
+    })
+}
+
+fn zone_body(zone: &Zone) -> Value {
+    let registering =
+        zone.links.values().filter(|link| link["properties"]["registrationEnabled"] == true).count();
+    json!({
+        "id": zone.id(),
+        "name": zone.name(),
+        "type": "Microsoft.Network/privateDnsZones",
+        "etag": zone.etag,
+        "location": "global",
+        "tags": zone.tags,
+        "properties": {
+            "maxNumberOfRecordSets": MAX_RECORD_SETS,
+            "maxNumberOfVirtualNetworkLinks": 1000,
+            "maxNumberOfVirtualNetworkLinksWithRegistration": 100,
+            "numberOfRecordSets": zone.record_sets.len(),
+            "numberOfVirtualNetworkLinks": zone.links.len(),
+            "numberOfVirtualNetworkLinksWithRegistration": registering,
+            "provisioningState": "Succeeded",
+        },
+    })
+}
+
+fn bad_request(message: &str) -> Answer {
+    flat(StatusCode::BAD_REQUEST, "BadRequest", message)
+}
+
+fn zone_vanished() -> Answer {
+    flat(StatusCode::NOT_FOUND, "NotFound", "The zone does not exist.")
+}
+
+fn parent_not_found(method: &Method, below: &str, zone: &str) -> Answer {
+    let action = match *method {
+        Method::GET => "read",
+        Method::DELETE => "delete",
+        _ => "write",
+    };
+    let message = format!(
+        "Failed to perform '{action}' on resource(s) of type 'privateDnsZones/{below}', because the parent resource \
+         '{zone}' could not be found."
+    );
+    wrapped(StatusCode::NOT_FOUND, "ParentResourceNotFound", &message).header("x-ms-failure-cause", "gateway")
+}
+
+/// The service's own quota, as the recordings show it: 499 after a read, 11999 after a write.
+fn remaining(answer: Answer, method: &Method) -> Answer {
+    let remaining = if *method == Method::GET { "499" } else { "11999" };
+    answer.header("x-ms-ratelimit-remaining-subscription-resource-requests", remaining)
+}

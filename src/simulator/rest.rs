@@ -1,0 +1,480 @@
+//! From a request to its answer: reading it, what goes wrong on purpose, the order of Resource Manager's own
+//! checks, and what all answers have in common.
+//!
+//! A request is logged when it arrives; half of the latency passes; it takes effect; the other half passes; the
+//! answer leaves. Faults strike before or after the effect.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::calls::Call;
+use super::faults::{ConnectionDropped, Effect, FaultAnswer, When};
+use super::{Azure, CallView, World};
+
+const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+impl Azure {
+    /// The REST API, for a server and for calls in process alike.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(answer).with_state(self.clone())
+    }
+
+    /// Carries a request out, together with all that is to go wrong with it.
+    async fn carry_out(&self, request: Request) -> Outcome {
+        let (sequence, effects) = self.arrive(&request);
+        let half = self.world().settings.latency / 2;
+        sleep(half).await;
+        let mut outcome = None;
+        for effect in &effects {
+            if outcome.is_none() {
+                outcome = strike(effect, When::Before).await;
+            }
+        }
+        let mut outcome = match outcome {
+            Some(outcome) => outcome,
+            None => {
+                let answer = self.world().perform(&request);
+                if answer.took_effect {
+                    self.world().calls.complete(sequence, |call| call.took_effect = true);
+                }
+                Outcome::Answer(answer)
+            }
+        };
+        for effect in &effects {
+            outcome = match (strike(effect, When::After).await, outcome) {
+                (Some(struck), _) => struck,
+                (None, Outcome::Answer(answer)) => Outcome::Answer(spoil(answer, effect)),
+                (None, Outcome::Dropped) => Outcome::Dropped,
+            };
+        }
+        sleep(half).await;
+        let mut world = self.world();
+        if let Outcome::Answer(answer) = &mut outcome {
+            world.add_headers(&request, answer);
+            let (now, status) = (world.now(), answer.status.as_u16());
+            world.calls.complete(sequence, |call| {
+                call.answered = Some(now);
+                call.status = Some(status);
+            });
+        }
+        outcome
+    }
+
+    /// Logs a request and finds out what is to go wrong with it.
+    fn arrive(&self, request: &Request) -> (u64, Vec<Effect>) {
+        let mut world = self.world();
+        let sequence = world.calls.next_sequence();
+        let view = request.view(sequence, world.now());
+        if !request.is_for_identity() {
+            let kept = world.settings.calls_kept;
+            world.calls.arrive(
+                Call {
+                    sequence,
+                    arrived: view.elapsed,
+                    answered: None,
+                    method: view.method.clone(),
+                    path: view.path.clone(),
+                    query: view.query.clone(),
+                    if_match: view.if_match.clone(),
+                    if_none_match: view.if_none_match.clone(),
+                    status: None,
+                    took_effect: false,
+                },
+                kept,
+            );
+        }
+        let path_and_query = format!("{}?{}", view.path, view.query);
+        let mut effects: Vec<_> = world
+            .faults
+            .iter_mut()
+            .filter_map(|fault| fault.strikes(&view.method, &path_and_query).then(|| fault.effect.clone()))
+            .collect();
+        drop(world);
+        effects.extend(self.intercept(&view));
+        (sequence, effects.into_iter().flat_map(Effect::flatten).collect())
+    }
+}
+
+async fn answer(State(azure): State<Azure>, request: axum::extract::Request) -> Response {
+    let Some(request) = Request::read(request).await else {
+        let message = "The request could not be read.";
+        return wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).into_response();
+    };
+    if request.is_for_control() {
+        return azure.control(&request).into_response();
+    }
+    // A task of its own, because a real service does not stop working when its client goes away.
+    let carried_out = tokio::spawn(async move { azure.carry_out(request).await }).await;
+    match carried_out {
+        Ok(Outcome::Answer(answer)) => answer.into_response(),
+        Ok(Outcome::Dropped) => dropped(),
+        Err(error) => {
+            let message = error.to_string();
+            wrapped(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", &message).into_response()
+        }
+    }
+}
+
+enum Outcome {
+    Answer(Answer),
+    Dropped,
+}
+
+async fn sleep(duration: std::time::Duration) {
+    if !duration.is_zero() {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// What an effect makes of a request at this point, if it ends it.
+async fn strike(effect: &Effect, now: When) -> Option<Outcome> {
+    match effect {
+        Effect::Answer(when, answer) if *when == now => Some(Outcome::Answer(fault_answer(answer))),
+        Effect::Drop(when) if *when == now => Some(Outcome::Dropped),
+        Effect::Delay(when, duration) if *when == now => {
+            sleep(*duration).await;
+            None
+        }
+        Effect::Hold(when, gate) if *when == now => {
+            gate.pass().await;
+            None
+        }
+        Effect::Answer(..)
+        | Effect::Drop(_)
+        | Effect::Delay(..)
+        | Effect::Hold(..)
+        | Effect::Truncate(_)
+        | Effect::ReplaceBody(_)
+        | Effect::All(_) => None,
+    }
+}
+
+fn spoil(mut answer: Answer, effect: &Effect) -> Answer {
+    match effect {
+        Effect::Truncate(length) => answer.body.truncate(*length),
+        Effect::ReplaceBody(body) => answer.body = Bytes::from(body.clone()),
+        Effect::Answer(..) | Effect::Drop(_) | Effect::Delay(..) | Effect::Hold(..) | Effect::All(_) => {}
+    }
+    answer
+}
+
+fn fault_answer(fault: &FaultAnswer) -> Answer {
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = wrapped(status, &fault.code, &fault.message);
+    if let Some(body) = &fault.body {
+        answer.body = Bytes::from(body.clone());
+    }
+    match fault.retry_after_seconds {
+        Some(seconds) => answer.header("retry-after", seconds.to_string()),
+        None => answer,
+    }
+}
+
+/// In process, the extension says that there is no response. Over HTTP, the body fails before its first byte,
+/// upon which the server closes the connection without an answer.
+fn dropped() -> Response {
+    let lost = stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
+    let mut response = Response::new(Body::from_stream(lost));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    response.extensions_mut().insert(ConnectionDropped);
+    response
+}
+
+/// A request that was read to its end.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    path: String,
+    raw_query: String,
+    /// Names in lower case, values decoded.
+    query: BTreeMap<String, String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// Scheme and host that the client used, for absolute links in answers.
+    pub(super) origin: String,
+}
+
+impl Request {
+    async fn read(request: axum::extract::Request) -> Option<Self> {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, BODY_LIMIT).await.ok()?;
+        let raw_query = parts.uri.query().unwrap_or_default().to_owned();
+        let query = url::form_urlencoded::parse(raw_query.as_bytes())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+            .collect();
+        let host = parts.uri.authority().map(ToString::to_string).or_else(|| {
+            parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned)
+        });
+        let origin = match (parts.uri.scheme_str(), host) {
+            (Some(scheme), Some(host)) => format!("{scheme}://{host}"),
+            (None, Some(host)) => format!("http://{host}"),
+            (_, None) => "https://management.azure.com".to_owned(),
+        };
+        Some(Self {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            raw_query,
+            query,
+            headers: parts.headers,
+            body,
+            origin,
+        })
+    }
+
+    fn view(&self, sequence: u64, elapsed: std::time::Duration) -> CallView {
+        CallView {
+            sequence,
+            elapsed,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.raw_query.clone(),
+            if_match: self.header("if-match").map(str::to_owned),
+            if_none_match: self.header("if-none-match").map(str::to_owned),
+        }
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A parameter of the query, whatever the case of its name.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(&name.to_ascii_lowercase()).map(String::as_str)
+    }
+
+    /// The path's segments, decoded.
+    pub(super) fn segments(&self) -> Vec<String> {
+        let decode = |segment: &str| {
+            // A segment is decoded like a query value, except that `+` is itself.
+            let pair = format!("s={}", segment.replace('+', "%2B").replace('&', "%26"));
+            url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned())
+        };
+        self.path.split('/').filter(|segment| !segment.is_empty()).filter_map(decode).collect()
+    }
+
+    fn starts_with(&self, prefix: &str) -> bool {
+        self.path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    }
+
+    fn is_for_control(&self) -> bool {
+        self.starts_with("/simulator/")
+    }
+
+    fn is_for_identity(&self) -> bool {
+        self.path.eq_ignore_ascii_case("/msi/token")
+    }
+
+    /// The body as JSON.
+    pub(super) fn json(&self) -> Result<Value, Answer> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let message =
+                format!("The request content was invalid and could not be deserialized: '{error}'.");
+            wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", &message)
+        })
+    }
+
+    /// The link to the page of a list that begins after this one.
+    pub(super) fn next_link(&self, skip_token: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in url::form_urlencoded::parse(self.raw_query.as_bytes()) {
+            if !name.eq_ignore_ascii_case("$skiptoken") {
+                query.append_pair(&name, &value);
+            }
+        }
+        query.append_pair("$skipToken", skip_token);
+        format!("{}{}?{}", self.origin, self.path, query.finish())
+    }
+}
+
+/// An answer in the making.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    headers: Vec<(&'static str, String)>,
+    pub(super) body: Bytes,
+    pub(super) took_effect: bool,
+}
+
+impl Answer {
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::new(), took_effect: false }
+    }
+
+    pub(super) fn json(status: StatusCode, body: Value) -> Self {
+        let body = Bytes::from(body.to_string());
+        Self { body, ..Self::empty(status) }.header("content-type", "application/json; charset=utf-8")
+    }
+
+    pub(super) fn text(body: String) -> Self {
+        let body = Bytes::from(body);
+        Self { body, ..Self::empty(StatusCode::OK) }.header("content-type", "text/plain; charset=utf-8")
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Marks that the request has changed something.
+    pub(super) fn effective(self) -> Self {
+        Self { took_effect: true, ..self }
+    }
+
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+        response
+    }
+}
+
+/// An error in the form of Resource Manager and of most services.
+pub(super) fn wrapped(status: StatusCode, code: &str, message: &str) -> Answer {
+    Answer::json(status, json!({"error": {"code": code, "message": message}}))
+}
+
+/// An error in the form of Private DNS.
+pub(super) fn flat(status: StatusCode, code: &str, message: &str) -> Answer {
+    Answer::json(status, json!({"code": code, "message": message}))
+}
+
+pub(super) fn resource_group_not_found(resource_group: &str) -> Answer {
+    let message = format!("Resource group '{resource_group}' could not be found.");
+    wrapped(StatusCode::NOT_FOUND, "ResourceGroupNotFound", &message)
+}
+
+pub(super) fn resource_not_found(resource_type: &str, name: &str, resource_group: &str) -> Answer {
+    let message = format!(
+        "The Resource '{resource_type}/{name}' under resource group '{resource_group}' was not found. For more \
+         details please go to https://aka.ms/ARMResourceNotFoundFix"
+    );
+    wrapped(StatusCode::NOT_FOUND, "ResourceNotFound", &message)
+}
+
+pub(super) fn method_not_allowed(method: &Method) -> Answer {
+    let message = format!("The request method '{method}' is not supported on this path.");
+    wrapped(StatusCode::METHOD_NOT_ALLOWED, "HttpMethodNotSupported", &message)
+}
+
+/// Where a request points to, below a subscription. Names are spelled as they were sent.
+pub(super) struct ArmPath {
+    pub(super) subscription: String,
+    pub(super) resource_group: Option<String>,
+    /// What follows the provider's name, such as `containerGroups`, `web`.
+    pub(super) rest: Vec<String>,
+}
+
+impl World {
+    fn perform(&mut self, request: &Request) -> Answer {
+        if request.is_for_identity() {
+            return match request.method {
+                Method::GET => self.issue_token(request),
+                _ => method_not_allowed(&request.method),
+            };
+        }
+        if let Some(refusal) = self.refuse_unauthenticated(&request.headers) {
+            return refusal;
+        }
+        if request.query("api-version").is_none_or(str::is_empty) {
+            let message = "The api-version query parameter (?api-version=) is required for all requests.";
+            return wrapped(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", message);
+        }
+        self.route(request).unwrap_or_else(|| {
+            let message =
+                format!("No HTTP resource was found that matches the request URI '{}'.", request.path);
+            wrapped(StatusCode::NOT_FOUND, "InvalidResourceType", &message)
+        })
+    }
+
+    /// Finds who is responsible. Nothing, when nobody is.
+    fn route(&mut self, request: &Request) -> Option<Answer> {
+        let mut segments = request.segments().into_iter().peekable();
+        let is = |expected: &str, segment: Option<String>| {
+            segment.is_some_and(|segment| segment.eq_ignore_ascii_case(expected))
+        };
+        if !is("subscriptions", segments.next()) {
+            return None;
+        }
+        let subscription = segments.next()?;
+        let resource_group = match segments.next_if(|segment| segment.eq_ignore_ascii_case("resourceGroups"))
+        {
+            Some(_) => Some(segments.next()?),
+            None => None,
+        };
+        if let Some(resource_group) = &resource_group {
+            if segments.peek().is_none() {
+                return Some(self.answer_resource_group(request, &subscription, resource_group));
+            }
+            if self.resource_group(&subscription, resource_group).is_none() {
+                return Some(resource_group_not_found(resource_group));
+            }
+        }
+        if !is("providers", segments.next()) {
+            return None;
+        }
+        let provider = segments.next()?.to_ascii_lowercase();
+        let path = ArmPath { subscription, resource_group, rest: segments.collect() };
+        match provider.as_str() {
+            "microsoft.containerinstance" => self.answer_container_instance(request, &path),
+            "microsoft.network" => self.answer_private_dns(request, &path),
+            _ => None,
+        }
+    }
+
+    fn answer_resource_group(&mut self, request: &Request, subscription: &str, name: &str) -> Answer {
+        let existing = self.resource_group(subscription, name).map(str::to_owned);
+        let body = |name: &str| {
+            json!({
+                "id": format!("/subscriptions/{subscription}/resourceGroups/{name}"),
+                "name": name,
+                "type": "Microsoft.Resources/resourceGroups",
+                "location": "westeurope",
+                "properties": {"provisioningState": "Succeeded"},
+            })
+        };
+        match (&request.method, existing) {
+            (&Method::GET, None) => resource_group_not_found(name),
+            (&Method::GET, Some(name)) => Answer::json(StatusCode::OK, body(&name)),
+            (&Method::PUT, Some(name)) => Answer::json(StatusCode::OK, body(&name)),
+            (&Method::PUT, None) => {
+                self.ensure_resource_group(subscription, name);
+                self.changed();
+                Answer::json(StatusCode::CREATED, body(name)).effective()
+            }
+            (method, _) => method_not_allowed(method),
+        }
+    }
+
+    /// The headers that every answer has.
+    fn add_headers(&mut self, request: &Request, answer: &mut Answer) {
+        let request_id = self.request_ids.guid();
+        let remaining = match request.method {
+            Method::GET => "x-ms-ratelimit-remaining-subscription-reads",
+            Method::DELETE => "x-ms-ratelimit-remaining-subscription-deletes",
+            _ => "x-ms-ratelimit-remaining-subscription-writes",
+        };
+        let common = [
+            ("cache-control", "no-cache".to_owned()),
+            ("strict-transport-security", "max-age=31536000; includeSubDomains".to_owned()),
+            ("x-content-type-options", "nosniff".to_owned()),
+            ("x-ms-request-id", request_id.clone()),
+            ("x-ms-correlation-request-id", request_id.clone()),
+            ("x-ms-routing-request-id", format!("WESTEUROPE:{}:{request_id}", self.timestamp())),
+            (remaining, "11999".to_owned()),
+        ];
+        answer.headers.extend(common);
+    }
+}
