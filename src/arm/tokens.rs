@@ -255,3 +255,6 @@ impl HttpClient for IdentityTransport {
         timeout(ENDPOINT_TIMEOUT, exchange).await.unwrap_or_else(late)
     }
 }
+
+#[cfg(test)]
+mod tests;
