@@ -9,6 +9,10 @@ use azure_core1::credentials::TokenRequestOptions;
 use tokio::time::sleep;
 
 use super::*;
+use crate::{
+    arm::{Arm, ArmSettings, Kind},
+    dns::Zone,
+};
 
 const SCOPE: &str = "https://management.azure.com/.default";
 
@@ -153,6 +157,55 @@ async fn only_an_endpoint_that_fails_is_worth_another_try() {
     }
 }
 
+/// A record set read from a Resource Manager that accepts one token only: the requests, the error if any.
+async fn read(identity: &Identity, endpoint: &str, accepted: &'static str) -> (u32, Option<Kind>) {
+    let answer = move |request: http::Request<axum::body::Body>| async move {
+        let is_accepted = request.headers()["authorization"] == format!("Bearer {accepted}");
+        let status = if is_accepted { http::StatusCode::NOT_FOUND } else { http::StatusCode::UNAUTHORIZED };
+        (status, r#"{"error": {"code": "NotFound", "message": "no"}}"#)
+    };
+    let wire = Wire::embedded(axum::Router::new().fallback(answer));
+    let settings =
+        ArmSettings { endpoint: endpoint.parse().unwrap(), scope: SCOPE.to_owned(), jitter_seed: 1 };
+    let writer =
+        Arm::new(settings, wire, identity.tokens()).invocation(Instant::now() + Duration::from_secs(25));
+    let zone = Zone {
+        subscription: "s1".into(),
+        resource_group: "rg".into(),
+        name: "contoso.internal".parse().unwrap(),
+    };
+    let result = writer.reader().a_record_set(&zone, &"web".parse().unwrap()).await;
+    (writer.reader().calls(), result.err().map(|error| error.kind()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_not_authenticated_is_sent_once_more_with_a_new_token() {
+    let endpoint = "https://management.azure.com/";
+    let identity = Identity::new([Ok(3600), Ok(3600)]);
+    assert_eq!(read(&identity, endpoint, "token-2").await, (2, None));
+    let identity = Identity::new([Ok(3600), Ok(3600)]);
+    assert_eq!(read(&identity, endpoint, "another").await, (2, Some(Kind::Forbidden)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_token_is_fetched_for_an_address_that_it_must_not_go_to() {
+    let identity = Identity::new([Ok(3600)]);
+    assert_eq!(read(&identity, "http://10.0.0.4/", "token-1").await, (0, Some(Kind::Refused)));
+    assert_eq!(identity.fetches(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_the_wait_for_a_token() {
+    let tokens = Identity::new([Ok(3600)]).tokens();
+    let wire = Wire::embedded(axum::Router::new());
+    let url = "https://management.azure.com/".parse().unwrap();
+    let settings = ArmSettings { endpoint: url, scope: SCOPE.to_owned(), jitter_seed: 1 };
+    let writer = Arm::new(settings, wire, tokens).invocation(Instant::now() + Duration::from_millis(500));
+    let id = crate::resource_id::ContainerGroupId::new("s1", "rg", "web").unwrap();
+    let error = writer.reader().container_group(&id).await.unwrap_err();
+    assert_eq!((error.kind(), writer.reader().calls()), (Kind::Transient, 0));
+}
+
 /// With the environment of a function app: `IDENTITY_ENDPOINT` is read from the process's environment only, so
 /// these run in a process of their own.
 mod platform {
@@ -163,12 +216,12 @@ mod platform {
     use tracing::{Metadata, Subscriber, field::Visit, span};
 
     use super::*;
-    use crate::arm::{Arm, ArmError, ArmSettings, tests::chain};
+    use crate::arm::{ArmError, tests::chain};
 
     const SECRET: &str = "identity-secret";
 
     /// Runs the test below that plays the function app, against an identity endpoint that answers like this.
-    async fn play(status: u16, body: String, client_id: &str) -> (Output, Vec<String>) {
+    async fn play(status: u16, body: String, environment: &[(&str, &str)]) -> (Output, Vec<String>) {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let requests = seen.clone();
         let answer = move |request: Incoming| {
@@ -183,7 +236,7 @@ mod platform {
         let output = Command::new(env::current_exe().unwrap())
             .args(["--exact", "arm::tokens::tests::platform::function_app", "--ignored", "--nocapture"])
             .envs([("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", SECRET)])
-            .env("TEST_CLIENT_ID", client_id)
+            .envs(environment.iter().copied())
             .output()
             .await
             .unwrap();
@@ -206,7 +259,7 @@ mod platform {
     #[tokio::test]
     async fn the_managed_identity_is_asked_once_and_its_token_is_in_no_log() {
         for (client_id, query) in [("", ""), ("c1", "&client_id=c1")] {
-            let (output, requests) = play(200, granted(), client_id).await;
+            let (output, requests) = play(200, granted(), &[("TEST_CLIENT_ID", client_id)]).await;
             let text = text(&output);
             assert!(text.contains("calls=3 kind=None authorization=Bearer platform-token x3"), "{text}");
             let resource = "resource=https%3A%2F%2Fmanagement.azure.com";
@@ -217,7 +270,7 @@ mod platform {
 
     #[tokio::test]
     async fn an_identity_that_is_not_assigned_is_a_persons_task() {
-        let (output, requests) = play(400, r#"{"statusCode":400}"#.to_owned(), "").await;
+        let (output, requests) = play(400, r#"{"statusCode":400}"#.to_owned(), &[]).await;
         let text = text(&output);
         assert!(text.contains("calls=0 kind=Some(Forbidden)"), "{text}");
         assert!(text.contains("AZURE_CLIENT_ID"), "{text}");
@@ -226,10 +279,20 @@ mod platform {
 
     #[tokio::test]
     async fn an_identity_endpoint_that_fails_is_asked_again_and_then_left_for_later() {
-        let (output, requests) = play(503, "busy".to_owned(), "").await;
+        let (output, requests) = play(503, "busy".to_owned(), &[]).await;
         let text = text(&output);
         assert!(text.contains("calls=0 kind=Some(Transient)"), "{text}");
         assert_eq!(requests.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_ca_certificates_says_so_at_each_request() {
+        let none = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/dev/null")];
+        let (output, requests) = play(200, granted(), &none).await;
+        let text = text(&output);
+        assert!(text.contains("calls=0 kind=Some(Refused)"), "{text}");
+        assert!(text.contains("the HTTP client cannot be set up"), "{text}");
+        assert_eq!(requests.len(), 0);
     }
 
     /// Everything that anybody logs.
@@ -297,7 +360,7 @@ mod platform {
                 ArmSettings { endpoint: endpoint.parse().unwrap(), scope: SCOPE.to_owned(), jitter_seed: 1 };
             let writer =
                 Arm::new(settings, wire, tokens).invocation(Instant::now() + Duration::from_secs(20));
-            let zone = crate::dns::Zone {
+            let zone = Zone {
                 subscription: "s1".into(),
                 resource_group: "rg".into(),
                 name: "contoso.internal".parse().unwrap(),
