@@ -39,6 +39,18 @@ async fn a_list_follows_its_pages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn invocations_share_one_client_and_run_side_by_side() {
+    let arm = Azure::new([page(&[item("a")], None)]).arm();
+    let tasks = (0..3).map(|_| {
+        let writer = arm.clone().invocation(Instant::now() + Duration::from_secs(25));
+        tokio::spawn(async move { (list(&writer).await.unwrap(), writer.reader().calls()) })
+    });
+    for result in futures::future::join_all(tasks).await {
+        assert_eq!(result.unwrap(), (vec!["a".to_owned()], 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn names_that_no_container_group_could_have_are_left_out() {
     let mut unreadable = item("@");
     unreadable["properties"]["metadata"] = json!({"costs": 42});
