@@ -2,7 +2,7 @@
 //!
 //! The only module that names the Azure SDK. Two generations of it meet here: the generated clients of Resource
 //! Manager, frozen at 0.21, make every call and hold its URL and its model; `azure_identity` 1.x finds the
-//! credential. What the generated clients lack lies below them, in [`transport`]: timeouts, retries that obey
+//! credential. What the generated clients lack lies below them, in `transport`: timeouts, retries that obey
 //! a deadline, a pool of connections, limits, and tokens that appear in no log. A later move to official
 //! clients ends at this module's edge.
 //!

@@ -61,3 +61,146 @@ fn keep_text(kept: &mut Map<String, Value>, from: &Map<String, Value>, key: &str
         kept.insert(key.to_owned(), json!(text));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use azure_mgmt_containerinstance::package_preview_2024_05::models::ContainerGroup;
+
+    use super::*;
+
+    /// A group with everything in it that the generated model accepts.
+    fn group() -> Value {
+        json!({
+            "id": "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/web",
+            "name": "web",
+            "type": "Microsoft.ContainerInstance/containerGroups",
+            "location": "westeurope",
+            "identity": {"type": "SystemAssigned, UserAssigned"},
+            "tags": {"aci-dns-ttl": "30", "empty": null},
+            "zones": ["1"],
+            "properties": {
+                "sku": "Standard",
+                "provisioningState": "Succeeded",
+                "osType": "Linux",
+                "restartPolicy": "Always",
+                "containers": [{"name": "c", "properties": {
+                    "image": "nginx",
+                    "environmentVariables": [{"name": "PASSWORD", "secureValue": "hunter2"}],
+                    "instanceView": {"restartCount": 1, "currentState": {
+                        "state": "Running", "startTime": "2026-11-21T00:00:00Z", "detailStatus": ""
+                    }},
+                    "resources": {"requests": {"memoryInGB": 1.5, "cpu": 1.0, "gpu": {"count": 1, "sku": "V100"}}}
+                }}],
+                "volumes": [{"name": "v", "azureFile": {"shareName": "s", "storageAccountName": "a"}}],
+                "diagnostics": {"logAnalytics": {"workspaceId": "w", "workspaceKey": "k"}},
+                "subnetIds": [{"id": "/subscriptions/s1/subnets/x"}],
+                "ipAddress": {"ports": [{"protocol": "TCP", "port": 80}], "ip": "10.1.5.4", "type": "Private"},
+                "instanceView": {"events": [], "state": "Running"}
+            }
+        })
+    }
+
+    /// Sets the value at a pointer, or removes it.
+    fn change(group: &mut Value, pointer: &str, value: Option<Value>) {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = group.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        match value {
+            Some(value) => parent.insert(key.to_owned(), value),
+            None => parent.remove(key),
+        };
+    }
+
+    fn parsed(group: &Value) -> ContainerGroup {
+        let pruned = container_group(group.to_string().as_bytes()).unwrap();
+        serde_json::from_slice(&pruned).unwrap_or_else(|error| panic!("{error}: {group}"))
+    }
+
+    #[test]
+    fn what_the_service_leaves_out_or_spells_otherwise_does_not_hide_the_group() {
+        let container = "/properties/containers/0/properties";
+        for (pointer, value) in [
+            ("/properties/diagnostics/logAnalytics/workspaceKey", None),
+            ("/properties/ipAddress/ports", None),
+            ("/properties/ipAddress/ports", Some(json!(null))),
+            ("/properties/containers", None),
+            ("/properties/containers", Some(json!(null))),
+            ("/properties/volumes", Some(json!([{"name": "v", "azureFile": {"storageAccountName": "a"}}]))),
+            (&format!("{container}/resources/requests/gpu"), Some(json!({"count": 1}))),
+            ("/properties/subnetIds", Some(json!([{"name": "x"}]))),
+            ("/identity/type", Some(json!("SystemAssigned,UserAssigned"))),
+            (&format!("{container}/instanceView/currentState/startTime"), Some(json!("2026-11-21T00:00:00"))),
+            ("/properties/osType", None),
+            (&format!("{container}/image"), None),
+            (&format!("{container}/resources"), None),
+            ("/properties/provisioningState", Some(json!("Novel"))),
+            ("/properties/osType", Some(json!("Novel"))),
+            ("/properties/sku", Some(json!("Novel"))),
+            ("/properties/volumes", Some(json!([{"name": "v", "secret": {"k": "dg=="}}]))),
+            ("/properties/volumes", Some(json!([{"name": "v", "emptyDir": {}}]))),
+            ("/properties/ipAddress/type", None),
+            ("/properties/instanceView", Some(json!(null))),
+            ("/tags", Some(json!(null))),
+        ] {
+            let mut group = group();
+            change(&mut group, pointer, value);
+            let properties = parsed(&group).container_group_properties.properties;
+            assert_eq!(properties.ip_address.unwrap().ip.as_deref(), Some("10.1.5.4"), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_there_yet_is_told_from_none() {
+        for (pointer, value, expected) in [
+            ("/properties/ipAddress", None, None),
+            ("/properties/ipAddress", Some(json!(null)), None),
+            ("/properties/ipAddress/ip", Some(json!(null)), Some(None)),
+            ("/properties/ipAddress/ip", None, Some(None)),
+            ("/properties/ipAddress", Some(json!({})), Some(None)),
+        ] {
+            let mut group = group();
+            change(&mut group, pointer, value);
+            let properties = parsed(&group).container_group_properties.properties;
+            assert_eq!(properties.ip_address.map(|address| address.ip), expected, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_read_is_kept() {
+        let pruned: Value =
+            serde_json::from_slice(&container_group(group().to_string().as_bytes()).unwrap()).unwrap();
+        let expected = json!({
+            "id": "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/web",
+            "name": "web",
+            "tags": {"aci-dns-ttl": "30", "empty": null},
+            "properties": {
+                "provisioningState": "Succeeded",
+                "containers": [{"name": "", "properties": {"instanceView": {"currentState": {"state": "Running"}}}}],
+                "ipAddress": {"ports": [], "ip": "10.1.5.4", "type": "Private"},
+                "instanceView": {"state": "Running"}
+            }
+        });
+        assert_eq!(pruned, expected);
+    }
+
+    #[test]
+    fn every_container_counts_even_one_that_says_nothing() {
+        let mut group = group();
+        group["properties"]["containers"] = json!([null, {}, {"name": "c", "properties": null}]);
+        assert_eq!(parsed(&group).container_group_properties.properties.containers.len(), 3);
+    }
+
+    #[test]
+    fn what_is_no_container_group_is_refused() {
+        for text in [
+            "",
+            "<html>",
+            "null",
+            "[]",
+            "{}",
+            r#"{"properties": []}"#,
+            r#"{"properties": {"ipAddress": "x"}}"#,
+        ] {
+            assert!(container_group(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -103,7 +103,7 @@ impl Tokens {
 
     /// Always the same text: for an Azure in this process.
     #[must_use]
-    pub fn fixed(text: &str) -> Self {
+    pub fn fixed(text: impl Into<Arc<str>>) -> Self {
         Self(Arc::new(Source::Fixed(text.into())))
     }
 
@@ -255,3 +255,6 @@ impl HttpClient for IdentityTransport {
         timeout(ENDPOINT_TIMEOUT, exchange).await.unwrap_or_else(late)
     }
 }
+
+#[cfg(test)]
+mod tests;

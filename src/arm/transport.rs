@@ -349,3 +349,47 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn azure_says_how_long_to_wait_in_several_ways() {
+        // The first second of 2021.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(447_072);
+        let check = |headers: &[(&'static str, &str)], expected: Option<u64>| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::try_from(*value).unwrap()));
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(retry_after(&headers.collect(), now), expected);
+        };
+        check(&[], None);
+        check(&[("retry-after", "10")], Some(10_000));
+        check(&[("retry-after", " 0 ")], Some(0));
+        check(&[("retry-after", "Fri, 01 Jan 2021 00:00:10 GMT")], Some(10_000));
+        check(&[("retry-after", "Thu, 31 Dec 2020 23:59:50 GMT")], Some(0));
+        check(&[("retry-after", "soon")], None);
+        check(&[("retry-after", "-1")], None);
+        check(&[("retry-after", "10"), ("retry-after-ms", "1500")], Some(1500));
+        check(&[("retry-after", "10"), ("x-ms-retry-after-ms", "1500")], Some(1500));
+        check(&[("retry-after", "10"), ("retry-after-ms", "x")], Some(10_000));
+    }
+
+    #[test]
+    fn repetitions_are_spread_between_half_of_a_wait_and_the_whole() {
+        let endpoint = Endpoint {
+            url: "https://management.azure.com/".parse().unwrap(),
+            scope: String::new(),
+            wire: Wire::network(),
+            tokens: Tokens::fixed(""),
+            jitter: AtomicU64::new(7),
+        };
+        let transport = Transport::new(Arc::new(endpoint), Instant::now());
+        let waits: Vec<_> =
+            (0..1000).map(|_| transport.spread(Duration::from_millis(200)).as_millis()).collect();
+        assert!(waits.iter().all(|wait| (100..=200).contains(wait)));
+        assert!(waits.iter().any(|wait| *wait < 110) && waits.iter().any(|wait| *wait > 190));
+    }
+}

@@ -1,0 +1,142 @@
+//! Lists: whole or an error, and no further than the endpoint.
+
+use super::*;
+
+fn page(items: &[Value], next: Option<&str>) -> Reply {
+    reply(200, &json!({"value": items, "nextLink": next}))
+}
+
+fn item(name: &str) -> Value {
+    let mut item = web();
+    item["name"] = name.into();
+    item
+}
+
+async fn list(writer: &Writer) -> Result<Vec<String>, ArmError> {
+    let list = writer.reader().list_a_record_sets(&zone()).await?;
+    Ok(list.into_iter().map(|(name, _)| name.to_string()).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_follows_its_pages() {
+    let next = format!("https://management.azure.com{SUBSCRIPTION}/z/A?api-version=2024-06-01&$skipToken=x");
+    let azure = Azure::new([
+        page(&[item("a"), item("b")], Some(&next)),
+        page(&[], Some(&next)),
+        page(&[item("c")], None),
+    ]);
+    let writer = azure.writer();
+    assert_eq!(list(&writer).await.unwrap(), ["a", "b", "c"]);
+    assert_eq!(
+        azure.lines(),
+        [
+            format!("GET {SUBSCRIPTION}/spoke1.contoso.internal/A?api-version=2024-06-01&%24top=1000"),
+            format!("GET {SUBSCRIPTION}/z/A?api-version=2024-06-01&$skipToken=x"),
+            format!("GET {SUBSCRIPTION}/z/A?api-version=2024-06-01&$skipToken=x"),
+        ]
+    );
+    assert_eq!(writer.reader().calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn invocations_share_one_client_and_run_side_by_side() {
+    let arm = Azure::new([page(&[item("a")], None)]).arm();
+    let tasks = (0..3).map(|_| {
+        let writer = arm.clone().invocation(Instant::now() + Duration::from_secs(25));
+        tokio::spawn(async move { (list(&writer).await.unwrap(), writer.reader().calls()) })
+    });
+    for result in futures::future::join_all(tasks).await {
+        assert_eq!(result.unwrap(), (vec!["a".to_owned()], 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_no_container_group_could_have_are_left_out() {
+    let mut unreadable = item("@");
+    unreadable["properties"]["metadata"] = json!({"costs": 42});
+    let azure = Azure::new([page(&[unreadable, item("*"), item("Web.Sub"), item("a b")], None)]);
+    assert_eq!(list(&azure.writer()).await.unwrap(), ["web.sub"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ptr_record_sets_are_listed_with_their_targets() {
+    let item = json!({"name": "4.5", "etag": "e1", "properties": {
+        "ttl": 60, "metadata": null, "ptrRecords": [{"ptrdname": "Web.Contoso.Internal."}]
+    }});
+    let azure = Azure::new([page(&[item], None)]);
+    let list = azure.writer().reader().list_ptr_record_sets(&zone()).await.unwrap();
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0].0.as_str(), "4.5");
+    assert_eq!(list[0].1.content.records[0].as_str(), "Web.Contoso.Internal.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_on_the_way_is_no_list() {
+    let next = format!("https://management.azure.com{SUBSCRIPTION}/z/A?api-version=2024-06-01");
+    let mut numbers = item("b");
+    numbers["properties"]["metadata"] = json!({"costs": 42});
+    for (second, expected) in [
+        (error(403, "AuthorizationFailed"), Kind::Forbidden),
+        (error(404, "ParentResourceNotFound"), Kind::Missing),
+        (error(404, "NotFound"), Kind::Missing),
+        (throttled(429, "retry-after", "60"), Kind::Transient),
+        (page(&[numbers], None), Kind::Refused),
+    ] {
+        let azure = Azure::new([page(&[item("a")], Some(&next)), second]);
+        let error = list(&azure.writer()).await.unwrap_err();
+        assert_eq!(error.kind(), expected, "{}", chain(&error));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_end_is_refused() {
+    let next = format!("https://management.azure.com{SUBSCRIPTION}/z/A?api-version=2024-06-01");
+    let azure = Azure::new([page(&[], Some(&next))]);
+    let writer = azure.writer();
+    let error = list(&writer).await.unwrap_err();
+    assert_eq!((error.kind(), writer.reader().calls()), (Kind::Refused, 1000), "{}", chain(&error));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_next_page_elsewhere_is_refused_before_it_is_asked_for() {
+    for next in [
+        "https://elsewhere.example/subscriptions/s1?x=1",
+        "https://management.azure.com.elsewhere.example/subscriptions/s1",
+        "https://management.azure.com@elsewhere.example/subscriptions/s1",
+        "https://user:password@management.azure.com/subscriptions/s1",
+        "https://management.azure.com:8443/subscriptions/s1",
+        "http://management.azure.com/subscriptions/s1",
+        "http://127.0.0.1/subscriptions/s1",
+        "//elsewhere.example/subscriptions/s1",
+        "https://management.azure.com/tenants",
+        "https://management.azure.com/subscriptions/../tenants",
+        "https://management.azure.com/subscriptions",
+        "file:///subscriptions/s1",
+        "/tenants",
+    ] {
+        let azure = Azure::new([page(&[item("a")], Some(next))]);
+        let writer = azure.writer();
+        let error = list(&writer).await.unwrap_err();
+        assert_eq!((error.kind(), writer.reader().calls()), (Kind::Refused, 1), "{next}: {}", chain(&error));
+        assert!(!chain(&error).contains("password"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_others_could_listen_to_is_refused() {
+    for (endpoint, is_sent) in [
+        ("http://management.azure.com/", false),
+        ("http://10.0.0.4/", false),
+        ("ftp://127.0.0.1/", false),
+        ("http://127.0.0.1:1234/", true),
+        ("http://[::1]:1234/", true),
+        ("http://localhost:1234/", true),
+        ("https://management.chinacloudapi.cn/", true),
+    ] {
+        let azure = Azure::new([page(&[], None)]);
+        let writer = arm(azure.wire(), endpoint).invocation(Instant::now() + Duration::from_secs(25));
+        let result = list(&writer).await;
+        assert_eq!(result.is_ok(), is_sent, "{endpoint}");
+        assert_eq!(writer.reader().calls(), u32::from(is_sent), "{endpoint}");
+    }
+}

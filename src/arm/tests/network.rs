@@ -1,0 +1,104 @@
+//! The same over TCP, on this machine.
+
+use std::{net::SocketAddr, sync::atomic::AtomicUsize, sync::atomic::Ordering};
+
+use axum::{Router, routing::get};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+
+/// Answers each connection's first request with the same text, counts connections, and tells where it listens.
+async fn raw(answer: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    (address, connections)
+}
+
+fn writer(address: SocketAddr, deadline: Duration) -> Writer {
+    arm(Wire::network(), &format!("http://{address}/")).invocation(Instant::now() + deadline)
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_requests() {
+    let peers = Arc::new(Mutex::new(std::collections::HashSet::new()));
+    let seen = peers.clone();
+    let answer = move |axum::extract::ConnectInfo(peer): axum::extract::ConnectInfo<SocketAddr>| {
+        seen.lock().unwrap().insert(peer);
+        async { web().to_string() }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = Router::new().fallback(get(answer)).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(axum::serve(listener, service).into_future());
+    let arm = arm(Wire::network(), &format!("http://{address}/"));
+    for _ in 0..5 {
+        let writer = arm.invocation(Instant::now() + Duration::from_secs(5));
+        assert!(writer.reader().a_record_set(&zone(), &name()).await.unwrap().is_some());
+    }
+    assert_eq!(peers.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (elsewhere, connections) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+    let location = format!(
+        "HTTP/1.1 307 Moved\r\nlocation: http://{elsewhere}/subscriptions/s1\r\ncontent-length: 0\r\n\r\n"
+    );
+    let (address, _) = raw(location.leak().as_bytes()).await;
+    let writer = writer(address, Duration::from_secs(5));
+    let reading = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
+    let writing =
+        writer.put_a_record_set(&zone(), &name(), &web_content(), &Precondition::Absent).await.unwrap_err();
+    assert_eq!((reading.kind(), writing.kind()), (Kind::Refused, Kind::Refused));
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_truncated_answer_is_asked_for_again_and_leaves_a_write_uncertain() {
+    let (address, connections) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"na").await;
+    let writer = writer(address, Duration::from_secs(1));
+    let reading = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
+    assert_eq!(reading.kind(), Kind::Transient);
+    let read = connections.load(Ordering::SeqCst);
+    assert!(read > 1);
+    let writer = arm(Wire::network(), &format!("http://{address}/"))
+        .invocation(Instant::now() + Duration::from_secs(1));
+    let writing =
+        writer.put_a_record_set(&zone(), &name(), &web_content(), &Precondition::Absent).await.unwrap_err();
+    assert_eq!(writing.kind(), Kind::Uncertain);
+    assert_eq!(connections.load(Ordering::SeqCst), read + 1);
+}
+
+#[tokio::test]
+async fn an_announced_size_beyond_the_limit_is_not_waited_for() {
+    let (address, _) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n{").await;
+    let writer = writer(address, Duration::from_secs(5));
+    let error = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
+    assert_eq!((error.kind(), writer.reader().calls()), (Kind::Refused, 1), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_write_that_found_no_connection_certainly_did_not_happen() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let writer = writer(address, Duration::from_millis(500));
+    let error =
+        writer.put_a_record_set(&zone(), &name(), &web_content(), &Precondition::Absent).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Transient, "{}", chain(&error));
+    assert!(writer.reader().calls() > 1);
+}
