@@ -29,7 +29,7 @@
 //! | [`host`], [`functions`] | the custom handler's protocol, and the two functions wired to it |
 //! | [`arm`] | client of Azure's REST API; the only user of the Azure SDK |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
-//! | `replay` | plays events against the simulator, or against a running handler |
+//! | [`replay`] | plays events against the simulator, or against a running handler |
 //!
 //! # Invariants
 //!
@@ -53,6 +53,7 @@ pub mod host;
 pub mod observe;
 pub mod plan;
 pub mod reconcile;
+pub mod replay;
 pub mod report;
 pub mod resource_id;
 pub mod share;

@@ -42,7 +42,7 @@ use url::Url;
 pub use self::{
     error::{Answer, ArmError, Cause, Kind},
     tokens::Tokens,
-    wire::Wire,
+    wire::{Wire, http_client},
 };
 use self::{
     error::{Operation, Subject},

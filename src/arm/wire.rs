@@ -129,18 +129,20 @@ impl fmt::Debug for Wire {
 }
 
 async fn network_client(cell: &OnceCell<reqwest::Client>) -> Result<&reqwest::Client, WireError> {
-    let set_up = || async {
-        // Fails only when another part of the process has chosen already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-    };
-    cell.get_or_try_init(set_up).await.map_err(|error| WireError::NoClient(error.into()))
+    cell.get_or_try_init(async || http_client()).await.map_err(WireError::NoClient)
+}
+
+/// Sets up an HTTP client as this process uses them. Reads the machine's CA certificates.
+pub fn http_client() -> Result<reqwest::Client, BoxError> {
+    // Fails only when another part of the process has chosen already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()?)
 }
 
 /// Reads a body whole, up to a limit.

@@ -217,6 +217,13 @@ impl Azure {
         configure(&mut self.world().settings);
     }
 
+    /// The simulated time in Unix seconds.
+    #[must_use]
+    pub fn unix_seconds(&self) -> u64 {
+        let world = self.world();
+        world.settings.epoch_seconds + world.now().as_secs()
+    }
+
     /// How much time has passed since the simulator was made.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -1,0 +1,194 @@
+//! Plays events through the real router and the real Resource Manager client, against an embedded Azure; or sends
+//! them to a handler, or to a Functions host, that runs elsewhere.
+//!
+//! The embedded Azure is made from the events themselves ([`story`]) or by a script ([`scenario`]). Everything
+//! runs in this process on a clock that the caller paused, so waiting costs no time and the same events always
+//! give the same output.
+
+pub mod files;
+pub mod remote;
+pub mod scenario;
+pub mod show;
+pub mod stage;
+pub mod story;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use self::{
+    files::{FileError, Found},
+    scenario::{Player, ScenarioError},
+    show::Told,
+    stage::{Lines, RECONCILE, Stage},
+    story::Story,
+};
+use crate::{
+    config::{Settings, SettingsError},
+    simulator::Azure,
+    telemetry::LogFilter,
+};
+
+/// Why a replay came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The event files cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The scenario cannot be read.
+    #[error("the scenario {} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The scenario says something that cannot be done.
+    #[error("{}, line {line}", path.display())]
+    Scenario {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: ScenarioError,
+    },
+    /// The settings are wrong.
+    #[error("the settings are wrong")]
+    Settings(#[from] SettingsError),
+    /// Events cannot be sent.
+    #[error(transparent)]
+    Remote(#[from] remote::RemoteError),
+    /// The output cannot be written.
+    #[error("the output cannot be written")]
+    Output(#[from] io::Error),
+}
+
+/// How many events came to which outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    outcomes: BTreeMap<String, u64>,
+    /// How many failed.
+    pub failures: u64,
+}
+
+impl Tally {
+    fn count(&mut self, outcome: &str, is_failure: bool) {
+        *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
+        self.failures += u64::from(is_failure);
+    }
+
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        let events: u64 = self.outcomes.values().sum();
+        let outcomes: Vec<_> =
+            self.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        writeln!(out, "\n{events} events: {}", outcomes.join(", "))
+    }
+}
+
+/// Plays event files against an embedded Azure. With a scenario, that is played first and sets the stage;
+/// without, the stage is made from the events. `lookup` reads a setting; `ACI_DNS_ZONES` may be unset.
+pub async fn play(
+    paths: &[PathBuf],
+    scenario: Option<&Path>,
+    lookup: impl Fn(&str) -> Option<String>,
+    lines: &Lines,
+    out: &mut dyn Write,
+) -> Result<Tally, ReplayError> {
+    let mut tally = Tally::default();
+    let Some(path) = scenario else {
+        let found = files::read(paths)?;
+        let events: Vec<&Value> = found.iter().map(|found| &found.event).collect();
+        let azure = Azure::default();
+        let (zones, ranges) = story::zone_map(&events);
+        let made = |name: &str| {
+            lookup(name)
+                .filter(|value| !value.is_empty())
+                .or_else(|| (name == "ACI_DNS_ZONES").then(|| zones.clone()))
+        };
+        let settings = Settings::from_variables(made)?;
+        for ((subscription, group), range) in ranges {
+            assert!(azure.set_address_range(&subscription, &group, &range), "a range made here is a range");
+        }
+        story::make_zones(&azure, &settings.zones, &events);
+        let mut story = Story::new(azure.clone(), &events);
+        let stage = Stage::new(settings, azure);
+        for found in &found {
+            story.reach(&found.event);
+            deliver(&stage, found, lines, &mut tally, out).await?;
+        }
+        show_end(&stage.azure, &tally, out)?;
+        return Ok(tally);
+    };
+    let script = fs::read_to_string(path)
+        .map_err(|source| ReplayError::Unreadable { path: path.to_owned(), source })?;
+    let mut player = Player::new(Azure::default(), lines.clone(), lookup);
+    for (line, text) in (1..).zip(script.lines()) {
+        player.play(text, out).await.map_err(|source| ReplayError::Scenario {
+            path: path.to_owned(),
+            line,
+            source,
+        })?;
+    }
+    for told in player.told() {
+        tally.count(told.text("outcome"), told.is_failure());
+    }
+    if !paths.is_empty() {
+        let stage = player.stage().map_err(|source| ReplayError::Scenario {
+            path: path.to_owned(),
+            line: script.lines().count(),
+            source,
+        })?;
+        for found in files::read(paths)? {
+            deliver(&stage, &found, lines, &mut tally, out).await?;
+        }
+        show_end(&stage.azure, &tally, out)?;
+    }
+    Ok(tally)
+}
+
+async fn deliver(
+    stage: &Stage,
+    found: &Found,
+    lines: &Lines,
+    tally: &mut Tally,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    drop(lines.take());
+    stage.invoke(RECONCILE, &found.event).await;
+    for told in lines.take().into_iter().filter_map(Told::of) {
+        show::event(out, &title(&found.place, &told), &told)?;
+        tally.count(told.text("outcome"), told.is_failure());
+    }
+    Ok(())
+}
+
+fn title(place: &str, told: &Told) -> String {
+    let kind = told.text("event.type");
+    let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
+    format!("{place} {kind} {}", group_of(told)).trim_end().to_owned()
+}
+
+/// A container group as `<resource group>/<name>`; empty where the event tells of none.
+fn group_of(told: &Told) -> String {
+    told.text("container_group.id")
+        .parse::<crate::resource_id::ContainerGroupId>()
+        .map_or_else(|_| String::new(), |id| format!("{}/{}", id.resource_group(), id.name()))
+}
+
+fn show_end(azure: &Azure, tally: &Tally, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out)?;
+    show::zones(out, azure)?;
+    tally.print(out)
+}
+
+/// The log filter of a replay: its own output says what the log would.
+#[must_use]
+pub fn log_filter() -> LogFilter {
+    LogFilter::default()
+}

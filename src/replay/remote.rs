@@ -1,0 +1,86 @@
+//! Sends events to a handler, or to a Functions host, that runs elsewhere.
+//!
+//! A URL without a path is a handler: it is invoked as the Functions host would. Any other URL is the Event Grid
+//! endpoint of a Functions host (`http://localhost:7071/runtime/webhooks/EventGrid?functionName=...`), which
+//! takes events as Event Grid delivers them.
+
+use std::io::{self, Write};
+
+use anstyle::AnsiColor;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    Tally,
+    files::Found,
+    stage::{RECONCILE, envelope},
+};
+use crate::arm;
+
+/// Why an event cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// There is no HTTP client.
+    #[error("no HTTP client can be set up")]
+    Client(#[source] axum::BoxError),
+    /// The handler did not answer.
+    #[error("{url} did not answer to {place}")]
+    NoAnswer {
+        /// Where it was sent.
+        url: Url,
+        /// Which event.
+        place: String,
+        /// What happened.
+        source: reqwest::Error,
+    },
+    /// The output cannot be written.
+    #[error("the output cannot be written")]
+    Output(#[from] io::Error),
+}
+
+/// Sends every event, one after the other, and prints what is answered.
+pub async fn send(found: &[Found], handler: &Url, out: &mut dyn Write) -> Result<Tally, RemoteError> {
+    let client = arm::http_client().map_err(RemoteError::Client)?;
+    let is_handler = handler.path() == "/";
+    let mut url = handler.clone();
+    if is_handler {
+        url.set_path(RECONCILE);
+    }
+    let mut tally = Tally::default();
+    for Found { place, event } in found {
+        let request = if is_handler {
+            client.post(url.clone()).body(envelope(RECONCILE, event).to_string())
+        } else {
+            client.post(url.clone()).header("aeg-event-type", "Notification").body(json!([event]).to_string())
+        };
+        let request = request.header("content-type", "application/json; charset=utf-8");
+        let no_answer = |source: reqwest::Error| RemoteError::NoAnswer {
+            url: url.clone(),
+            place: place.clone(),
+            source: source.without_url(),
+        };
+        let response = request.send().await.map_err(no_answer)?;
+        let status = response.status();
+        let text = response.text().await.map_err(no_answer)?;
+        let style = if status.is_success() { AnsiColor::Green } else { AnsiColor::Red }.on_default();
+        writeln!(out, "{place}\n  {style}{status}{style:#}")?;
+        for line in sentences(&text) {
+            writeln!(out, "    {line}")?;
+        }
+        tally.count(if status.is_success() { "acknowledged" } else { "failed" }, !status.is_success());
+    }
+    tally.print(out)?;
+    Ok(tally)
+}
+
+/// What an answer says: the log sentences of a handler, the message of an error, or the text itself.
+fn sentences(text: &str) -> Vec<String> {
+    let answer: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    let logs = answer.get("Logs").and_then(Value::as_array).into_iter().flatten();
+    let message = answer.pointer("/error/message");
+    let said: Vec<_> = logs.chain(message).filter_map(Value::as_str).map(str::to_owned).collect();
+    if said.is_empty() && !text.trim().is_empty() && answer.get("Logs").is_none() {
+        return vec![text.trim().chars().take(500).collect()];
+    }
+    said
+}

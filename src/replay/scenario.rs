@@ -1,0 +1,385 @@
+//! A script language for what happens in Azure and what is delivered of it.
+//!
+//! One command per line; `#` starts a comment. Container groups are written `<resource group>/<name>`.
+//!
+//! | command | does |
+//! |---|---|
+//! | `set NAME VALUE` | a setting, as in the environment; before the first delivery |
+//! | `zone NAME` | makes a zone in the resource group `rg-dns` |
+//! | `subnet RG CIDR` | where the private addresses of a resource group come from |
+//! | `record TYPE FQDN VALUE[,VALUE] [ttl=N] [auto] [KEY=VALUE]` | writes a record set as a person would |
+//! | `unrecord TYPE FQDN` | removes one as a person would |
+//! | `create GROUP [public\|no-ports\|null-ip\|zero-ip] [at=ADDRESS] [takes=30s] [tag:KEY=VALUE]` | creates a group |
+//! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | what people do to it; an event tells |
+//! | `move GROUP` | the platform moves it; no event tells |
+//! | `tag GROUP [KEY=VALUE]` | replaces its tags; an event tells |
+//! | `state GROUP STATE`, `provisioning GROUP STATE` | makes Azure say this state |
+//! | `wait 5m` | lets time pass |
+//! | `fail METHOD PATH STATUS [times=N] [skip=N] [after] [retry-after=N]` | Azure answers requests with an error |
+//! | `lose METHOD PATH [times=N] [skip=N] [after]` | the answer to a request is lost |
+//! | `deliver [twice\|reversed\|together]` | delivers the events so far |
+//! | `drop` | loses the events so far |
+//! | `again` | delivers the last delivered event once more |
+//! | `drift GROUP` | asks the drift tracker |
+//! | `zones` | shows the zones |
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    net::Ipv4Addr,
+    time::Duration,
+};
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    group_of,
+    show::{self, Told},
+    stage::{Lines, RECONCILE, Stage, TRACK_DRIFT},
+};
+use crate::{
+    config::{Settings, SettingsError},
+    simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Ip, RecordSetSpec, When},
+};
+
+/// Why a line cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// There is no such command.
+    #[error("there is no command {0:?}")]
+    Unknown(String),
+    /// A word is missing.
+    #[error("the command needs {0}")]
+    MissingWord(&'static str),
+    /// A word cannot be read.
+    #[error("{word:?} is not {expected}")]
+    Word {
+        /// The word.
+        word: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The settings are wrong.
+    #[error("the settings are wrong: {}", .0.mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings(#[from] SettingsError),
+    /// The embedded Azure does not know what the command is about.
+    #[error(transparent)]
+    Missing(#[from] crate::simulator::Missing),
+    /// The output cannot be written.
+    #[error("the output cannot be written")]
+    Output(#[from] io::Error),
+}
+
+/// The subscription of every group and zone of a scenario.
+const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+/// The resource group of every zone.
+const ZONE_RESOURCE_GROUP: &str = "rg-dns";
+
+/// Plays a script line by line.
+pub struct Player<Lookup> {
+    azure: Azure,
+    lines: Lines,
+    lookup: Lookup,
+    settings: BTreeMap<String, String>,
+    stage: Option<Stage>,
+    last: Option<Value>,
+    told: Vec<Told>,
+}
+
+impl<Lookup> std::fmt::Debug for Player<Lookup> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Player").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
+    /// An empty stage. What the script does not set, `lookup` may.
+    pub fn new(azure: Azure, lines: Lines, lookup: Lookup) -> Self {
+        let settings = BTreeMap::new();
+        Self { azure, lines, lookup, settings, stage: None, last: None, told: Vec::new() }
+    }
+
+    /// What became of every event that was delivered so far.
+    #[must_use]
+    pub fn told(&self) -> &[Told] {
+        &self.told
+    }
+
+    /// The embedded Azure.
+    #[must_use]
+    pub fn azure(&self) -> &Azure {
+        &self.azure
+    }
+
+    /// The handler, which starts with the first delivery.
+    pub fn stage(&mut self) -> Result<Stage, ScenarioError> {
+        if let Some(stage) = &self.stage {
+            return Ok(stage.clone());
+        }
+        let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| (self.lookup)(name));
+        let stage = Stage::new(Settings::from_variables(lookup)?, self.azure.clone());
+        self.stage = Some(stage.clone());
+        Ok(stage)
+    }
+
+    /// Plays one line.
+    pub async fn play(&mut self, line: &str, out: &mut dyn Write) -> Result<(), ScenarioError> {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(());
+        }
+        writeln!(out, "> {line}")?;
+        let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let mut words = Words(rest.split_whitespace().collect());
+        match command {
+            "set" => {
+                let (name, value) =
+                    rest.split_once(' ').ok_or(ScenarioError::MissingWord("a name and a value"))?;
+                self.settings.insert(name.to_owned(), value.trim().to_owned());
+                // A handler with other settings is another handler.
+                self.stage = None;
+            }
+            "zone" => {
+                self.azure.create_zone(SUBSCRIPTION, ZONE_RESOURCE_GROUP, words.next("a name")?);
+            }
+            "subnet" => {
+                let (group, range) = (words.next("a resource group")?, words.next("a range")?);
+                if !self.azure.set_address_range(SUBSCRIPTION, group, range) {
+                    return Err(word(range, "a range such as 10.1.5.0/24"));
+                }
+            }
+            "record" => self.record(words)?,
+            "unrecord" => {
+                let (kind, fqdn) = (words.next("a type")?, words.next("a name")?);
+                let (zone, name) = self.zone_of(fqdn)?;
+                self.azure.remove_record_set(&zone, kind, &name)?;
+            }
+            "create" => self.create(words)?,
+            "restart" => self.azure.restart_group(&words.group()?)?,
+            "redeploy" => self.azure.redeploy_group(&words.group()?)?,
+            "stop" => self.azure.stop_group(&words.group()?)?,
+            "start" => self.azure.start_group(&words.group()?)?,
+            "delete" => self.azure.delete_group(&words.group()?)?,
+            "move" => {
+                self.azure.move_group(&words.group()?)?;
+            }
+            "tag" => {
+                let group = words.group()?;
+                let tags = words.0.iter().map(|tag| pair(tag)).collect::<Result<_, _>>()?;
+                self.azure.set_tags(&group, tags)?;
+            }
+            "state" => self.azure.set_state(&words.group()?, words.next("a state")?, 0)?,
+            "provisioning" => self.azure.set_provisioning_state(&words.group()?, words.next("a state")?)?,
+            "wait" => {
+                let duration = duration(words.next("a time")?)?;
+                tokio::time::sleep(duration).await;
+            }
+            "fail" => self.fail(words)?,
+            "lose" => self.lose(words)?,
+            "deliver" => self.deliver(&words, out).await?,
+            "drop" => drop(self.azure.take_events()),
+            "again" => {
+                let event = self.last.clone().ok_or(ScenarioError::MissingWord("a delivery before it"))?;
+                self.invoke(RECONCILE, &[event], out).await?;
+            }
+            "drift" => {
+                let group = words.group()?;
+                let event = json!({
+                    "id": "drift", "subject": group, "eventType": "Microsoft.Resources.ResourceActionSuccess",
+                    "eventTime": "2026-01-01T00:00:00Z", "dataVersion": "2", "metadataVersion": "1",
+                });
+                self.invoke(TRACK_DRIFT, &[event], out).await?;
+            }
+            "zones" => show::zones(out, &self.azure)?,
+            unknown => return Err(ScenarioError::Unknown(unknown.to_owned())),
+        }
+        Ok(())
+    }
+
+    fn record(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
+        let (kind, fqdn, values) = (words.next("a type")?, words.next("a name")?, words.next("values")?);
+        let (zone, name) = self.zone_of(fqdn)?;
+        let mut spec = RecordSetSpec::new(kind, &name, &values.split(',').collect::<Vec<_>>());
+        for option in words.0 {
+            match option.split_once('=') {
+                None if option == "auto" => spec.is_auto_registered = true,
+                Some(("ttl", seconds)) => spec.ttl = number(seconds)?,
+                Some((key, value)) => _ = spec.metadata.insert(key.to_owned(), value.replace('+', " ")),
+                None => return Err(word(option, "auto, ttl=N or KEY=VALUE")),
+            }
+        }
+        self.azure.put_record_set(&zone, &spec)?;
+        Ok(())
+    }
+
+    fn create(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
+        let (group, name) = split(words.next("a container group")?)?;
+        let mut spec = GroupSpec::new(group, name);
+        for option in words.0 {
+            match option.split_once('=') {
+                None if option == "public" => spec.ip = Ip::Public,
+                None if option == "no-ports" => spec.ip = Ip::NoIpAddress,
+                None if option == "null-ip" => spec.ip = Ip::NullIp,
+                None if option == "zero-ip" => spec.ip = Ip::ZeroIp,
+                Some(("at", address)) => spec.ip = Ip::Fixed(parse(address, "an address")?),
+                Some(("takes", time)) => spec.provisioning = duration(time)?,
+                Some((key, value)) if key.starts_with("tag:") => {
+                    let key = key.trim_start_matches("tag:").to_owned();
+                    spec.tags.insert(key, value.to_owned());
+                }
+                _ => return Err(word(option, "an option of create")),
+            }
+        }
+        self.azure.create_group(spec);
+        Ok(())
+    }
+
+    fn fail(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
+        let mut fault = Fault::once(method(&mut words)?, words.next("a path")?, Effect::Drop(When::Before));
+        let mut answer = FaultAnswer::new(parse(words.next("a status")?, "a status")?, "Injected");
+        let mut when = When::Before;
+        for option in words.0 {
+            match option.split_once('=') {
+                None if option == "after" => when = When::After,
+                Some(("times", times)) => fault.times = number(times)?,
+                Some(("skip", skip)) => fault.skip = number(skip)?,
+                Some(("retry-after", seconds)) => answer.retry_after_seconds = Some(number(seconds)?),
+                Some(("code", code)) => code.clone_into(&mut answer.code),
+                _ => return Err(word(option, "an option of fail")),
+            }
+        }
+        fault.effect = Effect::Answer(when, answer);
+        self.azure.inject(fault);
+        Ok(())
+    }
+
+    fn lose(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
+        let mut fault = Fault::once(method(&mut words)?, words.next("a path")?, Effect::Drop(When::Before));
+        for option in words.0 {
+            match option.split_once('=') {
+                None if option == "after" => fault.effect = Effect::Drop(When::After),
+                Some(("times", times)) => fault.times = number(times)?,
+                Some(("skip", skip)) => fault.skip = number(skip)?,
+                _ => return Err(word(option, "an option of lose")),
+            }
+        }
+        self.azure.inject(fault);
+        Ok(())
+    }
+
+    async fn deliver(&mut self, words: &Words<'_>, out: &mut dyn Write) -> Result<(), ScenarioError> {
+        let mut events = self.azure.take_events();
+        self.last = events.last().cloned().or_else(|| self.last.take());
+        match words.0.as_slice() {
+            [] => {}
+            ["twice"] => events = events.iter().flat_map(|event| [event.clone(), event.clone()]).collect(),
+            ["reversed"] => {
+                events.reverse();
+                self.last = events.last().cloned().or_else(|| self.last.take());
+            }
+            ["together"] => return self.invoke(RECONCILE, &events, out).await,
+            [other, ..] => return Err(word(other, "twice, reversed or together")),
+        }
+        for event in events {
+            self.invoke(RECONCILE, &[event], out).await?;
+        }
+        Ok(())
+    }
+
+    /// Invokes a function with each event, all at the same time.
+    async fn invoke(
+        &mut self,
+        function: &str,
+        events: &[Value],
+        out: &mut dyn Write,
+    ) -> Result<(), ScenarioError> {
+        let stage = self.stage()?;
+        drop(self.lines.take());
+        futures::future::join_all(events.iter().map(|event| stage.invoke(function, event))).await;
+        for told in self.lines.take().into_iter().filter_map(Told::of) {
+            let kind = if function == RECONCILE { told.text("event.type") } else { "drift" };
+            let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
+            show::event(out, &format!("{kind} {}", group_of(&told)), &told)?;
+            self.told.push(told);
+        }
+        Ok(())
+    }
+
+    /// The longest zone that contains a name, and the name in it.
+    fn zone_of(&self, fqdn: &str) -> Result<(String, String), ScenarioError> {
+        let zones = self.azure.read(|view| view.zones());
+        let inside = |zone: String| {
+            let name = fqdn.strip_suffix(&zone)?.strip_suffix('.')?.to_owned();
+            Some((zone, name))
+        };
+        zones
+            .into_iter()
+            .filter_map(inside)
+            .max_by_key(|(zone, _)| zone.len())
+            .ok_or_else(|| word(fqdn, "a name in one of the zones"))
+    }
+}
+
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    fn next(&mut self, expected: &'static str) -> Result<&'a str, ScenarioError> {
+        if self.0.is_empty() {
+            return Err(ScenarioError::MissingWord(expected));
+        }
+        Ok(self.0.remove(0))
+    }
+
+    /// A container group's resource id.
+    fn group(&mut self) -> Result<String, ScenarioError> {
+        let (group, name) = split(self.next("a container group")?)?;
+        Ok(format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.ContainerInstance/containerGroups/{name}"
+        ))
+    }
+}
+
+fn split(text: &str) -> Result<(&str, &str), ScenarioError> {
+    text.split_once('/').ok_or_else(|| word(text, "a container group such as rg-spoke1/web"))
+}
+
+fn pair(text: &str) -> Result<(String, String), ScenarioError> {
+    let (key, value) = text.split_once('=').ok_or_else(|| word(text, "KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn method(words: &mut Words<'_>) -> Result<Method, ScenarioError> {
+    parse(words.next("a method")?, "a method")
+}
+
+fn number(text: &str) -> Result<u64, ScenarioError> {
+    parse(text, "a number")
+}
+
+fn duration(text: &str) -> Result<Duration, ScenarioError> {
+    let is_not = || word(text, "a time such as 30s or 5m");
+    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(is_not)?;
+    let count: u64 = digits.parse().map_err(|_| is_not())?;
+    match unit {
+        "s" => Ok(Duration::from_secs(count)),
+        "m" => Ok(Duration::from_secs(count * 60)),
+        _ => Err(is_not()),
+    }
+}
+
+fn parse<T: std::str::FromStr>(text: &str, expected: &'static str) -> Result<T, ScenarioError> {
+    text.parse().map_err(|_| word(text, expected))
+}
+
+fn word(word: &str, expected: &'static str) -> ScenarioError {
+    ScenarioError::Word { word: word.to_owned(), expected }
+}
+
+/// The address that a container group of a scenario has.
+#[must_use]
+pub fn address_of(azure: &Azure, resource_group: &str, name: &str) -> Option<Ipv4Addr> {
+    let mut words = [resource_group, name].join("/");
+    let id = Words(vec![words.as_mut_str()]).group().ok()?;
+    azure.group_address(&id)
+}

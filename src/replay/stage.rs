@@ -1,0 +1,122 @@
+//! A handler on an embedded Azure: the real router and the real Resource Manager client, and no socket.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{Router, body::Body};
+use http::{Request, Response, header::CONTENT_TYPE};
+use http_body_util::BodyExt;
+use serde_json::{Map, Value, json};
+use tower::ServiceExt;
+use tracing::Subscriber;
+
+use crate::{
+    arm::{Arm, ArmSettings, Tokens, Wire},
+    config::Settings,
+    functions,
+    reconcile::Clock,
+    simulator::{Azure, ConnectionDropped},
+    telemetry::{self, LogFilter},
+};
+
+/// The function that writes.
+pub const RECONCILE: &str = "function_aci_reconcile";
+/// The function that reports.
+pub const TRACK_DRIFT: &str = "function_drift_tracker";
+
+/// An embedded Azure, and one instance of the handler on it.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The embedded Azure.
+    pub azure: Azure,
+    router: Router,
+}
+
+/// What the handler answered to one invocation.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Value,
+}
+
+impl Stage {
+    /// Starts an instance of the handler. Several may share an Azure.
+    #[must_use]
+    pub fn new(settings: Settings, azure: Azure) -> Self {
+        let endpoint = ArmSettings {
+            endpoint: settings.arm_endpoint.clone(),
+            scope: settings.arm_scope.clone(),
+            jitter_seed: 1,
+        };
+        azure.configure(|settings| settings.require_token = false);
+        let arm = Arm::new(endpoint, wire(&azure), Tokens::fixed("embedded"));
+        let watch = azure.clone();
+        let clock = Clock::new(move || watch.unix_seconds());
+        Self { router: functions::router(settings, arm, clock), azure }
+    }
+
+    /// Invokes a function with an event (or an array of events) as the Functions host does.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
+        let request = Request::post(format!("/{function}"))
+            .header(CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(Body::from(envelope(function, event).to_string()))
+            .expect("a function's name is a path");
+        let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+    }
+}
+
+/// What the Functions host POSTs to a custom handler for an Event Grid trigger.
+#[must_use]
+pub fn envelope(function: &str, event: &Value) -> Value {
+    let system = json!({ "MethodName": function, "UtcNow": "2026-01-01T00:00:00Z", "RandGuid": "replay" });
+    let mut metadata = json!({ "sys": system });
+    if let (Some(data), Some(metadata)) = (event.get("data"), metadata.as_object_mut()) {
+        metadata.insert("data".to_owned(), data.clone());
+    }
+    json!({ "Data": { "eventGridEvent": event }, "Metadata": metadata })
+}
+
+/// The embedded Azure as the client's network.
+fn wire(azure: &Azure) -> Wire {
+    let router = azure.router();
+    Wire::embedded(tower::service_fn(move |request: Request<Body>| {
+        let router = router.clone();
+        async move {
+            let response: Response<Body> =
+                router.oneshot(request).await.unwrap_or_else(|never| match never {});
+            match response.extensions().get::<ConnectionDropped>() {
+                Some(_) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+                None => Ok(response),
+            }
+        }
+    }))
+}
+
+/// The log lines of a handler, as they would stand on its stdout.
+#[derive(Clone, Debug, Default)]
+pub struct Lines(Arc<Mutex<Vec<Map<String, Value>>>>);
+
+impl Lines {
+    /// Everything that is logged while this subscriber is the current one goes here.
+    pub fn subscriber(&self, filter: &LogFilter) -> impl Subscriber + Send + Sync {
+        let lines = self.clone();
+        telemetry::subscriber(filter, move |line| {
+            if let Ok(Value::Object(line)) = serde_json::from_str(line) {
+                lines.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        })
+    }
+
+    /// The lines since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<Map<String, Value>> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,175 @@
+//! An embedded Azure made from the events themselves.
+//!
+//! Each event tells that something has happened in Azure by then. What happened, happened in the order of the
+//! events' own times, in whatever order and however often they are delivered: before an event is delivered, all
+//! that is not later than the latest event so far has happened. So a delete event that arrives after the group
+//! was created again finds a living group, as it would in Azure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::{
+    config::ZoneMap,
+    event::{self, Event, Kind},
+    resource_id::ContainerGroupId,
+    simulator::{Azure, GroupSpec},
+};
+
+/// What happened to a container group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Deploy,
+    Restart,
+    Start,
+    Stop,
+    Delete,
+}
+
+/// Something that happened, and when.
+#[derive(Clone, Debug)]
+struct Chapter {
+    time: String,
+    group: ContainerGroupId,
+    deed: Deed,
+}
+
+/// The world behind a list of events.
+#[derive(Debug)]
+pub struct Story {
+    azure: Azure,
+    /// What has not happened yet, latest first.
+    ahead: Vec<Chapter>,
+    now: String,
+}
+
+impl Story {
+    /// Reads what happened out of the events. Zones and address ranges are made for every resource group.
+    #[must_use]
+    pub fn new(azure: Azure, events: &[&Value]) -> Self {
+        let mut told = BTreeSet::new();
+        let mut ahead: Vec<Chapter> = Vec::new();
+        for value in events {
+            for read in event::read(value).into_iter().flatten() {
+                let operation =
+                    value.pointer("/data/operationName").and_then(Value::as_str).unwrap_or_default();
+                if told.insert(read.id.clone())
+                    && let Some(chapter) = chapter(&read, operation)
+                {
+                    ahead.push(chapter);
+                }
+            }
+        }
+        // A stable sort: events of one moment happen in the order in which they stand.
+        ahead.sort_by(|one, other| one.time.cmp(&other.time));
+        ahead.reverse();
+        Self { azure, ahead, now: String::new() }
+    }
+
+    /// Lets everything happen that has happened by the time of an event.
+    pub fn reach(&mut self, value: &Value) {
+        for read in event::read(value).into_iter().flatten() {
+            let time = read.time.unwrap_or_default();
+            if time > self.now {
+                self.now = time;
+            }
+        }
+        while let Some(chapter) = self.ahead.pop_if(|chapter| chapter.time <= self.now) {
+            self.happen(&chapter);
+        }
+    }
+
+    fn happen(&self, Chapter { group, deed, .. }: &Chapter) {
+        let id = group.to_string();
+        let exists = self.azure.read(|view| view.group(&id).is_some());
+        let create = || {
+            let spec = GroupSpec::new(group.resource_group(), group.name());
+            self.azure.create_group(GroupSpec { subscription: group.subscription().to_owned(), ..spec });
+        };
+        if !exists && *deed != Deed::Delete {
+            create();
+        }
+        let done = match deed {
+            Deed::Deploy if exists => self.azure.redeploy_group(&id),
+            Deed::Restart if exists => self.azure.restart_group(&id),
+            Deed::Start if exists => self.azure.start_group(&id),
+            Deed::Stop => self.azure.stop_group(&id),
+            Deed::Delete if exists => self.azure.delete_group(&id),
+            Deed::Deploy | Deed::Restart | Deed::Start | Deed::Delete => Ok(()),
+        };
+        done.expect("the group exists, or was created just now");
+        // The world's own account of it is not what is played.
+        drop(self.azure.take_events());
+    }
+}
+
+fn chapter(event: &Event, operation: &str) -> Option<Chapter> {
+    let Kind::Ours(group) = &event.kind else { return None };
+    let is = |text: &str| event.event_type.to_ascii_lowercase().ends_with(&text.to_ascii_lowercase());
+    let does = |text: &str| operation.to_ascii_lowercase().ends_with(text);
+    let deed = if is("ResourceDeleteSuccess") || is("Resources.Deleted") {
+        Deed::Delete
+    } else if is("ResourceWriteSuccess") && !does("/tags/write") {
+        Deed::Deploy
+    } else if is("ResourceActionSuccess") && does("/restart/action") {
+        Deed::Restart
+    } else if is("ResourceActionSuccess") && does("/start/action") {
+        Deed::Start
+    } else if is("ResourceActionSuccess") && does("/stop/action") {
+        Deed::Stop
+    } else {
+        return None;
+    };
+    Some(Chapter { time: event.time.clone().unwrap_or_default(), group: group.clone(), deed })
+}
+
+/// A zone map for every resource group that the events name: `rg-spoke1` gets `spoke1.contoso.internal` and the
+/// addresses 10.1.5.0/24 with `1.10.in-addr.arpa`, the next one 10.2.5.0/24, and so on.
+#[must_use]
+pub fn zone_map(events: &[&Value]) -> (String, BTreeMap<(String, String), String>) {
+    let mut groups: BTreeMap<String, String> = BTreeMap::new();
+    for value in events {
+        for read in event::read(value).into_iter().flatten() {
+            if let Kind::Ours(id) = &read.kind {
+                groups
+                    .entry(id.resource_group().to_lowercase())
+                    .or_insert_with(|| id.subscription().to_owned());
+            }
+        }
+    }
+    let mut map = serde_json::Map::new();
+    let mut ranges = BTreeMap::new();
+    for (index, (group, subscription)) in (1_u8..=u8::MAX).zip(groups) {
+        let label: String = group
+            .strip_prefix("rg-")
+            .unwrap_or(&group)
+            .chars()
+            .map(|character| if character.is_ascii_alphanumeric() { character } else { '-' })
+            .collect();
+        let label = label.trim_matches('-').to_owned();
+        let label = if label.is_empty() { format!("group{index}") } else { label };
+        map.insert(
+            group.clone(),
+            serde_json::json!({
+                "forwardZone": format!("{label}.contoso.internal"),
+                "reverseZones": [format!("{index}.10.in-addr.arpa")],
+            }),
+        );
+        ranges.insert((subscription, group), format!("10.{index}.5.0/24"));
+    }
+    (Value::Object(map).to_string(), ranges)
+}
+
+/// Makes the zones of a map exist for the groups that the events name.
+pub fn make_zones(azure: &Azure, zones: &ZoneMap, events: &[&Value]) {
+    for value in events {
+        for read in event::read(value).into_iter().flatten() {
+            let Kind::Ours(id) = &read.kind else { continue };
+            azure.create_resource_group(id.subscription(), id.resource_group());
+            let Some(zones) = zones.serving(id) else { continue };
+            for zone in std::iter::once(&zones.forward).chain(zones.reverse.iter().map(|zone| zone.zone())) {
+                azure.create_zone(&zone.subscription, &zone.resource_group, zone.name.as_str());
+            }
+        }
+    }
+}
