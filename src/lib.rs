@@ -6,3 +6,4 @@ pub mod dns;
 pub mod event;
 pub mod report;
 pub mod resource_id;
+pub mod telemetry;
