@@ -1,0 +1,389 @@
+//! The Functions custom handler: envelope, router, status codes, and the server.
+//!
+//! The Functions host POSTs each invocation to `/<function>` and believes nothing but the status and a JSON object
+//! in the body: an empty 2xx would hang the invocation until its time is over, and of any other status the body is
+//! lost, so whatever matters is logged by [`telemetry`] as well.
+//!
+//! The events of an array are handled at the same time, because Event Grid waits 30 seconds for all of them
+//! together. Their order does not matter: an event only says which container group to look at. A panic fails the
+//! event that it happened in and nothing else.
+//!
+//! Deliberately absent: redirects (the host would follow them), authentication (only the host reaches the loopback
+//! address), retries (Event Grid's) and any limit on how much is done at once (that of
+//! [`Settings::max_concurrency`](crate::config::Settings::max_concurrency) is kept where the work is).
+//!
+//! Source: <https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>
+
+use std::{any::Any, convert::Infallible, future::Future, panic::AssertUnwindSafe, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures::{FutureExt as _, future::join_all};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tower::ServiceExt as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+
+use crate::{
+    event::{self, Event, EventError, Kind},
+    report::{Outcome, Report},
+    resource_id::ContainerGroupId,
+    telemetry::{self, Chain, Invocation, TraceParent},
+};
+
+/// The largest body that is read. Event Grid delivers a megabyte at most; the host repeats the event's data in the
+/// metadata and may escape all of it in a string.
+pub const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// How long the head of a request may take to arrive. An idle connection is one whose next head has not come yet,
+/// so this has to be longer than the host keeps idle connections: it does not repeat a POST that met a closing one.
+const HEAD_WAIT: Duration = Duration::from_mins(3);
+
+/// How long answers that are ready may take to leave when the process ends.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
+
+/// How much of an error that quotes a request is told.
+const QUOTE_LIMIT: usize = 512;
+
+/// What the host can call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    Reconcile,
+    TrackDrift,
+}
+
+impl Function {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Reconcile => "function_aci_reconcile",
+            Self::TrackDrift => "function_drift_tracker",
+        }
+    }
+}
+
+/// The routes of the two functions, each of which is told which container group to look at.
+///
+/// Each has to end within the deadline of an invocation by itself.
+pub fn router<Reconcile, Reconciled, TrackDrift, Tracked>(
+    reconcile: Reconcile,
+    track_drift: TrackDrift,
+) -> Router
+where
+    Reconcile: Fn(ContainerGroupId) -> Reconciled + Clone + Send + Sync + 'static,
+    Reconciled: Future<Output = Report> + Send + 'static,
+    TrackDrift: Fn(ContainerGroupId) -> Tracked + Clone + Send + Sync + 'static,
+    Tracked: Future<Output = Report> + Send + 'static,
+{
+    let reconcile = move |request| invoke(Function::Reconcile, reconcile.clone(), request);
+    let track_drift = move |request| invoke(Function::TrackDrift, track_drift.clone(), request);
+    Router::new()
+        .route("/", get(alive))
+        .route("/function_aci_reconcile", post(reconcile))
+        .route("/function_drift_tracker", post(track_drift))
+        .fallback(async || failure(StatusCode::NOT_FOUND, "not_found", "there is no such function"))
+        .method_not_allowed_fallback(async || {
+            failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "functions are called with POST")
+        })
+        .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked()))
+}
+
+/// The host asks again and again whether the process lives.
+async fn alive() -> Response {
+    answer(StatusCode::OK, &json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }))
+}
+
+async fn invoke<Run, Ran>(function: Function, run: Run, request: Request) -> Response
+where
+    Run: Fn(ContainerGroupId) -> Ran,
+    Ran: Future<Output = Report>,
+{
+    let received = Instant::now();
+    let (head, body) = request.into_parts();
+    let invocation = invocation(function, &head.headers);
+    let events = match read_envelope(body).await {
+        Ok(value) => event::read(&value),
+        Err(error) => {
+            let report = malformed(&error);
+            telemetry::report(&invocation, None, &report, received.elapsed());
+            return failure(error.status(), report.outcome.as_str(), &explanation(&report));
+        }
+    };
+    if events.is_empty() {
+        let report = Report::new(Outcome::Ignored, "the invocation carries no event");
+        telemetry::report(&invocation, None, &report, received.elapsed());
+        return answer_all(&[report]);
+    }
+    let reports = events.iter().map(async |event| {
+        let report = handle(function, &run, &invocation, event).await;
+        telemetry::report(&invocation, Some(event), &report, received.elapsed());
+        report
+    });
+    answer_all(&join_all(reports).await)
+}
+
+fn invocation(function: Function, headers: &HeaderMap) -> Invocation {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    Invocation {
+        function: function.name(),
+        id: header("x-azure-functions-invocationid").map(|id| id.chars().take(QUOTE_LIMIT).collect()),
+        trace: header("traceparent").and_then(TraceParent::parse),
+    }
+}
+
+/// What the host sends for a trigger that is not HTTP. Everything else in it is of no use here: `Metadata` repeats
+/// the event's data.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(rename = "Data")]
+    bindings: Bindings,
+}
+
+#[derive(Deserialize)]
+struct Bindings {
+    #[serde(rename = "eventGridEvent")]
+    event: Value,
+}
+
+/// Why an invocation cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum EnvelopeError {
+    #[error("the invocation is larger than {BODY_LIMIT} bytes")]
+    TooLarge,
+    #[error("the invocation did not arrive within {} seconds", BODY_WAIT.as_secs())]
+    TooSlow,
+    #[error("the invocation did not arrive completely")]
+    Incomplete(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the invocation is not an envelope with Data.eventGridEvent")]
+    NotAnEnvelope(#[source] serde_json::Error),
+}
+
+impl EnvelopeError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Incomplete(_) | Self::NotAnEnvelope(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+async fn read_envelope(body: Body) -> Result<Value, EnvelopeError> {
+    let body = timeout(BODY_WAIT, Limited::new(body, BODY_LIMIT).collect())
+        .await
+        .map_err(|_| EnvelopeError::TooSlow)?
+        .map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+            Some(_) => EnvelopeError::TooLarge,
+            None => EnvelopeError::Incomplete(error),
+        })?;
+    let envelope: Result<Envelope, _> = serde_json::from_slice(&body.to_bytes());
+    Ok(envelope.map_err(EnvelopeError::NotAnEnvelope)?.bindings.event)
+}
+
+async fn handle<Run, Ran>(
+    function: Function,
+    run: Run,
+    invocation: &Invocation,
+    event: &Result<Event, EventError>,
+) -> Report
+where
+    Run: Fn(ContainerGroupId) -> Ran,
+    Ran: Future<Output = Report>,
+{
+    let event = match event {
+        Ok(event) => event,
+        Err(error) => return malformed(error),
+    };
+    let container_group = match &event.kind {
+        Kind::Ignored(reason) => return Report::new(Outcome::Ignored, reason.to_string()),
+        Kind::Ours(_) if function == Function::TrackDrift && event.is_delete() => {
+            return Report::new(Outcome::Ignored, "what was deleted cannot drift");
+        }
+        Kind::Ours(container_group) => container_group,
+    };
+    let span = tracing::info_span!(
+        "event",
+        function.name = function.name(),
+        invocation.id = invocation.id.as_deref(),
+        event.id = event.id,
+        container_group.id = %container_group,
+    );
+    let work = async { run(container_group.clone()).await }.instrument(span);
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let reason = panic.downcast_ref::<&str>().copied();
+        let reason = reason.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Report {
+            error: Some(format!("panicked: {}", reason.unwrap_or("without a reason"))),
+            ..Report::new(
+                Outcome::Failed,
+                "the event could not be handled because of a mistake in this program",
+            )
+        }
+    })
+}
+
+fn malformed(error: &dyn std::error::Error) -> Report {
+    // An error of serde quotes what it was given.
+    let chain = Chain(error).to_string();
+    let error = chain.chars().take(QUOTE_LIMIT).collect();
+    Report { error: Some(error), ..Report::new(Outcome::Malformed, "the event cannot be read") }
+}
+
+/// The gravest of the results is the answer to all of them.
+fn answer_all(reports: &[Report]) -> Response {
+    const TOLD: usize = 10;
+    let is_failure = |report: &&Report| report.outcome.status() != 200;
+    let Some(gravest) = reports.iter().filter(is_failure).max_by_key(|report| report.outcome.status()) else {
+        let messages: Vec<&str> = reports.iter().map(|report| report.message.as_str()).collect();
+        return answer(StatusCode::OK, &json!({ "Outputs": {}, "Logs": messages, "ReturnValue": null }));
+    };
+    let failures = reports.iter().filter(is_failure);
+    let mut explanations: Vec<String> = failures.clone().take(TOLD).map(explanation).collect();
+    match failures.count().saturating_sub(TOLD) {
+        0 => {}
+        more => explanations.push(format!("and {more} more")),
+    }
+    let status = StatusCode::from_u16(gravest.outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    failure(status, gravest.outcome.as_str(), &explanations.join("; "))
+}
+
+fn explanation(report: &Report) -> String {
+    match &report.error {
+        Some(error) => format!("{}: {error}", report.message),
+        None => report.message.clone(),
+    }
+}
+
+fn panicked() -> Response {
+    failure(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Outcome::Failed.as_str(),
+        "the invocation could not be handled because of a mistake in this program",
+    )
+}
+
+fn failure(status: StatusCode, code: &str, message: &str) -> Response {
+    answer(status, &json!({ "error": { "code": code, "message": message } }))
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response {
+    (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], Bytes::from(body.to_string()))
+        .into_response()
+}
+
+/// Serves until `shutdown` and for as long after it as requests are in flight, but no longer than `grace`.
+///
+/// After the signal new requests are taken as before, because the host does not know of the signal and would count
+/// a refused one as failed; it is over as soon as none is in flight. Every request is handled in a task of its own:
+/// a caller that hangs up does not cut it off between two writes.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    // Each request in flight and each open connection holds a receiver.
+    let (in_flight, connections) = (watch::Sender::new(()), watch::Sender::new(()));
+    let closing = watch::Sender::new(false);
+    let accept = async {
+        loop {
+            let stream = accept(&listener).await;
+            let (open, closing) = (connections.subscribe(), closing.subscribe());
+            let talk = talk(stream, router.clone(), in_flight.clone(), closing);
+            tokio::spawn(async move {
+                talk.await;
+                drop(open);
+            });
+        }
+    };
+    let stop = async {
+        shutdown.await;
+        tracing::info!(requests.in_flight = in_flight.receiver_count(), "shutting down");
+        let deadline = Instant::now() + grace;
+        // When time is up, what is in flight is cut off: Event Grid delivers it again.
+        let _ = timeout_at(deadline, in_flight.closed()).await;
+        deadline
+    };
+    let deadline = tokio::select! {
+        deadline = stop => deadline,
+        never = accept => match never {},
+    };
+    drop(listener);
+    closing.send_replace(true);
+    // A request may have come in between.
+    if timeout_at(deadline, in_flight.closed()).await.is_err() {
+        tracing::warn!(requests.in_flight = in_flight.receiver_count(), "ending before all was answered");
+    }
+    // A connection that never carried a request does not close by itself.
+    let _ = timeout(FLUSH_WAIT, connections.closed()).await;
+}
+
+/// The next connection. Errors are those of one connection, or pass when others close.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(
+                    error = %Chain(&error),
+                    "a connection could not be accepted"
+                );
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Answers the requests of one connection, until it is closed or has to be.
+async fn talk(
+    stream: TcpStream,
+    router: Router,
+    in_flight: watch::Sender<()>,
+    mut closing: watch::Receiver<bool>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(error = %Chain(&error), "answers may be held back");
+    }
+    let service = service_fn(|request: http::Request<Incoming>| {
+        let (router, token) = (router.clone(), in_flight.subscribe());
+        let work = tokio::spawn(async move {
+            let response = router.oneshot(request).await;
+            drop(token);
+            response
+        });
+        async { work.await.unwrap_or_else(|_| Ok::<_, Infallible>(panicked())) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { drop(closing.wait_for(|is_closing| *is_closing).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %Chain(&error), "a connection broke");
+    }
+}
