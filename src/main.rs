@@ -58,7 +58,7 @@ const EXAMPLES: &str = "\
 Without a command, `serve` runs where FUNCTIONS_CUSTOMHANDLER_PORT is set.
 
 Examples:
-  export ACI_DNS_ZONES='{\"rg-spoke1\": {\"forwardZone\": \"spoke1.contoso.internal\", \"reverseZones\": []}}'
+  export ACI_DNS_ZONES='{\"rg-1\": {\"forwardZone\": \"contoso.internal\", \"reverseZones\": []}}'
   aci-dns serve --port 8080
   curl --json @invocation.json http://127.0.0.1:8080/function_aci_reconcile
 

@@ -267,3 +267,258 @@ fn read_ttl(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<u32> {
     }
     ttl
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(subscription: &str, resource_group: &str) -> ContainerGroupId {
+        ContainerGroupId::new(subscription, resource_group, "web").unwrap()
+    }
+
+    /// A map in which the zone of each key is called `zone<index>.internal`.
+    fn map(keys: &[&str]) -> ZoneMap {
+        let entry = |(index, key)| {
+            format!(r#"{key:?}: {{"forwardZone": "zone{index}.internal", "reverseZones": []}}"#)
+        };
+        let entries: Vec<String> = keys.iter().enumerate().map(entry).collect();
+        ZoneMap::parse(&format!("{{{}}}", entries.join(","))).unwrap()
+    }
+
+    /// Which of the keys serves a resource group of the subscription `s1`, in whatever order they are given.
+    fn check_serving(keys: &[&str], resource_group: &str, expected: Option<&str>) {
+        for rotation in 0..keys.len() {
+            let mut keys = keys.to_vec();
+            keys.rotate_left(rotation);
+            let zones = map(&keys).serving(&id("s1", resource_group));
+            let key = zones.map(|zones| {
+                let name = zones.forward.name.to_string();
+                let index: usize =
+                    name.trim_start_matches("zone").trim_end_matches(".internal").parse().unwrap();
+                keys[index]
+            });
+            assert_eq!(key, expected, "{resource_group} in {keys:?}");
+        }
+    }
+
+    fn check_mistakes(text: &str, expected: &[&str]) {
+        let error = ZoneMap::parse(text).expect_err("there is a mistake");
+        let mistakes: Vec<String> = error.mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(mistakes, expected, "{text}");
+    }
+
+    /// The mistakes in one entry with the given members.
+    fn check_entry(members: &str, expected: &[&str]) {
+        check_mistakes(&format!(r#"{{"rg": {{{members}}}}}"#), expected);
+    }
+
+    const REQUIRED: &str = r#""forwardZone": "a.internal", "reverseZones": []"#;
+
+    #[test]
+    fn an_entry_says_where_the_zones_are() {
+        let text = r#"{"RG-Spoke1": {
+            "forwardZone": "Spoke1.Contoso.Internal.", "reverseZones": ["1.10.in-addr.arpa", "5.1.10.in-addr.arpa"],
+            "zoneSubscriptionId": "s2", "zoneResourceGroup": "rg-dns", "ttl": 300
+        }}"#;
+        let zone = |name: &str| Zone {
+            subscription: "s2".into(),
+            resource_group: "rg-dns".into(),
+            name: name.parse().unwrap(),
+        };
+        let reverse = |name| ReverseZone::new(zone(name)).unwrap();
+        assert_eq!(
+            ZoneMap::parse(text).unwrap().serving(&id("s1", "rg-spoke1")),
+            Some(Zones {
+                forward: zone("spoke1.contoso.internal"),
+                reverse: vec![reverse("1.10.in-addr.arpa"), reverse("5.1.10.in-addr.arpa")],
+                ttl: 300,
+            })
+        );
+    }
+
+    #[test]
+    fn zones_are_by_default_where_the_container_group_is() {
+        let zones = map(&["rg"]).serving(&id("s1", "RG")).unwrap();
+        let name = "zone0.internal".parse().unwrap();
+        let forward = Zone { subscription: "s1".into(), resource_group: "RG".into(), name };
+        assert_eq!(zones, Zones { forward, reverse: vec![], ttl: 60 });
+    }
+
+    #[test]
+    fn what_no_key_covers_is_not_managed() {
+        check_serving(&["rg-a", "rg-b*", "s2/rg-c"], "rg-c", None);
+        check_serving(&["rg-a"], "rg-a2", None);
+        assert_eq!(ZoneMap::parse("{}").unwrap().serving(&id("s1", "rg")), None);
+    }
+
+    #[test]
+    fn a_key_with_a_subscription_wins_over_one_without() {
+        check_serving(&["rg-a", "s1/*", "rg-*"], "rg-a", Some("s1/*"));
+        check_serving(&["rg-a", "s2/rg-a"], "rg-a", Some("rg-a"));
+    }
+
+    #[test]
+    fn an_exact_key_wins_over_a_pattern() {
+        check_serving(&["rg-a*", "rg-a", "*"], "rg-a", Some("rg-a"));
+        check_serving(&["s1/rg-a*", "s1/rg-a", "*"], "rg-a", Some("s1/rg-a"));
+    }
+
+    #[test]
+    fn a_longer_pattern_wins_over_a_shorter() {
+        check_serving(&["*", "rg*", "rg-a*", "rg-b*"], "rg-abc", Some("rg-a*"));
+    }
+
+    #[test]
+    fn keys_compare_without_regard_to_case() {
+        check_serving(&["RG-A"], "rg-a", Some("RG-A"));
+        check_serving(&["S1/Rg-*"], "rG-a", Some("S1/Rg-*"));
+    }
+
+    #[test]
+    fn keys_that_cover_the_same_are_refused() {
+        let entry = "{\"forwardZone\": \"a.internal\", \"reverseZones\": []}";
+        check_mistakes(
+            &format!(
+                r#"{{"rg": {entry}, "RG": {entry}, "rg": {entry}, "s/Rg*": {entry}, "S/rG*": {entry}}}"#
+            ),
+            &[
+                "ACI_DNS_ZONES.RG: is the same key as \"rg\": keys compare without regard to case",
+                "ACI_DNS_ZONES.rg: is given more than once",
+                "ACI_DNS_ZONES.S/rG*: is the same key as \"s/Rg*\": keys compare without regard to case",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_no_resource_group_is_refused() {
+        for key in
+            ["", "a*b", "**", "a b", "rg.", "s1/", "/rg", "s 1/rg", "s*/rg", "*/rg", "a/b/c", "é/rg", "a%b"]
+        {
+            let text = format!(r#"{{{key:?}: {{{REQUIRED}}}}}"#);
+            let error = ZoneMap::parse(&text).expect_err(key);
+            assert!(matches!(error.mistakes[0].broken, BrokenRule::Key(_)), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_whole_value_is_an_object_of_objects() {
+        check_mistakes("[]", &["ACI_DNS_ZONES: must be an object, and is an array"]);
+        check_mistakes(r#"{"rg": null}"#, &["ACI_DNS_ZONES.rg: must be an object, and is null"]);
+        check_mistakes("{", &["ACI_DNS_ZONES: is not JSON: EOF while parsing an object at line 1 column 1"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_and_the_right_one_guessed() {
+        check_entry(
+            &format!(r#"{REQUIRED}, "TTL": 1, "zoneSubscription": "s", "color": "red""#),
+            &[
+                "ACI_DNS_ZONES.rg.TTL: is not a key of a zone entry; did you mean \"ttl\"?",
+                "ACI_DNS_ZONES.rg.zoneSubscription: is not a key of a zone entry; \
+                 did you mean \"zoneSubscriptionId\"?",
+                "ACI_DNS_ZONES.rg.color: is not a key of a zone entry",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_key_is_given_once() {
+        check_entry(
+            &format!(r#"{REQUIRED}, "ttl": 1, "ttl": 1"#),
+            &["ACI_DNS_ZONES.rg.ttl: is given more than once"],
+        );
+    }
+
+    #[test]
+    fn both_kinds_of_zone_are_required() {
+        check_entry(
+            "",
+            &[
+                "ACI_DNS_ZONES.rg.forwardZone: is required and not set",
+                "ACI_DNS_ZONES.rg.reverseZones: is required and not set",
+            ],
+        );
+    }
+
+    #[test]
+    fn every_value_has_its_type() {
+        check_entry(
+            r#""forwardZone": 1, "reverseZones": "x", "zoneSubscriptionId": null, "zoneResourceGroup": true, "ttl": "60""#,
+            &[
+                "ACI_DNS_ZONES.rg.forwardZone: must be a string, and is a number",
+                "ACI_DNS_ZONES.rg.reverseZones: must be an array, and is a string",
+                "ACI_DNS_ZONES.rg.zoneSubscriptionId: must be a string, and is null",
+                "ACI_DNS_ZONES.rg.zoneResourceGroup: must be a string, and is a boolean",
+                "ACI_DNS_ZONES.rg.ttl: must be a number, and is a string",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_reverse_zone_is_told_by_its_place() {
+        let rule = "must be one to three numbers from 0 to 255 followed by .in-addr.arpa \
+                    (classless zones do not resolve in Private DNS)";
+        check_entry(
+            r#""forwardZone": "a.internal", "reverseZones":
+               ["10.in-addr.arpa", 5, "0/25.5.1.10.in-addr.arpa", "0-25.5.1.10.in-addr.arpa", "10.IN-ADDR.arpa."]"#,
+            &[
+                "ACI_DNS_ZONES.rg.reverseZones[1]: must be a string, and is a number",
+                &format!(
+                    "ACI_DNS_ZONES.rg.reverseZones[2]: \"0/25.5.1.10.in-addr.arpa\" is not a reverse zone: it {rule}"
+                ),
+                &format!(
+                    "ACI_DNS_ZONES.rg.reverseZones[3]: \"0-25.5.1.10.in-addr.arpa\" is not a reverse zone: it {rule}"
+                ),
+                "ACI_DNS_ZONES.rg.reverseZones[4]: 10.in-addr.arpa is listed more than once",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_ttl_is_a_whole_number_in_range() {
+        for ttl in ["0", "2147483648", "-1", "1.5", "1e99"] {
+            let error = ZoneMap::parse(&format!(r#"{{"rg": {{{REQUIRED}, "ttl": {ttl}}}}}"#)).expect_err(ttl);
+            assert!(matches!(error.mistakes[0].broken, BrokenRule::Number { .. }), "{ttl}: {error}");
+        }
+        for ttl in ["1", "2147483647"] {
+            assert!(ZoneMap::parse(&format!(r#"{{"rg": {{{REQUIRED}, "ttl": {ttl}}}}}"#)).is_ok(), "{ttl}");
+        }
+    }
+
+    #[test]
+    fn where_the_zones_are_cannot_change_a_path() {
+        check_entry(
+            &format!(r#"{REQUIRED}, "zoneSubscriptionId": "s/..", "zoneResourceGroup": "..""#),
+            &[
+                &format!("ACI_DNS_ZONES.rg.zoneSubscriptionId: \"s/..\" is not {SUBSCRIPTION_RULE}"),
+                &format!("ACI_DNS_ZONES.rg.zoneResourceGroup: \"..\" is not {RESOURCE_GROUP_RULE}"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_name_that_would_blur_the_path_is_quoted() {
+        check_mistakes(r#"{"rg.a": 1}"#, &["ACI_DNS_ZONES[\"rg.a\"]: must be an object, and is a number"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_brings_the_reader_down(text in r#"[\[\]{}",:a-z0-9*/.\-]{0,60}"#) {
+            let _ = ZoneMap::parse(&text);
+        }
+
+        #[test]
+        fn whatever_serves_a_group_covers_its_name(
+            keys in prop::collection::btree_set("[ab]{0,3}[*]|[ab]{1,3}|s[12]/[ab]{0,2}[*]", 1..8),
+            group in "[ab]{1,4}",
+        ) {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let is_covered = keys.iter().any(|key| {
+                let key = key.strip_prefix("s1/").unwrap_or(key);
+                key.strip_suffix('*').map_or(*key == *group, |prefix| group.starts_with(prefix))
+            });
+            prop_assert_eq!(map(&keys).serving(&id("s1", &group)).is_some(), is_covered);
+        }
+    }
+}
