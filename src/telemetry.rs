@@ -432,13 +432,13 @@ mod tests {
         }
     }
 
-    fn event() -> Result<Event, EventError> {
-        Ok(Event {
+    fn event() -> Event {
+        Event {
             id: "e1".into(),
             event_type: "Microsoft.Resources.ResourceWriteSuccess".into(),
             time: Some("2026-01-02T03:04:05Z".into()),
             kind: Kind::Ours(ContainerGroupId::new("s1", "rg", "web").unwrap()),
-        })
+        }
     }
 
     #[test]
@@ -461,7 +461,7 @@ mod tests {
             ..Report::new(Outcome::Changed, "web moved")
         };
         let lines =
-            lines("info", || report(&invocation(), Some(&event()), &full, Duration::from_micros(1900)));
+            lines("info", || report(&invocation(), Some(&Ok(event())), &full, Duration::from_micros(1900)));
         let expected = json!({
             "level": "warn",
             "message": "web moved",

@@ -396,7 +396,7 @@ mod tests {
         for key in
             ["", "a*b", "**", "a b", "rg.", "s1/", "/rg", "s 1/rg", "s*/rg", "*/rg", "a/b/c", "é/rg", "a%b"]
         {
-            let text = format!(r#"{{{key:?}: {{{REQUIRED}}}}}"#);
+            let text = format!(r"{{{key:?}: {{{REQUIRED}}}}}");
             let error = ZoneMap::parse(&text).expect_err(key);
             assert!(matches!(error.mistakes[0].broken, BrokenRule::Key(_)), "{key}: {error}");
         }

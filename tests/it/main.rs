@@ -1,0 +1,10 @@
+//! What can only be tested from outside: one binary, one module for each side from which the crate is used.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod functions_host;
+mod log;
