@@ -90,7 +90,7 @@ pub fn report(
         None => None,
     };
     let container_group = read.and_then(|event| match &event.kind {
-        Kind::Ours(id) => Some(id),
+        Kind::Ours(id) => Some(id.to_string()),
         Kind::Ignored(_) => None,
     });
     // The level of a line is fixed where it is written, so there is one place for each level.
@@ -100,13 +100,13 @@ pub fn report(
                 target: "aci_dns::invocation",
                 $level,
                 function.name = invocation.function,
-                invocation.id = invocation.id.as_deref(),
+                invocation.id = text(invocation.id.as_deref()),
                 trace.id = invocation.trace.as_ref().map(|trace| trace.trace_id.as_str()),
                 trace.parent = invocation.trace.as_ref().map(|trace| trace.parent_id.as_str()),
-                event.id = event_id,
+                event.id = text(event_id),
                 event.type = read.map(|event| event.event_type.as_str()),
                 event.time = read.and_then(|event| event.time.as_deref()),
-                container_group.id = container_group.map(field::display),
+                container_group.id = text(container_group.as_deref()),
                 outcome = report.outcome.as_str(),
                 duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
                 arm.calls = report.arm_calls,
@@ -152,22 +152,26 @@ fn level(report: &Report) -> Level {
     }
 }
 
-/// A list as a value of a log line, which [`JsonLines`] writes as an array.
-fn list(elements: impl IntoIterator<Item = impl ToString>) -> field::DebugValue<List> {
-    field::debug(List(elements.into_iter().map(|element| element.to_string()).collect()))
-}
+/// A value that tracing has no type for, which [`JsonLines`] writes as it is: an array, `null` or a string.
+struct Json(Value);
 
-fn list_unless_empty(elements: &[String]) -> Option<field::DebugValue<List>> {
-    (!elements.is_empty()).then(|| list(elements))
-}
-
-/// A JSON array.
-struct List(Value);
-
-impl fmt::Debug for List {
+impl fmt::Debug for Json {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.0)
     }
+}
+
+/// What every line has, `null` where there is none.
+fn text(text: Option<&str>) -> field::DebugValue<Json> {
+    field::debug(Json(text.into()))
+}
+
+fn list(elements: impl IntoIterator<Item = impl ToString>) -> field::DebugValue<Json> {
+    field::debug(Json(elements.into_iter().map(|element| element.to_string()).collect()))
+}
+
+fn list_unless_empty(elements: &[String]) -> Option<field::DebugValue<Json>> {
+    (!elements.is_empty()).then(|| list(elements))
 }
 
 /// An error with all its causes, once each: the only place where causes are printed.
@@ -355,9 +359,10 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
-        // tracing has no lists; ours come as the text of a JSON array.
         match serde_json::from_str(&text) {
-            Ok(Value::Array(elements)) if field.name() != "message" => self.set(field.name(), elements),
+            Ok(value @ (Value::Array(_) | Value::Null | Value::String(_))) if field.name() != "message" => {
+                self.set(field.name(), value);
+            }
             _ => self.set(field.name(), text),
         }
     }
@@ -493,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_leaves_out_what_does_not_apply() {
+    fn a_line_leaves_out_what_does_not_apply_but_for_the_ids() {
         let invocation = Invocation { id: None, trace: None, ..invocation() };
         let short = Report::new(Outcome::Ignored, "nothing");
         let lines = lines("info", || report(&invocation, None, &short, Duration::ZERO));
@@ -502,6 +507,9 @@ mod tests {
             "message": "nothing",
             "target": "aci_dns::invocation",
             "function.name": "function_aci_reconcile",
+            "invocation.id": null,
+            "event.id": null,
+            "container_group.id": null,
             "outcome": "ignored",
             "duration_ms": 0,
             "arm.calls": 0,
