@@ -7,6 +7,7 @@ use std::{
     fmt::Write as _,
     io::{self, Write as _},
     net::Ipv4Addr,
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -16,7 +17,9 @@ use aci_dns::{
     config::{BrokenRule, Mistake, Settings, SettingsError},
     functions, host,
     reconcile::Clock,
-    telemetry::{self, Chain},
+    replay::{self, ReplayError, stage::Lines},
+    simulator::{self, Azure, Seed, Throttles},
+    telemetry::{self, Chain, LogFilter},
 };
 use axum::Router;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -25,6 +28,7 @@ use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
 };
+use url::Url;
 
 /// Keeps Private DNS (A and PTR records) right for Azure Container Instances, and tells when it is not.
 #[derive(Debug, Parser)]
@@ -37,6 +41,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Serve),
+    Replay(Replay),
+    Simulate(Simulate),
 }
 
 /// Serve invocations of the Azure Functions host: what runs in Azure
@@ -54,10 +60,91 @@ struct Serve {
     port: Option<u16>,
 }
 
+/// Play Event Grid events against an Azure in memory, and show what would be done: no settings, no Azure needed
+///
+/// Each PATH is a file of events (an array, an object, or one event per line) or a folder of such files, played in
+/// the order of their names. The Azure in memory is made from the events themselves: a write event means that the
+/// group was deployed by then, a restart that it got another address, a delete that it is gone. For each event its
+/// outcome and its plan are shown, and the zones at the end.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = REPLAY)]
+struct Replay {
+    /// Files and folders of events
+    #[arg(value_name = "PATH", required_unless_present = "scenario")]
+    paths: Vec<PathBuf>,
+    /// Set the stage with a script instead, and play the events after it
+    #[arg(long, value_name = "FILE", conflicts_with = "handler")]
+    scenario: Option<PathBuf>,
+    /// Send the events to a running handler, or to the Event Grid endpoint of a Functions host, instead
+    #[arg(long, value_name = "URL")]
+    handler: Option<Url>,
+}
+
+const REPLAY: &str = "\
+Examples:
+  aci-dns replay tests/events
+  aci-dns replay --scenario tests/scenarios/move.txt
+  ACI_DNS_POLICY=observe aci-dns replay captured.jsonl
+  aci-dns replay --handler http://127.0.0.1:8080 tests/events
+  aci-dns replay --handler \
+    'http://localhost:7071/runtime/webhooks/EventGrid?functionName=function_aci_reconcile' tests/events
+
+The settings of `serve` count here, too; ACI_DNS_ZONES may be unset: each resource group then gets zones and
+addresses of its own. The commands of a scenario are described at the top of src/replay/scenario.rs.
+
+Exit codes: 0 every event was acknowledged, 1 some failed, 2 wrong settings or arguments.";
+
+/// Serve an Azure in memory on loopback: Resource Manager, Private DNS, container groups, managed identity
+///
+/// The handler, Microsoft's own clients and `func start` can use it like the real one.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = SIMULATE)]
+struct Simulate {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 8181)]
+    port: u16,
+    /// Make zones and this many container groups in rg-spoke1
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    groups: usize,
+    /// Put this many other record sets into the forward zone
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    record_sets: usize,
+    /// How long a deployment takes until the address is there
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    provisioning: u64,
+    /// How long a request takes
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    latency: u64,
+    /// Throttle as Private DNS does: per zone and minute 60 creates, updates and deletes each, 200 reads
+    #[arg(long)]
+    throttles: bool,
+    /// Answer requests without a token, too
+    #[arg(long)]
+    no_token: bool,
+}
+
+const SIMULATE: &str = "\
+Examples:
+  aci-dns simulate --groups 3
+  curl -s http://127.0.0.1:8181/simulator/zones
+  curl -s http://127.0.0.1:8181/simulator/events > events.json
+
+A handler beside it (the zones are those that --groups makes):
+  export ACI_DNS_ARM_ENDPOINT=http://127.0.0.1:8181/
+  export IDENTITY_ENDPOINT=http://127.0.0.1:8181/msi/token IDENTITY_HEADER=simulator
+  export ACI_DNS_ZONES='{\"rg-spoke1\": {\"forwardZone\": \"spoke1.contoso.internal\",
+    \"reverseZones\": [\"1.10.in-addr.arpa\"], \"zoneResourceGroup\": \"rg-dns\"}}'
+  aci-dns serve --port 8080
+  aci-dns replay --handler http://127.0.0.1:8080 events.json
+
+What the real API cannot express (moves by the platform, faults, throttles, the log of calls) is under /simulator;
+see src/simulator/mod.rs. It stops at SIGTERM or Ctrl-C.";
+
 const EXAMPLES: &str = "\
 Without a command, `serve` runs where FUNCTIONS_CUSTOMHANDLER_PORT is set.
 
 Examples:
+  aci-dns replay tests/events
   export ACI_DNS_ZONES='{\"rg-1\": {\"forwardZone\": \"contoso.internal\", \"reverseZones\": []}}'
   aci-dns serve --port 8080
   curl --json @invocation.json http://127.0.0.1:8080/function_aci_reconcile
@@ -102,6 +189,8 @@ enum Failure {
     Bind { port: u16, source: io::Error },
     #[error("the process cannot be set up")]
     SetUp(#[source] io::Error),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     #[error("log lines cannot be written")]
     Telemetry(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -115,12 +204,11 @@ fn main() -> ExitCode {
         None => return help(),
     };
     let done = match command {
-        Command::Serve(arguments) => serve(&arguments),
+        Command::Serve(arguments) => serve(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Replay(arguments) => replay(&arguments),
+        Command::Simulate(arguments) => simulate(&arguments).map(|()| ExitCode::SUCCESS),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => tell(&failure),
-    }
+    done.unwrap_or_else(|failure| tell(&failure))
 }
 
 /// Nothing was asked for; in Azure this means that the host did not say where to serve.
@@ -132,14 +220,19 @@ fn help() -> ExitCode {
 
 fn tell(failure: &Failure) -> ExitCode {
     let (text, code) = match failure {
-        Failure::Settings(error) => {
+        Failure::Settings(error) | Failure::Replay(ReplayError::Settings(error)) => {
             let lines = error.mistakes.iter().fold(String::new(), |mut lines, mistake| {
                 let _ = write!(lines, "\n  {mistake}");
                 lines
             });
-            (format!("{failure}:{lines}"), 2)
+            (format!("the settings are wrong:{lines}"), 2)
         }
-        Failure::Bind { .. } | Failure::SetUp(_) | Failure::Telemetry(_) => (Chain(failure).to_string(), 1),
+        Failure::Replay(
+            ReplayError::File(_) | ReplayError::Unreadable { .. } | ReplayError::Scenario { .. },
+        ) => (Chain(failure).to_string(), 2),
+        Failure::Bind { .. } | Failure::SetUp(_) | Failure::Telemetry(_) | Failure::Replay(_) => {
+            (Chain(failure).to_string(), 1)
+        }
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");
@@ -184,8 +277,7 @@ fn port(arguments: &Serve) -> Result<u16, Mistake> {
 }
 
 async fn listen(port: u16, settings: Settings) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::SetUp)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::SetUp)?;
+    let shutdown = shutdown()?;
     // Whatever is in flight ends at its own deadline.
     let drain = settings.deadline + Duration::from_secs(5);
     let functions = functions(settings);
@@ -194,15 +286,76 @@ async fn listen(port: u16, settings: Settings) -> Result<(), Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     tracing::info!(server.address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
-    let shutdown = async {
+    host::serve(listener, functions, shutdown, drain).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn replay(arguments: &Replay) -> Result<ExitCode, Failure> {
+    let mut out = anstream::stdout();
+    let tally = if let Some(handler) = &arguments.handler {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
+        let found = replay::files::read(&arguments.paths).map_err(ReplayError::from)?;
+        runtime.block_on(replay::remote::send(&found, handler, &mut out)).map_err(ReplayError::from)?
+    } else {
+        // The clock of the world in memory runs ahead whenever everybody waits.
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .map_err(Failure::SetUp)?;
+        let lines = Lines::default();
+        tracing::subscriber::set_global_default(lines.subscriber(&LogFilter::default()))?;
+        let scenario = arguments.scenario.as_deref();
+        runtime.block_on(replay::play(&arguments.paths, scenario, variable, &lines, &mut out))?
+    };
+    Ok(if tally.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn simulate(arguments: &Simulate) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
+    runtime.block_on(async {
+        let port = arguments.port;
+        let bind = |source| Failure::Bind { port, source };
+        let azure = Azure::new(simulator::Settings {
+            epoch_seconds: unix_seconds(),
+            latency: Duration::from_millis(arguments.latency),
+            provisioning: Duration::from_secs(arguments.provisioning),
+            throttles: arguments.throttles.then(Throttles::default),
+            require_token: !arguments.no_token,
+            identity_header: "simulator".to_owned(),
+            calls_kept: 10_000,
+            ..simulator::Settings::default()
+        });
+        if arguments.groups + arguments.record_sets > 0 {
+            let seed =
+                Seed { groups: arguments.groups, record_sets: arguments.record_sets, ..Seed::default() };
+            azure.seed(&seed).expect("a seed of defaults names nothing that does not exist");
+        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let _ = writeln!(
+            anstream::stdout(),
+            "Azure in memory at http://{address}/; what is in it: http://{address}/simulator/zones"
+        );
+        simulator::serve(azure, listener, shutdown()?).await.map_err(bind)
+    })
+}
+
+/// Comes with SIGTERM or Ctrl-C.
+fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::SetUp)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::SetUp)?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    host::serve(listener, functions, shutdown, drain).await;
-    tracing::info!("stopped");
-    Ok(())
+    })
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
 }
 
 /// Wires the functions to Resource Manager.
@@ -215,7 +368,5 @@ fn functions(settings: Settings) -> Router {
         // Instances that start at the same moment should not repeat their requests in step.
         jitter_seed: u64::from(std::process::id()),
     };
-    let unix_seconds =
-        || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs());
     functions::router(settings, Arm::new(endpoint, wire, tokens), Clock::new(unix_seconds))
 }
