@@ -8,3 +8,4 @@
 
 mod functions_host;
 mod log;
+mod simulation;
