@@ -8,9 +8,9 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::World;
-use super::container_groups::{Containers, Deployment, Group, Ip, PROVIDER, group_id, ports};
+use super::container_groups::{ContainerGroup, Containers, Deployment, Ip, PROVIDER, group_id, ports};
 use super::events::Happening;
-use super::rest::{Answer, ArmPath, Request, method_not_allowed, wrapped};
+use super::rest::{Answer, ArmPath, Request, field, method_not_allowed, wrapped};
 
 impl World {
     /// Answers a request to the provider of container groups; nothing, when it has no such resource.
@@ -49,7 +49,7 @@ impl World {
 
     fn get_group(&self, target: &Target<'_>) -> Answer {
         match self.groups.get(&target.key()) {
-            Some(group) => Answer::json(StatusCode::OK, self.body(group, Detail::InstanceView)),
+            Some(group) => Answer::json(StatusCode::OK, &self.body(group, Detail::InstanceView)),
             None => target.not_found(),
         }
     }
@@ -81,12 +81,12 @@ impl World {
         if let (Some(last), Some(_), Some(page)) = (last, rest.peek(), page.as_object_mut()) {
             page.insert("nextLink".to_owned(), request.next_link(last).into());
         }
-        Answer::json(StatusCode::OK, page)
+        Answer::json(StatusCode::OK, &page)
     }
 
     fn put_group(&mut self, request: &Request, target: &Target<'_>) -> Result<Answer, Answer> {
         let body = request.json()?;
-        if self.groups.get(&target.key()).is_some_and(Group::is_deleting) {
+        if self.groups.get(&target.key()).is_some_and(ContainerGroup::is_deleting) {
             return Err(target.transitioning());
         }
         let deployment = self.read_deployment(&body, target)?;
@@ -98,11 +98,11 @@ impl World {
     fn read_deployment(&self, body: &Value, target: &Target<'_>) -> Result<Deployment, Answer> {
         let invalid = |message: &str| wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message);
         let location =
-            body["location"].as_str().filter(|location| !location.is_empty()).ok_or_else(|| {
+            field(body, "location").as_str().filter(|location| !location.is_empty()).ok_or_else(|| {
                 let message = "The location property is required for this definition.";
                 wrapped(StatusCode::BAD_REQUEST, "LocationRequired", message)
             })?;
-        let mut properties = body["properties"]
+        let mut properties = field(body, "properties")
             .as_object()
             .cloned()
             .ok_or_else(|| invalid("The 'properties' of the container group are missing."))?;
@@ -117,11 +117,12 @@ impl World {
             resource_group: target.resource_group.to_owned(),
             name: target.name.to_owned(),
             location: location.to_owned(),
-            tags: read_tags(&body["tags"]),
+            tags: read_tags(field(body, "tags")),
             definition: Value::Object(complete_definition(properties)?),
             ports,
             ip,
-            subnet: subnets.and_then(|subnets| subnets[0]["id"].as_str().map(str::to_owned)),
+            subnet: subnets
+                .and_then(|subnets| subnets.pointer("/0/id").and_then(Value::as_str).map(str::to_owned)),
             provisioning: self.settings.provisioning,
         })
     }
@@ -133,7 +134,7 @@ impl World {
         if !self.groups.contains_key(&key) {
             return Err(target.not_found());
         }
-        self.tag(&key, read_tags(&body["tags"]));
+        self.tag(&key, read_tags(field(&body, "tags")));
         Ok(self.get_group(target).effective())
     }
 
@@ -148,7 +149,7 @@ impl World {
         if self.groups.contains_key(&key) {
             return self.accepted(request, target, StatusCode::ACCEPTED);
         }
-        quotas(Answer::json(StatusCode::OK, last)).effective()
+        quotas(Answer::json(StatusCode::OK, &last)).effective()
     }
 
     /// Restart answers 204 and goes on in the background; stop is done when it answers; start is accepted.
@@ -187,7 +188,7 @@ impl World {
         );
         let answer = match (status, self.groups.get(&key)) {
             (StatusCode::OK | StatusCode::CREATED, Some(group)) => {
-                Answer::json(status, self.body(group, Detail::InstanceView))
+                Answer::json(status, &self.body(group, Detail::InstanceView))
             }
             (StatusCode::ACCEPTED, _) => Answer::empty(status).header("location", link.clone()),
             _ => Answer::empty(status),
@@ -211,10 +212,10 @@ impl World {
             "startTime": self.timestamp_at(operation.started),
             "properties": {"events": []},
         });
-        Answer::json(StatusCode::OK, body)
+        Answer::json(StatusCode::OK, &body)
     }
 
-    fn body(&self, group: &Group, detail: Detail) -> Value {
+    fn body(&self, group: &ContainerGroup, detail: Detail) -> Value {
         let mut properties = group.definition.as_object().cloned().unwrap_or_default();
         let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
         set("provisioningState", group.provisioning_state(self.now()).into());
@@ -247,7 +248,7 @@ impl World {
         })
     }
 
-    fn container_view(&self, group: &Group) -> Option<Value> {
+    fn container_view(&self, group: &ContainerGroup) -> Option<Value> {
         let started = self.timestamp_at(group.started);
         let current = match group.containers {
             Containers::Waiting => return None,
@@ -302,18 +303,17 @@ fn quotas(answer: Answer) -> Answer {
 }
 
 /// `properties.ipAddress`: absent while a private group has none, without `ip` while a public one has none.
-fn ip_address(group: &Group) -> Option<Value> {
+fn ip_address(group: &ContainerGroup) -> Option<Value> {
     let with_ip = |kind: &str, ip: Value| Some(json!({"ports": group.ports, "ip": ip, "type": kind}));
     let deployed = group.containers != Containers::Waiting;
     match (group.ip, group.shown) {
-        (Ip::NoIpAddress, _) => None,
         (Ip::Public, None) => Some(json!({"ports": group.ports, "type": "Public"})),
         (Ip::Public, Some(address)) => with_ip("Public", address.to_string().into()),
         (Ip::Pool | Ip::Fixed(_), Some(address)) => with_ip("Private", address.to_string().into()),
         (Ip::NullIp, _) if deployed => with_ip("Private", Value::Null),
         (Ip::ZeroIp, _) if deployed => with_ip("Private", "0.0.0.0".into()),
         (Ip::EmptyIp, _) if deployed => with_ip("Private", "".into()),
-        (Ip::Pool | Ip::Fixed(_) | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp, _) => None,
+        (Ip::NoIpAddress | Ip::Pool | Ip::Fixed(_) | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp, _) => None,
     }
 }
 
@@ -322,12 +322,12 @@ fn read_ip_address(address: Option<&Value>) -> Result<(Ip, Value), Answer> {
     let Some(address) = address.filter(|address| !address.is_null()) else {
         return Ok((Ip::NoIpAddress, ports()));
     };
-    let requested = address["ports"].as_array().filter(|ports| !ports.is_empty());
+    let requested = field(address, "ports").as_array().filter(|ports| !ports.is_empty());
     let Some(requested) = requested else {
         let message = "The ports in the 'ipAddress' of container group cannot be empty.";
         return Err(wrapped(StatusCode::BAD_REQUEST, "MissingIpAddressPorts", message));
     };
-    match address["type"].as_str() {
+    match field(address, "type").as_str() {
         Some("Private") => Ok((Ip::Pool, Value::Array(requested.clone()))),
         Some("Public") => Ok((Ip::Public, Value::Array(requested.clone()))),
         _ => {

@@ -177,7 +177,7 @@ pub(super) struct Operation {
 
 /// A container group.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct ContainerGroup {
     pub(super) subscription: String,
     pub(super) resource_group: String,
     pub(super) name: String,
@@ -204,7 +204,7 @@ pub(super) struct Group {
     pending: Option<Pending>,
 }
 
-impl Group {
+impl ContainerGroup {
     pub(super) fn id(&self) -> String {
         group_id(&self.subscription, &self.resource_group, &self.name)
     }
@@ -304,6 +304,7 @@ impl Azure {
     }
 
     /// Creates a container group, or deploys it anew when it exists, and answers its resource id. An event tells.
+    #[expect(clippy::must_use_candidate, reason = "what matters is that the group comes to be")]
     pub fn create_group(&self, spec: GroupSpec) -> String {
         let mut world = self.world();
         world.ensure_resource_group(&spec.subscription, &spec.resource_group);
@@ -465,7 +466,7 @@ impl World {
             self.release_address(&key);
         }
         let now = self.now();
-        let group = self.groups.entry(key.clone()).or_insert_with(|| Group {
+        let group = self.groups.entry(key.clone()).or_insert_with(|| ContainerGroup {
             subscription: deployment.subscription,
             resource_group,
             name: deployment.name,
@@ -712,7 +713,7 @@ impl World {
 }
 
 /// The key of the pool that a group takes its address from.
-fn pool_of(group: &Group) -> String {
+fn pool_of(group: &ContainerGroup) -> String {
     match group.ip {
         Ip::Public => "public".to_owned(),
         Ip::Pool | Ip::Fixed(_) | Ip::NoIpAddress | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp => {

@@ -91,7 +91,7 @@ impl World {
         let expires_on = self.settings.epoch_seconds + expires.as_secs();
         Answer::json(
             StatusCode::OK,
-            json!({
+            &json!({
                 "access_token": token,
                 "expires_on": expires_on.to_string(),
                 "resource": resource,

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::World;
 use super::private_dns::{MAX_RECORD_SETS, MAX_RECORDS, MAX_TTL, RecordSet, RecordType, Zone, zone_id};
-use super::rest::{Answer, ArmPath, Request, flat, method_not_allowed, resource_not_found, wrapped};
+use super::rest::{Answer, ArmPath, Request, field, flat, method_not_allowed, resource_not_found, wrapped};
 use super::throttles::Kind;
 
 const DEFAULT_PAGE: usize = 100;
@@ -72,7 +72,7 @@ impl World {
                     .is_none_or(|name| zone.resource_group.eq_ignore_ascii_case(name))
         };
         let zones: Vec<_> = self.zones.values().filter(is_in_scope).map(zone_body).collect();
-        Answer::json(StatusCode::OK, json!({"value": zones}))
+        Answer::json(StatusCode::OK, &json!({"value": zones}))
     }
 
     fn answer_zone(
@@ -85,13 +85,13 @@ impl World {
         let key = zone_id(subscription, resource_group, name).to_ascii_lowercase();
         let existing = self.zones.get(&key);
         match (&request.method, existing) {
-            (&Method::GET, Some(zone)) => Answer::json(StatusCode::OK, zone_body(zone)),
+            (&Method::GET, Some(zone)) => Answer::json(StatusCode::OK, &zone_body(zone)),
             (&Method::GET, None) => {
                 resource_not_found("Microsoft.Network/privateDnsZones", name, resource_group)
             }
             (&Method::PUT, existing) => {
                 let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-                let tags = request.json().map(|body| body["tags"].clone()).unwrap_or_default();
+                let tags = request.json().map(|body| field(&body, "tags").clone()).unwrap_or_default();
                 let tags = if tags.is_object() { tags } else { json!({}) };
                 self.create_zone(subscription, resource_group, name, tags.clone());
                 let etag = self.etags.guid();
@@ -100,7 +100,7 @@ impl World {
                     zone_body(zone)
                 });
                 self.changed();
-                Answer::json(status, body.unwrap_or_default()).effective()
+                Answer::json(status, &body.unwrap_or_default()).effective()
             }
             (&Method::DELETE, Some(_)) => {
                 self.zones.remove(&key);
@@ -118,20 +118,22 @@ impl World {
         let Some(name) = name else {
             let links: Vec<_> = zone.links.values().cloned().collect();
             return Ok(match request.method {
-                Method::GET => Answer::json(StatusCode::OK, json!({"value": links})),
+                Method::GET => Answer::json(StatusCode::OK, &json!({"value": links})),
                 _ => method_not_allowed(&request.method),
             });
         };
         let key = name.to_ascii_lowercase();
         match request.method {
             Method::GET => {
-                zone.links.get(&key).map(|link| Answer::json(StatusCode::OK, link.clone())).ok_or_else(|| {
-                    resource_not_found(
-                        "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
-                        &format!("{}/{name}", zone.name()),
-                        &zone.resource_group,
-                    )
-                })
+                zone.links.get(&key).map(|link| Answer::json(StatusCode::OK, &link.clone())).ok_or_else(
+                    || {
+                        resource_not_found(
+                            "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
+                            &format!("{}/{name}", zone.name()),
+                            &zone.resource_group,
+                        )
+                    },
+                )
             }
             Method::PUT => {
                 let body = request.json()?;
@@ -142,8 +144,8 @@ impl World {
                     "location": "global",
                     "etag": etag,
                     "properties": {
-                        "virtualNetwork": body["properties"]["virtualNetwork"],
-                        "registrationEnabled": body["properties"]["registrationEnabled"].as_bool().unwrap_or(false),
+                        "virtualNetwork": field(field(&body, "properties"), "virtualNetwork"),
+                        "registrationEnabled": field(field(&body, "properties"), "registrationEnabled").as_bool().unwrap_or(false),
                         "virtualNetworkLinkState": "Completed",
                         "provisioningState": "Succeeded",
                     },
@@ -152,7 +154,7 @@ impl World {
                     Some(_) => StatusCode::OK,
                     None => StatusCode::CREATED,
                 };
-                Ok(Answer::json(status, link).effective())
+                Ok(Answer::json(status, &link).effective())
             }
             Method::DELETE => Ok(match zone.links.remove(&key) {
                 Some(_) => Answer::empty(StatusCode::OK).effective(),
@@ -199,7 +201,7 @@ impl World {
             let skip_token = format!("{}/{name}", record_type.name());
             body.insert("nextLink".to_owned(), request.next_link(&skip_token).into());
         }
-        remaining(Answer::json(StatusCode::OK, body), &request.method)
+        remaining(Answer::json(StatusCode::OK, &body), &request.method)
     }
 
     fn answer_record_set(&mut self, request: &Request, target: &RecordSetTarget) -> Result<Answer, Answer> {
@@ -289,7 +291,7 @@ impl World {
     ) -> Result<Answer, Answer> {
         let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
         let body = record_set_body(zone, target.record_type, &target.name, set);
-        Ok(Answer::json(status, body).header("etag", set.etag.clone()))
+        Ok(Answer::json(status, &body).header("etag", set.etag.clone()))
     }
 
     fn record_set_not_found(&self, target: &RecordSetTarget) -> Answer {
@@ -355,7 +357,7 @@ fn check_conditions(
 /// The service may ignore a property that it does not know; here it is an error, so that a misspelled field shows.
 fn change(set: &mut RecordSet, body: &Value, record_type: RecordType) -> Result<(), Answer> {
     let properties =
-        body["properties"].as_object().ok_or_else(|| bad_request("The properties are missing."))?;
+        field(body, "properties").as_object().ok_or_else(|| bad_request("The properties are missing."))?;
     for (name, value) in properties {
         match name.as_str() {
             "ttl" => {
@@ -478,8 +480,11 @@ fn record_set_body(zone: &Zone, record_type: RecordType, name: &str, set: &Recor
 }
 
 fn zone_body(zone: &Zone) -> Value {
-    let registering =
-        zone.links.values().filter(|link| link["properties"]["registrationEnabled"] == true).count();
+    let registering = zone
+        .links
+        .values()
+        .filter(|link| field(field(link, "properties"), "registrationEnabled") == true)
+        .count();
     json!({
         "id": zone.id(),
         "name": zone.name(),

@@ -39,15 +39,14 @@ impl Azure {
                 outcome = strike(effect, When::Before).await;
             }
         }
-        let mut outcome = match outcome {
-            Some(outcome) => outcome,
-            None => {
-                let answer = self.world().perform(&request);
-                if answer.took_effect {
-                    self.world().calls.complete(sequence, |call| call.took_effect = true);
-                }
-                Outcome::Answer(answer)
+        let mut outcome = if let Some(outcome) = outcome {
+            outcome
+        } else {
+            let answer = self.world().perform(&request);
+            if answer.took_effect {
+                self.world().calls.complete(sequence, |call| call.took_effect = true);
             }
+            Outcome::Answer(answer)
         };
         for effect in &effects {
             outcome = match (strike(effect, When::After).await, outcome) {
@@ -309,7 +308,7 @@ impl Answer {
         Self { status, headers: Vec::new(), body: Bytes::new(), took_effect: false }
     }
 
-    pub(super) fn json(status: StatusCode, body: Value) -> Self {
+    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
         let body = Bytes::from(body.to_string());
         Self { body, ..Self::empty(status) }.header("content-type", "application/json; charset=utf-8")
     }
@@ -341,14 +340,19 @@ impl Answer {
     }
 }
 
+/// A member of an object; null, when there is none.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
 /// An error in the form of Resource Manager and of most services.
 pub(super) fn wrapped(status: StatusCode, code: &str, message: &str) -> Answer {
-    Answer::json(status, json!({"error": {"code": code, "message": message}}))
+    Answer::json(status, &json!({"error": {"code": code, "message": message}}))
 }
 
 /// An error in the form of Private DNS.
 pub(super) fn flat(status: StatusCode, code: &str, message: &str) -> Answer {
-    Answer::json(status, json!({"code": code, "message": message}))
+    Answer::json(status, &json!({"code": code, "message": message}))
 }
 
 pub(super) fn resource_group_not_found(resource_group: &str) -> Answer {
@@ -447,12 +451,11 @@ impl World {
         };
         match (&request.method, existing) {
             (&Method::GET, None) => resource_group_not_found(name),
-            (&Method::GET, Some(name)) => Answer::json(StatusCode::OK, body(&name)),
-            (&Method::PUT, Some(name)) => Answer::json(StatusCode::OK, body(&name)),
+            (&Method::GET | &Method::PUT, Some(name)) => Answer::json(StatusCode::OK, &body(&name)),
             (&Method::PUT, None) => {
                 self.ensure_resource_group(subscription, name);
                 self.changed();
-                Answer::json(StatusCode::CREATED, body(name)).effective()
+                Answer::json(StatusCode::CREATED, &body(name)).effective()
             }
             (method, _) => method_not_allowed(method),
         }
