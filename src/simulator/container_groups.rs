@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::events::Happening;
-use super::{AddressPool, Azure, Missing, World};
+use super::{AddressPool, World};
 
 pub(super) const PROVIDER: &str = "Microsoft.ContainerInstance";
 pub(super) const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -86,7 +86,7 @@ impl GroupSpec {
     }
 
     /// The properties of a PUT that would create the group, but for `ipAddress` and `subnetIds`.
-    fn definition(&self) -> Value {
+    pub(super) fn definition(&self) -> Value {
         let environment: Vec<_> =
             self.environment.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         let mut definition = json!({
@@ -189,14 +189,14 @@ pub(super) struct ContainerGroup {
     pub(super) ip: Ip,
     pub(super) subnet: String,
     provisioning: Duration,
-    provisioning_state: String,
+    pub(super) provisioning_state: String,
     pub(super) state: String,
     pub(super) containers: Containers,
     pub(super) restart_count: u64,
     pub(super) started: Duration,
     pub(super) finished: Duration,
     /// What it holds.
-    address: Option<Ipv4Addr>,
+    pub(super) address: Option<Ipv4Addr>,
     /// What it held last.
     former: Option<Ipv4Addr>,
     /// What the answers say.
@@ -253,7 +253,7 @@ pub(super) fn group_id(subscription: &str, resource_group: &str, name: &str) -> 
     )
 }
 
-fn default_subnet(subscription: &str, resource_group: &str) -> String {
+pub(super) fn default_subnet(subscription: &str, resource_group: &str) -> String {
     format!(
         "/subscriptions/{subscription}/resourceGroups/{resource_group}\
          /providers/Microsoft.Network/virtualNetworks/vnet/subnets/default"
@@ -276,168 +276,6 @@ pub(super) struct Deployment {
     pub(super) ip: Ip,
     pub(super) subnet: Option<String>,
     pub(super) provisioning: Duration,
-}
-
-/// The verbs of people and of the platform. Resource ids compare without regard to case.
-impl Azure {
-    /// Creates an empty resource group.
-    pub fn create_resource_group(&self, subscription: &str, resource_group: &str) {
-        self.world().ensure_resource_group(subscription, resource_group);
-    }
-
-    /// Gives the default subnet of a resource group its range, such as `10.1.5.0/24`. Says whether Azure would
-    /// accept the range.
-    #[must_use]
-    pub fn set_address_range(&self, subscription: &str, resource_group: &str, cidr: &str) -> bool {
-        self.set_subnet_range(&default_subnet(subscription, resource_group), cidr)
-    }
-
-    /// Gives a subnet its range. Says whether Azure would accept it. Groups keep the addresses that they hold.
-    #[must_use]
-    pub fn set_subnet_range(&self, subnet: &str, cidr: &str) -> bool {
-        let Some(mut pool) = AddressPool::parse(cidr) else { return false };
-        let mut world = self.world();
-        let held = world.groups.values().filter(|group| group.subnet.eq_ignore_ascii_case(subnet));
-        held.filter_map(|group| group.address).for_each(|address| pool.take(address));
-        world.pools.insert(subnet.to_ascii_lowercase(), pool);
-        true
-    }
-
-    /// Creates a container group, or deploys it anew when it exists, and answers its resource id. An event tells.
-    #[expect(clippy::must_use_candidate, reason = "what matters is that the group comes to be")]
-    pub fn create_group(&self, spec: GroupSpec) -> String {
-        let mut world = self.world();
-        world.ensure_resource_group(&spec.subscription, &spec.resource_group);
-        let id = group_id(&spec.subscription, &spec.resource_group, &spec.name);
-        let definition = spec.definition();
-        world.deploy(Deployment {
-            subscription: spec.subscription,
-            resource_group: spec.resource_group,
-            name: spec.name,
-            location: spec.location,
-            tags: spec.tags,
-            definition,
-            ports: ports(),
-            ip: spec.ip,
-            subnet: spec.subnet,
-            provisioning: spec.provisioning,
-        });
-        id
-    }
-
-    /// Deploys a group anew as it is. An event tells.
-    pub fn redeploy_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Updated))
-    }
-
-    /// Restarts a group. An event tells.
-    pub fn restart_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Updating", Happening::Restarted))
-    }
-
-    /// Starts a group. An event tells.
-    pub fn start_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Started))
-    }
-
-    /// Stops a group, which releases its address. An event tells.
-    pub fn stop_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, World::stop)
-    }
-
-    /// Deletes a group. An event tells, once it is gone.
-    pub fn delete_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, World::delete_group)
-    }
-
-    /// Moves a running group to another host and so to another address, as the platform does: no event tells.
-    /// Answers the new address.
-    pub fn move_group(&self, id: &str) -> Result<Option<Ipv4Addr>, Missing> {
-        self.with_group(id, World::move_group)
-    }
-
-    /// Ends a group's provisioning (or deletion) now.
-    pub fn complete_provisioning(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            let due =
-                world.groups.get(id).and_then(|group| group.pending.as_ref()).map(|pending| pending.due);
-            if let Some(due) = due {
-                world.agenda.remove(&(due, id.to_owned()));
-                world.finish(id, due);
-            }
-        })
-    }
-
-    /// Gives a group this very address, whoever holds it. No event tells.
-    pub fn set_address(&self, id: &str, address: Ipv4Addr) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            world.release_address(id);
-            world.hold_address(id, address);
-            world.changed();
-        })
-    }
-
-    /// Changes the kind of a group's address, at once. No event tells.
-    pub fn set_ip(&self, id: &str, ip: Ip) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            world.release_address(id);
-            if let Some(group) = world.groups.get_mut(id) {
-                group.ip = ip;
-            }
-            world.take_address(id);
-            world.changed();
-        })
-    }
-
-    /// Makes a group `Running`, or any other state with terminated containers (`Succeeded` and `Failed` are those
-    /// that Azure knows). The address stays its own until something else happens. No event tells.
-    pub fn set_state(&self, id: &str, state: &str, exit_code: i64) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            let now = world.now();
-            if let Some(group) = world.groups.get_mut(id) {
-                state.clone_into(&mut group.state);
-                group.finished = now;
-                let detail = if exit_code == 0 { "Completed" } else { "Error" };
-                group.containers = match state {
-                    "Running" => Containers::Running,
-                    _ => Containers::Terminated { exit_code, detail },
-                };
-            }
-            world.changed();
-        })
-    }
-
-    /// Gives a group any provisioning state, until the next operation. No event tells.
-    pub fn set_provisioning_state(&self, id: &str, provisioning_state: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            if let Some(group) = world.groups.get_mut(id) {
-                provisioning_state.clone_into(&mut group.provisioning_state);
-            }
-            world.changed();
-        })
-    }
-
-    /// Replaces the tags of a group. An event tells.
-    pub fn set_tags(&self, id: &str, tags: BTreeMap<String, String>) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.tag(id, tags))
-    }
-
-    /// The address that a group really holds now.
-    #[must_use]
-    pub fn group_address(&self, id: &str) -> Option<Ipv4Addr> {
-        self.read(|view| view.group(id).and_then(|group| group.address))
-    }
-
-    fn with_group<T>(&self, id: &str, act: impl FnOnce(&mut World, &str) -> T) -> Result<T, Missing> {
-        let mut world = self.world();
-        let key = id.to_ascii_lowercase();
-        if !world.groups.contains_key(&key) {
-            return Err(Missing(id.to_owned()));
-        }
-        let result = act(&mut world, &key);
-        world.catch_up();
-        Ok(result)
-    }
 }
 
 /// The life of groups. An `id` here is a lower-case resource id of a group that exists.
@@ -532,6 +370,15 @@ impl World {
         self.changed();
     }
 
+    /// Ends what is pending for a group, whatever the time.
+    pub(super) fn complete(&mut self, id: &str) {
+        let pending = self.groups.get(id).and_then(|group| group.pending.as_ref());
+        if let Some(due) = pending.map(|pending| pending.due) {
+            self.agenda.remove(&(due, id.to_owned()));
+            self.finish(id, due);
+        }
+    }
+
     /// Ends what was pending for a group at this time.
     pub(super) fn finish(&mut self, id: &str, due: Duration) {
         let Some(group) = self.groups.get_mut(id) else { return };
@@ -618,7 +465,7 @@ impl World {
         }
     }
 
-    fn move_group(&mut self, id: &str) -> Option<Ipv4Addr> {
+    pub(super) fn move_group(&mut self, id: &str) -> Option<Ipv4Addr> {
         self.release_address(id);
         self.take_address(id);
         self.changed();
@@ -634,7 +481,7 @@ impl World {
     }
 
     /// Gives a group's address back to its pool. The answers go on to tell of it.
-    fn release_address(&mut self, id: &str) {
+    pub(super) fn release_address(&mut self, id: &str) {
         let Some(group) = self.groups.get_mut(id) else { return };
         let Some(address) = group.address.take() else { return };
         group.former = Some(address);
@@ -648,7 +495,7 @@ impl World {
     }
 
     /// Gives a group an address of its kind. Says no, when the subnet is full.
-    fn take_address(&mut self, id: &str) -> bool {
+    pub(super) fn take_address(&mut self, id: &str) -> bool {
         let Some(group) = self.groups.get_mut(id) else { return true };
         let address = match group.ip {
             Ip::Fixed(address) => Some(address),
@@ -679,7 +526,7 @@ impl World {
         true
     }
 
-    fn hold_address(&mut self, id: &str, address: Ipv4Addr) {
+    pub(super) fn hold_address(&mut self, id: &str, address: Ipv4Addr) {
         let Some(group) = self.groups.get_mut(id) else { return };
         group.address = Some(address);
         group.shown = Some(address);

@@ -255,3 +255,46 @@ fn read_seed(body: &Value) -> Seed {
         record_sets: count(body, "recordSets").unwrap_or(defaults.record_sets),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{azure, get, put, send};
+    use super::super::{Azure, Settings};
+    use super::*;
+
+    async fn post(azure: &Azure, path: &str, body: Value) -> u16 {
+        send(azure, Method::POST, path, &[], body).await.status.as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_seeded_world_can_be_read_moved_and_broken_over_http() {
+        let azure = azure(Settings::default());
+        let seed = json!({"groups": 2, "recordSets": 1, "reverseZones": ["5.1.10.in-addr.arpa"]});
+        assert_eq!(post(&azure, "/simulator/seed", seed).await, 200);
+        let lines = get(&azure, "/simulator/zones").await.text;
+        assert!(lines.contains("A other-1.spoke1.contoso.internal 3600 10.200.0.4\n"), "{lines}");
+        assert_eq!(get(&azure, "/simulator/events?schema=cloudevents").await.json()[1]["specversion"], "1.0");
+        assert_eq!(get(&azure, "/simulator/events").await.json(), json!([]));
+
+        let groups = get(&azure, "/simulator/groups").await.json();
+        assert_eq!(groups[0]["address"], "10.1.5.4");
+        let id = groups[0]["id"].as_str().unwrap();
+        assert_eq!(post(&azure, "/simulator/groups/move", json!({"id": id})).await, 200);
+        assert_eq!(azure.group_address(id).unwrap().to_string(), "10.1.5.6");
+        let state = json!({"id": id, "state": "Failed", "exitCode": 1});
+        assert_eq!(post(&azure, "/simulator/groups/state", state).await, 204);
+        assert_eq!(post(&azure, "/simulator/groups/move", json!({"id": "/none"})).await, 400);
+
+        let fault = json!({"method": "GET", "path": id, "effect": "answer", "status": 503, "times": 1});
+        assert_eq!(post(&azure, "/simulator/faults", fault).await, 204);
+        assert_eq!(get(&azure, id).await.status, 503);
+        assert_eq!(get(&azure, id).await.json()["properties"]["instanceView"]["state"], "Failed");
+        assert_eq!(post(&azure, "/simulator/faults", json!({"effect": "explode"})).await, 400);
+
+        assert_eq!(put(&azure, "/simulator/throttles", json!({"gets": 5})).await.status, 204);
+        assert_eq!(azure.world().settings.throttles, Some(Throttles { gets: 5, ..Throttles::default() }));
+        assert_eq!(get(&azure, "/simulator/calls").await.json()[0]["status"], 503);
+        assert_eq!(send(&azure, Method::DELETE, "/simulator/calls", &[], Value::Null).await.status, 204);
+        assert_eq!(azure.calls(), []);
+    }
+}

@@ -45,6 +45,7 @@ mod addresses;
 mod calls;
 mod clock;
 mod container_group_rest;
+mod container_group_verbs;
 mod container_groups;
 mod control;
 mod events;
@@ -53,6 +54,8 @@ mod identity;
 mod private_dns;
 mod private_dns_rest;
 mod rest;
+#[cfg(test)]
+mod testing;
 mod throttles;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

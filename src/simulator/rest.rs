@@ -481,3 +481,195 @@ impl World {
         answer.headers.extend(common);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::super::testing::{SUBSCRIPTION, ZONES, azure, get, put, send};
+    use super::super::{Fault, RecordSetSpec, Settings, serve};
+    use super::*;
+
+    const ZONE: &str = "spoke1.contoso.internal";
+
+    fn azure_with_zone(settings: Settings) -> Azure {
+        let azure = azure(settings);
+        azure.create_zone(SUBSCRIPTION, "rg-dns", ZONE);
+        azure
+    }
+
+    fn web() -> String {
+        format!("{ZONES}/{ZONE}/A/web")
+    }
+
+    fn body() -> Value {
+        json!({"properties": {"ttl": 60, "aRecords": [{"ipv4Address": "10.1.5.4"}]}})
+    }
+
+    /// Injects an effect on the PUT of a record set, sends it, and says what was answered and whether it is there.
+    async fn put_with(effect: Effect) -> (u16, bool, bool) {
+        let azure = azure_with_zone(Settings::default());
+        azure.inject(Fault::once(Method::PUT, "/a/WEB", effect));
+        let answered = put(&azure, &web(), body()).await;
+        let exists = azure.record_set(ZONE, "A", "web").is_some();
+        assert_eq!(azure.calls()[0].took_effect, exists);
+        assert_eq!(azure.calls()[0].status.is_none(), answered.dropped);
+        (answered.status.as_u16(), answered.dropped, exists)
+    }
+
+    #[tokio::test]
+    async fn a_fault_before_the_effect_prevents_it_and_one_after_does_not() {
+        let unavailable = || FaultAnswer::new(503, "ServiceUnavailable").retry_after(7);
+        assert_eq!(put_with(Effect::Answer(When::Before, unavailable())).await, (503, false, false));
+        assert_eq!(put_with(Effect::Answer(When::After, unavailable())).await, (503, false, true));
+        assert_eq!(put_with(Effect::Drop(When::Before)).await, (502, true, false));
+        assert_eq!(put_with(Effect::Drop(When::After)).await, (502, true, true));
+        let twice = Effect::All(vec![Effect::Truncate(1), Effect::Drop(When::After)]);
+        assert_eq!(put_with(twice).await, (502, true, true));
+    }
+
+    #[tokio::test]
+    async fn an_injected_answer_has_its_code_its_body_and_its_retry_after() {
+        let azure = azure_with_zone(Settings::default());
+        let mut answer = FaultAnswer::new(429, "TooManyRequests").retry_after(7);
+        azure.inject(Fault::once(Method::GET, "", Effect::Answer(When::Before, answer.clone())));
+        let throttled = get(&azure, &web()).await;
+        assert_eq!(throttled.error(), (429, "TooManyRequests".to_owned()));
+        assert_eq!(throttled.header("retry-after"), Some("7"));
+        answer.body = Some("<html>".to_owned());
+        azure.inject(Fault::once(Method::GET, "", Effect::Answer(When::Before, answer)));
+        assert_eq!(get(&azure, &web()).await.text, "<html>");
+        azure.inject(Fault::once(Method::GET, "", Effect::Truncate(9)));
+        assert_eq!(get(&azure, &web()).await.text.len(), 9);
+        azure.inject(Fault::once(Method::GET, "", Effect::ReplaceBody("{}".to_owned())));
+        assert_eq!(get(&azure, &web()).await.text, "{}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn latency_and_delays_are_on_both_sides_of_the_effect() {
+        let azure = azure_with_zone(Settings { latency: Duration::from_secs(2), ..Settings::default() });
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&seen);
+        azure.on_change(move |view| sink.lock().unwrap().push(view.elapsed().as_secs()));
+        azure.inject(Fault::once(Method::PUT, "", Effect::Delay(When::Before, Duration::from_secs(10))));
+        azure.inject(Fault::once(Method::PUT, "", Effect::Delay(When::After, Duration::from_secs(100))));
+        put(&azure, &web(), body()).await;
+        assert_eq!(*seen.lock().unwrap(), [11]);
+        assert_eq!(azure.calls()[0].answered, Some(Duration::from_secs(112)));
+    }
+
+    #[tokio::test]
+    async fn a_held_request_waits_at_the_gate() {
+        let azure = azure_with_zone(Settings::default());
+        let gate = azure.hold(Method::PUT, "/A/web", When::Before);
+        let writer = {
+            let azure = azure.clone();
+            tokio::spawn(async move { put(&azure, &web(), body()).await.status })
+        };
+        gate.reached().await;
+        assert_eq!(azure.record_set(ZONE, "A", "web"), None);
+        azure.put_record_set(ZONE, &RecordSetSpec::new("A", "web", &["10.9.9.9"])).unwrap();
+        gate.release();
+        assert_eq!(writer.await.unwrap(), StatusCode::OK);
+        assert_eq!(azure.record_set(ZONE, "A", "web").unwrap().values, ["10.1.5.4"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_carried_out_when_its_client_is_gone() {
+        let azure = azure_with_zone(Settings { latency: Duration::from_secs(2), ..Settings::default() });
+        let impatient = tokio::time::timeout(Duration::from_millis(500), put(&azure, &web(), body())).await;
+        assert!(impatient.is_err());
+        assert_eq!(azure.record_set(ZONE, "A", "web"), None);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(azure.record_set(ZONE, "A", "web").is_some());
+    }
+
+    #[tokio::test]
+    async fn an_interceptor_sees_every_request_and_may_change_the_world() {
+        let azure = azure_with_zone(Settings::default());
+        let world = azure.clone();
+        azure.set_interceptor(Box::new(move |call| {
+            let _ = world.put_record_set(ZONE, &RecordSetSpec::new("A", "web", &["10.9.9.9"]));
+            (call.sequence == 2).then_some(Effect::Drop(When::Before))
+        }));
+        let refused = send(&azure, Method::PUT, &web(), &[("if-none-match", "*")], body()).await;
+        assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+        assert!(get(&azure, &web()).await.dropped);
+        assert!(!get(&azure, &web()).await.dropped);
+    }
+
+    #[tokio::test]
+    async fn the_call_log_keeps_the_latest_and_counts_all() {
+        let azure = azure_with_zone(Settings { calls_kept: 2, ..Settings::default() });
+        put(&azure, &web(), body()).await;
+        get(&azure, &web()).await;
+        send(&azure, Method::DELETE, &web(), &[("if-match", "*")], Value::Null).await;
+        let kept: Vec<_> = azure.calls().iter().map(|call| (call.sequence, call.method.clone())).collect();
+        assert_eq!(kept, [(2, Method::GET), (3, Method::DELETE)]);
+        assert_eq!(azure.calls_of(&Method::DELETE)[0].if_match.as_deref(), Some("*"));
+        let counts: Vec<_> = azure.call_counts().into_iter().collect();
+        assert_eq!(counts, [("DELETE".to_owned(), 1), ("GET".to_owned(), 1), ("PUT".to_owned(), 1)]);
+        azure.clear_calls();
+        assert!(azure.calls().is_empty() && azure.call_counts().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_request_needs_a_token_that_was_issued_here_for_resource_manager() {
+        let azure = azure_with_zone(Settings::default());
+        azure.configure(|settings| settings.require_token = true);
+        let token = async |resource: &str, header: &str| {
+            let path = format!("/msi/token?resource={resource}&api-version=2019-08-01&client_id=c");
+            send(&azure, Method::GET, &path, &[("x-identity-header", header)], Value::Null).await
+        };
+        let issued = token("https://management.azure.com/", "simulated-identity-header").await.json();
+        assert_eq!(issued["expires_on"], (1_767_225_600 + 86_400).to_string());
+        assert_eq!(issued["token_type"], "Bearer");
+        assert_eq!(issued["client_id"], "c");
+        let list = async |authorization: String| {
+            let path = format!("{ZONES}/{ZONE}/A");
+            send(&azure, Method::GET, &path, &[("authorization", authorization.as_str())], Value::Null).await
+        };
+        let bearer = |issued: &Value| format!("Bearer {}", issued["access_token"].as_str().unwrap());
+        assert_eq!(list(bearer(&issued)).await.status, StatusCode::OK);
+        assert_eq!(
+            list("Bearer other".to_owned()).await.error(),
+            (401, "InvalidAuthenticationToken".to_owned())
+        );
+        let other = token("https://vault.azure.net", "simulated-identity-header").await.json();
+        assert_eq!(list(bearer(&other)).await.error().1, "InvalidAuthenticationTokenAudience");
+        let refused = get(&azure, &web()).await;
+        assert_eq!(refused.error(), (401, "AuthenticationFailed".to_owned()));
+        assert!(refused.header("www-authenticate").is_some());
+        assert_eq!(token("https://management.azure.com/", "wrong").await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(azure.token_requests(), 3);
+        assert_eq!(azure.calls().len(), 4, "the identity endpoint is not Resource Manager");
+    }
+
+    #[tokio::test]
+    async fn over_http_a_dropped_connection_breaks_before_an_answer() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let azure = azure_with_zone(Settings::default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(serve(azure.clone(), listener, async move {
+            let _ = stopped.await;
+        }));
+        let ask = async || {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = format!(
+                "GET {ZONES}/{ZONE}/SOA/@?api-version=2024-06-01 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        assert!(ask().await.starts_with("HTTP/1.1 200 OK"));
+        azure.inject(Fault::once(Method::GET, "", Effect::Drop(When::After)));
+        assert_eq!(ask().await, "");
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+    }
+}
