@@ -224,7 +224,7 @@ impl World {
         if let Some(address) = ip_address(group) {
             set("ipAddress", address);
         }
-        if group.ip != Ip::Public {
+        if group.is_in_subnet {
             set("subnetIds", json!([{"id": group.subnet}]));
         }
         if detail == Detail::InstanceView {
@@ -463,9 +463,9 @@ mod tests {
         let operation = created.header("azure-asyncoperation").unwrap().to_owned();
         assert!(operation.starts_with("http://127.0.0.1:4711/subscriptions/"), "{operation}");
         assert_eq!(get(&azure, &operation).await.json()["status"], "Pending");
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(summary(&get(&azure, &path).await.json()), "Creating Pending -");
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(get(&azure, &operation).await.json()["status"], "Succeeded");
 
         let properties = &mut expected["properties"];
@@ -634,6 +634,21 @@ mod tests {
         check(Ip::NullIp, json!(["Private", Value::Null])).await;
         check(Ip::ZeroIp, json!(["Private", "0.0.0.0"])).await;
         check(Ip::EmptyIp, json!(["Private", ""])).await;
+    }
+
+    #[tokio::test]
+    async fn a_group_whose_containers_have_ended_releases_its_address() {
+        let azure = azure(Settings::default());
+        let id = azure.create_group(GroupSpec::new("rg-spoke1", "web"));
+        azure.set_provisioning_state(&id, "Repairing").unwrap();
+        assert_eq!(summary(&get(&azure, &id).await.json()), "Repairing Running 10.1.0.4");
+        azure.set_state(&id, "Failed", 2).unwrap();
+        let body = get(&azure, &id).await.json();
+        assert_eq!(summary(&body), "Succeeded Failed -");
+        let current = body.pointer("/properties/containers/0/properties/instanceView/currentState").unwrap();
+        assert_eq!(json!([current["state"], current["exitCode"]]), json!(["Terminated", 2]));
+        azure.set_state(&id, "Running", 0).unwrap();
+        assert!(azure.group_address(&id).is_some());
     }
 
     #[tokio::test]

@@ -40,6 +40,7 @@ impl Azure {
         world.ensure_resource_group(&spec.subscription, &spec.resource_group);
         let id = group_id(&spec.subscription, &spec.resource_group, &spec.name);
         let definition = spec.definition();
+        let subnet = spec.subnet.unwrap_or_else(|| default_subnet(&spec.subscription, &spec.resource_group));
         world.deploy(Deployment {
             subscription: spec.subscription,
             resource_group: spec.resource_group,
@@ -49,7 +50,7 @@ impl Azure {
             definition,
             ports: ports(),
             ip: spec.ip,
-            subnet: spec.subnet,
+            subnet: Some(subnet),
             provisioning: spec.provisioning,
         });
         id
@@ -113,18 +114,14 @@ impl Azure {
     }
 
     /// Makes a group `Running`, or any other state with terminated containers (`Succeeded` and `Failed` are those
-    /// that Azure knows). The address stays its own until something else happens. No event tells.
+    /// that Azure knows), which releases its address. No event tells.
     pub fn set_state(&self, id: &str, state: &str, exit_code: i64) -> Result<(), Missing> {
         self.with_group(id, |world, id| {
-            let now = world.now();
-            if let Some(group) = world.groups.get_mut(id) {
-                state.clone_into(&mut group.state);
-                group.finished = now;
+            if state == "Running" {
+                world.run_again(id);
+            } else {
                 let detail = if exit_code == 0 { "Completed" } else { "Error" };
-                group.containers = match state {
-                    "Running" => Containers::Running,
-                    _ => Containers::Terminated { exit_code, detail },
-                };
+                world.terminate(id, state, Containers::Terminated { exit_code, detail });
             }
             world.changed();
         })
@@ -134,7 +131,7 @@ impl Azure {
     pub fn set_provisioning_state(&self, id: &str, provisioning_state: &str) -> Result<(), Missing> {
         self.with_group(id, |world, id| {
             if let Some(group) = world.groups.get_mut(id) {
-                provisioning_state.clone_into(&mut group.provisioning_state);
+                group.forced_state = Some(provisioning_state.to_owned());
             }
             world.changed();
         })

@@ -161,6 +161,13 @@ struct Pending {
     event: Option<Happening>,
 }
 
+impl Pending {
+    fn is_past_midway(&self, now: Duration) -> bool {
+        let duration = self.due.saturating_sub(self.since);
+        !duration.is_zero() && now >= self.since + duration / 2
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
     Run,
@@ -188,8 +195,11 @@ pub(super) struct ContainerGroup {
     pub(super) ports: Value,
     pub(super) ip: Ip,
     pub(super) subnet: String,
+    /// Whether the answers tell of the subnet: not when the group was put without one and needs none.
+    pub(super) is_in_subnet: bool,
     provisioning: Duration,
-    pub(super) provisioning_state: String,
+    /// Told instead of the real provisioning state, until the next operation.
+    pub(super) forced_state: Option<String>,
     pub(super) state: String,
     pub(super) containers: Containers,
     pub(super) restart_count: u64,
@@ -211,16 +221,15 @@ impl ContainerGroup {
 
     /// `properties.provisioningState` at this moment.
     pub(super) fn provisioning_state(&self, now: Duration) -> &str {
+        if let Some(forced) = &self.forced_state {
+            return forced;
+        }
         match &self.pending {
             Some(pending) if pending.goal == Goal::Vanish => "Deleting",
             // A deployment is first accepted and then made; a restart stays `Updating` to the end.
-            Some(pending)
-                if pending.first_state == "Pending" && now >= midway(pending) && now > pending.since =>
-            {
-                "Creating"
-            }
+            Some(pending) if pending.first_state == "Pending" && pending.is_past_midway(now) => "Creating",
             Some(pending) => pending.first_state,
-            None => &self.provisioning_state,
+            None => "Succeeded",
         }
     }
 
@@ -241,10 +250,6 @@ impl ContainerGroup {
             ip: self.ip,
         }
     }
-}
-
-fn midway(pending: &Pending) -> Duration {
-    pending.since + pending.due.saturating_sub(pending.since) / 2
 }
 
 pub(super) fn group_id(subscription: &str, resource_group: &str, name: &str) -> String {
@@ -296,6 +301,8 @@ impl World {
         let spelled = self.resource_group(&deployment.subscription, &deployment.resource_group);
         let resource_group = spelled.unwrap_or(&deployment.resource_group).to_owned();
         let key = group_id(&deployment.subscription, &resource_group, &deployment.name).to_ascii_lowercase();
+        let is_in_subnet =
+            deployment.ip != Ip::Public && (deployment.subnet.is_some() || deployment.ip != Ip::NoIpAddress);
         let subnet =
             deployment.subnet.unwrap_or_else(|| default_subnet(&deployment.subscription, &resource_group));
         self.ensure_pool(&subnet);
@@ -314,8 +321,9 @@ impl World {
             ports: Value::Null,
             ip: deployment.ip,
             subnet: String::new(),
+            is_in_subnet: false,
             provisioning: Duration::ZERO,
-            provisioning_state: "Succeeded".to_owned(),
+            forced_state: None,
             state: "Pending".to_owned(),
             containers: Containers::Waiting,
             restart_count: 0,
@@ -331,6 +339,7 @@ impl World {
         group.ports = deployment.ports;
         group.ip = deployment.ip;
         group.subnet = subnet;
+        group.is_in_subnet = is_in_subnet;
         group.provisioning = deployment.provisioning;
         self.begin(&key, "Pending", if existing { Happening::Updated } else { Happening::Created });
         !existing
@@ -353,6 +362,7 @@ impl World {
         let now = self.now();
         let event = if self.settings.events_when_provisioned { Some(happening) } else { None };
         let Some(group) = self.groups.get_mut(id) else { return };
+        group.forced_state = None;
         if first_state == "Pending" {
             "Pending".clone_into(&mut group.state);
             group.containers = Containers::Waiting;
@@ -402,7 +412,7 @@ impl World {
                     return;
                 }
                 if let Some(group) = self.groups.get_mut(id) {
-                    "Succeeded".clone_into(&mut group.provisioning_state);
+                    group.forced_state = None;
                     "Running".clone_into(&mut group.state);
                     group.containers = Containers::Running;
                 }
@@ -422,24 +432,36 @@ impl World {
     }
 
     pub(super) fn stop(&mut self, id: &str) {
+        let detail = "Container stopped per client request";
+        self.terminate(id, "Stopped", Containers::Terminated { exit_code: 0, detail });
+        self.tell(id, Happening::Stopped);
+        self.changed();
+    }
+
+    /// Ends a group's containers, and with them its hold on its address.
+    pub(super) fn terminate(&mut self, id: &str, state: &str, containers: Containers) {
+        self.release_address(id);
         let now = self.now();
         let keeps = self.settings.stopped_keeps_address;
         let Some(group) = self.groups.get_mut(id) else { return };
-        let shown = group.shown.filter(|_| keeps);
         if let Some(pending) = group.pending.take() {
             self.agenda.remove(&(pending.due, id.to_owned()));
         }
-        self.release_address(id);
-        if let Some(group) = self.groups.get_mut(id) {
-            group.shown = shown;
-            group.finished = now;
-            "Succeeded".clone_into(&mut group.provisioning_state);
-            "Stopped".clone_into(&mut group.state);
-            group.containers =
-                Containers::Terminated { exit_code: 0, detail: "Container stopped per client request" };
+        group.shown = group.shown.filter(|_| keeps);
+        group.finished = now;
+        group.forced_state = None;
+        state.clone_into(&mut group.state);
+        group.containers = containers;
+    }
+
+    /// Runs a group whose containers had ended.
+    pub(super) fn run_again(&mut self, id: &str) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        "Running".clone_into(&mut group.state);
+        group.containers = Containers::Running;
+        if group.address.is_none() {
+            self.take_address(id);
         }
-        self.tell(id, Happening::Stopped);
-        self.changed();
     }
 
     pub(super) fn delete_group(&mut self, id: &str) {
@@ -447,6 +469,7 @@ impl World {
         let now = self.now();
         let due = now + self.settings.deleting;
         let Some(group) = self.groups.get_mut(id) else { return };
+        group.forced_state = None;
         let former = group.pending.replace(Pending {
             since: now,
             due,

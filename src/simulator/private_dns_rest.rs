@@ -199,7 +199,9 @@ impl World {
             let skip_token = format!("{}/{name}", record_type.name());
             body.insert("nextLink".to_owned(), request.next_link(&skip_token).into());
         }
+        let entities = 60_000_usize.saturating_sub(found.len());
         remaining(Answer::json(StatusCode::OK, &body), &request.method)
+            .header("x-ms-ratelimit-remaining-subscription-resource-entities-read", entities.to_string())
     }
 
     fn answer_record_set(&mut self, request: &Request, target: &RecordSetTarget) -> Result<Answer, Answer> {
@@ -217,7 +219,7 @@ impl World {
             Kind::Create | Kind::Update => self.write_record_set(request, target),
             Kind::Delete => self.delete_record_set(request, target),
         };
-        answer.map(|answer| remaining(answer, &request.method))
+        Ok(remaining(answer.unwrap_or_else(|refusal| refusal), &request.method))
     }
 
     fn get_record_set(&self, target: &RecordSetTarget) -> Result<Answer, Answer> {
@@ -761,7 +763,7 @@ mod tests {
     async fn a_throttle_answers_429_with_the_seconds_until_a_slot_is_free() {
         let azure = azure_with_zone();
         azure.configure(|settings| {
-            settings.throttles = Some(Throttles { creates: 1, ..Throttles::default() })
+            settings.throttles = Some(Throttles { creates: 1, ..Throttles::default() });
         });
         assert_eq!(put(&azure, &path("A/web"), a("10.1.5.4")).await.status, StatusCode::CREATED);
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -771,6 +773,16 @@ mod tests {
         assert_eq!(throttled.header("retry-after"), Some("40"));
         tokio::time::sleep(Duration::from_secs(40)).await;
         assert_eq!(put(&azure, &path("A/other"), a("10.1.5.4")).await.status, StatusCode::CREATED);
+    }
+
+    #[tokio::test]
+    async fn a_zone_holds_25000_record_sets() {
+        let azure = azure_with_zone();
+        for number in 1..25_000 {
+            azure.put_record_set(ZONE, &RecordSetSpec::new("A", &number.to_string(), &["10.1.5.4"])).unwrap();
+        }
+        assert_eq!(put(&azure, &path("A/1"), a("10.1.5.5")).await.status, StatusCode::OK);
+        assert_eq!(put(&azure, &path("A/web"), a("10.1.5.4")).await.error(), (400, "BadRequest".to_owned()));
     }
 
     #[tokio::test]

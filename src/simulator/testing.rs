@@ -54,9 +54,10 @@ pub(super) async fn send(
     headers: &[(&'static str, &str)],
     body: Value,
 ) -> Answered {
-    let path = match path.contains("api-version") || path.starts_with("/simulator/") {
-        true => path.to_owned(),
-        false => format!("{path}{}api-version=2024-06-01", if path.contains('?') { '&' } else { '?' }),
+    let path = if path.contains("api-version") || path.starts_with("/simulator/") {
+        path.to_owned()
+    } else {
+        format!("{path}{}api-version=2024-06-01", if path.contains('?') { '&' } else { '?' })
     };
     let mut request =
         http::Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:4711");
