@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::container_groups::DEFAULT_SUBSCRIPTION;
-use super::rest::{Answer, Request, field, flat, method_not_allowed};
+use super::messages::{Answer, Request, field, flat, method_not_allowed};
 use super::{
     Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, RecordSetSpec, Throttles, When,
     cloud_event,
@@ -56,7 +56,7 @@ impl Azure {
             self.create_zone(&seed.subscription, &seed.zone_resource_group, zone);
         }
         if !self.set_address_range(&seed.subscription, &seed.resource_group, &seed.address_range) {
-            return Err(Missing(format!("the address range '{}'", seed.address_range)));
+            return Err(Missing(format!("a subnet like '{}'", seed.address_range)));
         }
         for number in 1..=seed.record_sets {
             let spec = RecordSetSpec::new("A", &format!("other-{number}"), &["10.200.0.4"]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::container_groups::{PROVIDER, group_id};
-use super::rest::field;
+use super::messages::field;
 
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 

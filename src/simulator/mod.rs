@@ -44,6 +44,7 @@
 mod addresses;
 mod calls;
 mod clock;
+mod container_group_body;
 mod container_group_rest;
 mod container_group_verbs;
 mod container_groups;
@@ -51,8 +52,10 @@ mod control;
 mod events;
 mod faults;
 mod identity;
+mod messages;
 mod private_dns;
 mod private_dns_rest;
+mod record_set_body;
 mod rest;
 #[cfg(test)]
 mod testing;
