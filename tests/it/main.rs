@@ -6,5 +6,10 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod addresses;
+mod cost;
 mod functions_host;
 mod log;
+mod outcomes;
+mod ownership;
+mod world;
