@@ -52,7 +52,7 @@ impl<E: Into<ReconcileError> + NotArm> From<E> for Stop {
 /// Errors that always fail a pass.
 trait NotArm {}
 impl NotArm for ReconcileError {}
-impl NotArm for plan::Refusal {}
+impl NotArm for Refusal {}
 impl NotArm for crate::desired::TagError {}
 
 /// What a group's records are to become.
