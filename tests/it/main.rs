@@ -8,8 +8,10 @@
 
 mod addresses;
 mod cost;
+mod drift;
 mod functions_host;
 mod log;
+mod order;
 mod outcomes;
 mod ownership;
 mod world;

@@ -191,11 +191,15 @@ impl World {
     /// What an answer and the log lines since the last delivery say.
     #[track_caller]
     pub(crate) fn done(&self, answer: Answer) -> Done {
-        let lines = self.lines.take().into_iter().filter(|line| line.contains_key("outcome"));
-        let done =
-            Done { status: answer.status, body: answer.body, lines: lines.map(Value::Object).collect() };
+        let done = Done { status: answer.status, body: answer.body, lines: self.take_lines() };
         done.check_shape();
         done
+    }
+
+    /// The lines since the last call that say what became of an event.
+    pub(crate) fn take_lines(&self) -> Vec<Value> {
+        let lines = self.lines.take().into_iter().filter(|line| line.contains_key("outcome"));
+        lines.map(Value::Object).collect()
     }
 
     /// Fails these requests from now on.
