@@ -1,16 +1,17 @@
 //! The REST API of container groups
 //! (<https://learn.microsoft.com/rest/api/container-instances/container-groups>).
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::World;
-use super::container_groups::{Containers, Deployment, Group, Ip, PROVIDER, group_id, ports};
+use super::container_group_body::{Detail, complete_definition, read_ip_address, read_tags};
+use super::container_groups::{ContainerGroup, Deployment, PROVIDER, group_id};
 use super::events::Happening;
-use super::rest::{Answer, ArmPath, Request, method_not_allowed, wrapped};
+use super::messages::{Answer, Request, field, method_not_allowed, wrapped};
+use super::rest::ArmPath;
 
 impl World {
     /// Answers a request to the provider of container groups; nothing, when it has no such resource.
@@ -49,7 +50,7 @@ impl World {
 
     fn get_group(&self, target: &Target<'_>) -> Answer {
         match self.groups.get(&target.key()) {
-            Some(group) => Answer::json(StatusCode::OK, self.body(group, Detail::InstanceView)),
+            Some(group) => Answer::json(StatusCode::OK, &self.body(group, Detail::InstanceView)),
             None => target.not_found(),
         }
     }
@@ -81,12 +82,12 @@ impl World {
         if let (Some(last), Some(_), Some(page)) = (last, rest.peek(), page.as_object_mut()) {
             page.insert("nextLink".to_owned(), request.next_link(last).into());
         }
-        Answer::json(StatusCode::OK, page)
+        Answer::json(StatusCode::OK, &page)
     }
 
     fn put_group(&mut self, request: &Request, target: &Target<'_>) -> Result<Answer, Answer> {
         let body = request.json()?;
-        if self.groups.get(&target.key()).is_some_and(Group::is_deleting) {
+        if self.groups.get(&target.key()).is_some_and(ContainerGroup::is_deleting) {
             return Err(target.transitioning());
         }
         let deployment = self.read_deployment(&body, target)?;
@@ -98,11 +99,11 @@ impl World {
     fn read_deployment(&self, body: &Value, target: &Target<'_>) -> Result<Deployment, Answer> {
         let invalid = |message: &str| wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message);
         let location =
-            body["location"].as_str().filter(|location| !location.is_empty()).ok_or_else(|| {
+            field(body, "location").as_str().filter(|location| !location.is_empty()).ok_or_else(|| {
                 let message = "The location property is required for this definition.";
                 wrapped(StatusCode::BAD_REQUEST, "LocationRequired", message)
             })?;
-        let mut properties = body["properties"]
+        let mut properties = field(body, "properties")
             .as_object()
             .cloned()
             .ok_or_else(|| invalid("The 'properties' of the container group are missing."))?;
@@ -117,11 +118,12 @@ impl World {
             resource_group: target.resource_group.to_owned(),
             name: target.name.to_owned(),
             location: location.to_owned(),
-            tags: read_tags(&body["tags"]),
+            tags: read_tags(field(body, "tags")),
             definition: Value::Object(complete_definition(properties)?),
             ports,
             ip,
-            subnet: subnets.and_then(|subnets| subnets[0]["id"].as_str().map(str::to_owned)),
+            subnet: subnets
+                .and_then(|subnets| subnets.pointer("/0/id").and_then(Value::as_str).map(str::to_owned)),
             provisioning: self.settings.provisioning,
         })
     }
@@ -133,7 +135,7 @@ impl World {
         if !self.groups.contains_key(&key) {
             return Err(target.not_found());
         }
-        self.tag(&key, read_tags(&body["tags"]));
+        self.tag(&key, read_tags(field(&body, "tags")));
         Ok(self.get_group(target).effective())
     }
 
@@ -148,7 +150,7 @@ impl World {
         if self.groups.contains_key(&key) {
             return self.accepted(request, target, StatusCode::ACCEPTED);
         }
-        quotas(Answer::json(StatusCode::OK, last)).effective()
+        quotas(Answer::json(StatusCode::OK, &last)).effective()
     }
 
     /// Restart answers 204 and goes on in the background; stop is done when it answers; start is accepted.
@@ -187,7 +189,7 @@ impl World {
         );
         let answer = match (status, self.groups.get(&key)) {
             (StatusCode::OK | StatusCode::CREATED, Some(group)) => {
-                Answer::json(status, self.body(group, Detail::InstanceView))
+                Answer::json(status, &self.body(group, Detail::InstanceView))
             }
             (StatusCode::ACCEPTED, _) => Answer::empty(status).header("location", link.clone()),
             _ => Answer::empty(status),
@@ -211,64 +213,8 @@ impl World {
             "startTime": self.timestamp_at(operation.started),
             "properties": {"events": []},
         });
-        Answer::json(StatusCode::OK, body)
+        Answer::json(StatusCode::OK, &body)
     }
-
-    fn body(&self, group: &Group, detail: Detail) -> Value {
-        let mut properties = group.definition.as_object().cloned().unwrap_or_default();
-        let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
-        set("provisioningState", group.provisioning_state(self.now()).into());
-        set("provisioningTimeoutInSeconds", 1800.into());
-        set("isCustomProvisioningTimeout", false.into());
-        if let Some(address) = ip_address(group) {
-            set("ipAddress", address);
-        }
-        if group.ip != Ip::Public {
-            set("subnetIds", json!([{"id": group.subnet}]));
-        }
-        if detail == Detail::InstanceView {
-            set("instanceView", json!({"events": [], "state": group.state}));
-            let view = self.container_view(group);
-            let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
-            for container in containers.into_iter().flatten() {
-                let properties = container.get_mut("properties").and_then(Value::as_object_mut);
-                if let (Some(view), Some(properties)) = (&view, properties) {
-                    properties.insert("instanceView".to_owned(), view.clone());
-                }
-            }
-        }
-        json!({
-            "properties": properties,
-            "id": group.id(),
-            "name": group.name,
-            "type": "Microsoft.ContainerInstance/containerGroups",
-            "location": group.location,
-            "tags": group.tags,
-        })
-    }
-
-    fn container_view(&self, group: &Group) -> Option<Value> {
-        let started = self.timestamp_at(group.started);
-        let current = match group.containers {
-            Containers::Waiting => return None,
-            Containers::Running => json!({"state": "Running", "startTime": started, "detailStatus": ""}),
-            Containers::Terminated { exit_code, detail } => json!({
-                "state": "Terminated",
-                "startTime": started,
-                "exitCode": exit_code,
-                "finishTime": self.timestamp_at(group.finished),
-                "detailStatus": detail,
-            }),
-        };
-        Some(json!({"restartCount": group.restart_count, "currentState": current}))
-    }
-}
-
-/// How much an answer tells of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Detail {
-    Summary,
-    InstanceView,
 }
 
 /// The group that a request names, as the request spells it.
@@ -301,82 +247,312 @@ fn quotas(answer: Answer) -> Answer {
         .header("x-ms-ratelimit-remaining-subscription-resource-requests-pt5m", "898")
 }
 
-/// `properties.ipAddress`: absent while a private group has none, without `ip` while a public one has none.
-fn ip_address(group: &Group) -> Option<Value> {
-    let with_ip = |kind: &str, ip: Value| Some(json!({"ports": group.ports, "ip": ip, "type": kind}));
-    let deployed = group.containers != Containers::Waiting;
-    match (group.ip, group.shown) {
-        (Ip::NoIpAddress, _) => None,
-        (Ip::Public, None) => Some(json!({"ports": group.ports, "type": "Public"})),
-        (Ip::Public, Some(address)) => with_ip("Public", address.to_string().into()),
-        (Ip::Pool | Ip::Fixed(_), Some(address)) => with_ip("Private", address.to_string().into()),
-        (Ip::NullIp, _) if deployed => with_ip("Private", Value::Null),
-        (Ip::ZeroIp, _) if deployed => with_ip("Private", "0.0.0.0".into()),
-        (Ip::EmptyIp, _) if deployed => with_ip("Private", "".into()),
-        (Ip::Pool | Ip::Fixed(_) | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp, _) => None,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// The kind of address that a PUT asks for, and its ports. An `ip` in the request is ignored, as Azure does.
-fn read_ip_address(address: Option<&Value>) -> Result<(Ip, Value), Answer> {
-    let Some(address) = address.filter(|address| !address.is_null()) else {
-        return Ok((Ip::NoIpAddress, ports()));
-    };
-    let requested = address["ports"].as_array().filter(|ports| !ports.is_empty());
-    let Some(requested) = requested else {
-        let message = "The ports in the 'ipAddress' of container group cannot be empty.";
-        return Err(wrapped(StatusCode::BAD_REQUEST, "MissingIpAddressPorts", message));
-    };
-    match address["type"].as_str() {
-        Some("Private") => Ok((Ip::Pool, Value::Array(requested.clone()))),
-        Some("Public") => Ok((Ip::Public, Value::Array(requested.clone()))),
-        _ => {
-            let message = "The 'type' of the 'ipAddress' must be 'Public' or 'Private'.";
-            Err(wrapped(StatusCode::BAD_REQUEST, "InvalidIPAddressType", message))
+    use super::super::testing::{GROUPS, SUBSCRIPTION, azure, get, put, send};
+    use super::super::{Azure, GroupSpec, Ip, Settings};
+    use super::*;
+
+    fn provisioning(seconds: u64) -> Settings {
+        Settings { provisioning: Duration::from_secs(seconds), ..Settings::default() }
+    }
+
+    async fn post(azure: &Azure, path: &str) -> super::super::testing::Answered {
+        send(azure, Method::POST, path, &[], Value::Null).await
+    }
+
+    fn deployment() -> Value {
+        json!({
+            "properties": {
+                "containers": [{"name": "web", "properties": {
+                    "image": "nginx",
+                    "ports": [{"protocol": "TCP", "port": 80}],
+                    "resources": {"requests": {"memoryInGB": 1.5, "cpu": 1.0}},
+                }}],
+                "restartPolicy": "Always",
+                "ipAddress": {"ports": [{"protocol": "TCP", "port": 80}], "type": "Private"},
+                "osType": "Linux",
+                "subnetIds": [{"id": "/subscriptions/s/subnets/aci"}],
+            },
+            "location": "westus",
+            "tags": {},
+        })
+    }
+
+    /// Provisioning state, state of the instance view and address of an answer.
+    fn summary(body: &Value) -> String {
+        let text = |pointer| body.pointer(pointer).and_then(Value::as_str).unwrap_or("-");
+        let instance_view = text("/properties/instanceView/state");
+        format!(
+            "{} {instance_view} {}",
+            text("/properties/provisioningState"),
+            text("/properties/ipAddress/ip")
+        )
+    }
+
+    // Recording test_container_create_with_vnet of Azure/azure-cli.
+    #[tokio::test(start_paused = true)]
+    async fn a_new_group_is_answered_201_pending_and_without_an_address() {
+        let azure = azure(provisioning(120));
+        assert!(azure.set_subnet_range("/subscriptions/s/subnets/aci", "10.0.0.0/24"));
+        let path = format!("{GROUPS}/web");
+        let created = put(&azure, &path, deployment()).await;
+        assert_eq!(created.status, StatusCode::CREATED);
+        let mut expected = json!({
+            "properties": {
+                "sku": "Standard",
+                "provisioningState": "Pending",
+                "provisioningTimeoutInSeconds": 1800,
+                "isCustomProvisioningTimeout": false,
+                "containers": [{"name": "web", "properties": {
+                    "image": "nginx",
+                    "ports": [{"protocol": "TCP", "port": 80}],
+                    "environmentVariables": [],
+                    "resources": {"requests": {"memoryInGB": 1.5, "cpu": 1.0}},
+                }}],
+                "initContainers": [],
+                "restartPolicy": "Always",
+                "osType": "Linux",
+                "instanceView": {"events": [], "state": "Pending"},
+                "subnetIds": [{"id": "/subscriptions/s/subnets/aci"}],
+            },
+            "id": path,
+            "name": "web",
+            "type": "Microsoft.ContainerInstance/containerGroups",
+            "location": "westus",
+            "tags": {},
+        });
+        assert_eq!(created.json(), expected);
+
+        let operation = created.header("azure-asyncoperation").unwrap().to_owned();
+        assert!(operation.starts_with("http://127.0.0.1:4711/subscriptions/"), "{operation}");
+        assert_eq!(get(&azure, &operation).await.json()["status"], "Pending");
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(summary(&get(&azure, &path).await.json()), "Creating Pending -");
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(get(&azure, &operation).await.json()["status"], "Succeeded");
+
+        let properties = &mut expected["properties"];
+        properties["provisioningState"] = "Succeeded".into();
+        properties["instanceView"]["state"] = "Running".into();
+        properties["ipAddress"] =
+            json!({"ports": [{"protocol": "TCP", "port": 80}], "ip": "10.0.0.4", "type": "Private"});
+        properties["containers"][0]["properties"]["instanceView"] = json!({
+            "restartCount": 0,
+            "currentState": {"state": "Running", "startTime": "2026-01-01T00:02:00.0000000Z", "detailStatus": ""},
+        });
+        assert_eq!(get(&azure, &path).await.json(), expected);
+    }
+
+    // Recording Restart-AzContainerGroup of Azure/azure-powershell.
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_answers_204_and_shows_the_old_address_until_there_is_a_new_one() {
+        let azure = azure(Settings::default());
+        let spec = GroupSpec { provisioning: Duration::from_secs(20), ..GroupSpec::new("rg-spoke1", "web") };
+        assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
+        let id = azure.create_group(spec);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(summary(&get(&azure, &id).await.json()), "Succeeded Running 10.1.5.4");
+
+        let restarted = post(&azure, &format!("{id}/restart")).await;
+        assert_eq!((restarted.status, restarted.text.as_str()), (StatusCode::NO_CONTENT, ""));
+        assert!(restarted.header("azure-asyncoperation").is_some());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(summary(&get(&azure, &id).await.json()), "Updating Running 10.1.5.4");
+        assert_eq!(azure.group_address(&id), None, "its address is another group's by now");
+        let other = azure.create_group(GroupSpec::new("rg-spoke1", "other"));
+        assert_eq!(azure.group_address(&other).unwrap().to_string(), "10.1.5.4");
+
+        tokio::time::sleep(Duration::from_secs(18)).await;
+        assert_eq!(summary(&get(&azure, &id).await.json()), "Succeeded Running 10.1.5.5");
+    }
+
+    // Recording Stop-AzContainerGroup of Azure/azure-powershell.
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_is_done_when_it_answers_and_releases_the_address() {
+        let azure = azure(Settings::default());
+        assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
+        let id = azure.create_group(GroupSpec::new("rg-spoke1", "web"));
+        let stopped = post(&azure, &format!("{id}/STOP")).await;
+        assert_eq!((stopped.status, stopped.header("azure-asyncoperation")), (StatusCode::NO_CONTENT, None));
+        let body = get(&azure, &id).await.json();
+        assert_eq!(summary(&body), "Succeeded Stopped -");
+        let current = "/properties/containers/0/properties/instanceView/currentState";
+        assert_eq!(body.pointer(current).unwrap()["state"], "Terminated");
+        let other = azure.create_group(GroupSpec::new("rg-spoke1", "other"));
+        assert_eq!(azure.group_address(&other).unwrap().to_string(), "10.1.5.4");
+
+        let started = post(&azure, &format!("{id}/start")).await;
+        assert_eq!(started.status, StatusCode::ACCEPTED);
+        assert_eq!(summary(&get(&azure, &id).await.json()), "Succeeded Running 10.1.5.5");
+
+        azure.configure(|settings| settings.stopped_keeps_address = true);
+        azure.stop_group(&id).unwrap();
+        assert_eq!(summary(&get(&azure, &id).await.json()), "Succeeded Stopped 10.1.5.5");
+        assert_eq!(azure.group_address(&id), None);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_exist_is_told_apart() {
+        let azure = azure(Settings::default());
+        let check = async |path: &str, status, code: &str| {
+            assert_eq!(get(&azure, path).await.error(), (status, code.to_owned()), "{path}");
+        };
+        let missing = get(&azure, &format!("{GROUPS}/web")).await;
+        assert_eq!(
+            missing.json(),
+            json!({"error": {
+                "code": "ContainerGroupNotFound",
+                "message": "The container group 'web' does not exist.",
+            }})
+        );
+        check(&GROUPS.replace("rg-spoke1", "rg-none"), 404, "ResourceGroupNotFound").await;
+        check(&format!("{GROUPS}/web?api-version="), 400, "MissingApiVersionParameter").await;
+        check("/subscriptions/s/providers/Microsoft.Web/sites", 404, "InvalidResourceType").await;
+        check("/elsewhere", 404, "InvalidResourceType").await;
+    }
+
+    #[tokio::test]
+    async fn names_compare_without_case_and_keep_their_first_spelling() {
+        let azure = azure(Settings::default());
+        let path = format!("{}/WEB", GROUPS.replace("resourceGroups/rg-spoke1", "resourcegroups/RG-Spoke1"));
+        assert_eq!(put(&azure, &path, deployment()).await.status, StatusCode::CREATED);
+        let lower = path.to_ascii_lowercase();
+        assert_eq!(put(&azure, &lower, deployment()).await.status, StatusCode::OK);
+        assert_eq!(get(&azure, &lower).await.json()["id"], format!("{GROUPS}/WEB"));
+    }
+
+    #[tokio::test]
+    async fn a_list_leaves_out_the_instance_view_and_comes_in_pages() {
+        let azure = azure(Settings { group_page_size: 2, ..Settings::default() });
+        for name in ["a", "b", "c"] {
+            azure.create_group(GroupSpec::new("rg-spoke1", name));
         }
+        azure.create_group(GroupSpec::new("rg-spoke2", "d"));
+        let check = async |path: &str, expected: &[&str]| {
+            let (mut names, mut next) = (Vec::new(), Some(path.to_owned()));
+            while let Some(link) = next {
+                let page = get(&azure, &link).await.json();
+                for group in page["value"].as_array().unwrap() {
+                    assert!(group["properties"]["ipAddress"]["ip"].is_string());
+                    assert_eq!(group["properties"].get("instanceView"), None);
+                    names.push(group["name"].as_str().unwrap().to_owned());
+                }
+                next = page["nextLink"].as_str().map(str::to_owned);
+            }
+            assert_eq!(names, expected);
+        };
+        check(GROUPS, &["a", "b", "c"]).await;
+        let subscription =
+            format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ContainerInstance/containerGroups");
+        check(&subscription, &["a", "b", "c", "d"]).await;
     }
-}
 
-fn read_tags(tags: &Value) -> BTreeMap<String, String> {
-    let tags = tags.as_object().into_iter().flatten();
-    tags.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
-}
+    #[tokio::test(start_paused = true)]
+    async fn a_deletion_is_200_at_once_or_202_and_deleting_for_a_while() {
+        let azure = azure(Settings::default());
+        let delete = async |id: &str| send(&azure, Method::DELETE, id, &[], Value::Null).await;
+        let id = azure.create_group(GroupSpec::new("rg-spoke1", "web"));
+        let deleted = delete(&id).await;
+        assert_eq!((deleted.status, &deleted.json()["name"]), (StatusCode::OK, &json!("web")));
+        assert_eq!(delete(&id).await.status, StatusCode::NO_CONTENT);
 
-/// Adds what the service adds, and removes what it never tells again: secrets.
-fn complete_definition(mut properties: Map<String, Value>) -> Result<Map<String, Value>, Answer> {
-    let defaults =
-        [("sku", json!("Standard")), ("initContainers", json!([])), ("restartPolicy", json!("Always"))];
-    for (name, value) in defaults {
-        properties.entry(name).or_insert(value);
+        azure.configure(|settings| settings.deleting = Duration::from_secs(10));
+        azure.create_group(GroupSpec::new("rg-spoke1", "web"));
+        let _ = azure.take_events();
+        assert_eq!(delete(&id).await.status, StatusCode::ACCEPTED);
+        assert!(summary(&get(&azure, &id).await.json()).starts_with("Deleting Running 10."));
+        assert_eq!(put(&azure, &id, deployment()).await.error().1, "ContainerGroupTransitioning");
+        assert_eq!(azure.take_events(), Vec::<Value>::new(), "no event tells before it is gone");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(get(&azure, &id).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(azure.take_events()[0]["eventType"], "Microsoft.Resources.ResourceDeleteSuccess");
     }
-    let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
-    let Some(containers) = containers.filter(|containers| !containers.is_empty()) else {
-        let message = "The container group has no containers.";
-        return Err(wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message));
-    };
-    for container in containers {
-        let properties = container.get_mut("properties").and_then(Value::as_object_mut);
-        let Some(properties) = properties else { continue };
-        properties.entry("ports").or_insert(json!([]));
-        properties.entry("environmentVariables").or_insert(json!([]));
-        properties.remove("instanceView");
-        let variables = properties.get_mut("environmentVariables").and_then(Value::as_array_mut);
-        for variable in variables.into_iter().flatten() {
-            forget(variable, "secureValue");
-        }
-    }
-    if let Some(workspace) = properties.get_mut("diagnostics").and_then(|it| it.get_mut("logAnalytics")) {
-        forget(workspace, "workspaceKey");
-    }
-    let registries = properties.get_mut("imageRegistryCredentials").and_then(Value::as_array_mut);
-    for registry in registries.into_iter().flatten() {
-        forget(registry, "password");
-    }
-    Ok(properties)
-}
 
-fn forget(value: &mut Value, name: &str) {
-    if let Some(object) = value.as_object_mut() {
-        object.remove(name);
+    #[tokio::test]
+    async fn a_patch_changes_tags_only() {
+        let azure = azure(Settings::default());
+        let id = azure.create_group(GroupSpec::new("rg-spoke1", "web"));
+        let before = azure.group_address(&id);
+        let body = json!({"tags": {"aci-dns-ttl": "30"}});
+        let patched = send(&azure, Method::PATCH, &id, &[], body).await;
+        assert_eq!(
+            (patched.status, &patched.json()["tags"]),
+            (StatusCode::OK, &json!({"aci-dns-ttl": "30"}))
+        );
+        assert_eq!(azure.group_address(&id), before);
+    }
+
+    #[tokio::test]
+    async fn an_address_may_be_public_absent_null_zero_or_empty() {
+        let azure = azure(Settings::default());
+        let check = async |ip, expected: Value| {
+            let id = azure.create_group(GroupSpec { ip, ..GroupSpec::new("rg-spoke1", "web") });
+            let body = get(&azure, &id).await.json();
+            let address = &body["properties"]["ipAddress"];
+            assert_eq!(json!([address["type"], address.get("ip")]), expected);
+        };
+        check(Ip::Fixed("10.1.5.77".parse().unwrap()), json!(["Private", "10.1.5.77"])).await;
+        check(Ip::Public, json!(["Public", "203.0.113.4"])).await;
+        check(Ip::NoIpAddress, json!([null, null])).await;
+        check(Ip::NullIp, json!(["Private", Value::Null])).await;
+        check(Ip::ZeroIp, json!(["Private", "0.0.0.0"])).await;
+        check(Ip::EmptyIp, json!(["Private", ""])).await;
+    }
+
+    #[tokio::test]
+    async fn a_group_whose_containers_have_ended_releases_its_address() {
+        let azure = azure(Settings::default());
+        let id = azure.create_group(GroupSpec::new("rg-spoke1", "web"));
+        azure.set_provisioning_state(&id, "Repairing").unwrap();
+        assert_eq!(summary(&get(&azure, &id).await.json()), "Repairing Running 10.1.0.4");
+        azure.set_state(&id, "Failed", 2).unwrap();
+        let body = get(&azure, &id).await.json();
+        assert_eq!(summary(&body), "Succeeded Failed -");
+        let current = body.pointer("/properties/containers/0/properties/instanceView/currentState").unwrap();
+        assert_eq!(json!([current["state"], current["exitCode"]]), json!(["Terminated", 2]));
+        azure.set_state(&id, "Running", 0).unwrap();
+        assert!(azure.group_address(&id).is_some());
+    }
+
+    #[tokio::test]
+    async fn secrets_are_never_told_again() {
+        let azure = azure(Settings::default());
+        let mut body = deployment();
+        let container = &mut body["properties"]["containers"][0]["properties"];
+        container["environmentVariables"] = json!([{"name": "PASSWORD", "secureValue": "hunter2"}]);
+        body["properties"]["diagnostics"] =
+            json!({"logAnalytics": {"workspaceId": "w", "workspaceKey": "hunter2"}});
+        let path = format!("{GROUPS}/web");
+        put(&azure, &path, body).await;
+        let answered = get(&azure, &path).await;
+        assert!(!answered.text.contains("hunter2"));
+        let diagnostics = &answered.json()["properties"]["diagnostics"];
+        assert_eq!(*diagnostics, json!({"logAnalytics": {"workspaceId": "w"}}));
+    }
+
+    #[tokio::test]
+    async fn an_address_without_ports_is_refused() {
+        let azure = azure(Settings::default());
+        let mut body = deployment();
+        body["properties"]["ipAddress"]["ports"] = json!([]);
+        let refused = put(&azure, &format!("{GROUPS}/web"), body).await;
+        assert_eq!(refused.error(), (400, "MissingIpAddressPorts".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_waits_while_its_subnet_is_full() {
+        let azure = azure(Settings::default());
+        assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/29"));
+        let ids: Vec<_> = (0..4)
+            .map(|number| azure.create_group(GroupSpec::new("rg-spoke1", &format!("web-{number}"))))
+            .collect();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(azure.group_address(&ids[3]), None);
+        azure.delete_group(&ids[1]).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(azure.group_address(&ids[3]).unwrap().to_string(), "10.1.5.5");
     }
 }

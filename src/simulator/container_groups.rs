@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::events::Happening;
-use super::{AddressPool, Azure, Missing, World};
+use super::{AddressPool, World};
 
 pub(super) const PROVIDER: &str = "Microsoft.ContainerInstance";
 pub(super) const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -86,7 +86,7 @@ impl GroupSpec {
     }
 
     /// The properties of a PUT that would create the group, but for `ipAddress` and `subnetIds`.
-    fn definition(&self) -> Value {
+    pub(super) fn definition(&self) -> Value {
         let environment: Vec<_> =
             self.environment.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         let mut definition = json!({
@@ -161,6 +161,13 @@ struct Pending {
     event: Option<Happening>,
 }
 
+impl Pending {
+    fn is_past_midway(&self, now: Duration) -> bool {
+        let duration = self.due.saturating_sub(self.since);
+        !duration.is_zero() && now >= self.since + duration / 2
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
     Run,
@@ -177,7 +184,7 @@ pub(super) struct Operation {
 
 /// A container group.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct ContainerGroup {
     pub(super) subscription: String,
     pub(super) resource_group: String,
     pub(super) name: String,
@@ -188,15 +195,18 @@ pub(super) struct Group {
     pub(super) ports: Value,
     pub(super) ip: Ip,
     pub(super) subnet: String,
+    /// Whether the answers tell of the subnet: not when the group was put without one and needs none.
+    pub(super) is_in_subnet: bool,
     provisioning: Duration,
-    provisioning_state: String,
+    /// Told instead of the real provisioning state, until the next operation.
+    pub(super) forced_state: Option<String>,
     pub(super) state: String,
     pub(super) containers: Containers,
     pub(super) restart_count: u64,
     pub(super) started: Duration,
     pub(super) finished: Duration,
     /// What it holds.
-    address: Option<Ipv4Addr>,
+    pub(super) address: Option<Ipv4Addr>,
     /// What it held last.
     former: Option<Ipv4Addr>,
     /// What the answers say.
@@ -204,23 +214,22 @@ pub(super) struct Group {
     pending: Option<Pending>,
 }
 
-impl Group {
+impl ContainerGroup {
     pub(super) fn id(&self) -> String {
         group_id(&self.subscription, &self.resource_group, &self.name)
     }
 
     /// `properties.provisioningState` at this moment.
     pub(super) fn provisioning_state(&self, now: Duration) -> &str {
+        if let Some(forced) = &self.forced_state {
+            return forced;
+        }
         match &self.pending {
             Some(pending) if pending.goal == Goal::Vanish => "Deleting",
             // A deployment is first accepted and then made; a restart stays `Updating` to the end.
-            Some(pending)
-                if pending.first_state == "Pending" && now >= midway(pending) && now > pending.since =>
-            {
-                "Creating"
-            }
+            Some(pending) if pending.first_state == "Pending" && pending.is_past_midway(now) => "Creating",
             Some(pending) => pending.first_state,
-            None => &self.provisioning_state,
+            None => "Succeeded",
         }
     }
 
@@ -243,17 +252,13 @@ impl Group {
     }
 }
 
-fn midway(pending: &Pending) -> Duration {
-    pending.since + pending.due.saturating_sub(pending.since) / 2
-}
-
 pub(super) fn group_id(subscription: &str, resource_group: &str, name: &str) -> String {
     format!(
         "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/{PROVIDER}/containerGroups/{name}"
     )
 }
 
-fn default_subnet(subscription: &str, resource_group: &str) -> String {
+pub(super) fn default_subnet(subscription: &str, resource_group: &str) -> String {
     format!(
         "/subscriptions/{subscription}/resourceGroups/{resource_group}\
          /providers/Microsoft.Network/virtualNetworks/vnet/subnets/default"
@@ -278,167 +283,6 @@ pub(super) struct Deployment {
     pub(super) provisioning: Duration,
 }
 
-/// The verbs of people and of the platform. Resource ids compare without regard to case.
-impl Azure {
-    /// Creates an empty resource group.
-    pub fn create_resource_group(&self, subscription: &str, resource_group: &str) {
-        self.world().ensure_resource_group(subscription, resource_group);
-    }
-
-    /// Gives the default subnet of a resource group its range, such as `10.1.5.0/24`. Says whether Azure would
-    /// accept the range.
-    #[must_use]
-    pub fn set_address_range(&self, subscription: &str, resource_group: &str, cidr: &str) -> bool {
-        self.set_subnet_range(&default_subnet(subscription, resource_group), cidr)
-    }
-
-    /// Gives a subnet its range. Says whether Azure would accept it. Groups keep the addresses that they hold.
-    #[must_use]
-    pub fn set_subnet_range(&self, subnet: &str, cidr: &str) -> bool {
-        let Some(mut pool) = AddressPool::parse(cidr) else { return false };
-        let mut world = self.world();
-        let held = world.groups.values().filter(|group| group.subnet.eq_ignore_ascii_case(subnet));
-        held.filter_map(|group| group.address).for_each(|address| pool.take(address));
-        world.pools.insert(subnet.to_ascii_lowercase(), pool);
-        true
-    }
-
-    /// Creates a container group, or deploys it anew when it exists, and answers its resource id. An event tells.
-    pub fn create_group(&self, spec: GroupSpec) -> String {
-        let mut world = self.world();
-        world.ensure_resource_group(&spec.subscription, &spec.resource_group);
-        let id = group_id(&spec.subscription, &spec.resource_group, &spec.name);
-        let definition = spec.definition();
-        world.deploy(Deployment {
-            subscription: spec.subscription,
-            resource_group: spec.resource_group,
-            name: spec.name,
-            location: spec.location,
-            tags: spec.tags,
-            definition,
-            ports: ports(),
-            ip: spec.ip,
-            subnet: spec.subnet,
-            provisioning: spec.provisioning,
-        });
-        id
-    }
-
-    /// Deploys a group anew as it is. An event tells.
-    pub fn redeploy_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Updated))
-    }
-
-    /// Restarts a group. An event tells.
-    pub fn restart_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Updating", Happening::Restarted))
-    }
-
-    /// Starts a group. An event tells.
-    pub fn start_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Started))
-    }
-
-    /// Stops a group, which releases its address. An event tells.
-    pub fn stop_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, World::stop)
-    }
-
-    /// Deletes a group. An event tells, once it is gone.
-    pub fn delete_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, World::delete_group)
-    }
-
-    /// Moves a running group to another host and so to another address, as the platform does: no event tells.
-    /// Answers the new address.
-    pub fn move_group(&self, id: &str) -> Result<Option<Ipv4Addr>, Missing> {
-        self.with_group(id, World::move_group)
-    }
-
-    /// Ends a group's provisioning (or deletion) now.
-    pub fn complete_provisioning(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            let due =
-                world.groups.get(id).and_then(|group| group.pending.as_ref()).map(|pending| pending.due);
-            if let Some(due) = due {
-                world.agenda.remove(&(due, id.to_owned()));
-                world.finish(id, due);
-            }
-        })
-    }
-
-    /// Gives a group this very address, whoever holds it. No event tells.
-    pub fn set_address(&self, id: &str, address: Ipv4Addr) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            world.release_address(id);
-            world.hold_address(id, address);
-            world.changed();
-        })
-    }
-
-    /// Changes the kind of a group's address, at once. No event tells.
-    pub fn set_ip(&self, id: &str, ip: Ip) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            world.release_address(id);
-            if let Some(group) = world.groups.get_mut(id) {
-                group.ip = ip;
-            }
-            world.take_address(id);
-            world.changed();
-        })
-    }
-
-    /// Makes a group `Running`, or any other state with terminated containers (`Succeeded` and `Failed` are those
-    /// that Azure knows). The address stays its own until something else happens. No event tells.
-    pub fn set_state(&self, id: &str, state: &str, exit_code: i64) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            let now = world.now();
-            if let Some(group) = world.groups.get_mut(id) {
-                state.clone_into(&mut group.state);
-                group.finished = now;
-                let detail = if exit_code == 0 { "Completed" } else { "Error" };
-                group.containers = match state {
-                    "Running" => Containers::Running,
-                    _ => Containers::Terminated { exit_code, detail },
-                };
-            }
-            world.changed();
-        })
-    }
-
-    /// Gives a group any provisioning state, until the next operation. No event tells.
-    pub fn set_provisioning_state(&self, id: &str, provisioning_state: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| {
-            if let Some(group) = world.groups.get_mut(id) {
-                provisioning_state.clone_into(&mut group.provisioning_state);
-            }
-            world.changed();
-        })
-    }
-
-    /// Replaces the tags of a group. An event tells.
-    pub fn set_tags(&self, id: &str, tags: BTreeMap<String, String>) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.tag(id, tags))
-    }
-
-    /// The address that a group really holds now.
-    #[must_use]
-    pub fn group_address(&self, id: &str) -> Option<Ipv4Addr> {
-        self.read(|view| view.group(id).and_then(|group| group.address))
-    }
-
-    fn with_group<T>(&self, id: &str, act: impl FnOnce(&mut World, &str) -> T) -> Result<T, Missing> {
-        let mut world = self.world();
-        let key = id.to_ascii_lowercase();
-        if !world.groups.contains_key(&key) {
-            return Err(Missing(id.to_owned()));
-        }
-        let result = act(&mut world, &key);
-        world.catch_up();
-        Ok(result)
-    }
-}
-
 /// The life of groups. An `id` here is a lower-case resource id of a group that exists.
 impl World {
     pub(super) fn ensure_resource_group(&mut self, subscription: &str, resource_group: &str) {
@@ -457,6 +301,8 @@ impl World {
         let spelled = self.resource_group(&deployment.subscription, &deployment.resource_group);
         let resource_group = spelled.unwrap_or(&deployment.resource_group).to_owned();
         let key = group_id(&deployment.subscription, &resource_group, &deployment.name).to_ascii_lowercase();
+        let is_in_subnet =
+            deployment.ip != Ip::Public && (deployment.subnet.is_some() || deployment.ip != Ip::NoIpAddress);
         let subnet =
             deployment.subnet.unwrap_or_else(|| default_subnet(&deployment.subscription, &resource_group));
         self.ensure_pool(&subnet);
@@ -465,7 +311,7 @@ impl World {
             self.release_address(&key);
         }
         let now = self.now();
-        let group = self.groups.entry(key.clone()).or_insert_with(|| Group {
+        let group = self.groups.entry(key.clone()).or_insert_with(|| ContainerGroup {
             subscription: deployment.subscription,
             resource_group,
             name: deployment.name,
@@ -475,8 +321,9 @@ impl World {
             ports: Value::Null,
             ip: deployment.ip,
             subnet: String::new(),
+            is_in_subnet: false,
             provisioning: Duration::ZERO,
-            provisioning_state: "Succeeded".to_owned(),
+            forced_state: None,
             state: "Pending".to_owned(),
             containers: Containers::Waiting,
             restart_count: 0,
@@ -492,6 +339,7 @@ impl World {
         group.ports = deployment.ports;
         group.ip = deployment.ip;
         group.subnet = subnet;
+        group.is_in_subnet = is_in_subnet;
         group.provisioning = deployment.provisioning;
         self.begin(&key, "Pending", if existing { Happening::Updated } else { Happening::Created });
         !existing
@@ -514,6 +362,7 @@ impl World {
         let now = self.now();
         let event = if self.settings.events_when_provisioned { Some(happening) } else { None };
         let Some(group) = self.groups.get_mut(id) else { return };
+        group.forced_state = None;
         if first_state == "Pending" {
             "Pending".clone_into(&mut group.state);
             group.containers = Containers::Waiting;
@@ -529,6 +378,15 @@ impl World {
             self.tell(id, happening);
         }
         self.changed();
+    }
+
+    /// Ends what is pending for a group, whatever the time.
+    pub(super) fn complete(&mut self, id: &str) {
+        let pending = self.groups.get(id).and_then(|group| group.pending.as_ref());
+        if let Some(due) = pending.map(|pending| pending.due) {
+            self.agenda.remove(&(due, id.to_owned()));
+            self.finish(id, due);
+        }
     }
 
     /// Ends what was pending for a group at this time.
@@ -554,7 +412,7 @@ impl World {
                     return;
                 }
                 if let Some(group) = self.groups.get_mut(id) {
-                    "Succeeded".clone_into(&mut group.provisioning_state);
+                    group.forced_state = None;
                     "Running".clone_into(&mut group.state);
                     group.containers = Containers::Running;
                 }
@@ -574,24 +432,36 @@ impl World {
     }
 
     pub(super) fn stop(&mut self, id: &str) {
+        let detail = "Container stopped per client request";
+        self.terminate(id, "Stopped", Containers::Terminated { exit_code: 0, detail });
+        self.tell(id, Happening::Stopped);
+        self.changed();
+    }
+
+    /// Ends a group's containers, and with them its hold on its address.
+    pub(super) fn terminate(&mut self, id: &str, state: &str, containers: Containers) {
+        self.release_address(id);
         let now = self.now();
         let keeps = self.settings.stopped_keeps_address;
         let Some(group) = self.groups.get_mut(id) else { return };
-        let shown = group.shown.filter(|_| keeps);
         if let Some(pending) = group.pending.take() {
             self.agenda.remove(&(pending.due, id.to_owned()));
         }
-        self.release_address(id);
-        if let Some(group) = self.groups.get_mut(id) {
-            group.shown = shown;
-            group.finished = now;
-            "Succeeded".clone_into(&mut group.provisioning_state);
-            "Stopped".clone_into(&mut group.state);
-            group.containers =
-                Containers::Terminated { exit_code: 0, detail: "Container stopped per client request" };
+        group.shown = group.shown.filter(|_| keeps);
+        group.finished = now;
+        group.forced_state = None;
+        state.clone_into(&mut group.state);
+        group.containers = containers;
+    }
+
+    /// Runs a group whose containers had ended.
+    pub(super) fn run_again(&mut self, id: &str) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        "Running".clone_into(&mut group.state);
+        group.containers = Containers::Running;
+        if group.address.is_none() {
+            self.take_address(id);
         }
-        self.tell(id, Happening::Stopped);
-        self.changed();
     }
 
     pub(super) fn delete_group(&mut self, id: &str) {
@@ -599,6 +469,7 @@ impl World {
         let now = self.now();
         let due = now + self.settings.deleting;
         let Some(group) = self.groups.get_mut(id) else { return };
+        group.forced_state = None;
         let former = group.pending.replace(Pending {
             since: now,
             due,
@@ -617,7 +488,7 @@ impl World {
         }
     }
 
-    fn move_group(&mut self, id: &str) -> Option<Ipv4Addr> {
+    pub(super) fn move_group(&mut self, id: &str) -> Option<Ipv4Addr> {
         self.release_address(id);
         self.take_address(id);
         self.changed();
@@ -633,7 +504,7 @@ impl World {
     }
 
     /// Gives a group's address back to its pool. The answers go on to tell of it.
-    fn release_address(&mut self, id: &str) {
+    pub(super) fn release_address(&mut self, id: &str) {
         let Some(group) = self.groups.get_mut(id) else { return };
         let Some(address) = group.address.take() else { return };
         group.former = Some(address);
@@ -647,7 +518,7 @@ impl World {
     }
 
     /// Gives a group an address of its kind. Says no, when the subnet is full.
-    fn take_address(&mut self, id: &str) -> bool {
+    pub(super) fn take_address(&mut self, id: &str) -> bool {
         let Some(group) = self.groups.get_mut(id) else { return true };
         let address = match group.ip {
             Ip::Fixed(address) => Some(address),
@@ -678,7 +549,7 @@ impl World {
         true
     }
 
-    fn hold_address(&mut self, id: &str, address: Ipv4Addr) {
+    pub(super) fn hold_address(&mut self, id: &str, address: Ipv4Addr) {
         let Some(group) = self.groups.get_mut(id) else { return };
         group.address = Some(address);
         group.shown = Some(address);
@@ -712,7 +583,7 @@ impl World {
 }
 
 /// The key of the pool that a group takes its address from.
-fn pool_of(group: &Group) -> String {
+fn pool_of(group: &ContainerGroup) -> String {
     match group.ip {
         Ip::Public => "public".to_owned(),
         Ip::Pool | Ip::Fixed(_) | Ip::NoIpAddress | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp => {

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::container_groups::DEFAULT_SUBSCRIPTION;
-use super::rest::{Answer, Request, flat, method_not_allowed};
+use super::messages::{Answer, Request, field, flat, method_not_allowed};
 use super::{
     Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, RecordSetSpec, Throttles, When,
     cloud_event,
@@ -56,7 +56,7 @@ impl Azure {
             self.create_zone(&seed.subscription, &seed.zone_resource_group, zone);
         }
         if !self.set_address_range(&seed.subscription, &seed.resource_group, &seed.address_range) {
-            return Err(Missing(format!("the address range '{}'", seed.address_range)));
+            return Err(Missing(format!("a subnet like '{}'", seed.address_range)));
         }
         for number in 1..=seed.record_sets {
             let spec = RecordSetSpec::new("A", &format!("other-{number}"), &["10.200.0.4"]);
@@ -112,7 +112,7 @@ impl Azure {
         };
         match answer {
             Ok(Value::Null) => Answer::empty(StatusCode::NO_CONTENT),
-            Ok(body) => Answer::json(StatusCode::OK, body),
+            Ok(body) => Answer::json(StatusCode::OK, &body),
             Err(message) => flat(StatusCode::BAD_REQUEST, "BadRequest", &message),
         }
     }
@@ -120,7 +120,7 @@ impl Azure {
     fn zone_lines(&self) -> String {
         self.read(|view| {
             let sets = view.zones().into_iter().flat_map(|zone| view.record_sets(&zone));
-            sets.map(|set| format!("{set}\n")).collect()
+            sets.fold(String::new(), |lines, set| lines + &set.to_string() + "\n")
         })
     }
 
@@ -137,7 +137,7 @@ impl Azure {
                 self.set_address(id, address).map(|()| Value::Null)
             }
             "state" => {
-                let exit_code = body["exitCode"].as_i64().unwrap_or(0);
+                let exit_code = field(&body, "exitCode").as_i64().unwrap_or(0);
                 self.set_state(id, text(&body, "state")?, exit_code).map(|()| Value::Null)
             }
             "provisioning-state" => {
@@ -154,11 +154,11 @@ fn control_json(request: &Request) -> Result<Value, String> {
 }
 
 fn text<'a>(body: &'a Value, name: &str) -> Result<&'a str, String> {
-    body[name].as_str().ok_or_else(|| format!("'{name}' is missing"))
+    field(body, name).as_str().ok_or_else(|| format!("'{name}' is missing"))
 }
 
 fn count(body: &Value, name: &str) -> Option<usize> {
-    body[name].as_u64().and_then(|count| usize::try_from(count).ok())
+    field(body, name).as_u64().and_then(|count| usize::try_from(count).ok())
 }
 
 fn call_body(call: &Call) -> Value {
@@ -187,7 +187,7 @@ fn group_body(group: &GroupView) -> Value {
 }
 
 fn read_fault(body: &Value) -> Result<Fault, String> {
-    let when = match body["when"].as_str() {
+    let when = match field(body, "when").as_str() {
         None | Some("before") => When::Before,
         Some("after") => When::After,
         Some(other) => return Err(format!("'when' is before or after, not '{other}'")),
@@ -196,33 +196,33 @@ fn read_fault(body: &Value) -> Result<Fault, String> {
         "answer" => Effect::Answer(when, read_fault_answer(body)?),
         "drop" => Effect::Drop(when),
         "delay" => {
-            let milliseconds = body["milliseconds"].as_u64().ok_or("'milliseconds' is missing")?;
+            let milliseconds = field(body, "milliseconds").as_u64().ok_or("'milliseconds' is missing")?;
             Effect::Delay(when, Duration::from_millis(milliseconds))
         }
         "truncate" => Effect::Truncate(count(body, "bytes").ok_or("'bytes' is missing")?),
         "replace" => Effect::ReplaceBody(text(body, "body")?.to_owned()),
         other => return Err(format!("there is no effect '{other}'")),
     };
-    let method = match body["method"].as_str() {
+    let method = match field(body, "method").as_str() {
         None => None,
         Some(method) => Some(method.parse::<Method>().map_err(|_| format!("there is no method '{method}'"))?),
     };
     Ok(Fault {
         method,
-        path_contains: body["path"].as_str().unwrap_or_default().to_owned(),
-        skip: body["skip"].as_u64().unwrap_or(0),
-        times: body["times"].as_u64().unwrap_or(1),
+        path_contains: field(body, "path").as_str().unwrap_or_default().to_owned(),
+        skip: field(body, "skip").as_u64().unwrap_or(0),
+        times: field(body, "times").as_u64().unwrap_or(1),
         effect,
     })
 }
 
 fn read_fault_answer(body: &Value) -> Result<FaultAnswer, String> {
-    let status = body["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+    let status = field(body, "status").as_u64().and_then(|status| u16::try_from(status).ok());
     let status =
         status.filter(|status| (200..600).contains(status)).ok_or("'status' is missing or impossible")?;
-    let mut answer = FaultAnswer::new(status, body["code"].as_str().unwrap_or("InternalServerError"));
-    answer.retry_after_seconds = body["retryAfterSeconds"].as_u64();
-    answer.body = body["body"].as_str().map(str::to_owned);
+    let mut answer = FaultAnswer::new(status, field(body, "code").as_str().unwrap_or("InternalServerError"));
+    answer.retry_after_seconds = field(body, "retryAfterSeconds").as_u64();
+    answer.body = field(body, "body").as_str().map(str::to_owned);
     Ok(answer)
 }
 
@@ -240,8 +240,8 @@ fn read_throttles(body: &Value) -> Option<Throttles> {
 
 fn read_seed(body: &Value) -> Seed {
     let defaults = Seed::default();
-    let text = |name: &str, default: String| body[name].as_str().map_or(default, str::to_owned);
-    let reverse_zones = body["reverseZones"]
+    let text = |name: &str, default: String| field(body, name).as_str().map_or(default, str::to_owned);
+    let reverse_zones = field(body, "reverseZones")
         .as_array()
         .map(|zones| zones.iter().filter_map(|zone| zone.as_str().map(str::to_owned)).collect());
     Seed {
@@ -253,5 +253,48 @@ fn read_seed(body: &Value) -> Seed {
         address_range: text("addressRange", defaults.address_range),
         groups: count(body, "groups").unwrap_or(defaults.groups),
         record_sets: count(body, "recordSets").unwrap_or(defaults.record_sets),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{azure, get, put, send};
+    use super::super::{Azure, Settings};
+    use super::*;
+
+    async fn post(azure: &Azure, path: &str, body: Value) -> u16 {
+        send(azure, Method::POST, path, &[], body).await.status.as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_seeded_world_can_be_read_moved_and_broken_over_http() {
+        let azure = azure(Settings::default());
+        let seed = json!({"groups": 2, "recordSets": 1, "reverseZones": ["5.1.10.in-addr.arpa"]});
+        assert_eq!(post(&azure, "/simulator/seed", seed).await, 200);
+        let lines = get(&azure, "/simulator/zones").await.text;
+        assert!(lines.contains("A other-1.spoke1.contoso.internal 3600 10.200.0.4\n"), "{lines}");
+        assert_eq!(get(&azure, "/simulator/events?schema=cloudevents").await.json()[1]["specversion"], "1.0");
+        assert_eq!(get(&azure, "/simulator/events").await.json(), json!([]));
+
+        let groups = get(&azure, "/simulator/groups").await.json();
+        assert_eq!(groups[0]["address"], "10.1.5.4");
+        let id = groups[0]["id"].as_str().unwrap();
+        assert_eq!(post(&azure, "/simulator/groups/move", json!({"id": id})).await, 200);
+        assert_eq!(azure.group_address(id).unwrap().to_string(), "10.1.5.6");
+        let state = json!({"id": id, "state": "Failed", "exitCode": 1});
+        assert_eq!(post(&azure, "/simulator/groups/state", state).await, 204);
+        assert_eq!(post(&azure, "/simulator/groups/move", json!({"id": "/none"})).await, 400);
+
+        let fault = json!({"method": "GET", "path": id, "effect": "answer", "status": 503, "times": 1});
+        assert_eq!(post(&azure, "/simulator/faults", fault).await, 204);
+        assert_eq!(get(&azure, id).await.status, 503);
+        assert_eq!(get(&azure, id).await.json()["properties"]["instanceView"]["state"], "Failed");
+        assert_eq!(post(&azure, "/simulator/faults", json!({"effect": "explode"})).await, 400);
+
+        assert_eq!(put(&azure, "/simulator/throttles", json!({"gets": 5})).await.status, 204);
+        assert_eq!(azure.world().settings.throttles, Some(Throttles { gets: 5, ..Throttles::default() }));
+        assert_eq!(get(&azure, "/simulator/calls").await.json()[0]["status"], 503);
+        assert_eq!(send(&azure, Method::DELETE, "/simulator/calls", &[], Value::Null).await.status, 204);
+        assert_eq!(azure.calls(), []);
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::container_groups::{PROVIDER, group_id};
+use super::messages::field;
 
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 
@@ -123,12 +124,12 @@ impl World {
 #[must_use]
 pub fn cloud_event(event: &Value) -> Value {
     json!({
-        "source": event["topic"],
-        "subject": event["subject"],
-        "type": event["eventType"],
-        "time": event["eventTime"],
-        "id": event["id"],
-        "data": event["data"],
+        "source": field(event, "topic"),
+        "subject": field(event, "subject"),
+        "type": field(event, "eventType"),
+        "time": field(event, "eventTime"),
+        "id": field(event, "id"),
+        "data": field(event, "data"),
         "specversion": "1.0",
     })
 }

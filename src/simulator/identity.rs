@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::World;
 use super::clock::Identifiers;
-use super::rest::{Answer, Request, flat, wrapped};
+use super::messages::{Answer, Request, flat, wrapped};
 
 const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
 const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\
@@ -91,7 +91,7 @@ impl World {
         let expires_on = self.settings.epoch_seconds + expires.as_secs();
         Answer::json(
             StatusCode::OK,
-            json!({
+            &json!({
                 "access_token": token,
                 "expires_on": expires_on.to_string(),
                 "resource": resource,

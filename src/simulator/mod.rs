@@ -44,15 +44,21 @@
 mod addresses;
 mod calls;
 mod clock;
+mod container_group_body;
 mod container_group_rest;
+mod container_group_verbs;
 mod container_groups;
 mod control;
 mod events;
 mod faults;
 mod identity;
+mod messages;
 mod private_dns;
 mod private_dns_rest;
+mod record_set_body;
 mod rest;
+#[cfg(test)]
+mod testing;
 mod throttles;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -78,7 +84,7 @@ pub use throttles::Throttles;
 use addresses::AddressPool;
 use calls::CallLog;
 use clock::Identifiers;
-use container_groups::{Group, Operation};
+use container_groups::{ContainerGroup, Operation};
 use identity::Identity;
 use private_dns::Zone;
 
@@ -160,7 +166,8 @@ pub struct CallView {
     pub if_none_match: Option<String>,
 }
 
-type Interceptor = Box<dyn FnMut(&CallView) -> Option<Effect> + Send>;
+/// Decides, for each request, what is to go wrong with it.
+pub type Interceptor = Box<dyn FnMut(&CallView) -> Option<Effect> + Send>;
 type Listener = Box<dyn FnMut(&View<'_>) + Send>;
 
 /// The simulated Azure. Clones are the same Azure.
@@ -250,7 +257,7 @@ impl Azure {
 
     /// Shows every request to this function before anything else happens to it, and lets it decide what does.
     /// It may use this `Azure`'s methods, except this one.
-    pub fn set_interceptor(&self, interceptor: Box<dyn FnMut(&CallView) -> Option<Effect> + Send>) {
+    pub fn set_interceptor(&self, interceptor: Interceptor) {
         *self.shared.interceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(interceptor);
     }
 
@@ -361,7 +368,7 @@ struct World {
     /// Lower-case `/subscriptions/{s}/resourceGroups/{rg}` to the spelling it was created with.
     resource_groups: BTreeMap<String, String>,
     /// By lower-case resource id.
-    groups: BTreeMap<String, Group>,
+    groups: BTreeMap<String, ContainerGroup>,
     /// When something happens to which group.
     agenda: BTreeSet<(Duration, String)>,
     /// By lower-case resource id of the subnet.

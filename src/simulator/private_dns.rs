@@ -266,6 +266,7 @@ pub(super) fn zone_id(subscription: &str, resource_group: &str, name: &str) -> S
 /// The verbs of people. A zone is named by its name, or by its resource id where two have the same name.
 impl Azure {
     /// Creates a zone, with its SOA record set, and answers its resource id. One that exists stays as it is.
+    #[expect(clippy::must_use_candidate, reason = "what matters is that the zone comes to be")]
     pub fn create_zone(&self, subscription: &str, resource_group: &str, name: &str) -> String {
         let mut world = self.world();
         world.ensure_resource_group(subscription, resource_group);

@@ -6,15 +6,16 @@
 //! needs none. Errors that the service itself finds are flat; a missing zone is found by Resource Manager, which
 //! wraps.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Bound;
 
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::World;
-use super::private_dns::{MAX_RECORD_SETS, MAX_RECORDS, MAX_TTL, RecordSet, RecordType, Zone, zone_id};
-use super::rest::{Answer, ArmPath, Request, flat, method_not_allowed, resource_not_found, wrapped};
+use super::messages::{Answer, Request, field, flat, method_not_allowed, resource_not_found, wrapped};
+use super::private_dns::{MAX_RECORD_SETS, RecordSet, RecordType, Zone, zone_id};
+use super::record_set_body::{bad_request, change, check_name};
+use super::rest::ArmPath;
 use super::throttles::Kind;
 
 const DEFAULT_PAGE: usize = 100;
@@ -72,7 +73,7 @@ impl World {
                     .is_none_or(|name| zone.resource_group.eq_ignore_ascii_case(name))
         };
         let zones: Vec<_> = self.zones.values().filter(is_in_scope).map(zone_body).collect();
-        Answer::json(StatusCode::OK, json!({"value": zones}))
+        Answer::json(StatusCode::OK, &json!({"value": zones}))
     }
 
     fn answer_zone(
@@ -85,13 +86,13 @@ impl World {
         let key = zone_id(subscription, resource_group, name).to_ascii_lowercase();
         let existing = self.zones.get(&key);
         match (&request.method, existing) {
-            (&Method::GET, Some(zone)) => Answer::json(StatusCode::OK, zone_body(zone)),
+            (&Method::GET, Some(zone)) => Answer::json(StatusCode::OK, &zone_body(zone)),
             (&Method::GET, None) => {
                 resource_not_found("Microsoft.Network/privateDnsZones", name, resource_group)
             }
             (&Method::PUT, existing) => {
                 let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-                let tags = request.json().map(|body| body["tags"].clone()).unwrap_or_default();
+                let tags = request.json().map(|body| field(&body, "tags").clone()).unwrap_or_default();
                 let tags = if tags.is_object() { tags } else { json!({}) };
                 self.create_zone(subscription, resource_group, name, tags.clone());
                 let etag = self.etags.guid();
@@ -100,7 +101,7 @@ impl World {
                     zone_body(zone)
                 });
                 self.changed();
-                Answer::json(status, body.unwrap_or_default()).effective()
+                Answer::json(status, &body.unwrap_or_default()).effective()
             }
             (&Method::DELETE, Some(_)) => {
                 self.zones.remove(&key);
@@ -118,14 +119,14 @@ impl World {
         let Some(name) = name else {
             let links: Vec<_> = zone.links.values().cloned().collect();
             return Ok(match request.method {
-                Method::GET => Answer::json(StatusCode::OK, json!({"value": links})),
+                Method::GET => Answer::json(StatusCode::OK, &json!({"value": links})),
                 _ => method_not_allowed(&request.method),
             });
         };
         let key = name.to_ascii_lowercase();
         match request.method {
             Method::GET => {
-                zone.links.get(&key).map(|link| Answer::json(StatusCode::OK, link.clone())).ok_or_else(|| {
+                zone.links.get(&key).map(|link| Answer::json(StatusCode::OK, link)).ok_or_else(|| {
                     resource_not_found(
                         "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
                         &format!("{}/{name}", zone.name()),
@@ -142,8 +143,8 @@ impl World {
                     "location": "global",
                     "etag": etag,
                     "properties": {
-                        "virtualNetwork": body["properties"]["virtualNetwork"],
-                        "registrationEnabled": body["properties"]["registrationEnabled"].as_bool().unwrap_or(false),
+                        "virtualNetwork": field(field(&body, "properties"), "virtualNetwork"),
+                        "registrationEnabled": field(field(&body, "properties"), "registrationEnabled").as_bool().unwrap_or(false),
                         "virtualNetworkLinkState": "Completed",
                         "provisioningState": "Succeeded",
                     },
@@ -152,7 +153,7 @@ impl World {
                     Some(_) => StatusCode::OK,
                     None => StatusCode::CREATED,
                 };
-                Ok(Answer::json(status, link).effective())
+                Ok(Answer::json(status, &link).effective())
             }
             Method::DELETE => Ok(match zone.links.remove(&key) {
                 Some(_) => Answer::empty(StatusCode::OK).effective(),
@@ -199,7 +200,9 @@ impl World {
             let skip_token = format!("{}/{name}", record_type.name());
             body.insert("nextLink".to_owned(), request.next_link(&skip_token).into());
         }
-        remaining(Answer::json(StatusCode::OK, body), &request.method)
+        let entities = 60_000_usize.saturating_sub(found.len());
+        remaining(Answer::json(StatusCode::OK, &body), &request.method)
+            .header("x-ms-ratelimit-remaining-subscription-resource-entities-read", entities.to_string())
     }
 
     fn answer_record_set(&mut self, request: &Request, target: &RecordSetTarget) -> Result<Answer, Answer> {
@@ -217,7 +220,7 @@ impl World {
             Kind::Create | Kind::Update => self.write_record_set(request, target),
             Kind::Delete => self.delete_record_set(request, target),
         };
-        answer.map(|answer| remaining(answer, &request.method))
+        Ok(remaining(answer.unwrap_or_else(|refusal| refusal), &request.method))
     }
 
     fn get_record_set(&self, target: &RecordSetTarget) -> Result<Answer, Answer> {
@@ -242,7 +245,7 @@ impl World {
                 etag: String::new(),
             },
         };
-        check_name(target)?;
+        check_name(&target.name)?;
         change(&mut set, &body, target.record_type)?;
         check_conditions(request, target, former.as_ref())?;
         if target.record_type == RecordType::Soa && target.name != "@" {
@@ -289,7 +292,7 @@ impl World {
     ) -> Result<Answer, Answer> {
         let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
         let body = record_set_body(zone, target.record_type, &target.name, set);
-        Ok(Answer::json(status, body).header("etag", set.etag.clone()))
+        Ok(Answer::json(status, &body).header("etag", set.etag.clone()))
     }
 
     fn record_set_not_found(&self, target: &RecordSetTarget) -> Answer {
@@ -350,105 +353,6 @@ fn check_conditions(
     }
 }
 
-/// Applies the body of a PUT (to an empty set) or of a PATCH (to the one that exists).
-///
-/// The service may ignore a property that it does not know; here it is an error, so that a misspelled field shows.
-fn change(set: &mut RecordSet, body: &Value, record_type: RecordType) -> Result<(), Answer> {
-    let properties =
-        body["properties"].as_object().ok_or_else(|| bad_request("The properties are missing."))?;
-    for (name, value) in properties {
-        match name.as_str() {
-            "ttl" => {
-                let ttl = value.as_u64().filter(|ttl| (1..=MAX_TTL).contains(ttl));
-                set.ttl =
-                    ttl.ok_or_else(|| bad_request("The TTL must be between 1 and 2147483647 seconds."))?;
-            }
-            "metadata" => set.metadata = read_metadata(value)?,
-            // Read-only properties that a client may send back as it got them.
-            "fqdn" | "isAutoRegistered" => {}
-            name if name == record_type.property() => set.records = read_records(value, record_type)?,
-            name => {
-                let message = format!(
-                    "The property '{name}' is not one of a record set of type {}.",
-                    record_type.name()
-                );
-                return Err(bad_request(&message));
-            }
-        }
-    }
-    if set.ttl == 0 {
-        return Err(bad_request("The TTL is missing."));
-    }
-    set.is_auto_registered = false;
-    Ok(())
-}
-
-fn read_metadata(value: &Value) -> Result<Option<Map<String, Value>>, Answer> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Object(metadata) if metadata.values().all(Value::is_string) => Ok(Some(metadata.clone())),
-        _ => Err(bad_request("The metadata must be an object of strings.")),
-    }
-}
-
-fn read_records(value: &Value, record_type: RecordType) -> Result<Value, Answer> {
-    let records = match (value, record_type.is_single()) {
-        (Value::Null, true) => return Ok(Value::Null),
-        (Value::Null, false) => return Ok(json!([])),
-        (Value::Object(_), true) => std::slice::from_ref(value),
-        (Value::Array(records), false) => records.as_slice(),
-        _ => return Err(bad_request(&format!("{} has the wrong form.", record_type.property()))),
-    };
-    if records.len() > MAX_RECORDS {
-        let message = format!("A record set cannot have more than {MAX_RECORDS} records.");
-        return Err(bad_request(&message));
-    }
-    for record in records {
-        check_record(record, record_type)?;
-    }
-    Ok(value.clone())
-}
-
-fn check_record(record: &Value, record_type: RecordType) -> Result<(), Answer> {
-    let fields = record.as_object().ok_or_else(|| bad_request("A record must be an object."))?;
-    if let Some(unknown) = fields.keys().find(|field| !record_type.fields().contains(&field.as_str())) {
-        return Err(bad_request(&format!("The property '{unknown}' is not one of a record.")));
-    }
-    for field in record_type.fields() {
-        let value = fields.get(*field).unwrap_or(&Value::Null);
-        let is_valid = match *field {
-            "ipv4Address" => value.as_str().is_some_and(|text| text.parse::<Ipv4Addr>().is_ok()),
-            "ipv6Address" => value.as_str().is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()),
-            "cname" | "exchange" | "ptrdname" | "target" => value.as_str().is_some_and(is_domain_name),
-            "value" => value.as_array().is_some_and(|parts| parts.iter().all(Value::is_string)),
-            "host" | "email" => value.is_string() || value.is_null(),
-            _ => value.is_u64() || record_type == RecordType::Soa && value.is_null(),
-        };
-        if !is_valid {
-            return Err(bad_request(&format!("The value {value} of '{field}' is invalid.")));
-        }
-    }
-    Ok(())
-}
-
-/// A relative name is `@`, or labels of which the first may be `*`.
-fn check_name(target: &RecordSetTarget) -> Result<(), Answer> {
-    let name = target.name.strip_prefix("*.").unwrap_or(&target.name);
-    if name == "@" || name == "*" || is_domain_name(name) && !name.ends_with('.') {
-        return Ok(());
-    }
-    Err(bad_request(&format!("The name '{}' of the record set is invalid.", target.name)))
-}
-
-fn is_domain_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
-}
-
 fn read_skip_token(token: &str) -> Option<(RecordType, String)> {
     let (record_type, name) = token.split_once('/')?;
     Some((RecordType::parse(record_type)?, name.to_owned()))
@@ -478,8 +382,11 @@ fn record_set_body(zone: &Zone, record_type: RecordType, name: &str, set: &Recor
 }
 
 fn zone_body(zone: &Zone) -> Value {
-    let registering =
-        zone.links.values().filter(|link| link["properties"]["registrationEnabled"] == true).count();
+    let registering = zone
+        .links
+        .values()
+        .filter(|link| field(field(link, "properties"), "registrationEnabled") == true)
+        .count();
     json!({
         "id": zone.id(),
         "name": zone.name(),
@@ -497,10 +404,6 @@ fn zone_body(zone: &Zone) -> Value {
             "provisioningState": "Succeeded",
         },
     })
-}
-
-fn bad_request(message: &str) -> Answer {
-    flat(StatusCode::BAD_REQUEST, "BadRequest", message)
 }
 
 fn zone_vanished() -> Answer {
@@ -524,4 +427,295 @@ fn parent_not_found(method: &Method, below: &str, zone: &str) -> Answer {
 fn remaining(answer: Answer, method: &Method) -> Answer {
     let remaining = if *method == Method::GET { "499" } else { "11999" };
     answer.header("x-ms-ratelimit-remaining-subscription-resource-requests", remaining)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::testing::{Answered, SUBSCRIPTION, ZONES, azure, get, put, send};
+    use super::super::{Azure, RecordSetSpec, Settings, Throttles};
+    use super::*;
+
+    const ZONE: &str = "spoke1.contoso.internal";
+
+    fn azure_with_zone() -> Azure {
+        let azure = azure(Settings::default());
+        azure.create_zone(SUBSCRIPTION, "rg-dns", ZONE);
+        azure
+    }
+
+    fn path(below: &str) -> String {
+        format!("{ZONES}/{ZONE}/{below}")
+    }
+
+    fn a(address: &str) -> Value {
+        json!({"properties": {"ttl": 60, "aRecords": [{"ipv4Address": address}]}})
+    }
+
+    async fn put_if(azure: &Azure, header: (&'static str, &str), body: Value) -> Answered {
+        send(azure, Method::PUT, &path("A/web"), &[header], body).await
+    }
+
+    async fn delete_if(azure: &Azure, headers: &[(&'static str, &str)]) -> Answered {
+        send(azure, Method::DELETE, &path("A/web"), headers, Value::Null).await
+    }
+
+    fn etag(answered: &Answered) -> String {
+        let etag = answered.header("etag").unwrap();
+        assert_eq!(answered.json()["etag"], etag);
+        etag.to_owned()
+    }
+
+    // Recording test_CrudRecordSet_PTRRecord_ExpectCrudSuccessful of Azure/azure-cli.
+    #[tokio::test]
+    async fn a_record_set_is_created_with_201_updated_with_200_and_stays_when_emptied() {
+        let azure = azure_with_zone();
+        let path = path("PTR/4.5");
+        let body = json!({"properties": {"ttl": 3600}});
+        let created = send(&azure, Method::PUT, &path, &[("if-none-match", "*")], body).await;
+        assert_eq!(created.status, StatusCode::CREATED);
+        let mut expected = json!({
+            "id": path,
+            "name": "4.5",
+            "type": "Microsoft.Network/privateDnsZones/PTR",
+            "etag": etag(&created),
+            "properties": {
+                "fqdn": "4.5.spoke1.contoso.internal.",
+                "ttl": 3600,
+                "ptrRecords": [],
+                "isAutoRegistered": false,
+            },
+        });
+        assert_eq!(created.json(), expected);
+        assert_eq!(get(&azure, &path).await.json(), expected);
+
+        let properties = json!({
+            "ttl": 3600, "ptrRecords": [{"ptrdname": "ptrd.name"}], "metadata": {"key": "value"},
+        });
+        let updated = put(&azure, &path, json!({"etag": expected["etag"], "properties": properties})).await;
+        assert_eq!(updated.status, StatusCode::OK);
+        assert_ne!(etag(&updated), etag(&created));
+        expected["etag"] = etag(&updated).into();
+        expected["properties"]["ptrRecords"] = json!([{"ptrdname": "ptrd.name"}]);
+        expected["properties"]["metadata"] = json!({"key": "value"});
+        assert_eq!(updated.json(), expected);
+
+        let emptied = put(&azure, &path, json!({"properties": {"ttl": 3600, "ptrRecords": []}})).await;
+        expected["etag"] = etag(&emptied).into();
+        expected["properties"]["ptrRecords"] = json!([]);
+        expected["properties"].as_object_mut().unwrap().remove("metadata");
+        assert_eq!(get(&azure, &path).await.json(), expected);
+
+        let deleted = send(&azure, Method::DELETE, &path, &[], Value::Null).await;
+        assert_eq!((deleted.status, deleted.text.as_str()), (StatusCode::OK, ""));
+        let gone = send(&azure, Method::DELETE, &path, &[], Value::Null).await;
+        assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    }
+
+    // Recordings test_PutRecordSet_IfNoneMatchFailure_ExpectError and test_PatchRecordSet_IfMatchFailure_ExpectError.
+    #[tokio::test]
+    async fn a_failed_precondition_is_a_flat_412_and_changes_nothing() {
+        let azure = azure_with_zone();
+        let created = put_if(&azure, ("if-none-match", "*"), a("10.1.5.4")).await;
+        assert_eq!(created.status, StatusCode::CREATED);
+        let refused = put_if(&azure, ("if-none-match", "*"), a("10.1.5.5")).await;
+        assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+        let message = "The Record set web exists already and hence cannot be created again.";
+        assert_eq!(refused.json(), json!({"code": "PreconditionFailed", "message": message}));
+
+        let stale = "5dabb94c-c932-4506-b979-c2705f5b3480";
+        let refused = put_if(&azure, ("if-match", stale), a("10.1.5.5")).await;
+        assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+        let message = "The Record set web has been modified (etag mismatch).";
+        assert_eq!(refused.json(), json!({"code": "PreconditionFailed", "message": message}));
+        assert_eq!(delete_if(&azure, &[("if-match", stale)]).await.status, StatusCode::PRECONDITION_FAILED);
+        assert_eq!(get(&azure, &path("A/web")).await.json(), created.json());
+        assert_eq!(azure.calls().iter().filter(|call| call.took_effect).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn if_match_needs_the_record_set_as_it_was_seen_and_a_star_needs_any() {
+        let azure = azure_with_zone();
+        let refused = put_if(&azure, ("if-match", "*"), a("10.1.5.4")).await;
+        assert_eq!(refused.error(), (412, "PreconditionFailed".to_owned()));
+        assert_eq!(delete_if(&azure, &[("if-match", "*")]).await.status, StatusCode::PRECONDITION_FAILED);
+        let first = etag(&put(&azure, &path("A/web"), a("10.1.5.4")).await);
+        let second = put_if(&azure, ("if-match", &first), a("10.1.5.5")).await;
+        assert_eq!(second.status, StatusCode::OK);
+        assert_eq!(put_if(&azure, ("if-match", "*"), a("10.1.5.6")).await.status, StatusCode::OK);
+        let last = azure.record_set(ZONE, "A", "web").unwrap();
+        assert_eq!(last.values, ["10.1.5.6"]);
+        assert_eq!(delete_if(&azure, &[("if-match", &last.etag)]).await.status, StatusCode::OK);
+    }
+
+    // Recordings test_add_record_when_record_set_is_empty and test_PutRecordSet_ZoneNotExists_ExpectError.
+    #[tokio::test]
+    async fn a_missing_record_set_is_flat_and_a_missing_zone_is_wrapped() {
+        let azure = azure_with_zone();
+        let missing = get(&azure, &path("A/web")).await;
+        assert_eq!(missing.status, StatusCode::NOT_FOUND);
+        let message = format!(
+            "The resource record 'web' does not exist in resource group 'rg-dns' of subscription '{SUBSCRIPTION}'."
+        );
+        assert_eq!(missing.json(), json!({"code": "NotFound", "message": message}));
+
+        let no_zone = format!("{ZONES}/elsewhere.internal");
+        let refused = put(&azure, &format!("{no_zone}/A/web"), a("10.1.5.4")).await;
+        assert_eq!(refused.status, StatusCode::NOT_FOUND);
+        let message = format!(
+            "Failed to perform 'write' on resource(s) of type 'privateDnsZones/A', because the parent resource \
+             '{no_zone}' could not be found."
+        );
+        assert_eq!(refused.json(), json!({"error": {"code": "ParentResourceNotFound", "message": message}}));
+        let read = get(&azure, &format!("{no_zone}/PTR")).await;
+        assert_eq!(read.error(), (404, "ParentResourceNotFound".to_owned()));
+        assert_eq!(get(&azure, &no_zone).await.error(), (404, "ResourceNotFound".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn names_come_back_in_lower_case() {
+        let azure = azure_with_zone();
+        let written =
+            put(&azure, &format!("{ZONES}/Spoke1.Contoso.Internal/a/WEB"), a("10.1.5.4")).await.json();
+        assert_eq!(written["name"], "web");
+        assert_eq!(written["id"], path("A/web"));
+        assert_eq!(written["properties"]["fqdn"], "web.spoke1.contoso.internal.");
+        let apex = put(&azure, &path("A/@"), a("10.1.5.4")).await.json();
+        assert_eq!(apex["properties"]["fqdn"], "spoke1.contoso.internal.");
+    }
+
+    #[tokio::test]
+    async fn an_invalid_record_set_is_a_flat_400() {
+        let azure = azure_with_zone();
+        let check = async |below: &str, properties: Value| {
+            let refused = put(&azure, &path(below), json!({"properties": properties})).await;
+            assert_eq!(refused.error(), (400, "BadRequest".to_owned()), "{properties}");
+            assert!(refused.json().get("error").is_none());
+        };
+        let record = json!({"ipv4Address": "10.1.5.4"});
+        check("A/web", json!({"aRecords": []})).await;
+        check("A/web", json!({"ttl": 0, "aRecords": []})).await;
+        check("A/web", json!({"ttl": 2_147_483_648_u64, "aRecords": []})).await;
+        check("A/web", json!({"ttl": 60, "aRecords": [{"ipv4Address": "10.1.5"}]})).await;
+        check("A/web", json!({"ttl": 60, "aRecords": [{"ipv4address": "10.1.5.4"}]})).await;
+        check("A/web", json!({"ttl": 60, "ARecords": [record]})).await;
+        check("A/web", json!({"ttl": 60, "ptrRecords": []})).await;
+        check("A/web", json!({"ttl": 60, "aRecords": vec![record.clone(); 21]})).await;
+        check("A/web", json!({"ttl": 60, "metadata": {"key": 1}})).await;
+        check("A/a%20b", json!({"ttl": 60, "aRecords": [record]})).await;
+        check("PTR/4", json!({"ttl": 60, "ptrRecords": [{"ptrdname": ""}]})).await;
+        check("SOA/web", json!({"ttl": 60})).await;
+        assert_eq!(azure.record_sets(ZONE).len(), 1, "the SOA");
+    }
+
+    #[tokio::test]
+    async fn a_patch_changes_what_it_names() {
+        let azure = azure_with_zone();
+        let patch = async |headers: &[(&'static str, &str)], properties| {
+            send(&azure, Method::PATCH, &path("A/web"), headers, json!({"properties": properties})).await
+        };
+        assert_eq!(patch(&[], json!({"ttl": 30})).await.error(), (404, "NotFound".to_owned()));
+        let first = etag(&put(&azure, &path("A/web"), a("10.1.5.4")).await);
+        let patched = patch(&[("if-match", &first)], json!({"metadata": {"key": "value"}})).await;
+        assert_eq!(patched.status, StatusCode::OK);
+        let set = azure.record_set(ZONE, "A", "web").unwrap();
+        assert_eq!(set.to_string(), "A web.spoke1.contoso.internal 60 10.1.5.4 key=value");
+        assert_eq!(patch(&[("if-match", &first)], json!({"ttl": 30})).await.status, 412);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_2500_record_sets_comes_in_pages_of_100_or_of_what_top_says() {
+        let azure = azure_with_zone();
+        for number in 0..2500 {
+            let spec = RecordSetSpec::new("A", &format!("host-{number:04}"), &["10.1.5.4"]);
+            azure.put_record_set(ZONE, &spec).unwrap();
+        }
+        let check = async |below: &str, pages: usize, total: usize| {
+            let (mut names, mut count, mut next) = (Vec::new(), 0, Some(path(below)));
+            while let Some(link) = next {
+                let page = get(&azure, &link).await.json();
+                names.extend(page["value"].as_array().unwrap().iter().map(|set| set["id"].to_string()));
+                next = page["nextLink"].as_str().map(str::to_owned);
+                assert!(
+                    next.as_ref().is_none_or(|link| link.starts_with("http://127.0.0.1:4711/subscriptions/"))
+                );
+                count += 1;
+            }
+            assert_eq!((count, names.len()), (pages, total), "{below}");
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), total, "{below}");
+        };
+        check("A", 25, 2500).await;
+        check("A?$top=1000", 3, 2500).await;
+        check("A?%24top=1000", 3, 2500).await;
+        check("ALL?$top=1000", 3, 2501).await;
+        check("recordsets?$top=1000", 3, 2501).await;
+        check("A?$recordsetnamesuffix=77", 1, 25).await;
+        check("PTR", 1, 0).await;
+        assert_eq!(get(&azure, &path("A?$top=1001")).await.error().0, 400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttle_answers_429_with_the_seconds_until_a_slot_is_free() {
+        let azure = azure_with_zone();
+        azure.configure(|settings| {
+            settings.throttles = Some(Throttles { creates: 1, ..Throttles::default() });
+        });
+        assert_eq!(put(&azure, &path("A/web"), a("10.1.5.4")).await.status, StatusCode::CREATED);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(put(&azure, &path("A/web"), a("10.1.5.5")).await.status, StatusCode::OK, "an update");
+        let throttled = put(&azure, &path("A/other"), a("10.1.5.4")).await;
+        assert_eq!(throttled.error(), (429, "TooManyRequests".to_owned()));
+        assert_eq!(throttled.header("retry-after"), Some("40"));
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        assert_eq!(put(&azure, &path("A/other"), a("10.1.5.4")).await.status, StatusCode::CREATED);
+    }
+
+    #[tokio::test]
+    async fn a_zone_holds_25000_record_sets() {
+        let azure = azure_with_zone();
+        for number in 1..25_000 {
+            azure.put_record_set(ZONE, &RecordSetSpec::new("A", &number.to_string(), &["10.1.5.4"])).unwrap();
+        }
+        assert_eq!(put(&azure, &path("A/1"), a("10.1.5.5")).await.status, StatusCode::OK);
+        assert_eq!(put(&azure, &path("A/web"), a("10.1.5.4")).await.error(), (400, "BadRequest".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_manual_write_takes_over_an_auto_registered_record_set() {
+        let azure = azure_with_zone();
+        let spec =
+            RecordSetSpec { is_auto_registered: true, ..RecordSetSpec::new("A", "web", &["10.1.5.9"]) };
+        azure.put_record_set(ZONE, &spec).unwrap();
+        let read = get(&azure, &path("A/web")).await.json();
+        assert_eq!(read["properties"]["isAutoRegistered"], true);
+        let written = put(&azure, &path("A/web"), a("10.1.5.4")).await.json();
+        assert_eq!(written["properties"]["isAutoRegistered"], false);
+    }
+
+    #[tokio::test]
+    async fn a_zone_is_made_read_and_deleted_with_its_soa_and_its_links() {
+        let azure = azure(Settings::default());
+        let zone = format!("{ZONES}/{ZONE}");
+        let body = json!({"location": "global", "tags": {"a": "b"}});
+        assert_eq!(put(&azure, &zone, body).await.status, StatusCode::CREATED);
+        let link = format!("{zone}/virtualNetworkLinks/hub");
+        assert_eq!(get(&azure, &link).await.error().1, "ResourceNotFound");
+        let body = json!({"properties": {"virtualNetwork": {"id": "/v"}, "registrationEnabled": true}});
+        assert_eq!(put(&azure, &link, body).await.status, StatusCode::CREATED);
+        let links = get(&azure, &format!("{zone}/virtualNetworkLinks")).await.json();
+        assert_eq!(links["value"][0]["properties"]["virtualNetwork"]["id"], "/v");
+        let read = get(&azure, &zone).await.json();
+        assert_eq!(read["tags"], json!({"a": "b"}));
+        assert_eq!(read["properties"]["numberOfRecordSets"], 1);
+        assert_eq!(read["properties"]["numberOfVirtualNetworkLinksWithRegistration"], 1);
+        assert_eq!(get(&azure, ZONES).await.json()["value"][0]["name"], ZONE);
+        let soa = get(&azure, &format!("{zone}/SOA/@")).await.json();
+        assert_eq!(soa["properties"]["soaRecord"]["host"], "azureprivatedns.net");
+        let deleted = send(&azure, Method::DELETE, &zone, &[], Value::Null).await;
+        assert_eq!(deleted.status, StatusCode::OK);
+        assert_eq!(get(&azure, &zone).await.status, StatusCode::NOT_FOUND);
+    }
 }

@@ -1,10 +1,9 @@
-//! From a request to its answer: reading it, what goes wrong on purpose, the order of Resource Manager's own
+//! From a request to its answer: what goes wrong on purpose, the order of Resource Manager's own
 //! checks, and what all answers have in common.
 //!
 //! A request is logged when it arrives; half of the latency passes; it takes effect; the other half passes; the
 //! answer leaves. Faults strike before or after the effect.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use axum::Router;
@@ -13,14 +12,13 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use serde_json::{Value, json};
+use http::{Method, StatusCode};
+use serde_json::json;
 
 use super::calls::Call;
 use super::faults::{ConnectionDropped, Effect, FaultAnswer, When};
-use super::{Azure, CallView, World};
-
-const BODY_LIMIT: usize = 4 * 1024 * 1024;
+use super::messages::{Answer, Request, method_not_allowed, resource_group_not_found, wrapped};
+use super::{Azure, World};
 
 impl Azure {
     /// The REST API, for a server and for calls in process alike.
@@ -39,15 +37,14 @@ impl Azure {
                 outcome = strike(effect, When::Before).await;
             }
         }
-        let mut outcome = match outcome {
-            Some(outcome) => outcome,
-            None => {
-                let answer = self.world().perform(&request);
-                if answer.took_effect {
-                    self.world().calls.complete(sequence, |call| call.took_effect = true);
-                }
-                Outcome::Answer(answer)
+        let mut outcome = if let Some(outcome) = outcome {
+            outcome
+        } else {
+            let answer = self.world().perform(&request);
+            if answer.took_effect {
+                self.world().calls.complete(sequence, |call| call.took_effect = true);
             }
+            Outcome::Answer(answer)
         };
         for effect in &effects {
             outcome = match (strike(effect, When::After).await, outcome) {
@@ -189,186 +186,6 @@ fn dropped() -> Response {
     response
 }
 
-/// A request that was read to its end.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: Method,
-    path: String,
-    raw_query: String,
-    /// Names in lower case, values decoded.
-    query: BTreeMap<String, String>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-    /// Scheme and host that the client used, for absolute links in answers.
-    pub(super) origin: String,
-}
-
-impl Request {
-    async fn read(request: axum::extract::Request) -> Option<Self> {
-        let (parts, body) = request.into_parts();
-        let body = axum::body::to_bytes(body, BODY_LIMIT).await.ok()?;
-        let raw_query = parts.uri.query().unwrap_or_default().to_owned();
-        let query = url::form_urlencoded::parse(raw_query.as_bytes())
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
-            .collect();
-        let host = parts.uri.authority().map(ToString::to_string).or_else(|| {
-            parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned)
-        });
-        let origin = match (parts.uri.scheme_str(), host) {
-            (Some(scheme), Some(host)) => format!("{scheme}://{host}"),
-            (None, Some(host)) => format!("http://{host}"),
-            (_, None) => "https://management.azure.com".to_owned(),
-        };
-        Some(Self {
-            method: parts.method,
-            path: parts.uri.path().to_owned(),
-            raw_query,
-            query,
-            headers: parts.headers,
-            body,
-            origin,
-        })
-    }
-
-    fn view(&self, sequence: u64, elapsed: std::time::Duration) -> CallView {
-        CallView {
-            sequence,
-            elapsed,
-            method: self.method.clone(),
-            path: self.path.clone(),
-            query: self.raw_query.clone(),
-            if_match: self.header("if-match").map(str::to_owned),
-            if_none_match: self.header("if-none-match").map(str::to_owned),
-        }
-    }
-
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// A parameter of the query, whatever the case of its name.
-    pub(super) fn query(&self, name: &str) -> Option<&str> {
-        self.query.get(&name.to_ascii_lowercase()).map(String::as_str)
-    }
-
-    /// The path's segments, decoded.
-    pub(super) fn segments(&self) -> Vec<String> {
-        let decode = |segment: &str| {
-            // A segment is decoded like a query value, except that `+` is itself.
-            let pair = format!("s={}", segment.replace('+', "%2B").replace('&', "%26"));
-            url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned())
-        };
-        self.path.split('/').filter(|segment| !segment.is_empty()).filter_map(decode).collect()
-    }
-
-    fn starts_with(&self, prefix: &str) -> bool {
-        self.path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    }
-
-    fn is_for_control(&self) -> bool {
-        self.starts_with("/simulator/")
-    }
-
-    fn is_for_identity(&self) -> bool {
-        self.path.eq_ignore_ascii_case("/msi/token")
-    }
-
-    /// The body as JSON.
-    pub(super) fn json(&self) -> Result<Value, Answer> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let message =
-                format!("The request content was invalid and could not be deserialized: '{error}'.");
-            wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", &message)
-        })
-    }
-
-    /// The link to the page of a list that begins after this one.
-    pub(super) fn next_link(&self, skip_token: &str) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in url::form_urlencoded::parse(self.raw_query.as_bytes()) {
-            if !name.eq_ignore_ascii_case("$skiptoken") {
-                query.append_pair(&name, &value);
-            }
-        }
-        query.append_pair("$skipToken", skip_token);
-        format!("{}{}?{}", self.origin, self.path, query.finish())
-    }
-}
-
-/// An answer in the making.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    headers: Vec<(&'static str, String)>,
-    pub(super) body: Bytes,
-    pub(super) took_effect: bool,
-}
-
-impl Answer {
-    pub(super) fn empty(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new(), took_effect: false }
-    }
-
-    pub(super) fn json(status: StatusCode, body: Value) -> Self {
-        let body = Bytes::from(body.to_string());
-        Self { body, ..Self::empty(status) }.header("content-type", "application/json; charset=utf-8")
-    }
-
-    pub(super) fn text(body: String) -> Self {
-        let body = Bytes::from(body);
-        Self { body, ..Self::empty(StatusCode::OK) }.header("content-type", "text/plain; charset=utf-8")
-    }
-
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// Marks that the request has changed something.
-    pub(super) fn effective(self) -> Self {
-        Self { took_effect: true, ..self }
-    }
-
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body));
-        *response.status_mut() = self.status;
-        for (name, value) in self.headers {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
-            }
-        }
-        response
-    }
-}
-
-/// An error in the form of Resource Manager and of most services.
-pub(super) fn wrapped(status: StatusCode, code: &str, message: &str) -> Answer {
-    Answer::json(status, json!({"error": {"code": code, "message": message}}))
-}
-
-/// An error in the form of Private DNS.
-pub(super) fn flat(status: StatusCode, code: &str, message: &str) -> Answer {
-    Answer::json(status, json!({"code": code, "message": message}))
-}
-
-pub(super) fn resource_group_not_found(resource_group: &str) -> Answer {
-    let message = format!("Resource group '{resource_group}' could not be found.");
-    wrapped(StatusCode::NOT_FOUND, "ResourceGroupNotFound", &message)
-}
-
-pub(super) fn resource_not_found(resource_type: &str, name: &str, resource_group: &str) -> Answer {
-    let message = format!(
-        "The Resource '{resource_type}/{name}' under resource group '{resource_group}' was not found. For more \
-         details please go to https://aka.ms/ARMResourceNotFoundFix"
-    );
-    wrapped(StatusCode::NOT_FOUND, "ResourceNotFound", &message)
-}
-
-pub(super) fn method_not_allowed(method: &Method) -> Answer {
-    let message = format!("The request method '{method}' is not supported on this path.");
-    wrapped(StatusCode::METHOD_NOT_ALLOWED, "HttpMethodNotSupported", &message)
-}
-
 /// Where a request points to, below a subscription. Names are spelled as they were sent.
 pub(super) struct ArmPath {
     pub(super) subscription: String,
@@ -447,12 +264,11 @@ impl World {
         };
         match (&request.method, existing) {
             (&Method::GET, None) => resource_group_not_found(name),
-            (&Method::GET, Some(name)) => Answer::json(StatusCode::OK, body(&name)),
-            (&Method::PUT, Some(name)) => Answer::json(StatusCode::OK, body(&name)),
+            (&Method::GET | &Method::PUT, Some(name)) => Answer::json(StatusCode::OK, &body(&name)),
             (&Method::PUT, None) => {
                 self.ensure_resource_group(subscription, name);
                 self.changed();
-                Answer::json(StatusCode::CREATED, body(name)).effective()
+                Answer::json(StatusCode::CREATED, &body(name)).effective()
             }
             (method, _) => method_not_allowed(method),
         }
@@ -476,5 +292,199 @@ impl World {
             (remaining, "11999".to_owned()),
         ];
         answer.headers.extend(common);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::super::testing::{SUBSCRIPTION, ZONES, azure, get, put, send};
+    use super::super::{Fault, RecordSetSpec, Settings, serve};
+    use super::*;
+
+    const ZONE: &str = "spoke1.contoso.internal";
+
+    fn azure_with_zone(settings: Settings) -> Azure {
+        let azure = azure(settings);
+        azure.create_zone(SUBSCRIPTION, "rg-dns", ZONE);
+        azure
+    }
+
+    fn web() -> String {
+        format!("{ZONES}/{ZONE}/A/web")
+    }
+
+    fn body() -> Value {
+        json!({"properties": {"ttl": 60, "aRecords": [{"ipv4Address": "10.1.5.4"}]}})
+    }
+
+    /// Injects an effect on the PUT of a record set, sends it, and says what was answered and whether it is there.
+    async fn put_with(effect: Effect) -> (u16, bool, bool) {
+        let azure = azure_with_zone(Settings::default());
+        azure.inject(Fault::once(Method::PUT, "/a/WEB", effect));
+        let answered = put(&azure, &web(), body()).await;
+        let exists = azure.record_set(ZONE, "A", "web").is_some();
+        assert_eq!(azure.calls()[0].took_effect, exists);
+        assert_eq!(azure.calls()[0].status.is_none(), answered.dropped);
+        (answered.status.as_u16(), answered.dropped, exists)
+    }
+
+    #[tokio::test]
+    async fn a_fault_before_the_effect_prevents_it_and_one_after_does_not() {
+        let unavailable = || FaultAnswer::new(503, "ServiceUnavailable").retry_after(7);
+        assert_eq!(put_with(Effect::Answer(When::Before, unavailable())).await, (503, false, false));
+        assert_eq!(put_with(Effect::Answer(When::After, unavailable())).await, (503, false, true));
+        assert_eq!(put_with(Effect::Drop(When::Before)).await, (502, true, false));
+        assert_eq!(put_with(Effect::Drop(When::After)).await, (502, true, true));
+        let twice = Effect::All(vec![Effect::Truncate(1), Effect::Drop(When::After)]);
+        assert_eq!(put_with(twice).await, (502, true, true));
+    }
+
+    #[tokio::test]
+    async fn an_injected_answer_has_its_code_its_body_and_its_retry_after() {
+        let azure = azure_with_zone(Settings::default());
+        let mut answer = FaultAnswer::new(429, "TooManyRequests").retry_after(7);
+        azure.inject(Fault::once(Method::GET, "", Effect::Answer(When::Before, answer.clone())));
+        let throttled = get(&azure, &web()).await;
+        assert_eq!(throttled.error(), (429, "TooManyRequests".to_owned()));
+        assert_eq!(throttled.header("retry-after"), Some("7"));
+        answer.body = Some("<html>".to_owned());
+        azure.inject(Fault::once(Method::GET, "", Effect::Answer(When::Before, answer)));
+        assert_eq!(get(&azure, &web()).await.text, "<html>");
+        azure.inject(Fault::once(Method::GET, "", Effect::Truncate(9)));
+        assert_eq!(get(&azure, &web()).await.text.len(), 9);
+        azure.inject(Fault::once(Method::GET, "", Effect::ReplaceBody("{}".to_owned())));
+        assert_eq!(get(&azure, &web()).await.text, "{}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn latency_and_delays_are_on_both_sides_of_the_effect() {
+        let azure = azure_with_zone(Settings { latency: Duration::from_secs(2), ..Settings::default() });
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&seen);
+        azure.on_change(move |view| sink.lock().unwrap().push(view.elapsed().as_secs()));
+        azure.inject(Fault::once(Method::PUT, "", Effect::Delay(When::Before, Duration::from_secs(10))));
+        azure.inject(Fault::once(Method::PUT, "", Effect::Delay(When::After, Duration::from_secs(100))));
+        put(&azure, &web(), body()).await;
+        assert_eq!(*seen.lock().unwrap(), [11]);
+        assert_eq!(azure.calls()[0].answered, Some(Duration::from_secs(112)));
+    }
+
+    #[tokio::test]
+    async fn a_held_request_waits_at_the_gate() {
+        let azure = azure_with_zone(Settings::default());
+        let gate = azure.hold(Method::PUT, "/A/web", When::Before);
+        let writer = {
+            let azure = azure.clone();
+            tokio::spawn(async move { put(&azure, &web(), body()).await.status })
+        };
+        gate.reached().await;
+        assert_eq!(azure.record_set(ZONE, "A", "web"), None);
+        azure.put_record_set(ZONE, &RecordSetSpec::new("A", "web", &["10.9.9.9"])).unwrap();
+        gate.release();
+        assert_eq!(writer.await.unwrap(), StatusCode::OK);
+        assert_eq!(azure.record_set(ZONE, "A", "web").unwrap().values, ["10.1.5.4"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_carried_out_when_its_client_is_gone() {
+        let azure = azure_with_zone(Settings { latency: Duration::from_secs(2), ..Settings::default() });
+        let impatient = tokio::time::timeout(Duration::from_millis(500), put(&azure, &web(), body())).await;
+        assert!(impatient.is_err());
+        assert_eq!(azure.record_set(ZONE, "A", "web"), None);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(azure.record_set(ZONE, "A", "web").is_some());
+    }
+
+    #[tokio::test]
+    async fn an_interceptor_sees_every_request_and_may_change_the_world() {
+        let azure = azure_with_zone(Settings::default());
+        let world = azure.clone();
+        azure.set_interceptor(Box::new(move |call| {
+            let _ = world.put_record_set(ZONE, &RecordSetSpec::new("A", "web", &["10.9.9.9"]));
+            (call.sequence == 2).then_some(Effect::Drop(When::Before))
+        }));
+        let refused = send(&azure, Method::PUT, &web(), &[("if-none-match", "*")], body()).await;
+        assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+        assert!(get(&azure, &web()).await.dropped);
+        assert!(!get(&azure, &web()).await.dropped);
+    }
+
+    #[tokio::test]
+    async fn the_call_log_keeps_the_latest_and_counts_all() {
+        let azure = azure_with_zone(Settings { calls_kept: 2, ..Settings::default() });
+        put(&azure, &web(), body()).await;
+        get(&azure, &web()).await;
+        send(&azure, Method::DELETE, &web(), &[("if-match", "*")], Value::Null).await;
+        let kept: Vec<_> = azure.calls().iter().map(|call| (call.sequence, call.method.clone())).collect();
+        assert_eq!(kept, [(2, Method::GET), (3, Method::DELETE)]);
+        assert_eq!(azure.calls_of(&Method::DELETE)[0].if_match.as_deref(), Some("*"));
+        let counts: Vec<_> = azure.call_counts().into_iter().collect();
+        assert_eq!(counts, [("DELETE".to_owned(), 1), ("GET".to_owned(), 1), ("PUT".to_owned(), 1)]);
+        azure.clear_calls();
+        assert!(azure.calls().is_empty() && azure.call_counts().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_request_needs_a_token_that_was_issued_here_for_resource_manager() {
+        let azure = azure_with_zone(Settings::default());
+        azure.configure(|settings| settings.require_token = true);
+        let token = async |resource: &str, header: &str| {
+            let path = format!("/msi/token?resource={resource}&api-version=2019-08-01&client_id=c");
+            send(&azure, Method::GET, &path, &[("x-identity-header", header)], Value::Null).await
+        };
+        let issued = token("https://management.azure.com/", "simulated-identity-header").await.json();
+        assert_eq!(issued["expires_on"], (1_767_225_600 + 86_400).to_string());
+        assert_eq!(issued["token_type"], "Bearer");
+        assert_eq!(issued["client_id"], "c");
+        let list = async |authorization: String| {
+            let path = format!("{ZONES}/{ZONE}/A");
+            send(&azure, Method::GET, &path, &[("authorization", authorization.as_str())], Value::Null).await
+        };
+        let bearer = |issued: &Value| format!("Bearer {}", issued["access_token"].as_str().unwrap());
+        assert_eq!(list(bearer(&issued)).await.status, StatusCode::OK);
+        assert_eq!(
+            list("Bearer other".to_owned()).await.error(),
+            (401, "InvalidAuthenticationToken".to_owned())
+        );
+        let other = token("https://vault.azure.net", "simulated-identity-header").await.json();
+        assert_eq!(list(bearer(&other)).await.error().1, "InvalidAuthenticationTokenAudience");
+        let refused = get(&azure, &web()).await;
+        assert_eq!(refused.error(), (401, "AuthenticationFailed".to_owned()));
+        assert!(refused.header("www-authenticate").is_some());
+        assert_eq!(token("https://management.azure.com/", "wrong").await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(azure.token_requests(), 3);
+        assert_eq!(azure.calls().len(), 4, "the identity endpoint is not Resource Manager");
+    }
+
+    #[tokio::test]
+    async fn over_http_a_dropped_connection_breaks_before_an_answer() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let azure = azure_with_zone(Settings::default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(serve(azure.clone(), listener, async move {
+            let _ = stopped.await;
+        }));
+        let ask = async || {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = format!(
+                "GET {ZONES}/{ZONE}/SOA/@?api-version=2024-06-01 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        assert!(ask().await.starts_with("HTTP/1.1 200 OK"));
+        azure.inject(Fault::once(Method::GET, "", Effect::Drop(When::After)));
+        assert_eq!(ask().await, "");
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
     }
 }

@@ -26,7 +26,6 @@ const REMOVED: [&str; 2] =
     ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal", "- A web.spoke1.contoso.internal 10.1.5.4"];
 
 /// An event that is waited for so many seconds, comes to nothing, and leaves DNS as it is.
-#[track_caller]
 async fn check_waits(world: &World, seconds: u64, case: &str) {
     let (before, started) = (world.azure.record_sets("spoke1.contoso.internal"), Instant::now());
     world.reconcile("web").await.is(503, "unavailable", &[]).because("has not assigned an address");

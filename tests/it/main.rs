@@ -14,4 +14,5 @@ mod log;
 mod order;
 mod outcomes;
 mod ownership;
+mod simulation;
 mod world;

@@ -384,7 +384,7 @@ async fn an_auto_registered_ptr_stays_and_the_conflict_is_told() {
 }
 
 /// `web` meets an A record set with this mark.
-async fn foreign(settings: &[(&str, &str)], owner: &str) -> World {
+fn foreign(settings: &[(&str, &str)], owner: &str) -> World {
     let world = World::new(settings);
     world.create_at("web", 4);
     world.put(&format!("A web 60 10.1.9.9 owner={owner}"));
@@ -393,7 +393,7 @@ async fn foreign(settings: &[(&str, &str)], owner: &str) -> World {
 
 #[tokio::test(start_paused = true)]
 async fn a_foreign_mark_is_honoured_while_its_group_lives_and_nothing_at_all_is_written() {
-    let world = foreign(&[], "rg-spoke2/web").await;
+    let world = foreign(&[], "rg-spoke2/web");
     world.create("rg-spoke2/web");
     world.reconcile("web").await.is(409, "conflict", &[]).because("rg-spoke2/web");
     assert_eq!(world.writes(), Vec::<String>::new());
@@ -402,7 +402,7 @@ async fn a_foreign_mark_is_honoured_while_its_group_lives_and_nothing_at_all_is_
 #[tokio::test(start_paused = true)]
 async fn a_record_set_whose_mark_names_a_group_that_is_gone_is_free_in_adopt_and_in_strict() {
     for ownership in ["adopt", "strict"] {
-        let world = foreign(&[("ACI_DNS_OWNERSHIP", ownership)], "rg-spoke2/web").await;
+        let world = foreign(&[("ACI_DNS_OWNERSHIP", ownership)], "rg-spoke2/web");
         let plan = [
             "~ A web.spoke1.contoso.internal 10.1.9.9 -> 10.1.5.4 (owner \
              00000000-0000-0000-0000-000000000000/rg-spoke2/web -> \
@@ -417,7 +417,7 @@ async fn a_record_set_whose_mark_names_a_group_that_is_gone_is_free_in_adopt_and
 #[tokio::test(start_paused = true)]
 async fn a_foreign_mark_whose_group_cannot_be_read_stays_foreign() {
     for (status, code) in [(403, "AuthorizationFailed"), (404, "SubscriptionNotFound")] {
-        let world = foreign(&[], "rg-spoke2/web").await;
+        let world = foreign(&[], "rg-spoke2/web");
         world.fail(Method::GET, "rg-spoke2", status, code);
         world.reconcile("web").await.is(409, "conflict", &[]);
         assert_eq!(world.writes(), Vec::<String>::new());
@@ -426,7 +426,7 @@ async fn a_foreign_mark_whose_group_cannot_be_read_stays_foreign() {
 
 #[tokio::test(start_paused = true)]
 async fn a_foreign_mark_whose_group_cannot_be_read_now_is_decided_at_the_redelivery() {
-    let world = foreign(&[], "rg-spoke2/web").await;
+    let world = foreign(&[], "rg-spoke2/web");
     world.fail_times(Method::GET, "rg-spoke2", 9, FaultAnswer::new(503, "ServiceUnavailable").retry_after(9));
     world.reconcile("web").await.is(503, "unavailable", &[]);
     assert_eq!(world.writes(), Vec::<String>::new());
@@ -482,8 +482,8 @@ async fn in_strict_an_unmarked_ptr_at_our_live_address_is_left_alone_and_a_is_wr
     let world = World::new(&[("ACI_DNS_OWNERSHIP", "strict")]);
     world.create_at("web", 4);
     world.put("PTR 4.5 300 old.spoke1.contoso.internal");
-    for plan in [&[PLUS_A] as &[&str], &[]] {
-        world.reconcile("web").await.is(409, "conflict", plan).because("strict");
+    for plan in [vec![PLUS_A], vec![]] {
+        world.reconcile("web").await.is(409, "conflict", &plan).because("strict");
         world.has(&[&a("web", 4), "PTR 4.5.1.10.in-addr.arpa 300 old.spoke1.contoso.internal"]);
     }
 }

@@ -112,12 +112,6 @@ impl World {
         put(&self.azure, record_set);
     }
 
-    /// Removes a record set as a person would.
-    pub(crate) fn remove(&self, record_type: &str, name: &str) {
-        let zone = if record_type == "A" { FORWARD } else { REVERSE };
-        assert!(self.azure.remove_record_set(zone, record_type, name).unwrap());
-    }
-
     /// Every record set of every zone but their SOA and [noise](World::add_noise), sorted, one text for each.
     pub(crate) fn records(&self) -> Vec<String> {
         let zones = self.azure.read(|view| {

@@ -1,0 +1,161 @@
+//! What people, the platform and Azure itself do to container groups, as methods of [`Azure`].
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::addresses::AddressPool;
+use super::container_groups::{Containers, Deployment, GroupSpec, Ip, default_subnet, group_id, ports};
+use super::events::Happening;
+use super::{Azure, Missing, World};
+
+/// The verbs of people and of the platform. Resource ids compare without regard to case.
+impl Azure {
+    /// Creates an empty resource group.
+    pub fn create_resource_group(&self, subscription: &str, resource_group: &str) {
+        self.world().ensure_resource_group(subscription, resource_group);
+    }
+
+    /// Gives the default subnet of a resource group its range, such as `10.1.5.0/24`. Says whether Azure would
+    /// accept the range.
+    #[must_use]
+    pub fn set_address_range(&self, subscription: &str, resource_group: &str, cidr: &str) -> bool {
+        self.set_subnet_range(&default_subnet(subscription, resource_group), cidr)
+    }
+
+    /// Gives a subnet its range. Says whether Azure would accept it. Groups keep the addresses that they hold.
+    #[must_use]
+    pub fn set_subnet_range(&self, subnet: &str, cidr: &str) -> bool {
+        let Some(mut pool) = AddressPool::parse(cidr) else { return false };
+        let mut world = self.world();
+        let held = world.groups.values().filter(|group| group.subnet.eq_ignore_ascii_case(subnet));
+        held.filter_map(|group| group.address).for_each(|address| pool.take(address));
+        world.pools.insert(subnet.to_ascii_lowercase(), pool);
+        true
+    }
+
+    /// Creates a container group, or deploys it anew when it exists, and answers its resource id. An event tells.
+    #[expect(clippy::must_use_candidate, reason = "what matters is that the group comes to be")]
+    pub fn create_group(&self, spec: GroupSpec) -> String {
+        let mut world = self.world();
+        world.ensure_resource_group(&spec.subscription, &spec.resource_group);
+        let id = group_id(&spec.subscription, &spec.resource_group, &spec.name);
+        let definition = spec.definition();
+        let subnet = spec.subnet.unwrap_or_else(|| default_subnet(&spec.subscription, &spec.resource_group));
+        world.deploy(Deployment {
+            subscription: spec.subscription,
+            resource_group: spec.resource_group,
+            name: spec.name,
+            location: spec.location,
+            tags: spec.tags,
+            definition,
+            ports: ports(),
+            ip: spec.ip,
+            subnet: Some(subnet),
+            provisioning: spec.provisioning,
+        });
+        id
+    }
+
+    /// Deploys a group anew as it is. An event tells.
+    pub fn redeploy_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Updated))
+    }
+
+    /// Restarts a group. An event tells.
+    pub fn restart_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| world.begin(id, "Updating", Happening::Restarted))
+    }
+
+    /// Starts a group. An event tells.
+    pub fn start_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Started))
+    }
+
+    /// Stops a group, which releases its address. An event tells.
+    pub fn stop_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, World::stop)
+    }
+
+    /// Deletes a group. An event tells, once it is gone.
+    pub fn delete_group(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, World::delete_group)
+    }
+
+    /// Moves a running group to another host and so to another address, as the platform does: no event tells.
+    /// Answers the new address.
+    pub fn move_group(&self, id: &str) -> Result<Option<Ipv4Addr>, Missing> {
+        self.with_group(id, World::move_group)
+    }
+
+    /// Ends a group's provisioning (or deletion) now.
+    pub fn complete_provisioning(&self, id: &str) -> Result<(), Missing> {
+        self.with_group(id, World::complete)
+    }
+
+    /// Gives a group this very address, whoever holds it. No event tells.
+    pub fn set_address(&self, id: &str, address: Ipv4Addr) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            world.release_address(id);
+            world.hold_address(id, address);
+            world.changed();
+        })
+    }
+
+    /// Changes the kind of a group's address, at once. No event tells.
+    pub fn set_ip(&self, id: &str, ip: Ip) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            world.release_address(id);
+            if let Some(group) = world.groups.get_mut(id) {
+                group.ip = ip;
+            }
+            world.take_address(id);
+            world.changed();
+        })
+    }
+
+    /// Makes a group `Running`, or any other state with terminated containers (`Succeeded` and `Failed` are those
+    /// that Azure knows), which releases its address. No event tells.
+    pub fn set_state(&self, id: &str, state: &str, exit_code: i64) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            if state == "Running" {
+                world.run_again(id);
+            } else {
+                let detail = if exit_code == 0 { "Completed" } else { "Error" };
+                world.terminate(id, state, Containers::Terminated { exit_code, detail });
+            }
+            world.changed();
+        })
+    }
+
+    /// Gives a group any provisioning state, until the next operation. No event tells.
+    pub fn set_provisioning_state(&self, id: &str, provisioning_state: &str) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            if let Some(group) = world.groups.get_mut(id) {
+                group.forced_state = Some(provisioning_state.to_owned());
+            }
+            world.changed();
+        })
+    }
+
+    /// Replaces the tags of a group. An event tells.
+    pub fn set_tags(&self, id: &str, tags: BTreeMap<String, String>) -> Result<(), Missing> {
+        self.with_group(id, |world, id| world.tag(id, tags))
+    }
+
+    /// The address that a group really holds now.
+    #[must_use]
+    pub fn group_address(&self, id: &str) -> Option<Ipv4Addr> {
+        self.read(|view| view.group(id).and_then(|group| group.address))
+    }
+
+    fn with_group<T>(&self, id: &str, act: impl FnOnce(&mut World, &str) -> T) -> Result<T, Missing> {
+        let mut world = self.world();
+        let key = id.to_ascii_lowercase();
+        if !world.groups.contains_key(&key) {
+            return Err(Missing(id.to_owned()));
+        }
+        let result = act(&mut world, &key);
+        world.catch_up();
+        Ok(result)
+    }
+}

@@ -1,0 +1,199 @@
+//! A request that was read, an answer in the making, and the two forms of errors.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::CallView;
+
+const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A request that was read to its end.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) path: String,
+    raw_query: String,
+    /// Names in lower case, values decoded.
+    query: BTreeMap<String, String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// Scheme and host that the client used, for absolute links in answers.
+    pub(super) origin: String,
+}
+
+impl Request {
+    pub(super) async fn read(request: axum::extract::Request) -> Option<Self> {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, BODY_LIMIT).await.ok()?;
+        let raw_query = parts.uri.query().unwrap_or_default().to_owned();
+        let query = url::form_urlencoded::parse(raw_query.as_bytes())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+            .collect();
+        let host = parts.uri.authority().map(ToString::to_string).or_else(|| {
+            parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned)
+        });
+        let origin = match (parts.uri.scheme_str(), host) {
+            (Some(scheme), Some(host)) => format!("{scheme}://{host}"),
+            (None, Some(host)) => format!("http://{host}"),
+            (_, None) => "https://management.azure.com".to_owned(),
+        };
+        Some(Self {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            raw_query,
+            query,
+            headers: parts.headers,
+            body,
+            origin,
+        })
+    }
+
+    pub(super) fn view(&self, sequence: u64, elapsed: Duration) -> CallView {
+        CallView {
+            sequence,
+            elapsed,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.raw_query.clone(),
+            if_match: self.header("if-match").map(str::to_owned),
+            if_none_match: self.header("if-none-match").map(str::to_owned),
+        }
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A parameter of the query, whatever the case of its name.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(&name.to_ascii_lowercase()).map(String::as_str)
+    }
+
+    /// The path's segments, decoded.
+    pub(super) fn segments(&self) -> Vec<String> {
+        let decode = |segment: &str| {
+            // A segment is decoded like a query value, except that `+` is itself.
+            let pair = format!("s={}", segment.replace('+', "%2B").replace('&', "%26"));
+            url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned())
+        };
+        self.path.split('/').filter(|segment| !segment.is_empty()).filter_map(decode).collect()
+    }
+
+    fn starts_with(&self, prefix: &str) -> bool {
+        self.path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    }
+
+    pub(super) fn is_for_control(&self) -> bool {
+        self.starts_with("/simulator/")
+    }
+
+    pub(super) fn is_for_identity(&self) -> bool {
+        self.path.eq_ignore_ascii_case("/msi/token")
+    }
+
+    /// The body as JSON.
+    pub(super) fn json(&self) -> Result<Value, Answer> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let message =
+                format!("The request content was invalid and could not be deserialized: '{error}'.");
+            wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", &message)
+        })
+    }
+
+    /// The link to the page of a list that begins after this one.
+    pub(super) fn next_link(&self, skip_token: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in url::form_urlencoded::parse(self.raw_query.as_bytes()) {
+            if !name.eq_ignore_ascii_case("$skiptoken") {
+                query.append_pair(&name, &value);
+            }
+        }
+        query.append_pair("$skipToken", skip_token);
+        format!("{}{}?{}", self.origin, self.path, query.finish())
+    }
+}
+
+/// An answer in the making.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Bytes,
+    pub(super) took_effect: bool,
+}
+
+impl Answer {
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::new(), took_effect: false }
+    }
+
+    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
+        let body = Bytes::from(body.to_string());
+        Self { body, ..Self::empty(status) }.header("content-type", "application/json; charset=utf-8")
+    }
+
+    pub(super) fn text(body: String) -> Self {
+        let body = Bytes::from(body);
+        Self { body, ..Self::empty(StatusCode::OK) }.header("content-type", "text/plain; charset=utf-8")
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Marks that the request has changed something.
+    pub(super) fn effective(self) -> Self {
+        Self { took_effect: true, ..self }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+        response
+    }
+}
+
+/// A member of an object; null, when there is none.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
+/// An error in the form of Resource Manager and of most services.
+pub(super) fn wrapped(status: StatusCode, code: &str, message: &str) -> Answer {
+    Answer::json(status, &json!({"error": {"code": code, "message": message}}))
+}
+
+/// An error in the form of Private DNS.
+pub(super) fn flat(status: StatusCode, code: &str, message: &str) -> Answer {
+    Answer::json(status, &json!({"code": code, "message": message}))
+}
+
+pub(super) fn resource_group_not_found(resource_group: &str) -> Answer {
+    let message = format!("Resource group '{resource_group}' could not be found.");
+    wrapped(StatusCode::NOT_FOUND, "ResourceGroupNotFound", &message)
+}
+
+pub(super) fn resource_not_found(resource_type: &str, name: &str, resource_group: &str) -> Answer {
+    let message = format!(
+        "The Resource '{resource_type}/{name}' under resource group '{resource_group}' was not found. For more \
+         details please go to https://aka.ms/ARMResourceNotFoundFix"
+    );
+    wrapped(StatusCode::NOT_FOUND, "ResourceNotFound", &message)
+}
+
+pub(super) fn method_not_allowed(method: &Method) -> Answer {
+    let message = format!("The request method '{method}' is not supported on this path.");
+    wrapped(StatusCode::METHOD_NOT_ALLOWED, "HttpMethodNotSupported", &message)
+}

@@ -1,0 +1,649 @@
+//! Deterministic simulation: whole lives of container groups, with everything that can go wrong, from one seed.
+//!
+//! Several instances of the handler (the real router, reconciler and Resource Manager client) share one Azure in
+//! memory on a paused clock. Groups are created, restarted, moved, stopped, started, deleted and created again;
+//! addresses are reused at once; two groups want one name. Events come late, twice, out of order and to several
+//! instances at the same time. Requests fail before or after they took effect, are throttled, held still, answered
+//! with nonsense; instances are killed between any two requests; people edit the zones. At the end every event is
+//! delivered once more, and the zones are compared with [`model`], which knows nothing of plans.
+//!
+//! A failure prints its seed; `ACI_DNS_SEED=<seed>` plays it alone, with a trace. `ACI_DNS_SEEDS=<count>` plays more.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::Ipv4Addr,
+    rc::Rc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aci_dns::{
+    arm::{Arm, ArmSettings, Tokens, Wire},
+    config::Settings,
+    functions,
+    reconcile::Clock,
+    replay::stage::{RECONCILE, TRACK_DRIFT, envelope},
+    simulator::{
+        Azure, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, RecordSetSpec, RecordSetView,
+        When,
+    },
+};
+use axum::{Router, body::Body};
+use fastrand::Rng;
+use http::{Method, Request, Response};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use tower::ServiceExt as _;
+
+const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+const FORWARD: &str = "contoso.internal";
+const REVERSE: &str = "1.10.in-addr.arpa";
+const ZONES: &str = r#"{"*": {"forwardZone": "contoso.internal", "reverseZones": ["1.10.in-addr.arpa"],
+    "zoneResourceGroup": "rg-dns"}}"#;
+/// Two of them want one name.
+const GROUPS: [(&str, &str); 5] =
+    [("rg-a", "web"), ("rg-b", "web"), ("rg-a", "api"), ("rg-b", "db"), ("rg-a", "job")];
+const OWNER: &str = "aci-dns-owner";
+
+/// How much goes wrong.
+#[derive(Clone, Copy, Debug)]
+struct Weather {
+    /// Steps of the world's life.
+    steps: usize,
+    /// One request of so many is struck; none at 0.
+    fault_every: u64,
+    /// One step of so many kills an instance; none at 0.
+    kill_every: usize,
+    /// Whether requests are held still for seconds.
+    is_slow: bool,
+    /// Whether people edit the zones.
+    is_edited: bool,
+}
+
+fn group_id((resource_group, name): (&str, &str)) -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/{resource_group}/providers/Microsoft.ContainerInstance/containerGroups/{name}"
+    )
+}
+
+fn owner((resource_group, name): (&str, &str)) -> String {
+    format!("{SUBSCRIPTION}/{resource_group}/{name}")
+}
+
+/// One process of the handler. A killed one sends nothing any more, and nobody hears of it again.
+#[derive(Clone)]
+struct Instance {
+    router: Router,
+    is_dead: Arc<AtomicBool>,
+}
+
+impl Instance {
+    fn start(azure: &Azure, seed: u64) -> Self {
+        let settings = Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| ZONES.to_owned()));
+        let settings = settings.unwrap();
+        let is_dead = Arc::new(AtomicBool::new(false));
+        let (network, dead) = (azure.router(), Arc::clone(&is_dead));
+        let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
+            let (network, dead) = (network.clone(), Arc::clone(&dead));
+            async move {
+                if dead.load(Ordering::SeqCst) {
+                    futures::future::pending::<()>().await;
+                }
+                let response: Response<Body> = network.oneshot(request).await.unwrap();
+                if dead.load(Ordering::SeqCst) {
+                    futures::future::pending::<()>().await;
+                }
+                match response.extensions().get::<ConnectionDropped>() {
+                    Some(_) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+                    None => Ok(response),
+                }
+            }
+        }));
+        let endpoint = ArmSettings {
+            endpoint: settings.arm_endpoint.clone(),
+            scope: settings.arm_scope.clone(),
+            jitter_seed: seed,
+        };
+        let watch = azure.clone();
+        let clock = Clock::new(move || watch.unix_seconds());
+        let arm = Arm::new(endpoint, wire, Tokens::fixed("simulated"));
+        Self { router: functions::router(settings, arm, clock), is_dead }
+    }
+
+    /// The status, or nothing when the instance was killed meanwhile.
+    async fn invoke(&self, function: &str, event: &Value) -> Option<u16> {
+        let body = Body::from(envelope(function, event).to_string());
+        let request = Request::post(format!("/{function}")).body(body).unwrap();
+        let status = self.router.clone().oneshot(request).await.unwrap().status().as_u16();
+        (!self.is_dead.load(Ordering::SeqCst)).then_some(status)
+    }
+}
+
+/// What the listener inside the simulator watches: that no living group loses its name.
+#[derive(Default)]
+struct Watch {
+    /// Since when each group has lived without a break.
+    living_since: BTreeMap<String, Duration>,
+    /// The names that are there.
+    names: BTreeSet<String>,
+    gaps: Vec<String>,
+}
+
+struct Simulation {
+    azure: Azure,
+    rng: RefCell<Rng>,
+    instances: RefCell<Vec<Instance>>,
+    events: RefCell<Vec<Value>>,
+    trace: RefCell<Vec<String>>,
+    foreign: RefCell<Vec<RecordSetView>>,
+    faults: Arc<AtomicU64>,
+    watch: Arc<Mutex<Watch>>,
+    deliveries: RefCell<u64>,
+}
+
+/// What one seed came to.
+#[derive(Debug, Default)]
+struct Tally {
+    faults: u64,
+    deliveries: u64,
+    requests: u64,
+    violations: Vec<String>,
+    trace: Vec<String>,
+}
+
+impl Simulation {
+    fn new(seed: u64, weather: Weather) -> Rc<Self> {
+        let azure = Azure::default();
+        azure.configure(|settings| settings.require_token = false);
+        for zone in [FORWARD, REVERSE] {
+            azure.create_zone(SUBSCRIPTION, "rg-dns", zone);
+        }
+        for resource_group in ["rg-a", "rg-b"] {
+            azure.create_resource_group(SUBSCRIPTION, resource_group);
+        }
+        let mut rng = Rng::with_seed(seed);
+        let faults = Arc::new(AtomicU64::new(0));
+        let watch = Arc::new(Mutex::new(Watch::default()));
+        let simulation = Rc::new(Self {
+            instances: RefCell::new(
+                (0..3).map(|instance| Instance::start(&azure, seed ^ instance)).collect(),
+            ),
+            rng: RefCell::new(rng.fork()),
+            events: RefCell::default(),
+            trace: RefCell::default(),
+            foreign: RefCell::default(),
+            faults: Arc::clone(&faults),
+            watch: Arc::clone(&watch),
+            deliveries: RefCell::default(),
+            azure,
+        });
+        simulation.plant_foreign();
+        simulation.watch_for_gaps();
+        simulation.azure.set_interceptor(Box::new(move |call| weather.strike(&mut rng, &faults, call)));
+        simulation
+    }
+
+    fn say(&self, text: String) {
+        self.trace.borrow_mut().push(format!("{:>9.3} {text}", self.azure.elapsed().as_secs_f64()));
+    }
+
+    /// Record sets of others, which must be at the end as they were.
+    fn plant_foreign(&self) {
+        let mut vm = RecordSetSpec::new("A", "vm1", &["10.1.9.9"]);
+        vm.is_auto_registered = true;
+        let mail = RecordSetSpec::new("A", "mail", &["10.1.5.5"]).with_metadata("team", "mail");
+        let text = RecordSetSpec::new("TXT", "web", &["v=1"]);
+        let printer = RecordSetSpec::new("PTR", "200.5", &["printer.example.org"]);
+        for (zone, spec) in [(FORWARD, &vm), (FORWARD, &mail), (FORWARD, &text), (REVERSE, &printer)] {
+            self.azure.put_record_set(zone, spec).unwrap();
+        }
+        *self.foreign.borrow_mut() = self.record_sets();
+    }
+
+    fn record_sets(&self) -> Vec<RecordSetView> {
+        let all = [FORWARD, REVERSE].into_iter().flat_map(|zone| self.azure.record_sets(zone));
+        all.filter(|set| set.record_type != "SOA").collect()
+    }
+
+    /// No living group's A record set is ever absent or empty once it was there, but for a removal that was under
+    /// way when the group came back: one invocation ends within its deadline of 25 seconds.
+    fn watch_for_gaps(&self) {
+        let watch = Arc::clone(&self.watch);
+        self.azure.on_change(move |view| {
+            let mut watch = watch.lock().unwrap();
+            let now = view.elapsed();
+            let living: BTreeMap<String, String> = view
+                .groups()
+                .into_iter()
+                .filter(|group| group.address.is_some() && group.state == "Running")
+                .map(|group| (group.id.to_lowercase(), group.name))
+                .collect();
+            watch.living_since.retain(|id, _| living.contains_key(id));
+            for id in living.keys() {
+                watch.living_since.entry(id.clone()).or_insert(now);
+            }
+            let names: BTreeSet<String> = view
+                .record_sets(FORWARD)
+                .into_iter()
+                .filter(|set| set.record_type == "A" && !set.values.is_empty())
+                .map(|set| set.name)
+                .collect();
+            for lost in watch.names.difference(&names).cloned().collect::<Vec<_>>() {
+                // Where two groups want the name, the one that leaves it takes it along.
+                let wanting: Vec<_> = GROUPS.iter().filter(|(_, name)| *name == lost).collect();
+                let [only] = wanting.as_slice() else { continue };
+                let since = watch.living_since.get(&group_id(**only).to_lowercase()).copied();
+                if since.is_some_and(|since| now.saturating_sub(since) > Duration::from_secs(26)) {
+                    watch.gaps.push(format!("{lost} lost its A record set at {now:?} while its group lived"));
+                }
+            }
+            watch.names = names;
+        });
+    }
+
+    /// One thing happens in the world.
+    fn step(&self, weather: Weather) {
+        let mut rng = self.rng.borrow_mut();
+        let group = GROUPS[rng.usize(..GROUPS.len())];
+        let id = group_id(group);
+        let exists = self.azure.read(|view| view.group(&id).is_some());
+        let provisioning = Duration::from_millis([0, 0, 3000, 12_000][rng.usize(..4)]);
+        let deed = match (exists, rng.u8(..10)) {
+            (false, _) => {
+                let spec = GroupSpec { provisioning, ..GroupSpec::new(group.0, group.1) };
+                self.azure.create_group(spec);
+                "create"
+            }
+            (true, 0..=2) => {
+                self.azure.restart_group(&id).unwrap();
+                "restart"
+            }
+            (true, 3 | 4) => {
+                self.azure.move_group(&id).unwrap();
+                "move"
+            }
+            (true, 5) => {
+                self.azure.stop_group(&id).unwrap();
+                "stop"
+            }
+            (true, 6) => {
+                self.azure.start_group(&id).unwrap();
+                "start"
+            }
+            (true, 7) => {
+                self.azure.redeploy_group(&id).unwrap();
+                "redeploy"
+            }
+            (true, _) => {
+                self.azure.delete_group(&id).unwrap();
+                "delete"
+            }
+        };
+        drop(rng);
+        self.say(format!("{deed} {}/{} -> {:?}", group.0, group.1, self.azure.group_address(&id)));
+        if weather.is_edited {
+            self.edit();
+        }
+        if weather.kill_every > 0 && self.rng.borrow_mut().usize(..weather.kill_every) == 0 {
+            self.kill();
+        }
+    }
+
+    /// People edit what is theirs, and what is ours in ways that leave its memory alone.
+    fn edit(&self) {
+        let mut rng = self.rng.borrow_mut();
+        let sets = self.record_sets();
+        let marked: Vec<_> = sets.into_iter().filter(|set| set.metadata.contains_key(OWNER)).collect();
+        if marked.is_empty() || rng.u8(..3) > 0 {
+            return;
+        }
+        let set = &marked[rng.usize(..marked.len())];
+        let mut spec = RecordSetSpec {
+            record_type: set.record_type.clone(),
+            name: set.name.clone(),
+            ttl: set.ttl,
+            values: set.values.clone(),
+            metadata: set.metadata.clone(),
+            is_auto_registered: false,
+        };
+        let edit = match (set.record_type.as_str(), rng.u8(..3)) {
+            ("PTR", 0) => {
+                self.azure.remove_record_set(&set.zone, "PTR", &set.name).unwrap();
+                drop(rng);
+                return self.say(format!("a person removes PTR {}", set.name));
+            }
+            (_, 1) => {
+                spec.ttl = 300;
+                "changes the ttl of"
+            }
+            _ => {
+                spec.metadata.insert("cost-centre".into(), "42".into());
+                "adds metadata to"
+            }
+        };
+        self.azure.put_record_set(&set.zone, &spec).unwrap();
+        drop(rng);
+        self.say(format!("a person {edit} {} {}", set.record_type, set.name));
+    }
+
+    fn kill(&self) {
+        let mut instances = self.instances.borrow_mut();
+        let mut rng = self.rng.borrow_mut();
+        let index = rng.usize(..instances.len());
+        instances[index].is_dead.store(true, Ordering::SeqCst);
+        instances[index] = Instance::start(&self.azure, rng.u64(..));
+        drop(rng);
+        self.say(format!("instance {index} is killed"));
+    }
+
+    /// Delivers what Azure tells of: late, more than once, to any instance, until it is acknowledged.
+    fn spread(self: &Rc<Self>) -> Vec<tokio::task::JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        for event in self.azure.take_events() {
+            self.events.borrow_mut().push(event.clone());
+            let copies = 1 + usize::from(self.rng.borrow_mut().u8(..3) == 0);
+            for _ in 0..copies {
+                let (this, event) = (Rc::clone(self), event.clone());
+                let delay = Duration::from_millis(this.rng.borrow_mut().u64(..20_000));
+                tasks.push(tokio::task::spawn_local(async move {
+                    sleep(delay).await;
+                    for pause in [10, 30, 60] {
+                        if this.deliver(&event).await == Some(200) {
+                            return;
+                        }
+                        sleep(Duration::from_secs(pause)).await;
+                    }
+                }));
+            }
+        }
+        tasks
+    }
+
+    async fn deliver(&self, event: &Value) -> Option<u16> {
+        let (instance, is_drift) = {
+            let mut rng = self.rng.borrow_mut();
+            let instances = self.instances.borrow();
+            (instances[rng.usize(..instances.len())].clone(), rng.u8(..10) == 0)
+        };
+        *self.deliveries.borrow_mut() += 1;
+        if is_drift {
+            instance.invoke(TRACK_DRIFT, event).await;
+        }
+        let started = Instant::now();
+        let status = instance.invoke(RECONCILE, event).await;
+        let subject = event["subject"].as_str().unwrap().rsplit("/resourceGroups/").next().unwrap();
+        self.say(format!("{subject} {} -> {status:?}", event["eventType"].as_str().unwrap()));
+        if started.elapsed() > Duration::from_millis(25_100) {
+            self.watch.lock().unwrap().gaps.push(format!("an invocation took {:?}", started.elapsed()));
+        }
+        status
+    }
+
+    /// Every event once more, in any order, until none is left that redelivery could help.
+    async fn deliver_all(&self) -> Vec<String> {
+        let mut events = self.events.borrow().clone();
+        self.rng.borrow_mut().shuffle(&mut events);
+        // Events of one group are alike by now: its last one stands for all.
+        let last: BTreeMap<String, Value> =
+            events.into_iter().map(|event| (event["subject"].to_string(), event)).collect();
+        let mut left: Vec<Value> = last.into_values().collect();
+        self.rng.borrow_mut().shuffle(&mut left);
+        for _ in 0..4 {
+            let mut again = Vec::new();
+            for event in left {
+                if self.deliver(&event).await != Some(200) {
+                    again.push(event);
+                }
+            }
+            left = again;
+        }
+        left.iter().map(|event| event["subject"].as_str().unwrap().to_lowercase()).collect()
+    }
+
+    /// What must always hold, once everything was delivered.
+    fn judge(&self, unacknowledged: &[String], phase: &str) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let sets = self.record_sets();
+        let groups = self.azure.read(|view| view.groups());
+        let living: Vec<(String, String, Ipv4Addr, String)> = groups
+            .iter()
+            .filter(|group| group.state == "Running")
+            .filter_map(|group| {
+                let owner = owner((&group.resource_group, &group.name));
+                Some((group.id.to_lowercase(), group.name.clone(), group.address?, owner))
+            })
+            .collect();
+        let expected = model(&living, &sets);
+        let own = |set: &&RecordSetView| !self.foreign.borrow().iter().any(|f| is_same_place(f, set));
+        let actual: BTreeSet<(String, String, String, String)> = sets
+            .iter()
+            .filter(own)
+            .map(|set| {
+                let owner = set.metadata.get(OWNER).cloned().unwrap_or_default();
+                (set.record_type.clone(), set.name.clone(), set.values.join(" "), owner)
+            })
+            .collect();
+        for missing in expected.difference(&actual) {
+            wrong.push(format!("{phase}: missing {missing:?}"));
+        }
+        for extra in actual.difference(&expected) {
+            wrong.push(format!("{phase}: extra {extra:?}"));
+        }
+        for set in sets.iter().filter(own).filter(|set| set.ttl != 60) {
+            wrong.push(format!("{phase}: {} {} has ttl {}", set.record_type, set.name, set.ttl));
+        }
+        for foreign in self.foreign.borrow().iter().filter(|foreign| !sets.contains(foreign)) {
+            wrong.push(format!("{phase}: foreign {} {} was touched", foreign.record_type, foreign.name));
+        }
+        // Whoever is not acknowledged wants a name that another living group has.
+        for id in unacknowledged {
+            let is_loser = living.iter().any(|(living_id, name, _, owner)| {
+                living_id == id
+                    && sets.iter().any(|set| {
+                        set.record_type == "A" && set.name == *name && set.metadata.get(OWNER) != Some(owner)
+                    })
+            });
+            if !is_loser {
+                wrong.push(format!("{phase}: {id} was never acknowledged"));
+            }
+        }
+        wrong
+    }
+}
+
+fn is_same_place(one: &RecordSetView, other: &RecordSetView) -> bool {
+    (&one.zone, &one.record_type, &one.name) == (&other.zone, &other.record_type, &other.name)
+}
+
+/// The record sets that the living groups call for: type, name, values, owner. Of those who want one name, the one
+/// whose mark the A record set bears has it.
+fn model(
+    living: &[(String, String, Ipv4Addr, String)],
+    sets: &[RecordSetView],
+) -> BTreeSet<(String, String, String, String)> {
+    let mut expected = BTreeSet::new();
+    for (_, name, address, owner) in living {
+        let rivals: Vec<_> = living.iter().filter(|(_, other, ..)| other == name).collect();
+        let holder = sets.iter().find(|set| set.record_type == "A" && set.name == *name);
+        let holder = holder.and_then(|set| set.metadata.get(OWNER).cloned());
+        if rivals.len() > 1
+            && holder.as_ref() != Some(owner)
+            && rivals.iter().any(|(.., o)| Some(o) == holder.as_ref())
+        {
+            continue;
+        }
+        let [_, _, third, fourth] = address.octets();
+        expected.insert(("A".into(), name.clone(), address.to_string(), owner.clone()));
+        let target = format!("{name}.{FORWARD}");
+        expected.insert(("PTR".into(), format!("{fourth}.{third}"), target, owner.clone()));
+    }
+    expected
+}
+
+impl Weather {
+    /// What happens to a request.
+    fn strike(self, rng: &mut Rng, faults: &AtomicU64, call: &CallView) -> Option<Effect> {
+        let latency = Effect::Delay(When::Before, Duration::from_millis(rng.u64(1..80)));
+        if self.fault_every == 0 || call.path.contains("/msi/") || rng.u64(..self.fault_every) > 0 {
+            return (self.steps > 0).then_some(latency);
+        }
+        faults.fetch_add(1, Ordering::Relaxed);
+        let when = if rng.bool() { When::Before } else { When::After };
+        let status = |rng: &mut Rng| {
+            let (status, code) = [
+                (500, "InternalServerError"),
+                (503, "ServiceUnavailable"),
+                (502, "BadGateway"),
+                (403, "AuthorizationFailed"),
+                (408, "RequestTimeout"),
+            ][rng.usize(..5)];
+            FaultAnswer::new(status, code)
+        };
+        let seconds = rng.u64(1..15);
+        let fault = match rng.u8(..10) {
+            0 | 1 => Effect::Drop(when),
+            2 | 3 => Effect::Answer(when, status(rng)),
+            4 => Effect::Answer(When::Before, FaultAnswer::new(429, "TooManyRequests").retry_after(seconds)),
+            5 => Effect::Answer(When::Before, FaultAnswer::new(429, "TooManyRequests")),
+            6 if call.method != Method::GET => {
+                Effect::Answer(When::Before, FaultAnswer::new(409, "Conflict"))
+            }
+            7 => Effect::Truncate(usize::from(rng.u8(..60))),
+            8 => Effect::ReplaceBody("<html>gateway</html>".into()),
+            _ if self.is_slow => Effect::Delay(when, Duration::from_millis(rng.u64(500..9000))),
+            _ => Effect::Answer(When::Before, FaultAnswer::new(412, "PreconditionFailed")),
+        };
+        Some(Effect::All(vec![latency, fault]))
+    }
+}
+
+async fn simulate(seed: u64, weather: Weather) -> Tally {
+    let simulation = Simulation::new(seed, weather);
+    let mut tasks = Vec::new();
+    for _ in 0..weather.steps {
+        simulation.step(weather);
+        tasks.extend(simulation.spread());
+        let pause = Duration::from_millis(simulation.rng.borrow_mut().u64(..8000));
+        sleep(pause).await;
+    }
+    // What is under way ends; the weather clears.
+    simulation.azure.set_interceptor(Box::new(|_| None));
+    sleep(Duration::from_secs(20)).await;
+    tasks.extend(simulation.spread());
+    for task in tasks {
+        task.await.unwrap();
+    }
+    sleep(Duration::from_secs(60)).await;
+    simulation.say("every event once more".into());
+    let mut violations = Vec::new();
+    let unacknowledged = simulation.deliver_all().await;
+    violations.extend(simulation.judge(&unacknowledged, "convergence"));
+    // Five minutes later what needs not be remembered any more is forgotten, once.
+    sleep(Duration::from_secs(301)).await;
+    let unacknowledged = simulation.deliver_all().await;
+    violations.extend(simulation.judge(&unacknowledged, "forgetting"));
+    for set in simulation.record_sets().iter().filter(|set| set.metadata.contains_key("aci-dns-previous")) {
+        violations.push(format!("{} still remembers {:?}", set.name, set.metadata));
+    }
+    simulation.azure.clear_calls();
+    simulation.deliver_all().await;
+    let writes = simulation.azure.calls().into_iter().filter(|call| call.method != Method::GET);
+    violations.extend(writes.map(|call| format!("idempotence: {} {}", call.method, call.path)));
+    violations.append(&mut simulation.watch.lock().unwrap().gaps);
+    Tally {
+        faults: simulation.faults.load(Ordering::Relaxed),
+        deliveries: *simulation.deliveries.borrow(),
+        requests: 0,
+        violations,
+        trace: simulation.trace.borrow().clone(),
+    }
+}
+
+fn run(seed: u64, weather: Weather) -> Tally {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    // Whatever another test does with log lines: these are nobody's.
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+        local.block_on(&runtime, simulate(seed, weather))
+    })
+}
+
+/// Plays seeds on all processors, and fails with the first that breaks a property.
+fn check(name: &str, seeds: u64, weather: Weather) {
+    if let Ok(seed) = std::env::var("ACI_DNS_SEED") {
+        let tally = run(seed.parse().unwrap(), weather);
+        assert!(tally.violations.is_empty(), "{}\n{}", tally.trace.join("\n"), tally.violations.join("\n"));
+        return;
+    }
+    let seeds = std::env::var("ACI_DNS_SEEDS").map_or(seeds, |count| count.parse().unwrap());
+    let next = AtomicU64::new(0);
+    let tallies = Mutex::new((0, 0, Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        return;
+                    }
+                    let tally = run(seed, weather);
+                    let mut tallies = tallies.lock().unwrap();
+                    tallies.0 += tally.faults;
+                    tallies.1 += tally.deliveries;
+                    if !tally.violations.is_empty() {
+                        tallies.2.push((seed, tally));
+                    }
+                }
+            });
+        }
+    });
+    let (faults, deliveries, broken) = tallies.into_inner().unwrap();
+    let broken_seeds: Vec<u64> = broken.iter().map(|(seed, _)| *seed).collect();
+    if let Some((seed, tally)) = broken.first() {
+        panic!(
+            "{name}: {} of {seeds} seeds break a property: {broken_seeds:?}\nACI_DNS_SEED={seed}:\n{}\n{}",
+            broken.len(),
+            tally.trace.join("\n"),
+            tally.violations.join("\n")
+        );
+    }
+    println!("{name}: {seeds} seeds, {deliveries} deliveries, {faults} faults, 0 properties broken");
+}
+
+const CALM: Weather = Weather { steps: 25, fault_every: 0, kill_every: 0, is_slow: false, is_edited: false };
+
+#[test]
+fn in_calm_weather_dns_is_what_the_living_groups_call_for() {
+    check("calm", 60, CALM);
+}
+
+#[test]
+fn people_who_edit_the_zones_do_no_lasting_harm() {
+    check("edited", 60, Weather { is_edited: true, ..CALM });
+}
+
+#[test]
+fn requests_that_fail_or_lose_their_answer_do_no_lasting_harm() {
+    check("faults", 60, Weather { fault_every: 6, ..CALM });
+}
+
+#[test]
+fn instances_that_are_killed_between_any_two_requests_do_no_lasting_harm() {
+    check("killed", 60, Weather { kill_every: 2, ..CALM });
+}
+
+#[test]
+fn slow_writers_do_no_lasting_harm() {
+    check("slow", 60, Weather { fault_every: 4, is_slow: true, ..CALM });
+}
+
+#[test]
+fn everything_at_once_does_no_lasting_harm() {
+    check("storm", 60, Weather { fault_every: 6, kill_every: 4, is_slow: true, is_edited: true, ..CALM });
+}
