@@ -17,7 +17,7 @@ use crate::{
     desired::{Desired, own_name},
     dns::{ARecordSet, ETag, Owner, RelativeName},
     observe::{self, MarkedNames, OtherNames},
-    plan::{self, Change, Edit, Mark, ObservedA, Others, Reach},
+    plan::{self, Change, Edit, Mark, ObservedA, Others, Reach, Refusal},
     resource_id::ContainerGroupId,
 };
 
@@ -52,7 +52,7 @@ impl<E: Into<ReconcileError> + NotArm> From<E> for Stop {
 /// Errors that always fail a pass.
 trait NotArm {}
 impl NotArm for ReconcileError {}
-impl NotArm for plan::Refusal {}
+impl NotArm for Refusal {}
 impl NotArm for crate::desired::TagError {}
 
 /// What a group's records are to become.
@@ -177,7 +177,13 @@ impl Pass<'_> {
         let mut others = OtherNames::default();
         let record_set = self.record_set(&mut others).await?;
         let (observed, mut errors) = judge(self.reader(), desired, rules, record_set, address).await?;
-        let forward = plan::forward(desired, rules, address, &observed, now)?;
+        let forward = match plan::forward(desired, rules, address, &observed, now) {
+            Ok(forward) => forward,
+            Err(full @ Refusal::MemoryFull(_)) => {
+                return self.make_room(address, &observed, now, full, journal).await;
+            }
+            Err(conflict @ Refusal::Conflict(_)) => return Err(conflict.into()),
+        };
 
         let before = observed.record_set.as_ref();
         let mut addresses: BTreeSet<Ipv4Addr> = before.into_iter().flat_map(observe::addresses_of).collect();
@@ -246,6 +252,41 @@ impl Pass<'_> {
         match reverse.conflicts.into_iter().next() {
             Some(conflict) => Err(ReconcileError::PtrConflict(conflict).into()),
             None => Ok(()),
+        }
+    }
+
+    /// The memory is full: what need not be remembered any longer is made clean and forgotten, and another pass
+    /// follows. Where there is no such thing, only time helps.
+    async fn make_room(
+        &self,
+        live: Ipv4Addr,
+        observed: &ObservedA,
+        now: u64,
+        full: Refusal,
+        journal: &mut Journal,
+    ) -> Result<(), Stop> {
+        let (desired, rules) = (self.desired, self.reconciler.rules);
+        let Some(before) = &observed.record_set else { return Err(full.into()) };
+        let mut addresses: BTreeSet<Ipv4Addr> = before.memory().addresses().collect();
+        addresses.extend(&observed.listed);
+        // No PTR is written for the live address before the A record set holds it.
+        addresses.remove(&live);
+        let reads = observe::ptr_record_sets(self.reader(), &desired.zones, &addresses).await;
+        let names = OtherNames::default().names(desired, Some(&desired.name));
+        let reverse = plan::reverse(desired, rules, live, &reads.ptrs, &names);
+        let forget = plan::forget(desired, rules, before, &reverse.clean, now);
+        let step: Vec<_> = (reverse.edits.into_iter().map(|(address, edit)| (address, Change::Ptr(edit))))
+            .chain(forget.map(|edit| (live, Change::A(edit))))
+            .collect();
+        if step.is_empty() {
+            return Err(gravest(reads.errors).unwrap_or(full.into()).into());
+        }
+        let mut errors = vec![];
+        self.steps(vec![step], &BTreeMap::new(), journal, &mut None, &mut errors).await?;
+        match (gravest(errors), self.hand) {
+            (Some(error), _) => Err(error.into()),
+            (None, Hand::Observes(_)) => Ok(()),
+            (None, Hand::Writes(_)) => Err(Stop::Again(None)),
         }
     }
 

@@ -93,6 +93,10 @@ impl Tally {
 
 /// Plays event files against an embedded Azure. With a scenario, that is played first and sets the stage;
 /// without, the stage is made from the events. `lookup` reads a setting; `ACI_DNS_ZONES` may be unset.
+///
+/// # Panics
+///
+/// Never: every address range that is made here is one.
 pub async fn play(
     paths: &[PathBuf],
     scenario: Option<&Path>,

@@ -6,6 +6,13 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod addresses;
+mod cost;
+mod drift;
 mod functions_host;
 mod log;
+mod order;
+mod outcomes;
+mod ownership;
 mod simulation;
+mod world;

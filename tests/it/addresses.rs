@@ -1,0 +1,277 @@
+//! What a group's address is treated as: the table of section 3.2 of the design, row by row. Time is paused.
+
+use std::time::Duration;
+
+use aci_dns::{replay::stage::RECONCILE, simulator::Ip};
+use tokio::time::Instant;
+
+use crate::world::{World, a, address, id, pass, ptr};
+
+/// A world in which `web` was reconciled at 10.1.5.4.
+async fn world(settings: &[(&str, &str)]) -> World {
+    let world = World::new(settings);
+    world.create_at("web", 4);
+    world.reconcile("web").await.is(
+        200,
+        "changed",
+        &[
+            "+ A web.spoke1.contoso.internal 10.1.5.4",
+            "+ PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal",
+        ],
+    );
+    world
+}
+
+const REMOVED: [&str; 2] =
+    ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal", "- A web.spoke1.contoso.internal 10.1.5.4"];
+
+/// An event that is waited for so many seconds, comes to nothing, and leaves DNS as it is.
+async fn check_waits(world: &World, seconds: u64, case: &str) {
+    let (before, started) = (world.azure.record_sets("spoke1.contoso.internal"), Instant::now());
+    world.reconcile("web").await.is(503, "unavailable", &[]).because("has not assigned an address");
+    assert_eq!(started.elapsed().as_secs(), seconds, "{case}");
+    assert_eq!(world.azure.record_sets("spoke1.contoso.internal"), before, "{case}");
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_404_is_gone() {
+    let world = world(&[]).await;
+    world.delete("web");
+    world.reconcile("web").await.is(200, "changed", &REMOVED);
+    world.has(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_resource_group_is_404_is_gone() {
+    let world = World::new(&[(
+        "ACI_DNS_ZONES",
+        r#"{"rg-*": {"forwardZone": "spoke1.contoso.internal",
+        "reverseZones": ["1.10.in-addr.arpa"], "zoneResourceGroup": "rg-dns"}}"#,
+    )]);
+    world.put("PTR 4.5 60 web.spoke1.contoso.internal owner=rg-vanished/web");
+    let plan = ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal"];
+    world.reconcile("rg-vanished/web").await.is(200, "changed", &plan);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_deleting_is_as_gone_but_its_mark_holds_until_the_404() {
+    let world = world(&[]).await;
+    world.azure.configure(|settings| settings.deleting = Duration::from_mins(1));
+    world.delete("web");
+    world.create("rg-spoke2/web");
+    world.reconcile("rg-spoke2/web").await.is(409, "conflict", &[]);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+    world.reconcile("web").await.is(200, "changed", &REMOVED);
+    world.has(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_holds_no_longer_than_until_the_404() {
+    let world = world(&[]).await;
+    world.azure.configure(|settings| settings.deleting = Duration::from_mins(1));
+    world.delete("web");
+    world.create("rg-spoke2/web");
+    pass(60).await;
+    assert_eq!(world.reconcile("rg-spoke2/web").await.status, 200);
+    world.has(&[
+        "A web.spoke1.contoso.internal 60 10.1.6.4 owner=rg-spoke2/web previous=10.1.5.4@60",
+        "PTR 4.6.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=rg-spoke2/web",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_became_public_loses_the_records_that_carry_its_mark() {
+    let world = world(&[]).await;
+    world.azure.set_ip(&id("web"), Ip::Public).unwrap();
+    world.reconcile("web").await.is(200, "changed", &REMOVED);
+    world.has(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_public_group_touches_no_record_that_does_not_carry_its_mark() {
+    let world = World::new(&[]);
+    world.create_as("web", |spec| spec.ip = Ip::Public);
+    world.put("A web 60 10.1.5.4");
+    world.put("PTR 4.5 60 web.spoke1.contoso.internal");
+    let before = world.records();
+    world.reconcile("web").await.is(200, "unmanaged", &[]);
+    assert_eq!(world.records(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_without_ports_is_unmanaged_after_the_wait_with_a_warning_and_dns_stays() {
+    let world = world(&[]).await;
+    world.azure.set_ip(&id("web"), Ip::NoIpAddress).unwrap();
+    let started = Instant::now();
+    let done = world.reconcile("web").await;
+    done.is(200, "unmanaged", &[]);
+    assert_eq!((done.text("level"), started.elapsed().as_secs()), ("warn", 15));
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_shows_no_ip_address_yet_is_waited_for() {
+    let world = World::new(&[]);
+    world.create_as("web", |spec| spec.ip = Ip::NoIpAddress);
+    let event = world.start(&world.stage, "web");
+    pass(10).await;
+    world.azure.set_ip(&id("web"), Ip::Fixed(address(4))).unwrap();
+    assert_eq!(event.await.unwrap().status, 200);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn provisioning_that_is_not_terminal_is_polled_for_and_then_503() {
+    let world = world(&[]).await;
+    for state in
+        ["Pending", "Creating", "Updating", "Repairing", "Accepted", "PreProvisioned", "Unhealthy", "Novel"]
+    {
+        world.azure.set_provisioning_state(&id("web"), state).unwrap();
+        check_waits(&world, 15, state).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_group_without_a_usable_address_is_polled_for_and_then_503() {
+    let world = world(&[]).await;
+    for ip in [Ip::NullIp, Ip::EmptyIp, Ip::ZeroIp] {
+        world.azure.set_ip(&id("web"), ip).unwrap();
+        check_waits(&world, 15, &format!("{ip:?}")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_is_a_setting() {
+    for (seconds, polls) in [(0, 1), (3, 4)] {
+        let world = world(&[("ACI_DNS_ADDRESS_WAIT_SECONDS", &seconds.to_string())]).await;
+        world.azure.set_provisioning_state(&id("web"), "Updating").unwrap();
+        world.calls();
+        check_waits(&world, seconds, "setting").await;
+        let polled =
+            world.azure.calls().iter().filter(|call| call.path.ends_with("containerGroups/web")).count();
+        assert_eq!(polled, polls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_is_one_less_than_a_shorter_deadline() {
+    let world = world(&[("ACI_DNS_DEADLINE_SECONDS", "6")]).await;
+    world.azure.set_provisioning_state(&id("web"), "Updating").unwrap();
+    check_waits(&world, 5, "deadline").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_arrives_during_the_wait_is_published() {
+    let world = World::new(&[]);
+    world.create_as("web", |spec| spec.provisioning = Duration::from_secs(9));
+    world.reconcile("web").await.is(
+        200,
+        "changed",
+        &[
+            "+ A web.spoke1.contoso.internal 10.1.5.4",
+            "+ PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal",
+        ],
+    );
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_leaves_the_old_address_until_the_new_one_is_there() {
+    let world = World::new(&[]);
+    world.create_as("web", |spec| spec.provisioning = Duration::from_secs(9));
+    world.reconcile("web").await;
+    world.azure.restart_group(&id("web")).unwrap();
+    let event = world.start(&world.stage, "web");
+    pass(8).await;
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+    assert_eq!(event.await.unwrap().status, 200);
+    let moved_at = world.azure.unix_seconds() - crate::world::EPOCH;
+    world.has(&[&format!("{} previous=10.1.5.4@{moved_at}", a("web", 5)), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_group_has_released_its_address_and_loses_its_records() {
+    for keeps in [false, true] {
+        let world = world(&[]).await;
+        world.azure.configure(|settings| settings.stopped_keeps_address = keeps);
+        world.azure.stop_group(&id("web")).unwrap();
+        world.reconcile("web").await.is(200, "changed", &REMOVED);
+        world.has(&[]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_group_is_removed_like_one_that_is_gone_lists_included() {
+    let world = world(&[]).await;
+    world.put("PTR 77.5 60 web.spoke1.contoso.internal");
+    world.azure.stop_group(&id("web")).unwrap();
+    world.calls();
+    let plan = [REMOVED[0], "- PTR 77.5.1.10.in-addr.arpa web.spoke1.contoso.internal", REMOVED[1]];
+    world.reconcile("web").await.is(200, "changed", &plan);
+    assert_eq!(world.calls(), "3 GET + 1 LIST + 3 DELETE");
+    world.has(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_group_keeps_its_records_where_the_operator_says_so() {
+    let world = world(&[("ACI_DNS_STOPPED", "keep")]).await;
+    world.azure.stop_group(&id("web")).unwrap();
+    world.calls();
+    world.reconcile("web").await.is(200, "converged", &[]);
+    assert_eq!(world.calls(), "2 GET");
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+    world.azure.start_group(&id("web")).unwrap();
+    world.reconcile("web").await;
+    world.has(&[&format!("{} previous=10.1.5.4@0", a("web", 5)), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_ran_to_its_end_has_released_its_address() {
+    for (state, exit_code) in [("Succeeded", 0), ("Failed", 1)] {
+        let removing = world(&[]).await;
+        removing.azure.set_state(&id("web"), state, exit_code).unwrap();
+        removing.reconcile("web").await.is(200, "changed", &REMOVED);
+        let keeping = world(&[("ACI_DNS_STOPPED", "keep")]).await;
+        keeping.azure.set_state(&id("web"), state, exit_code).unwrap();
+        keeping.reconcile("web").await.is(200, "converged", &[]);
+        keeping.has(&[&a("web", 4), &ptr("web", 4)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_group_has_that_address() {
+    let world = world(&[]).await;
+    world.reconcile("web").await.is(200, "converged", &[]);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_never_taken_from_the_event() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    let mut event = world.event_of("Microsoft.ResourceNotifications.Resources.CreatedOrUpdated", "web");
+    event["data"]["resourceInfo"] = serde_json::json!({
+        "id": id("web"),
+        "properties": {
+            "provisioningState": "Succeeded",
+            "ipAddress": {"type": "Private", "ip": "10.1.5.99"},
+            "instanceView": {"state": "Running"},
+        },
+        "tags": {"aci-dns-hostname": "evil", "aci-dns-ignore": "true"},
+    });
+    assert_eq!(world.deliver(RECONCILE, &event).await.status, 200);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_type_of_an_event_decides_nothing() {
+    let world = world(&[]).await;
+    for event_type in ["ResourceDeleteSuccess", "ResourceWriteFailure", "ResourceActionCancel"] {
+        let event = world.event_of(&format!("Microsoft.Resources.{event_type}"), "web");
+        world.deliver(RECONCILE, &event).await.is(200, "converged", &[]);
+    }
+    world.delete("web");
+    let event = world.event_of("Microsoft.Resources.ResourceWriteSuccess", "web");
+    world.deliver(RECONCILE, &event).await.is(200, "changed", &REMOVED);
+}

@@ -1,0 +1,564 @@
+//! Whose a record set is, and what it remembers: section 3.3 of the design, sentence by sentence.
+
+use std::sync::{Arc, Mutex};
+
+use aci_dns::simulator::{Effect, FaultAnswer, GroupSpec, When};
+use http::Method;
+
+use crate::world::{SUBSCRIPTION, World, a, address, id, pass, ptr};
+
+/// A world in which `web` was reconciled at 10.1.5.4.
+async fn world(settings: &[(&str, &str)]) -> World {
+    let world = World::new(settings);
+    world.create_at("web", 4);
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.writes();
+    world
+}
+
+const PLUS_A: &str = "+ A web.spoke1.contoso.internal 10.1.5.4";
+const PLUS_PTR: &str = "+ PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal";
+
+#[tokio::test(start_paused = true)]
+async fn both_record_sets_carry_the_owner_in_lower_case() {
+    let world = World::new(&[]);
+    let mut spec = GroupSpec::new("RG-Spoke1", "web");
+    spec.subscription = SUBSCRIPTION.to_uppercase();
+    world.azure.create_group(spec);
+    let mut event = world.event("web");
+    event["subject"] = id("web").replace("rg-spoke1", "RG-SPOKE1").into();
+    let done = world.deliver(aci_dns::replay::stage::RECONCILE, &event).await;
+    done.is(200, "changed", &[PLUS_A, PLUS_PTR]);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_group_is_one_however_events_spell_it() {
+    let world = world(&[]).await;
+    for spelling in [id("web").to_uppercase(), id("web").to_lowercase()] {
+        let mut event = world.event("web");
+        event["subject"] = spelling.into();
+        world.deliver(aci_dns::replay::stage::RECONCILE, &event).await.is(200, "converged", &[]);
+    }
+}
+
+/// Watches from now on that no PTR names the group before its A record set holds the address, and that no address
+/// leaves the A record set without being remembered. Gives what was broken.
+fn watch_log(world: &World) -> Arc<Mutex<Vec<String>>> {
+    let broken = Arc::new(Mutex::new(Vec::new()));
+    let (sink, mut known) = (Arc::clone(&broken), Vec::<String>::new());
+    world.azure.on_change(move |view| {
+        let forward = view.record_sets("spoke1.contoso.internal");
+        let web = forward.iter().find(|set| set.record_type == "A" && set.name == "web");
+        let mut now: Vec<String> = web.map(|set| set.values.clone()).unwrap_or_default();
+        let memory = web.and_then(|set| set.metadata.get("aci-dns-previous")).cloned().unwrap_or_default();
+        now.extend(memory.split_whitespace().map(|entry| entry.split('@').next().unwrap().to_owned()));
+        let mut sink = sink.lock().unwrap();
+        for set in view.record_sets("1.10.in-addr.arpa") {
+            if set.values.iter().any(|value| value.starts_with("web.")) {
+                let octets: Vec<_> = set.name.split('.').collect();
+                let address = format!("10.1.{}.{}", octets[1], octets[0]);
+                if !now.contains(&address) {
+                    sink.push(format!("{address} has a PTR, and A holds and remembers {now:?}"));
+                }
+            }
+        }
+        if web.is_some() {
+            let lost = known.iter().filter(|address| !now.contains(address));
+            sink.extend(lost.map(|address| format!("{address} left A without a trace")));
+        }
+        known = now;
+    });
+    broken
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_ptr_is_written_before_a_holds_its_address_and_no_address_leaves_a_unremembered() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    let broken = watch_log(&world);
+    for last in [4, 5, 6, 5, 7] {
+        world.move_to("web", last);
+        assert_eq!(world.reconcile("web").await.status, 200);
+    }
+    assert_eq!(*broken.lock().unwrap(), Vec::<String>::new());
+    let remembered = "previous=10.1.5.4@0+10.1.5.5@0+10.1.5.6@0";
+    world.has(&[&format!("{} {remembered}", a("web", 7)), &ptr("web", 7)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_reads_the_ptrs_at_the_remembered_addresses_and_removes_what_names_us() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.put("A web 60 10.1.5.4 owner=web previous=10.1.5.8@0+10.1.5.9@0");
+    world.put("PTR 8.5 60 web.spoke1.contoso.internal owner=web");
+    world.put("PTR 9.5 60 web.spoke1.contoso.internal,printer.example.org owner=web");
+    let plan = [
+        PLUS_PTR,
+        "- PTR 8.5.1.10.in-addr.arpa web.spoke1.contoso.internal",
+        "~ PTR 9.5.1.10.in-addr.arpa web.spoke1.contoso.internal printer.example.org -> printer.example.org \
+         (owner 00000000-0000-0000-0000-000000000000/rg-spoke1/web -> none)",
+    ];
+    world.reconcile("web").await.is(200, "changed", &plan);
+    world.has(&[
+        &format!("{} previous=10.1.5.8@0+10.1.5.9@0", a("web", 4)),
+        &ptr("web", 4),
+        "PTR 9.5.1.10.in-addr.arpa 60 printer.example.org",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_forgotten_after_five_minutes_and_not_before() {
+    let world = world(&[]).await;
+    world.move_to("web", 5);
+    world.reconcile("web").await;
+    pass(299).await;
+    world.reconcile("web").await.is(200, "converged", &[]);
+    world.has(&[&format!("{} previous=10.1.5.4@0", a("web", 5)), &ptr("web", 5)]);
+    pass(1).await;
+    let plan = ["~ A web.spoke1.contoso.internal 10.1.5.5 (forget 10.1.5.4)"];
+    world.reconcile("web").await.is(200, "changed", &plan);
+    world.has(&[&a("web", 5), &ptr("web", 5)]);
+    assert_eq!(world.reconcile("web").await.line()["outcome"], "converged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_forgotten_only_when_its_ptr_was_seen_not_to_name_us() {
+    let world = world(&[]).await;
+    world.move_to("web", 5);
+    world.reconcile("web").await;
+    pass(400).await;
+    world.put("PTR 4.5 60 web.spoke1.contoso.internal");
+    let plan = ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal"];
+    world.reconcile("web").await.is(200, "changed", &plan);
+    world.has(&[&format!("{} previous=10.1.5.4@0", a("web", 5)), &ptr("web", 5)]);
+    let plan = ["~ A web.spoke1.contoso.internal 10.1.5.5 (forget 10.1.5.4)"];
+    world.reconcile("web").await.is(200, "changed", &plan);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_whose_ptr_cannot_be_read_is_not_forgotten() {
+    let world = world(&[]).await;
+    world.move_to("web", 5);
+    world.reconcile("web").await;
+    pass(400).await;
+    world.fail(Method::GET, "/PTR/4.5", 403, "AuthorizationFailed");
+    world.reconcile("web").await.is(500, "failed", &[]);
+    world.has(&[&format!("{} previous=10.1.5.4@0", a("web", 5)), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn forgetting_is_conditional() {
+    let world = world(&[]).await;
+    world.move_to("web", 5);
+    world.reconcile("web").await;
+    pass(400).await;
+    let edited = "A web 60 10.1.5.5 owner=web previous=10.1.5.4@0 cost=42";
+    world.at(Method::PUT, "/A/web", 1, move |azure| crate::world::put(azure, edited));
+    world.reconcile("web").await;
+    world.has(&[&format!("{} cost=42", a("web", 5)), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_forgotten_together_with_another_change_or_after_it() {
+    let world = world(&[]).await;
+    world.move_to("web", 5);
+    world.reconcile("web").await;
+    pass(400).await;
+    world.move_to("web", 6);
+    world.reconcile("web").await;
+    world.reconcile("web").await;
+    world.has(&[&format!("{} previous=10.1.5.5@400", a("web", 6)), &ptr("web", 6)]);
+}
+
+/// Two moves, each followed by a pass that is cut off after so many requests, and then one that is not.
+async fn check_cut_off(first: usize, second: usize) {
+    let world = world(&[]).await;
+    let cut = |after: usize| {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        world.azure.set_interceptor(Box::new(move |_| {
+            let count = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            (count >= after).then_some(Effect::Drop(When::Before))
+        }));
+    };
+    for (last, after) in [(5, first), (6, second)] {
+        world.move_to("web", last);
+        cut(after);
+        world.reconcile("web").await;
+    }
+    world.move_to("web", 7);
+    cut(usize::MAX);
+    assert_eq!(world.reconcile("web").await.status, 200);
+    let ptrs: Vec<_> = world.records().into_iter().filter(|set| set.starts_with("PTR")).collect();
+    assert_eq!(ptrs, [ptr("web", 7)], "cut off after {first} and {second} requests");
+    let expected = a("web", 7);
+    assert!(world.records().iter().any(|set| set.starts_with(&expected)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn passes_that_were_cut_off_anywhere_followed_by_further_moves_leave_no_stale_ptr() {
+    for first in 0..10 {
+        for second in 0..10 {
+            check_cut_off(first, second).await;
+        }
+    }
+}
+
+/// Entries `10.1.5.100@0+...`.
+fn memory(count: u8) -> String {
+    (100..100 + count).map(|last| format!("10.1.5.{last}@0")).collect::<Vec<_>>().join("+")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_would_need_more_than_32_entries_answers_503_and_leaves_dns_as_it_is() {
+    let world = World::new(&[]);
+    world.create_at("web", 5);
+    let full = format!("A web 60 10.1.5.4 owner=web previous={}", memory(32));
+    world.put(&full);
+    world.reconcile("web").await.is(503, "unavailable", &[]).because("32");
+    world.has(&[&full.replace(" web ", " web.spoke1.contoso.internal ")]);
+    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(31)));
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[&format!("{} previous=10.1.5.4@0+{}", a("web", 5), memory(31)), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_that_is_full_of_old_entries_is_forgotten_first_so_that_redelivery_does_help() {
+    let world = World::new(&[]);
+    world.create_at("web", 5);
+    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(32)));
+    world.reconcile("web").await.is(503, "unavailable", &[]);
+    pass(300).await;
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[&format!("{} previous=10.1.5.4@300", a("web", 5)), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stale_at_the_addresses_of_a_full_memory_goes_before_they_are_forgotten() {
+    let world = World::new(&[]);
+    world.create_at("web", 5);
+    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(32)));
+    world.put("PTR 4.5 60 web.spoke1.contoso.internal owner=web");
+    for last in 100..132 {
+        world.put(&format!("PTR {last}.5 60 web.spoke1.contoso.internal owner=web"));
+    }
+    pass(300).await;
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[&format!("{} previous=10.1.5.4@300", a("web", 5)), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_stale_ptrs_of_an_unmarked_name_than_can_be_remembered_are_removed_before_it_is_taken_over() {
+    let world = World::new(&[]);
+    world.create_at("web", 5);
+    world.put("A web 60 10.1.5.4");
+    for last in 100..140 {
+        world.put(&format!("PTR {last}.5 60 web.spoke1.contoso.internal"));
+    }
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[&format!("{} previous=10.1.5.4@0", a("web", 5)), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_in_a_full_memory_is_planned_and_not_made_where_the_policy_is_to_observe() {
+    let world = World::new(&[("ACI_DNS_POLICY", "observe")]);
+    world.create_at("web", 5);
+    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(32)));
+    pass(300).await;
+    assert_eq!(world.reconcile("web").await.text("outcome"), "planned");
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_upsert_only_nothing_is_remembered_and_memory_that_exists_is_left_as_it_is() {
+    let world = world(&[("ACI_DNS_POLICY", "upsert-only")]).await;
+    world.move_to("web", 5);
+    let done = world.reconcile("web").await;
+    let plan = [
+        "~ A web.spoke1.contoso.internal 10.1.5.4 -> 10.1.5.5",
+        "+ PTR 5.5.1.10.in-addr.arpa web.spoke1.contoso.internal",
+    ];
+    done.is(200, "changed", &plan);
+    assert_eq!(done.list("plan.withheld"), ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal"]);
+    world.has(&[&a("web", 5), &ptr("web", 4), &ptr("web", 5)]);
+    let remembering = format!("{} previous=10.1.5.8@0", a("web", 6));
+    world.put("A web 60 10.1.5.5 owner=web previous=10.1.5.8@0");
+    world.move_to("web", 6);
+    pass(400).await;
+    for _ in 0..2 {
+        assert_eq!(world.reconcile("web").await.status, 200);
+        world.has(&[&remembering, &ptr("web", 4), &ptr("web", 5), &ptr("web", 6)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_and_records_of_others_in_the_same_set_are_kept() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.put("A web 60 10.1.5.9 owner=web cost=42");
+    world.put("PTR 4.5 60 printer.example.org owner=web cost=43");
+    world.put("PTR 9.5 60 web.spoke1.contoso.internal,printer.example.org owner=web cost=44");
+    world.reconcile("web").await;
+    world.has(&[
+        &format!("{} previous=10.1.5.9@0 cost=42", a("web", 4)),
+        "PTR 4.5.1.10.in-addr.arpa 60 printer.example.org,web.spoke1.contoso.internal owner=web cost=43",
+        "PTR 9.5.1.10.in-addr.arpa 60 printer.example.org cost=44",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_ptr_record_set_with_several_names_only_our_own_value_is_removed() {
+    let world = world(&[]).await;
+    world.put("PTR 4.5 60 web.spoke1.contoso.internal,alias.spoke1.contoso.internal,x.example.org owner=web");
+    world.put("A alias 60 10.1.5.4");
+    world.delete("web");
+    world.reconcile("web").await;
+    world.has(&[
+        "A alias.spoke1.contoso.internal 60 10.1.5.4",
+        "PTR 4.5.1.10.in-addr.arpa 60 alias.spoke1.contoso.internal,x.example.org",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unmarked_a_record_set_is_taken_over_and_the_reverse_zones_are_listed_once() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.put("A web 300 10.1.5.9");
+    world.put("PTR 9.5 60 web.spoke1.contoso.internal");
+    world.put("PTR 77.5 60 web.spoke1.contoso.internal");
+    let before = "~ A web.spoke1.contoso.internal 10.1.5.9 -> 10.1.5.4 (ttl 300 -> 60, owner none -> \
+                  00000000-0000-0000-0000-000000000000/rg-spoke1/web, remember 10.1.5.9, remember 10.1.5.77)";
+    let plan = [
+        before,
+        PLUS_PTR,
+        "- PTR 9.5.1.10.in-addr.arpa web.spoke1.contoso.internal",
+        "- PTR 77.5.1.10.in-addr.arpa web.spoke1.contoso.internal",
+    ];
+    world.reconcile("web").await.is(200, "changed", &plan);
+    assert_eq!(world.calls(), "7 GET + 1 LIST + 2 PUT + 2 DELETE");
+    world.has(&[&format!("{} previous=10.1.5.9@0+10.1.5.77@0", a("web", 4)), &ptr("web", 4)]);
+    world.reconcile("web").await.is(200, "converged", &[]);
+    assert_eq!(world.calls(), "5 GET");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_was_chosen_by_a_tag_takes_over_no_unmarked_a_record_set() {
+    let world = World::new(&[]);
+    world.create_tagged("web", &[("aci-dns-hostname", "payroll")]);
+    world.put("A payroll 60 10.1.9.9");
+    world.reconcile("web").await.is(409, "conflict", &[]).because("a name chosen by a tag");
+    world.has(&["A payroll.spoke1.contoso.internal 60 10.1.9.9"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_says_the_groups_own_name_chooses_nothing() {
+    let world = World::new(&[]);
+    world.create_tagged("web", &[("aci-dns-hostname", "Web")]);
+    world.put("A web 60 10.1.5.4");
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_auto_registered_record_set_is_foreign_whatever_its_mark_says() {
+    for (record_set, reason) in
+        [("A web 10 10.1.5.4 auto", "automatically"), ("A web 10 10.1.5.4 owner=web auto", "automatically")]
+    {
+        let world = World::new(&[]);
+        world.create_at("web", 4);
+        world.put(record_set);
+        let before = world.records();
+        world.reconcile("web").await.is(409, "conflict", &[]).because(reason);
+        assert_eq!(world.records(), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_auto_registered_ptr_stays_and_the_conflict_is_told() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.put("PTR 4.5 10 vm.spoke1.contoso.internal auto");
+    world.reconcile("web").await.is(409, "conflict", &[PLUS_A]);
+    let vm = "PTR 4.5.1.10.in-addr.arpa 10 vm.spoke1.contoso.internal (auto-registered)";
+    world.has(&[&a("web", 4), vm]);
+}
+
+/// `web` meets an A record set with this mark.
+fn foreign(settings: &[(&str, &str)], owner: &str) -> World {
+    let world = World::new(settings);
+    world.create_at("web", 4);
+    world.put(&format!("A web 60 10.1.9.9 owner={owner}"));
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_mark_is_honoured_while_its_group_lives_and_nothing_at_all_is_written() {
+    let world = foreign(&[], "rg-spoke2/web");
+    world.create("rg-spoke2/web");
+    world.reconcile("web").await.is(409, "conflict", &[]).because("rg-spoke2/web");
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_set_whose_mark_names_a_group_that_is_gone_is_free_in_adopt_and_in_strict() {
+    for ownership in ["adopt", "strict"] {
+        let world = foreign(&[("ACI_DNS_OWNERSHIP", ownership)], "rg-spoke2/web");
+        let plan = [
+            "~ A web.spoke1.contoso.internal 10.1.9.9 -> 10.1.5.4 (owner \
+             00000000-0000-0000-0000-000000000000/rg-spoke2/web -> \
+             00000000-0000-0000-0000-000000000000/rg-spoke1/web, remember 10.1.9.9)",
+            PLUS_PTR,
+        ];
+        world.reconcile("web").await.is(200, "changed", &plan);
+        world.has(&[&format!("{} previous=10.1.9.9@0", a("web", 4)), &ptr("web", 4)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_mark_whose_group_cannot_be_read_stays_foreign() {
+    for (status, code) in [(403, "AuthorizationFailed"), (404, "SubscriptionNotFound")] {
+        let world = foreign(&[], "rg-spoke2/web");
+        world.fail(Method::GET, "rg-spoke2", status, code);
+        world.reconcile("web").await.is(409, "conflict", &[]);
+        assert_eq!(world.writes(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_mark_whose_group_cannot_be_read_now_is_decided_at_the_redelivery() {
+    let world = foreign(&[], "rg-spoke2/web");
+    world.fail_times(Method::GET, "rg-spoke2", 9, FaultAnswer::new(503, "ServiceUnavailable").retry_after(9));
+    world.reconcile("web").await.is(503, "unavailable", &[]);
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_mark_of_another_subscription_stays_foreign() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.put("A web 60 10.1.9.9 aci-dns-owner=11111111-1111-1111-1111-111111111111/rg/web");
+    world.fail(Method::GET, "11111111-1111-1111-1111-111111111111", 404, "SubscriptionNotFound");
+    world.reconcile("web").await.is(409, "conflict", &[]);
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_names_no_container_group_stays_foreign() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.put("A web 60 10.1.9.9 aci-dns-owner=terraform");
+    world.reconcile("web").await.is(409, "conflict", &[]).because("terraform");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ptr_at_our_live_address_that_is_marked_with_another_group_becomes_ours() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.create_at("api", 9);
+    world.put("A api 60 10.1.5.9 owner=api");
+    world.put("PTR 9.5 60 api.spoke1.contoso.internal owner=api");
+    world.put("PTR 4.5 60 api.spoke1.contoso.internal,x.example.org owner=api cost=42");
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[
+        &a("web", 4),
+        &a("api", 9),
+        &ptr("api", 9),
+        "PTR 4.5.1.10.in-addr.arpa 60 x.example.org,web.spoke1.contoso.internal owner=web cost=42",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unmarked_values_inside_the_forward_zone_at_our_live_address_are_replaced_in_adopt() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.put("PTR 4.5 300 old.spoke1.contoso.internal,x.example.org,deep.er.spoke1.contoso.internal");
+    assert_eq!(world.reconcile("web").await.status, 200);
+    let expected = "PTR 4.5.1.10.in-addr.arpa 60 x.example.org,web.spoke1.contoso.internal owner=web";
+    world.has(&[&a("web", 4), expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_strict_an_unmarked_ptr_at_our_live_address_is_left_alone_and_a_is_written() {
+    let world = World::new(&[("ACI_DNS_OWNERSHIP", "strict")]);
+    world.create_at("web", 4);
+    world.put("PTR 4.5 300 old.spoke1.contoso.internal");
+    for plan in [vec![PLUS_A], vec![]] {
+        world.reconcile("web").await.is(409, "conflict", &plan).because("strict");
+        world.has(&[&a("web", 4), "PTR 4.5.1.10.in-addr.arpa 300 old.spoke1.contoso.internal"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_strict_a_ptr_that_is_marked_with_another_group_becomes_ours() {
+    let world = World::new(&[("ACI_DNS_OWNERSHIP", "strict")]);
+    world.create_at("web", 4);
+    world.put("PTR 4.5 60 api.spoke1.contoso.internal owner=api");
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_ptr_was_taken_and_given_up_again_is_reconciled_too() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.create_at("api", 9);
+    world.put("A api 60 10.1.5.4 owner=api");
+    world.put("PTR 4.5 60 api.spoke1.contoso.internal owner=api");
+    // As the PTR is taken, the two groups change places, and the event of `api` is handled before.
+    world.at(Method::PUT, "/PTR/4.5", 1, |azure| {
+        azure.set_address(&id("web"), address(5)).unwrap();
+        azure.set_address(&id("api"), address(4)).unwrap();
+    });
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[
+        &format!("{} previous=10.1.5.4@0", a("web", 5)),
+        &ptr("web", 5),
+        &a("api", 4),
+        &ptr("api", 4),
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_of_the_group_whose_ptr_was_given_up_again_is_part_of_the_answer() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.create_at("api", 9);
+    world.put("PTR 4.5 60 api.spoke1.contoso.internal owner=api");
+    world.at(Method::PUT, "/PTR/4.5", 1, |azure| {
+        azure.set_address(&id("web"), address(5)).unwrap();
+        azure.set_address(&id("api"), address(4)).unwrap();
+    });
+    world.fail(Method::GET, "containerGroups/api", 403, "AuthorizationFailed");
+    let done = world.reconcile("web").await;
+    assert_eq!((done.status, done.text("outcome")), (500, "failed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_others_stays_byte_for_byte() {
+    let world = World::new(&[]);
+    for record_set in [
+        "A db 300 10.1.5.200 team=data",
+        "A @ 300 10.1.5.201",
+        "A * 300 10.1.5.202",
+        "A vm 10 10.1.5.203 auto",
+        "A api 60 10.1.6.4 owner=rg-spoke2/api",
+        "PTR 200.5 300 db.spoke1.contoso.internal,db.example.org team=data",
+        "PTR 203.5 10 vm.spoke1.contoso.internal auto",
+        "PTR 4.6 60 api.spoke1.contoso.internal owner=rg-spoke2/api",
+    ] {
+        world.put(record_set);
+    }
+    let before =
+        (world.azure.record_sets("spoke1.contoso.internal"), world.azure.record_sets("1.10.in-addr.arpa"));
+    world.create_at("web", 4);
+    world.reconcile("web").await;
+    world.move_to("web", 5);
+    world.reconcile("web").await;
+    world.azure.stop_group(&id("web")).unwrap();
+    world.reconcile("web").await;
+    world.delete("web");
+    world.reconcile("web").await;
+    let after =
+        (world.azure.record_sets("spoke1.contoso.internal"), world.azure.record_sets("1.10.in-addr.arpa"));
+    assert_eq!(after, before);
+}

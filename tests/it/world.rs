@@ -1,0 +1,461 @@
+//! A small world: an embedded Azure with a forward zone, a reverse zone and a subnet, and the handler on it.
+//!
+//! Record sets, plans and requests are compared as texts, whole, so that a test says everything that there is and
+//! nothing else can hide. Every invocation is checked for what holds of all of them: the shape of the answer,
+//! one log line for each event, and the fields that every line has.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use aci_dns::{
+    config::Settings,
+    replay::stage::{Answer, Lines, RECONCILE, Stage, TRACK_DRIFT},
+    simulator::{Azure, Effect, Fault, FaultAnswer, Gate, GroupSpec, RecordSetSpec, When},
+    telemetry::LogFilter,
+};
+use http::Method;
+use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::Instant};
+use tracing::subscriber::DefaultGuard;
+
+pub(crate) const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+pub(crate) const FORWARD: &str = "spoke1.contoso.internal";
+pub(crate) const REVERSE: &str = "1.10.in-addr.arpa";
+/// The simulated time starts here.
+pub(crate) const EPOCH: u64 = 1_767_225_600;
+/// How long a request takes where round trips are counted.
+const LATENCY: Duration = Duration::from_millis(10);
+
+/// The embedded Azure and the first instance of the handler.
+pub(crate) struct World {
+    pub(crate) azure: Azure,
+    pub(crate) stage: Stage,
+    settings: BTreeMap<String, String>,
+    lines: Lines,
+    events: Cell<u32>,
+    _subscriber: DefaultGuard,
+}
+
+impl World {
+    /// A world in which `rg-spoke1` (10.1.5.0/24) and `rg-spoke2` (10.1.6.0/24) are mapped to the two zones.
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
+        let azure = Azure::default();
+        for (group, range) in [("rg-spoke1", "10.1.5.0/24"), ("rg-spoke2", "10.1.6.0/24")] {
+            azure.create_resource_group(SUBSCRIPTION, group);
+            assert!(azure.set_address_range(SUBSCRIPTION, group, range));
+        }
+        for zone in [FORWARD, REVERSE] {
+            azure.create_zone(SUBSCRIPTION, "rg-dns", zone);
+        }
+        let zones = json!({"forwardZone": FORWARD, "reverseZones": [REVERSE], "zoneResourceGroup": "rg-dns"});
+        let map = json!({"rg-spoke1": zones, "rg-spoke2": zones}).to_string();
+        let mut all = BTreeMap::from([("ACI_DNS_ZONES".to_owned(), map)]);
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let lines = Lines::default();
+        let subscriber = tracing::subscriber::set_default(lines.subscriber(&LogFilter::default()));
+        let stage = stage(&azure, &all);
+        Self { azure, stage, settings: all, lines, events: Cell::new(0), _subscriber: subscriber }
+    }
+
+    /// One more instance of the handler on the same Azure, where these settings are different.
+    pub(crate) fn instance(&self, settings: &[(&str, &str)]) -> Stage {
+        let mut all = self.settings.clone();
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        stage(&self.azure, &all)
+    }
+
+    /// Creates `web` in `rg-spoke1`, or `rg-spoke2/web`, which is provisioned at once.
+    pub(crate) fn create(&self, name: &str) {
+        self.create_as(name, |_| ());
+    }
+
+    /// Creates a group with this address.
+    pub(crate) fn create_at(&self, name: &str, last: u8) {
+        self.create(name);
+        self.azure.set_address(&id(name), address(last)).unwrap();
+    }
+
+    /// Creates a group that is described further.
+    pub(crate) fn create_as(&self, name: &str, describe: impl FnOnce(&mut GroupSpec)) {
+        let (group, name) = split(name);
+        let mut spec = GroupSpec::new(group, name);
+        describe(&mut spec);
+        self.azure.create_group(spec);
+    }
+
+    /// Creates a group with these tags.
+    pub(crate) fn create_tagged(&self, name: &str, tags: &[(&str, &str)]) {
+        self.create_as(name, |spec| spec.tags = pairs(tags));
+    }
+
+    pub(crate) fn tag(&self, name: &str, tags: &[(&str, &str)]) {
+        self.azure.set_tags(&id(name), pairs(tags)).unwrap();
+    }
+
+    /// Moves a group to this address.
+    pub(crate) fn move_to(&self, name: &str, last: u8) {
+        self.azure.set_address(&id(name), address(last)).unwrap();
+    }
+
+    pub(crate) fn delete(&self, name: &str) {
+        self.azure.delete_group(&id(name)).unwrap();
+    }
+
+    /// Writes a record set as a person would: `A web 60 10.1.5.4 owner=web`, in the form of [`World::records`]
+    /// but with a relative name.
+    pub(crate) fn put(&self, record_set: &str) {
+        put(&self.azure, record_set);
+    }
+
+    /// Every record set of every zone but their SOA and [noise](World::add_noise), sorted, one text for each.
+    pub(crate) fn records(&self) -> Vec<String> {
+        let zones = self.azure.read(|view| {
+            let zones = view.zones().into_iter();
+            zones.flat_map(|zone| view.record_sets(&zone)).collect::<Vec<_>>()
+        });
+        let managed =
+            zones.iter().filter(|set| set.record_type != "SOA" && !set.metadata.contains_key("noise"));
+        let mut records: Vec<_> = managed.map(|set| brief(&set.to_string())).collect();
+        records.sort();
+        records
+    }
+
+    /// These record sets and no others exist.
+    #[track_caller]
+    pub(crate) fn has(&self, expected: &[&str]) {
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(self.records(), expected);
+    }
+
+    /// Many record sets of others in both zones.
+    pub(crate) fn add_noise(&self, count: u32) {
+        for number in 0..count {
+            let (high, low) = (number / 250 + 100, number % 250);
+            let forward = RecordSetSpec::new("A", &format!("other-{number}"), &["192.168.0.1"]);
+            let reverse = RecordSetSpec::new("PTR", &format!("{low}.{high}"), &["other.contoso.internal"]);
+            for (zone, spec) in [(FORWARD, forward), (REVERSE, reverse)] {
+                self.azure.put_record_set(zone, &spec.with_metadata("noise", "yes")).unwrap();
+            }
+        }
+    }
+
+    /// An event that tells of a group, as short as Event Grid allows.
+    pub(crate) fn event(&self, name: &str) -> Value {
+        self.event_of("Microsoft.Resources.ResourceWriteSuccess", name)
+    }
+
+    pub(crate) fn event_of(&self, event_type: &str, name: &str) -> Value {
+        self.events.set(self.events.get() + 1);
+        json!({
+            "id": format!("event-{}", self.events.get()), "subject": id(name), "eventType": event_type,
+            "eventTime": "2026-01-01T00:00:00Z", "dataVersion": "2", "metadataVersion": "1",
+            "data": {"resourceUri": id(name)},
+        })
+    }
+
+    /// Delivers an event for a group to the reconciler.
+    pub(crate) async fn reconcile(&self, name: &str) -> Done {
+        self.deliver(RECONCILE, &self.event(name)).await
+    }
+
+    /// Delivers an event for a group to the drift tracker.
+    pub(crate) async fn drift(&self, name: &str) -> Done {
+        self.deliver(TRACK_DRIFT, &self.event(name)).await
+    }
+
+    /// Delivers an event, or an array of events, and reads the log lines that follow.
+    pub(crate) async fn deliver(&self, function: &str, event: &Value) -> Done {
+        drop(self.lines.take());
+        let answer = self.stage.invoke(function, event).await;
+        self.done(answer)
+    }
+
+    /// Starts to deliver an event for a group to an instance of the handler.
+    pub(crate) fn start(&self, stage: &Stage, name: &str) -> JoinHandle<Answer> {
+        let (stage, event) = (stage.clone(), self.event(name));
+        tokio::spawn(async move { stage.invoke(RECONCILE, &event).await })
+    }
+
+    /// What an answer and the log lines since the last delivery say.
+    #[track_caller]
+    pub(crate) fn done(&self, answer: Answer) -> Done {
+        let done = Done { status: answer.status, body: answer.body, lines: self.take_lines() };
+        done.check_shape();
+        done
+    }
+
+    /// The lines since the last call that say what became of an event.
+    pub(crate) fn take_lines(&self) -> Vec<Value> {
+        let lines = self.lines.take().into_iter().filter(|line| line.contains_key("outcome"));
+        lines.map(Value::Object).collect()
+    }
+
+    /// Fails these requests from now on.
+    pub(crate) fn fail(&self, method: Method, path: &str, status: u16, code: &str) {
+        self.fail_times(method, path, u64::MAX, FaultAnswer::new(status, code));
+    }
+
+    pub(crate) fn fail_times(&self, method: Method, path: &str, times: u64, answer: FaultAnswer) {
+        let effect = Effect::Answer(When::Before, answer);
+        self.azure.inject(Fault { times, ..Fault::once(method, path, effect) });
+    }
+
+    /// Loses the answer to the next of these requests.
+    pub(crate) fn lose(&self, method: Method, path: &str, when: When) {
+        self.azure.inject(Fault::once(method, path, Effect::Drop(when)));
+    }
+
+    /// Holds all of these requests back until the gate is opened.
+    pub(crate) fn hold_all(&self, method: Method, path: &str) -> Gate {
+        let gate = Gate::new();
+        let effect = Effect::Hold(When::Before, gate.clone());
+        self.azure.inject(Fault { times: u64::MAX, ..Fault::once(method, path, effect) });
+        gate
+    }
+
+    /// Does something when the nth of these requests arrives, before anything happens to it.
+    pub(crate) fn at(
+        &self,
+        method: Method,
+        path: &'static str,
+        nth: usize,
+        act: impl Fn(&Azure) + Send + 'static,
+    ) {
+        self.at_each(method, path, move |azure, count| {
+            if count == nth {
+                act(azure);
+            }
+        });
+    }
+
+    /// Does something whenever one of these requests arrives; they are counted from 1.
+    pub(crate) fn at_each(
+        &self,
+        method: Method,
+        path: &'static str,
+        act: impl Fn(&Azure, usize) + Send + 'static,
+    ) {
+        let (azure, count) = (self.azure.clone(), AtomicUsize::new(0));
+        self.azure.set_interceptor(Box::new(move |call| {
+            if call.method == method && call.path.ends_with(path) {
+                act(&azure, count.fetch_add(1, Ordering::SeqCst) + 1);
+            }
+            None
+        }));
+    }
+
+    /// The requests to Resource Manager since the last call: `5 GET + 2 PUT`.
+    pub(crate) fn calls(&self) -> String {
+        let mut counts = [("GET", 0), ("LIST", 0), ("PUT", 0), ("DELETE", 0)];
+        for call in self.azure.calls() {
+            let kind = match call.method.as_str() {
+                "GET" if call.path.ends_with("/A") || call.path.ends_with("/PTR") => "LIST",
+                method => method,
+            };
+            counts.iter_mut().find(|(known, _)| *known == kind).unwrap().1 += 1;
+        }
+        self.azure.clear_calls();
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        counts.map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(" + ")
+    }
+
+    /// The writes since the requests were last forgotten, in the order of their arrival: `PUT A web`.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        let writes = self.azure.calls().into_iter().filter(|call| call.method != Method::GET);
+        let show = |call: aci_dns::simulator::Call| {
+            let path: Vec<&str> = call.path.rsplitn(3, '/').collect();
+            format!("{} {} {}", call.method, path[1], path[0])
+        };
+        let writes = writes.map(show).collect();
+        self.azure.clear_calls();
+        writes
+    }
+
+    /// Delivers an event for a group, and says what it cost: requests, and round trips that waited for each other.
+    pub(crate) async fn cost(&self, function: &str, name: &str) -> (String, u128) {
+        self.azure.configure(|settings| settings.latency = LATENCY);
+        self.azure.clear_calls();
+        let started = Instant::now();
+        let answer = self.stage.invoke(function, &self.event(name)).await;
+        let round_trips = started.elapsed().as_millis() / LATENCY.as_millis();
+        self.azure.configure(|settings| settings.latency = Duration::ZERO);
+        assert_eq!(self.done(answer).status, 200);
+        (self.calls(), round_trips)
+    }
+}
+
+/// Sets the paused clock forward.
+pub(crate) async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+fn stage(azure: &Azure, settings: &BTreeMap<String, String>) -> Stage {
+    Stage::new(Settings::from_variables(|name| settings.get(name).cloned()).unwrap(), azure.clone())
+}
+
+/// Writes a record set as a person would.
+pub(crate) fn put(azure: &Azure, record_set: &str) {
+    let mut words = record_set.split(' ');
+    let [record_type, name, ttl, values] = [(); 4].map(|()| words.next().unwrap());
+    let zone = if record_type == "A" { FORWARD } else { REVERSE };
+    let mut spec = RecordSetSpec::new(record_type, name, &values.split(',').collect::<Vec<_>>());
+    spec.ttl = ttl.parse().unwrap();
+    for word in words {
+        match word.split_once('=') {
+            None if word == "auto" => spec.is_auto_registered = true,
+            Some(("owner", name)) => {
+                let (group, name) = split(name);
+                spec = spec.with_metadata("aci-dns-owner", &format!("{SUBSCRIPTION}/{group}/{name}"));
+            }
+            Some(("previous", entries)) => {
+                let absolute = entries.split('+').map(|entry| {
+                    let (address, seconds) = entry.split_once('@').unwrap();
+                    format!("{address}@{}", EPOCH + seconds.parse::<u64>().unwrap())
+                });
+                spec = spec.with_metadata("aci-dns-previous", &absolute.collect::<Vec<_>>().join(" "));
+            }
+            Some((key, value)) => spec = spec.with_metadata(key, value),
+            None => panic!("{word:?} in {record_set:?}"),
+        }
+    }
+    azure.put_record_set(zone, &spec).unwrap();
+}
+
+/// A record set's text with short marks (`owner=web`) and with memory in seconds since the start
+/// (`previous=10.1.5.4@300`).
+fn brief(text: &str) -> String {
+    let text = text.replace(&format!("aci-dns-owner={SUBSCRIPTION}/rg-spoke1/"), "owner=");
+    let text = text.replace(&format!("aci-dns-owner={SUBSCRIPTION}/"), "owner=");
+    let Some((before, after)) = text.split_once("aci-dns-previous=") else { return text };
+    let (memory, rest): (Vec<_>, Vec<_>) = after.split(' ').partition(|word| word.contains('@'));
+    let entries = memory.iter().map(|entry| {
+        let (address, seconds) = entry.split_once('@').unwrap();
+        format!("{address}@{}", seconds.parse::<u64>().unwrap() - EPOCH)
+    });
+    let memory = format!("previous={}", entries.collect::<Vec<_>>().join("+"));
+    let words = std::iter::once(memory.as_str()).chain(rest);
+    format!("{before}{}", words.collect::<Vec<_>>().join(" "))
+}
+
+fn pairs(tags: &[(&str, &str)]) -> BTreeMap<String, String> {
+    tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or(("rg-spoke1", name))
+}
+
+/// The resource id of `web` in `rg-spoke1`, or of `rg-spoke2/web`.
+pub(crate) fn id(name: &str) -> String {
+    let (group, name) = split(name);
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.ContainerInstance/containerGroups/{name}"
+    )
+}
+
+pub(crate) fn address(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 1, 5, last)
+}
+
+/// The A record set that a group at 10.1.5.x should have.
+pub(crate) fn a(name: &str, last: u8) -> String {
+    format!("A {name}.{FORWARD} 60 10.1.5.{last} owner={name}")
+}
+
+/// The PTR record set that a group at 10.1.5.x should have.
+pub(crate) fn ptr(name: &str, last: u8) -> String {
+    format!("PTR {last}.5.{REVERSE} 60 {name}.{FORWARD} owner={name}")
+}
+
+/// What an invocation came to.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    /// The lines that say what became of an event.
+    pub(crate) lines: Vec<Value>,
+}
+
+impl Done {
+    /// The line of the only event.
+    #[track_caller]
+    pub(crate) fn line(&self) -> &Value {
+        assert_eq!(self.lines.len(), 1, "{self:#?}");
+        &self.lines[0]
+    }
+
+    /// The status, the outcome and the plan are these.
+    #[track_caller]
+    pub(crate) fn is(&self, status: u16, outcome: &str, plan: &[&str]) -> &Self {
+        let line = self.line();
+        assert_eq!((self.status, line["outcome"].as_str().unwrap()), (status, outcome), "{line:#}");
+        assert_eq!(self.list("plan"), plan, "{line:#}");
+        self
+    }
+
+    /// The event failed for a reason that holds this text.
+    #[track_caller]
+    pub(crate) fn because(&self, text: &str) -> &Self {
+        let error = self.text("error");
+        assert!(error.contains(text), "{error:?} does not say {text:?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn list(&self, field: &str) -> Vec<&str> {
+        let list = self.line()[field].as_array().into_iter().flatten();
+        list.map(|element| element.as_str().unwrap()).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.line()[field].as_str().unwrap_or_default()
+    }
+
+    /// What holds of every invocation.
+    #[track_caller]
+    fn check_shape(&self) {
+        if self.status == 200 {
+            let logs: Vec<_> = self.lines.iter().map(|line| line["message"].clone()).collect();
+            // Log lines stand in the order in which events end, and answers in that in which they came.
+            assert_eq!(self.body["Logs"].as_array().map(Vec::len), Some(logs.len()), "{self:#?}");
+            assert!(logs.iter().all(|log| self.body["Logs"].as_array().unwrap().contains(log)), "{self:#?}");
+            let rest = json!({"Outputs": {}, "Logs": self.body["Logs"], "ReturnValue": null});
+            assert_eq!(self.body, rest);
+        } else {
+            let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            assert_eq!(keys(&self.body), ["error"]);
+            assert_eq!(keys(&self.body["error"]), ["code", "message"]);
+            assert_ne!(self.body["error"]["message"], "");
+        }
+        for line in &self.lines {
+            for field in [
+                "timestamp",
+                "level",
+                "message",
+                "function.name",
+                "invocation.id",
+                "event.id",
+                "container_group.id",
+                "outcome",
+                "duration_ms",
+                "arm.calls",
+            ] {
+                assert!(line.get(field).is_some(), "{field} is missing in {line:#}");
+            }
+            let outcome = line["outcome"].as_str().unwrap();
+            let is_failure = ["malformed", "conflict", "failed", "unavailable"].contains(&outcome);
+            assert_eq!(line.get("error").is_some(), is_failure, "{line:#}");
+            assert!(
+                line.as_object().unwrap().values().all(|value| !value.is_object()),
+                "{line:#} is not flat"
+            );
+        }
+    }
+}
