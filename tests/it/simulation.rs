@@ -30,7 +30,7 @@ use aci_dns::{
     replay::stage::{RECONCILE, TRACK_DRIFT, envelope},
     simulator::{
         Azure, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, RecordSetSpec, RecordSetView,
-        When,
+        View, When,
     },
 };
 use axum::{Router, body::Body};
@@ -151,7 +151,6 @@ struct Simulation {
 struct Tally {
     faults: u64,
     deliveries: u64,
-    requests: u64,
     violations: Vec<String>,
     trace: Vec<String>,
 }
@@ -188,7 +187,7 @@ impl Simulation {
         simulation
     }
 
-    fn say(&self, text: String) {
+    fn say(&self, text: &str) {
         self.trace.borrow_mut().push(format!("{:>9.3} {text}", self.azure.elapsed().as_secs_f64()));
     }
 
@@ -285,7 +284,7 @@ impl Simulation {
             }
         };
         drop(rng);
-        self.say(format!("{deed} {}/{} -> {:?}", group.0, group.1, self.azure.group_address(&id)));
+        self.say(&format!("{deed} {}/{} -> {:?}", group.0, group.1, self.azure.group_address(&id)));
         if weather.is_edited {
             self.edit();
         }
@@ -315,7 +314,7 @@ impl Simulation {
             ("PTR", 0) => {
                 self.azure.remove_record_set(&set.zone, "PTR", &set.name).unwrap();
                 drop(rng);
-                return self.say(format!("a person removes PTR {}", set.name));
+                return self.say(&format!("a person removes PTR {}", set.name));
             }
             (_, 1) => {
                 spec.ttl = 300;
@@ -328,7 +327,7 @@ impl Simulation {
         };
         self.azure.put_record_set(&set.zone, &spec).unwrap();
         drop(rng);
-        self.say(format!("a person {edit} {} {}", set.record_type, set.name));
+        self.say(&format!("a person {edit} {} {}", set.record_type, set.name));
     }
 
     fn kill(&self) {
@@ -338,7 +337,7 @@ impl Simulation {
         instances[index].is_dead.store(true, Ordering::SeqCst);
         instances[index] = Instance::start(&self.azure, rng.u64(..));
         drop(rng);
-        self.say(format!("instance {index} is killed"));
+        self.say(&format!("instance {index} is killed"));
     }
 
     /// Delivers what Azure tells of: late, more than once, to any instance, until it is acknowledged.
@@ -377,7 +376,7 @@ impl Simulation {
         let started = Instant::now();
         let status = instance.invoke(RECONCILE, event).await;
         let subject = event["subject"].as_str().unwrap().rsplit("/resourceGroups/").next().unwrap();
-        self.say(format!("{subject} {} -> {status:?}", event["eventType"].as_str().unwrap()));
+        self.say(&format!("{subject} {} -> {status:?}", event["eventType"].as_str().unwrap()));
         if started.elapsed() > Duration::from_millis(25_100) {
             self.watch.lock().unwrap().gaps.push(format!("an invocation took {:?}", started.elapsed()));
         }
@@ -409,7 +408,7 @@ impl Simulation {
     fn judge(&self, unacknowledged: &[String], phase: &str) -> Vec<String> {
         let mut wrong = Vec::new();
         let sets = self.record_sets();
-        let groups = self.azure.read(|view| view.groups());
+        let groups = self.azure.read(|view: &View<'_>| view.groups());
         let living: Vec<(String, String, Ipv4Addr, String)> = groups
             .iter()
             .filter(|group| group.state == "Running")
@@ -538,8 +537,8 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     for task in tasks {
         task.await.unwrap();
     }
-    sleep(Duration::from_secs(60)).await;
-    simulation.say("every event once more".into());
+    sleep(Duration::from_mins(1)).await;
+    simulation.say("every event once more");
     let mut violations = Vec::new();
     let unacknowledged = simulation.deliver_all().await;
     violations.extend(simulation.judge(&unacknowledged, "convergence"));
@@ -558,7 +557,6 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     Tally {
         faults: simulation.faults.load(Ordering::Relaxed),
         deliveries: *simulation.deliveries.borrow(),
-        requests: 0,
         violations,
         trace: simulation.trace.borrow().clone(),
     }
@@ -575,6 +573,7 @@ fn run(seed: u64, weather: Weather) -> Tally {
 }
 
 /// Plays seeds on all processors, and fails with the first that breaks a property.
+#[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
 fn check(name: &str, seeds: u64, weather: Weather) {
     if let Ok(seed) = std::env::var("ACI_DNS_SEED") {
         let tally = run(seed.parse().unwrap(), weather);
