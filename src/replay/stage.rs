@@ -68,7 +68,7 @@ impl Stage {
         let request = Request::post(format!("/{function}"))
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .body(Body::from(envelope(function, event).to_string()))
-            .expect("a function's name is a path");
+            .expect("a function's name can stand in a path");
         let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
