@@ -365,6 +365,20 @@ pub fn reverse_removal(
     plan
 }
 
+/// What becomes of PTR record sets of ours that say a name which belongs to somebody else.
+#[must_use]
+pub fn disown(desired: &Desired, rules: Rules, observed: &[ObservedPtr]) -> ReversePlan {
+    let names = Names { held: BTreeSet::new(), vanished: BTreeSet::from([desired.fqdn()]) };
+    let nobody = BTreeSet::new();
+    let reach = Reach { unmarked: false, others: Others::Of(&nobody) };
+    let says_it = |ptr: &&ObservedPtr| {
+        let targets = ptr.record_set.iter().flat_map(|set| &set.content.records);
+        targets.into_iter().any(|target| target.names(&desired.fqdn()))
+    };
+    let lying: Vec<ObservedPtr> = observed.iter().filter(says_it).cloned().collect();
+    reverse_removal(desired, rules, &lying, &names, reach)
+}
+
 impl ReversePlan {
     /// Makes the PTR record set of our live address name us.
     fn point(&mut self, desired: &Desired, rules: Rules, ptr: &ObservedPtr, names: &Names) {
@@ -913,6 +927,20 @@ mod tests {
             ptr(4, &["web.spoke1.internal"], &[(OWNER_KEY, OWN)]),
             &["- PTR 4.5.1.10.in-addr.arpa web.spoke1.internal"],
         );
+        check(ptr(4, &["web.spoke1.internal"], &[]), &[]);
+        check(ptr(4, &["web.spoke1.internal"], &[(OWNER_KEY, OTHER)]), &[]);
+        check(absent(4), &[]);
+    }
+
+    #[test]
+    fn a_ptr_of_ours_that_says_anothers_name_goes_and_no_other() {
+        let ours: &[(&str, &str)] = &[(OWNER_KEY, OWN)];
+        let check = |ptr: ObservedPtr, expected: &[&str]| {
+            assert_eq!(show_reverse(&disown(&desired(), rules(), &[ptr])), expected);
+        };
+        let removed = "- PTR 4.5.1.10.in-addr.arpa web.spoke1.internal";
+        check(ptr(4, &["web.spoke1.internal"], ours), &[removed]);
+        check(ptr(4, &["old.spoke1.internal"], ours), &[]);
         check(ptr(4, &["web.spoke1.internal"], &[]), &[]);
         check(ptr(4, &["web.spoke1.internal"], &[(OWNER_KEY, OTHER)]), &[]);
         check(absent(4), &[]);

@@ -182,7 +182,10 @@ impl Pass<'_> {
             Err(full @ Refusal::MemoryFull(_)) => {
                 return self.make_room(address, &observed, now, full, journal).await;
             }
-            Err(conflict @ Refusal::Conflict(_)) => return Err(conflict.into()),
+            Err(conflict @ Refusal::Conflict(_)) => {
+                self.disown(address, journal).await?;
+                return Err(conflict.into());
+            }
         };
 
         let before = observed.record_set.as_ref();
@@ -253,6 +256,21 @@ impl Pass<'_> {
             Some(conflict) => Err(ReconcileError::PtrConflict(conflict).into()),
             None => Ok(()),
         }
+    }
+
+    /// The name belongs to somebody else: a PTR of ours that says it nevertheless lies, and nobody else knows of
+    /// it. It is what a pass wrote that believed in the name while another group took it over.
+    async fn disown(&self, live: Ipv4Addr, journal: &mut Journal) -> Result<(), Stop> {
+        let (desired, rules) = (self.desired, self.reconciler.rules);
+        let mut addresses = journal.written_ptrs.clone();
+        addresses.insert(live);
+        let reads = observe::ptr_record_sets(self.reader(), &desired.zones, &addresses).await;
+        let reverse = plan::disown(desired, rules, &reads.ptrs);
+        journal.withheld.extend(reverse.withheld.into_iter().map(|edit| Change::Ptr(edit).to_string()));
+        let step = reverse.edits.into_iter().map(|(address, edit)| (address, Change::Ptr(edit))).collect();
+        // What cannot be read or written now is tried again with the redelivery that a conflict brings anyway.
+        self.steps(vec![step], &BTreeMap::new(), journal, &mut None, &mut vec![]).await?;
+        Ok(())
     }
 
     /// The memory is full: what need not be remembered any longer is made clean and forgotten, and another pass
