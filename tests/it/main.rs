@@ -14,5 +14,6 @@ mod log;
 mod order;
 mod outcomes;
 mod ownership;
+mod scenarios;
 mod simulation;
 mod world;
