@@ -244,6 +244,11 @@ impl Reconciler {
                 Policy::Observe => Report::new(Outcome::Planned, format!("planned for {}", written())),
                 Policy::Sync | Policy::UpsertOnly => Report::new(Outcome::Changed, written()),
             },
+            Ok(End::Right(_)) if !journal.withheld.is_empty() => {
+                let message =
+                    format!("{subject}: withheld by ACI_DNS_POLICY: {}", journal.withheld.join("; "));
+                Report::new(Outcome::Converged, message)
+            }
             Ok(End::Right(message)) => Report::new(Outcome::Converged, format!("{subject}: {message}")),
             Ok(End::Unmanaged(message)) => Report::new(Outcome::Unmanaged, format!("{subject}: {message}")),
             Ok(End::Portless(message)) => Report {

@@ -245,7 +245,10 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 Some(("times", times)) => fault.times = number(times)?,
                 Some(("skip", skip)) => fault.skip = number(skip)?,
                 Some(("retry-after", seconds)) => answer.retry_after_seconds = Some(number(seconds)?),
-                Some(("code", code)) => code.clone_into(&mut answer.code),
+                Some(("code", code)) => {
+                    let said = FaultAnswer::new(answer.status, code);
+                    (answer.code, answer.message) = (said.code, said.message);
+                }
                 _ => return Err(word(option, "an option of fail")),
             }
         }

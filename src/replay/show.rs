@@ -107,15 +107,16 @@ pub fn zones(out: &mut dyn Write, azure: &Azure) -> io::Result<()> {
         let mut is_empty = true;
         for record_set in record_sets.iter().filter(|set| set.record_type != "SOA") {
             is_empty = false;
-            let metadata: Vec<String> =
-                record_set.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let metadata: String = record_set
+                .metadata
+                .iter()
+                .fold(String::new(), |text, (key, value)| format!("{text} {key}={value}"));
             writeln!(
                 out,
-                "  {:<3} {} {} {QUIET}{}{QUIET:#}",
+                "  {:<3} {} {}{QUIET}{metadata}{QUIET:#}",
                 record_set.record_type,
                 record_set.name,
                 record_set.values.join(" "),
-                metadata.join(" ")
             )?;
         }
         if is_empty {

@@ -16,5 +16,6 @@ mod order;
 mod outcomes;
 mod ownership;
 mod readme;
+mod scenarios;
 mod simulation;
 mod world;

@@ -694,6 +694,49 @@ async fn at_the_deadline_the_answer_is_503_and_the_process_keeps_serving() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_free_place_until_the_deadline_is_answered_503() {
+    let world = new_group(&[("ACI_DNS_MAX_CONCURRENCY", "1"), ("ACI_DNS_DEADLINE_SECONDS", "5")]);
+    world.create_at("api", 9);
+    let gate = world.hold_all(Method::GET, "containerGroups/web");
+    let first = world.start(&world.stage, "web");
+    gate.reached().await;
+    let started = Instant::now();
+    let second = world.start(&world.stage, "api");
+    pass(1).await;
+    let third = world.start(&world.stage, "web");
+    assert_eq!(first.await.unwrap().status, 503);
+    assert_eq!(second.await.unwrap().status, 503);
+    assert_eq!(third.await.unwrap().status, 503);
+    assert!((4..=6).contains(&started.elapsed().as_secs()));
+    world.azure.clear_faults();
+    gate.release();
+    assert_eq!(world.reconcile("api").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_group_whose_name_was_chosen_by_a_tag_loses_that_name_and_no_unmarked_one() {
+    let world = World::new(&[]);
+    world.create_tagged("web", &[("aci-dns-hostname", "front")]);
+    world.reconcile("web").await;
+    world.azure.stop_group(&id("web")).unwrap();
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[]);
+    world.put("A front 60 10.1.9.9");
+    world.put("PTR 9.9 60 front.spoke1.contoso.internal");
+    let before = world.records();
+    world.reconcile("web").await.is(200, "converged", &[]);
+    assert_eq!(world.records(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renaming_does_not_remove_the_old_name_before_the_new_one_is_there() {
+    let world = renamed().await;
+    world.fail(Method::PUT, "/A/new", 403, "AuthorizationFailed");
+    world.reconcile("web").await.is(500, "failed", &[]);
+    world.has(&[&named("A", "old"), &named("PTR", "old")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn zones_may_be_in_another_subscription_and_resource_group() {
     let elsewhere = "11111111-1111-1111-1111-111111111111";
     let map = zones(&json!({"forwardZone": "far.internal", "reverseZones": ["10.in-addr.arpa"],

@@ -49,6 +49,9 @@ async fn converged_with_upsert_only_everything_was_withheld() {
         "- A web.spoke1.contoso.internal 10.1.5.4",
     ];
     assert_eq!(done.is(200, "converged", &[]).list("plan.withheld"), withheld);
+    // It would be a lie that all is as it should be.
+    let message = format!("web.spoke1.contoso.internal: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
+    assert_eq!(done.text("message"), message);
     assert_eq!(world.writes(), Vec::<String>::new());
 }
 
