@@ -9,6 +9,7 @@
 mod addresses;
 mod cost;
 mod drift;
+mod exhaustive;
 mod functions_host;
 mod house;
 mod log;

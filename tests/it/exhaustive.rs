@@ -1,0 +1,272 @@
+//! Small cases, exhaustively: whatever happens to any one request of a change, one clean redelivery makes the zones
+//! exact and the pass after it writes nothing. No request is left out: the cases end where a request is not reached.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use aci_dns::{
+    replay::stage::RECONCILE,
+    simulator::{Effect, FaultAnswer, When},
+};
+use tokio::task::yield_now;
+
+use super::world::{World, pass};
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug)]
+enum Blow {
+    /// Azure fails before it did anything.
+    Fail,
+    /// Azure fails after it did what was asked.
+    FailAfter,
+    /// The answer is lost, and nothing was done.
+    LoseBefore,
+    /// The answer is lost, and what was asked was done.
+    LoseAfter,
+    /// Somebody else was there first.
+    Race,
+    /// The identity may not.
+    Forbid,
+    /// Azure answers with something else.
+    Garble,
+    /// The process is killed before the request arrives.
+    KillBefore,
+    /// The process is killed before the answer comes.
+    KillAfter,
+}
+
+const BLOWS: [Blow; 9] = [
+    Blow::Fail,
+    Blow::FailAfter,
+    Blow::LoseBefore,
+    Blow::LoseAfter,
+    Blow::Race,
+    Blow::Forbid,
+    Blow::Garble,
+    Blow::KillBefore,
+    Blow::KillAfter,
+];
+
+impl Blow {
+    fn effect(self) -> Effect {
+        let answer = |when, status, code| Effect::Answer(when, FaultAnswer::new(status, code));
+        // A killed process sends nothing any more and hears nothing: its request takes longer than it lives.
+        let forever = Duration::from_hours(1);
+        match self {
+            Self::Fail => answer(When::Before, 500, "InternalServerError"),
+            Self::FailAfter => answer(When::After, 500, "InternalServerError"),
+            Self::LoseBefore => Effect::Drop(When::Before),
+            Self::LoseAfter => Effect::Drop(When::After),
+            Self::Race => answer(When::Before, 412, "PreconditionFailed"),
+            Self::Forbid => answer(When::Before, 403, "AuthorizationFailed"),
+            Self::Garble => Effect::ReplaceBody("<html>".into()),
+            Self::KillBefore => {
+                Effect::All(vec![Effect::Delay(When::Before, forever), Effect::Drop(When::Before)])
+            }
+            Self::KillAfter => Effect::Delay(When::After, forever),
+        }
+    }
+
+    fn is_kill(self) -> bool {
+        matches!(self, Self::KillBefore | Self::KillAfter)
+    }
+}
+
+/// Strikes each request of one delivery with each blow in turn. `prepare` makes the world in which the delivery
+/// finds something to do, and `expected` are the record sets that it should come to.
+async fn check(prepare: impl AsyncFn(&World), expected: &[&str], at_least: usize) {
+    let mut cases = 0;
+    for blow in BLOWS {
+        for index in 1.. {
+            let world = World::new(&[]);
+            prepare(&world).await;
+            let count = std::sync::Arc::new(AtomicUsize::new(0));
+            let seen = count.clone();
+            world.azure.set_interceptor(Box::new(move |_| {
+                (seen.fetch_add(1, Ordering::SeqCst) + 1 == index).then(|| blow.effect())
+            }));
+            let event = world.event("web");
+            let instance = world.instance(&[]);
+            let status = if blow.is_kill() {
+                let invocation = tokio::spawn(async move { instance.invoke(RECONCILE, &event).await });
+                // The clock stands still: the invocation comes as far as the request that is never answered.
+                for _ in 0..20_000 {
+                    yield_now().await;
+                }
+                invocation.is_finished().then_some(200)
+            } else {
+                Some(instance.invoke(RECONCILE, &event).await.status)
+            };
+            if count.load(Ordering::SeqCst) < index {
+                assert!(index > at_least, "{blow:?}: only {} requests", index - 1);
+                break;
+            }
+            cases += 1;
+            world.azure.set_interceptor(Box::new(|_| None));
+            drop(world.take_lines());
+            let case = format!("{blow:?} at request {index}, answered {status:?}");
+            if status == Some(200) {
+                // What was acknowledged is right without another delivery.
+                assert_eq!(forgetful(&world), sorted(expected), "{case}");
+            }
+            let redelivered = world.reconcile("web").await;
+            assert_eq!(redelivered.status, 200, "{case}: {:?}", redelivered.body);
+            assert_eq!(forgetful(&world), sorted(expected), "{case}");
+            world.azure.clear_calls();
+            world.reconcile("web").await;
+            assert!(world.writes().is_empty(), "{case}: the pass after a successful one writes");
+        }
+    }
+    assert!(cases >= at_least * BLOWS.len(), "only {cases} cases");
+}
+
+/// The record sets without what they remember: how much that is depends on what happened on the way.
+fn forgetful(world: &World) -> Vec<String> {
+    let records = world.records().into_iter();
+    records
+        .map(|record| {
+            let words = record.split(' ').filter(|word| !word.starts_with("previous="));
+            words.filter(|word| !word.contains('@')).collect::<Vec<_>>().join(" ")
+        })
+        .collect()
+}
+
+fn sorted(expected: &[&str]) -> Vec<String> {
+    let mut expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+    expected.sort();
+    expected
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_group_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| world.create("web");
+    let expected = [
+        "A web.spoke1.contoso.internal 60 10.1.5.4 owner=web",
+        "PTR 4.5.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=web",
+    ];
+    check(prepare, &expected, 7).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moved_group_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.create("web");
+        world.reconcile("web").await;
+        world.move_to("web", 9);
+    };
+    let expected = [
+        "A web.spoke1.contoso.internal 60 10.1.5.9 owner=web",
+        "PTR 9.5.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=web",
+    ];
+    check(prepare, &expected, 9).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_moved_twice_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.create("web");
+        world.reconcile("web").await;
+        world.move_to("web", 9);
+        world.reconcile("web").await;
+        pass(100).await;
+        world.move_to("web", 11);
+    };
+    let expected = [
+        "A web.spoke1.contoso.internal 60 10.1.5.11 owner=web",
+        "PTR 11.5.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=web",
+    ];
+    check(prepare, &expected, 10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn forgetting_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.create("web");
+        world.reconcile("web").await;
+        world.move_to("web", 9);
+        world.reconcile("web").await;
+        pass(400).await;
+    };
+    let expected = [
+        "A web.spoke1.contoso.internal 60 10.1.5.9 owner=web",
+        "PTR 9.5.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=web",
+    ];
+    check(prepare, &expected, 7).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_group_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.create("web");
+        world.reconcile("web").await;
+        world.azure.stop_group(&super::world::id("web")).unwrap();
+    };
+    check(prepare, &[], 6).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_group_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.create("web");
+        world.reconcile("web").await;
+        world.delete("web");
+    };
+    check(prepare, &[], 6).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_over_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.put("A web 300 10.1.5.77");
+        world.put("PTR 77.5 300 web.spoke1.contoso.internal");
+        world.create("web");
+    };
+    let expected = [
+        "A web.spoke1.contoso.internal 60 10.1.5.4 owner=web",
+        "PTR 4.5.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=web",
+    ];
+    check(prepare, &expected, 9).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_was_anothers_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.create("api");
+        world.reconcile("api").await;
+        world.delete("api");
+        world.create("web");
+    };
+    let expected = [
+        // The other group's own delete event has not been delivered yet.
+        "A api.spoke1.contoso.internal 60 10.1.5.4 owner=api",
+        "A web.spoke1.contoso.internal 60 10.1.5.4 owner=web",
+        "PTR 4.5.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=web",
+    ];
+    check(prepare, &expected, 7).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_group_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.create("web");
+        world.reconcile("web").await;
+        world.tag("web", &[("aci-dns-hostname", "shop")]);
+    };
+    let expected = [
+        "A shop.spoke1.contoso.internal 60 10.1.5.4 owner=web",
+        "PTR 4.5.1.10.in-addr.arpa 60 shop.spoke1.contoso.internal owner=web",
+    ];
+    check(prepare, &expected, 8).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_group_with_a_name_from_a_tag_survives_a_blow_at_any_request() {
+    let prepare = async |world: &World| {
+        world.create_tagged("web", &[("aci-dns-hostname", "shop")]);
+        world.reconcile("web").await;
+        world.delete("web");
+    };
+    check(prepare, &[], 6).await;
+}
