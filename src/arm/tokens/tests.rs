@@ -207,9 +207,13 @@ async fn a_deadline_ends_the_wait_for_a_token() {
 }
 
 /// With the environment of a function app: `IDENTITY_ENDPOINT` is read from the process's environment only, so
-/// these run in a process of their own.
+/// each of these starts itself once more, in a process that has it.
 mod platform {
-    use std::{fmt::Write, process::Output, sync::MutexGuard};
+    use std::{
+        fmt::Write,
+        process::{self, Output},
+        sync::MutexGuard,
+    };
 
     use axum::{Router, extract::Request as Incoming, response::IntoResponse};
     use tokio::{net::TcpListener, process::Command};
@@ -220,8 +224,22 @@ mod platform {
 
     const SECRET: &str = "identity-secret";
 
-    /// Runs the test below that plays the function app, against an identity endpoint that answers like this.
-    async fn play(status: u16, body: String, environment: &[(&str, &str)]) -> (Output, Vec<String>) {
+    /// Set in the process that plays the function app.
+    const IS_FUNCTION_APP: &str = "ACI_DNS_TEST_IS_FUNCTION_APP";
+
+    /// Runs the test of this name once more, as a function app whose identity endpoint answers like this. There,
+    /// this is where the test ends: it reads record sets, and reports.
+    async fn play(
+        test: &str,
+        status: u16,
+        body: String,
+        environment: &[(&str, &str)],
+    ) -> (String, Vec<String>) {
+        if env::var_os(IS_FUNCTION_APP).is_some() {
+            let report = function_app().await;
+            std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes()).unwrap();
+            process::exit(0);
+        }
         let seen = Arc::new(Mutex::new(Vec::new()));
         let requests = seen.clone();
         let answer = move |request: Incoming| {
@@ -233,15 +251,22 @@ mod platform {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/msi/token", listener.local_addr().unwrap());
         tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+        let (_, module) = module_path!().split_once("::").unwrap();
         let output = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "arm::tokens::tests::platform::function_app", "--ignored", "--nocapture"])
-            .envs([("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", SECRET)])
+            .args(["--exact", &format!("{module}::{test}"), "--nocapture"])
+            .envs([
+                ("IDENTITY_ENDPOINT", endpoint.as_str()),
+                ("IDENTITY_HEADER", SECRET),
+                (IS_FUNCTION_APP, "yes"),
+            ])
             .envs(environment.iter().copied())
             .output()
             .await
             .unwrap();
+        let told = text(&output);
+        assert!(output.status.success(), "{told}");
         let seen = seen.lock().unwrap().clone();
-        (output, seen)
+        (told, seen)
     }
 
     fn granted() -> String {
@@ -258,9 +283,9 @@ mod platform {
 
     #[tokio::test]
     async fn the_managed_identity_is_asked_once_and_its_token_is_in_no_log() {
+        const TEST: &str = "the_managed_identity_is_asked_once_and_its_token_is_in_no_log";
         for (client_id, query) in [("", ""), ("c1", "&client_id=c1")] {
-            let (output, requests) = play(200, granted(), &[("TEST_CLIENT_ID", client_id)]).await;
-            let text = text(&output);
+            let (text, requests) = play(TEST, 200, granted(), &[("TEST_CLIENT_ID", client_id)]).await;
             assert!(text.contains("calls=3 kind=None authorization=Bearer platform-token x3"), "{text}");
             let resource = "resource=https%3A%2F%2Fmanagement.azure.com";
             let expected = format!("/msi/token?api-version=2019-08-01&{resource}{query} {SECRET}");
@@ -270,8 +295,8 @@ mod platform {
 
     #[tokio::test]
     async fn an_identity_that_is_not_assigned_is_a_persons_task() {
-        let (output, requests) = play(400, r#"{"statusCode":400}"#.to_owned(), &[]).await;
-        let text = text(&output);
+        const TEST: &str = "an_identity_that_is_not_assigned_is_a_persons_task";
+        let (text, requests) = play(TEST, 400, r#"{"statusCode":400}"#.to_owned(), &[]).await;
         assert!(text.contains("calls=0 kind=Some(Forbidden)"), "{text}");
         assert!(text.contains("AZURE_CLIENT_ID"), "{text}");
         assert_eq!(requests.len(), 1);
@@ -279,17 +304,17 @@ mod platform {
 
     #[tokio::test]
     async fn an_identity_endpoint_that_fails_is_asked_again_and_then_left_for_later() {
-        let (output, requests) = play(503, "busy".to_owned(), &[]).await;
-        let text = text(&output);
+        const TEST: &str = "an_identity_endpoint_that_fails_is_asked_again_and_then_left_for_later";
+        let (text, requests) = play(TEST, 503, "busy".to_owned(), &[]).await;
         assert!(text.contains("calls=0 kind=Some(Transient)"), "{text}");
         assert_eq!(requests.len(), 3);
     }
 
     #[tokio::test]
     async fn a_machine_without_ca_certificates_says_so_at_each_request() {
+        const TEST: &str = "a_machine_without_ca_certificates_says_so_at_each_request";
         let none = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/dev/null")];
-        let (output, requests) = play(200, granted(), &none).await;
-        let text = text(&output);
+        let (text, requests) = play(TEST, 200, granted(), &none).await;
         assert!(text.contains("calls=0 kind=Some(Refused)"), "{text}");
         assert!(text.contains("the HTTP client cannot be set up"), "{text}");
         assert_eq!(requests.len(), 0);
@@ -334,58 +359,51 @@ mod platform {
         }
     }
 
-    #[test]
-    #[ignore = "is run by the tests above, with the environment of a function app"]
-    fn function_app() {
-        if env::var_os("IDENTITY_ENDPOINT").is_none() {
-            return;
-        }
+    /// Reads three record sets with a token of the platform, and says how that went. Whatever happens, no log line
+    /// of any level and of anybody holds a secret.
+    async fn function_app() -> String {
         let log = Log::default();
         tracing::subscriber::set_global_default(log.clone()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let report = runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let endpoint = format!("http://{}/", listener.local_addr().unwrap());
-            let authorizations = Arc::new(Mutex::new(Vec::new()));
-            let seen = authorizations.clone();
-            let answer = move |request: Incoming| {
-                seen.lock().unwrap().push(request.headers()["authorization"].to_str().unwrap().to_owned());
-                async { (http::StatusCode::NOT_FOUND, r#"{"code":"NotFound","message":"none"}"#) }
-            };
-            tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
-            let client_id = env::var("TEST_CLIENT_ID").ok().filter(|id| !id.is_empty());
-            let wire = Wire::network();
-            let tokens = Tokens::azure(client_id, &wire);
-            let settings =
-                ArmSettings { endpoint: endpoint.parse().unwrap(), scope: SCOPE.to_owned(), jitter_seed: 1 };
-            let writer =
-                Arm::new(settings, wire, tokens).invocation(Instant::now() + Duration::from_secs(20));
-            let zone = Zone {
-                subscription: "s1".into(),
-                resource_group: "rg".into(),
-                name: "contoso.internal".parse().unwrap(),
-            };
-            let mut failure = None;
-            for name in ["a", "b", "c"] {
-                failure = writer.reader().a_record_set(&zone, &name.parse().unwrap()).await.err();
-                if failure.is_some() {
-                    break;
-                }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/", listener.local_addr().unwrap());
+        let authorizations = Arc::new(Mutex::new(Vec::new()));
+        let seen = authorizations.clone();
+        let answer = move |request: Incoming| {
+            seen.lock().unwrap().push(request.headers()["authorization"].to_str().unwrap().to_owned());
+            async { (http::StatusCode::NOT_FOUND, r#"{"code":"NotFound","message":"none"}"#) }
+        };
+        tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+        let client_id = env::var("TEST_CLIENT_ID").ok().filter(|id| !id.is_empty());
+        let wire = Wire::network();
+        let tokens = Tokens::azure(client_id, &wire);
+        let settings =
+            ArmSettings { endpoint: endpoint.parse().unwrap(), scope: SCOPE.to_owned(), jitter_seed: 1 };
+        let writer = Arm::new(settings, wire, tokens).invocation(Instant::now() + Duration::from_secs(20));
+        let zone = Zone {
+            subscription: "s1".into(),
+            resource_group: "rg".into(),
+            name: "contoso.internal".parse().unwrap(),
+        };
+        let mut failure = None;
+        for name in ["a", "b", "c"] {
+            failure = writer.reader().a_record_set(&zone, &name.parse().unwrap()).await.err();
+            if failure.is_some() {
+                break;
             }
-            let (calls, kind) = (writer.reader().calls(), failure.as_ref().map(ArmError::kind));
-            let authorizations = authorizations.lock().unwrap();
-            let authorization = authorizations.first().cloned().unwrap_or_default();
-            let count = authorizations.len();
-            let told = failure.as_ref().map_or_else(String::new, |error| chain(error));
-            assert!(!format!("{failure:?}").contains(SECRET));
-            format!("calls={calls} kind={kind:?} authorization={authorization} x{count} {told}")
-        });
+        }
+        let (calls, kind) = (writer.reader().calls(), failure.as_ref().map(ArmError::kind));
+        let authorizations = authorizations.lock().unwrap();
+        let authorization = authorizations.first().cloned().unwrap_or_default();
+        let count = authorizations.len();
+        let told = failure.as_ref().map_or_else(String::new, |error| chain(error));
+        assert!(!format!("{failure:?}").contains(SECRET));
+        let report = format!("calls={calls} kind={kind:?} authorization={authorization} x{count} {told}");
         let log = log.text();
         assert!(log.contains("the following request will be passed to the transport"), "{log}");
         for secret in ["platform-token", SECRET] {
             assert!(!log.contains(secret), "{log}");
         }
         assert!(!report.contains(SECRET), "{report}");
-        std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes()).unwrap();
+        report
     }
 }
