@@ -250,6 +250,20 @@ pub fn forget(
     })
 }
 
+/// The removal of A record sets of the forward zone, by relative name.
+#[must_use]
+pub fn removals(desired: &Desired, record_sets: &BTreeMap<RelativeName, ARecordSet>) -> Vec<Change> {
+    let removal = |(name, record_set): (&RelativeName, &ARecordSet)| {
+        Change::A(Edit {
+            zone: desired.zones.forward.clone(),
+            name: name.clone(),
+            before: Some(record_set.clone()),
+            after: None,
+        })
+    };
+    record_sets.iter().map(removal).collect()
+}
+
 fn write_memory(metadata: &mut Metadata, memory: &Memory) {
     if memory.is_empty() {
         metadata.remove(PREVIOUS_KEY);

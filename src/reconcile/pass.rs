@@ -15,9 +15,9 @@ use crate::{
     config::{Ownership, Policy, Stopped, Zones},
     container_group::Standing,
     desired::{Desired, own_name},
-    dns::{ARecordSet, ETag, Owner, RelativeName},
+    dns::{ARecordSet, ETag, Owner},
     observe::{self, MarkedNames, OtherNames},
-    plan::{self, Change, Edit, Mark, ObservedA, Others, Reach},
+    plan::{self, Change, Mark, ObservedA, Others, Reach},
     resource_id::ContainerGroupId,
 };
 
@@ -216,7 +216,7 @@ impl Pass<'_> {
             // An old name's own memory is in its A record set alone: what it leads to is made right before it
             // goes; and it goes before the PTR that led to it.
             steps.push(first.into_iter().map(|(address, edit)| (address, Change::Ptr(edit))).collect());
-            let old = removals(desired, &others.marked);
+            let old = plan::removals(desired, &others.marked);
             if rules.policy == Policy::UpsertOnly {
                 journal.withheld.extend(old.iter().map(ToString::to_string));
             } else if errors.is_empty() {
@@ -296,7 +296,7 @@ impl Pass<'_> {
         journal.withheld.extend(reverse.withheld.into_iter().map(|edit| Change::Ptr(edit).to_string()));
 
         let mut errors = std::mem::take(&mut reads.errors);
-        let (first, last) = (removals(desired, &first), removals(desired, &last));
+        let (first, last) = (plan::removals(desired, &first), plan::removals(desired, &last));
         let edits = reverse.edits.into_iter().map(|(address, edit)| (address, Change::Ptr(edit))).collect();
         let nowhere = Ipv4Addr::UNSPECIFIED;
         let at_nowhere = |changes: Vec<Change>| changes.into_iter().map(|change| (nowhere, change)).collect();
@@ -460,18 +460,6 @@ pub(crate) async fn judge(
     observed.listed = naming.map(|ptr| ptr.address).collect();
     observed.is_listing_incomplete = !reads.errors.is_empty();
     Ok((observed, reads.errors))
-}
-
-fn removals(desired: &Desired, record_sets: &MarkedNames) -> Vec<Change> {
-    let removal = |(name, record_set): (&RelativeName, &ARecordSet)| {
-        Change::A(Edit {
-            zone: desired.zones.forward.clone(),
-            name: name.clone(),
-            before: Some(record_set.clone()),
-            after: None,
-        })
-    };
-    record_sets.iter().map(removal).collect()
 }
 
 fn without(all: &MarkedNames, some: &MarkedNames) -> MarkedNames {
