@@ -31,7 +31,6 @@ use self::{
 use crate::{
     config::{Settings, SettingsError},
     simulator::Azure,
-    telemetry::LogFilter,
 };
 
 /// Why a replay came to no end.
@@ -113,7 +112,8 @@ pub async fn play(
         };
         let settings = Settings::from_variables(made)?;
         for ((subscription, group), range) in ranges {
-            assert!(azure.set_address_range(&subscription, &group, &range), "a range made here is a range");
+            let is_range = azure.set_address_range(&subscription, &group, &range);
+            debug_assert!(is_range, "{range} is made to be a range");
         }
         story::make_zones(&azure, &settings.zones, &events);
         let mut story = Story::new(azure.clone(), &events);
@@ -185,10 +185,4 @@ fn show_end(azure: &Azure, tally: &Tally, out: &mut dyn Write) -> io::Result<()>
     writeln!(out)?;
     show::zones(out, azure)?;
     tally.print(out)
-}
-
-/// The log filter of a replay: its own output says what the log would.
-#[must_use]
-pub fn log_filter() -> LogFilter {
-    LogFilter::default()
 }

@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     config::{Settings, SettingsError},
-    simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Ip, RecordSetSpec, When},
+    simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Ip, RecordSetSpec, View, When},
 };
 
 /// Why a line cannot be played.
@@ -308,7 +308,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
 
     /// The longest zone that contains a name, and the name in it.
     fn zone_of(&self, fqdn: &str) -> Result<(String, String), ScenarioError> {
-        let zones = self.azure.read(|view| view.zones());
+        let zones = self.azure.read(|view: &View<'_>| view.zones());
         let inside = |zone: String| {
             let name = fqdn.strip_suffix(&zone)?.strip_suffix('.')?.to_owned();
             Some((zone, name))

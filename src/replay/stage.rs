@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, body::Body};
 use http::{Request, Response, header::CONTENT_TYPE};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 use tracing::Subscriber;
@@ -60,14 +60,18 @@ impl Stage {
     }
 
     /// Invokes a function with an event (or an array of events) as the Functions host does.
+    ///
+    /// # Panics
+    ///
+    /// When the function's name cannot stand in a path.
     pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
         let request = Request::post(format!("/{function}"))
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .body(Body::from(envelope(function, event).to_string()))
-            .expect("a function's name is a path");
+            .expect("a function's name can stand in a path");
         let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = response.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
         Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
     }
 }
@@ -105,6 +109,7 @@ pub struct Lines(Arc<Mutex<Vec<Map<String, Value>>>>);
 
 impl Lines {
     /// Everything that is logged while this subscriber is the current one goes here.
+    #[must_use]
     pub fn subscriber(&self, filter: &LogFilter) -> impl Subscriber + Send + Sync {
         let lines = self.clone();
         telemetry::subscriber(filter, move |line| {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     config::ZoneMap,
+    dns::ReverseZone,
     event::{self, Event, Kind},
     resource_id::ContainerGroupId,
     simulator::{Azure, GroupSpec},
@@ -167,7 +168,7 @@ pub fn make_zones(azure: &Azure, zones: &ZoneMap, events: &[&Value]) {
             let Kind::Ours(id) = &read.kind else { continue };
             azure.create_resource_group(id.subscription(), id.resource_group());
             let Some(zones) = zones.serving(id) else { continue };
-            for zone in std::iter::once(&zones.forward).chain(zones.reverse.iter().map(|zone| zone.zone())) {
+            for zone in std::iter::once(&zones.forward).chain(zones.reverse.iter().map(ReverseZone::zone)) {
                 azure.create_zone(&zone.subscription, &zone.resource_group, zone.name.as_str());
             }
         }

@@ -30,7 +30,7 @@ use aci_dns::{
     replay::stage::{RECONCILE, TRACK_DRIFT, envelope},
     simulator::{
         Azure, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, RecordSetSpec, RecordSetView,
-        When,
+        View, When,
     },
 };
 use axum::{Router, body::Body};
@@ -192,7 +192,7 @@ impl Simulation {
         simulation
     }
 
-    fn say(&self, text: String) {
+    fn say(&self, text: &str) {
         self.trace.borrow_mut().push(format!("{:>9.3} {text}", self.azure.elapsed().as_secs_f64()));
     }
 
@@ -289,7 +289,7 @@ impl Simulation {
             }
         };
         drop(rng);
-        self.say(format!("{deed} {}/{} -> {:?}", group.0, group.1, self.azure.group_address(&id)));
+        self.say(&format!("{deed} {}/{} -> {:?}", group.0, group.1, self.azure.group_address(&id)));
         if weather.is_edited {
             self.edit();
         }
@@ -319,7 +319,7 @@ impl Simulation {
             ("PTR", 0) => {
                 self.azure.remove_record_set(&set.zone, "PTR", &set.name).unwrap();
                 drop(rng);
-                return self.say(format!("a person removes PTR {}", set.name));
+                return self.say(&format!("a person removes PTR {}", set.name));
             }
             (_, 1) => {
                 spec.ttl = 300;
@@ -332,7 +332,7 @@ impl Simulation {
         };
         self.azure.put_record_set(&set.zone, &spec).unwrap();
         drop(rng);
-        self.say(format!("a person {edit} {} {}", set.record_type, set.name));
+        self.say(&format!("a person {edit} {} {}", set.record_type, set.name));
     }
 
     fn kill(&self) {
@@ -342,7 +342,7 @@ impl Simulation {
         instances[index].is_dead.store(true, Ordering::SeqCst);
         instances[index] = Instance::start(&self.azure, rng.u64(..));
         drop(rng);
-        self.say(format!("instance {index} is killed"));
+        self.say(&format!("instance {index} is killed"));
     }
 
     /// Delivers what Azure tells of: late, more than once, to any instance, until it is acknowledged.
@@ -383,7 +383,7 @@ impl Simulation {
         let started = Instant::now();
         let status = instance.invoke(RECONCILE, event).await;
         let subject = event["subject"].as_str().unwrap().rsplit("/resourceGroups/").next().unwrap();
-        self.say(format!("{subject} {} -> {status:?}", event["eventType"].as_str().unwrap()));
+        self.say(&format!("{subject} {} -> {status:?}", event["eventType"].as_str().unwrap()));
         if started.elapsed() > Duration::from_millis(25_100) {
             self.watch.lock().unwrap().gaps.push(format!("an invocation took {:?}", started.elapsed()));
         }
@@ -415,7 +415,7 @@ impl Simulation {
     fn judge(&self, unacknowledged: &[String], phase: &str) -> Vec<String> {
         let mut wrong = Vec::new();
         let sets = self.record_sets();
-        let groups = self.azure.read(|view| view.groups());
+        let groups = self.azure.read(|view: &View<'_>| view.groups());
         let living: Vec<(String, String, Ipv4Addr, String)> = groups
             .iter()
             .filter(|group| group.state == "Running")
@@ -550,8 +550,8 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
         let given_up = simulation.given_up.borrow().clone();
         violations.extend(simulation.judge(&given_up, "as acknowledged"));
     }
-    sleep(Duration::from_secs(60)).await;
-    simulation.say("every event once more".into());
+    sleep(Duration::from_mins(1)).await;
+    simulation.say("every event once more");
     let unacknowledged = simulation.deliver_all().await;
     violations.extend(simulation.judge(&unacknowledged, "convergence"));
     // Five minutes later what needs not be remembered any more is forgotten, once.
@@ -585,6 +585,7 @@ fn run(seed: u64, weather: Weather) -> Tally {
 }
 
 /// Plays seeds on all processors, and fails with the first that breaks a property.
+#[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
 fn check(name: &str, seeds: u64, weather: Weather) {
     if let Ok(seed) = std::env::var("ACI_DNS_SEED") {
         let tally = run(seed.parse().unwrap(), weather);
