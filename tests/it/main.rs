@@ -7,5 +7,6 @@
 )]
 
 mod functions_host;
+mod house;
 mod log;
 mod simulation;

@@ -1,0 +1,342 @@
+//! The rules of the house that no compiler holds: which module may name what.
+//!
+//! They are read off the sources, without comments, the contents of literals, and tests, so that a rule is about what
+//! the code does and not about what is said of it. `src/lib.rs` is the map that they belong to.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+/// Modules that take values and return values.
+const PURE: [&str; 8] =
+    ["resource_id", "dns", "container_group", "event", "config", "desired", "plan", "report"];
+
+/// How many lines of code one file may have, tests apart: what a reader holds in mind.
+const MOST_LINES: usize = 700;
+
+/// One source file.
+struct Source {
+    /// From the root of the repository, such as `src/config/zones.rs`.
+    path: String,
+    /// As it stands there.
+    text: String,
+    /// Without comments, contents of literals, and tests; line by line as in the text.
+    code: String,
+    /// All code, tests included.
+    code_with_tests: String,
+}
+
+impl Source {
+    /// Whether it belongs to one of these modules of the crate.
+    fn is_of(&self, modules: &[&str]) -> bool {
+        let Some(module) = self.path.strip_prefix("src/") else { return false };
+        modules.contains(&module.split(['/', '.']).next().unwrap_or_default())
+    }
+
+    fn is_in_crate(&self) -> bool {
+        self.path.starts_with("src/")
+    }
+}
+
+/// Every source file of the crate and of this binary, by path.
+static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(sources);
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![];
+    for folder in ["src", "tests/it"] {
+        collect(&root.join(folder), &mut files);
+    }
+    files.sort();
+    let sources: Vec<_> = files.iter().map(|file| source(root, file)).collect();
+    assert!(sources.len() > 50, "the sources are found");
+    sources
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn source(root: &Path, file: &Path) -> Source {
+    let path = file.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+    let text = fs::read_to_string(file).unwrap();
+    let code_with_tests = code_of(&text);
+    // The folder or file of a test module; or the module at the foot of a file.
+    let is_test = ["/tests/", "/tests.rs", "/testing.rs"].iter().any(|part| path.contains(part));
+    let code = if is_test && path.starts_with("src/") {
+        String::new()
+    } else {
+        let foot = code_with_tests.find("#[cfg(test)]\nmod tests {").unwrap_or(code_with_tests.len());
+        code_with_tests[..foot].to_owned()
+    };
+    Source { path, text, code, code_with_tests }
+}
+
+/// Blanks comments and the contents of literals. A line stays the line that it was.
+fn code_of(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let length = blank_length(&code, rest);
+        if length == 0 {
+            code.push(next);
+            rest = &rest[next.len_utf8()..];
+        } else {
+            code.extend(rest[..length].chars().filter(|letter| *letter == '\n'));
+            if next != '/' {
+                code.push_str("\"\"");
+            }
+            rest = &rest[length..];
+        }
+    }
+    code
+}
+
+/// How long the comment or literal is that starts here; 0 where none does.
+fn blank_length(before: &str, rest: &str) -> usize {
+    let until = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at);
+    let is_in_word = before.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+    if rest.starts_with("//") {
+        return until("\n", 0);
+    }
+    if rest.starts_with('"') {
+        return quoted(rest, '"');
+    }
+    if !is_in_word && rest.starts_with('r') {
+        let hashes = rest[1..].chars().take_while(|letter| *letter == '#').count();
+        if rest[1 + hashes..].starts_with('"') {
+            let end = format!("\"{}", "#".repeat(hashes));
+            return until(&end, 2 + hashes) + end.len();
+        }
+    }
+    // A character, but not a lifetime or a label.
+    let is_character = rest.starts_with("'\\") || rest.chars().nth(2) == Some('\'');
+    if rest.starts_with('\'') && is_character { quoted(rest, '\'') } else { 0 }
+}
+
+/// The length of a literal that starts here, both quotes included.
+fn quoted(rest: &str, quote: char) -> usize {
+    let mut is_escaped = false;
+    for (at, letter) in rest.char_indices().skip(1) {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            _ if letter == quote => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// Whether a text is there, and not as a part of a longer word.
+fn names(line: &str, text: &str) -> bool {
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    line.match_indices(text).any(|(at, _)| {
+        let starts = text.starts_with(is_word);
+        let ends = text.ends_with(|letter: char| letter.is_alphanumeric());
+        !(starts && line[..at].ends_with(is_word) || ends && line[at + text.len()..].starts_with(is_word))
+    })
+}
+
+/// The rule that `broken` finds broken in no line of code of these files.
+fn check(is_bound: impl Fn(&Source) -> bool, broken: impl Fn(&Source, &str) -> bool) {
+    let mut violations = String::new();
+    let mut files = 0;
+    for source in SOURCES.iter().filter(|source| is_bound(source)) {
+        files += 1;
+        for (number, line) in (1..).zip(source.code.lines()) {
+            if broken(source, line) {
+                writeln!(violations, "{}:{number}: {}", source.path, line.trim()).unwrap();
+            }
+        }
+    }
+    assert!(files > 0, "a rule that binds no file holds nothing");
+    assert!(violations.is_empty(), "\n{violations}");
+}
+
+#[test]
+fn what_is_read_is_code_and_neither_comments_nor_literals() {
+    for (text, expected) in [
+        ("let a = 1; // async\nlet b;", "let a = 1; \nlet b;"),
+        ("say(\"async // \\\" x\"); async", "say(\"\"); async"),
+        ("r#\"a \" async\"# + r\"b\" + xr", "\"\" + \"\" + xr"),
+        ("'a: loop { '\\'' '\"' '/' } // \"", "'a: loop { \"\" \"\" \"\" } "),
+        ("fn of<'a>(b: &'a str) {}", "fn of<'a>(b: &'a str) {}"),
+        ("\"two\nlines\" x", "\n\"\" x"),
+    ] {
+        assert_eq!(code_of(text), expected);
+    }
+    assert!(names("use crate::arm::Kind;", "arm") && names("(arm)", "arm"));
+    assert!(!names("alarm armed", "arm"));
+    assert!(names("azure_core1::Error", "azure_") && names("x.put_a(", ".put_"));
+}
+
+#[test]
+fn pure_modules_do_nothing_but_compute() {
+    let forbidden = [
+        "async",
+        "await",
+        "tokio",
+        "tracing::",
+        "SystemTime",
+        "Instant",
+        "std::env",
+        "env::",
+        "fs::",
+        "io::",
+        "process::",
+        "thread::",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+    ];
+    check(|source| source.is_of(&PURE), |_, line| forbidden.iter().any(|text| names(line, text)));
+}
+
+#[test]
+fn pure_modules_do_not_know_resource_manager() {
+    check(|source| source.is_of(&PURE), |_, line| names(line, "arm::") || names(line, "crate::arm"));
+}
+
+#[test]
+fn only_arm_names_the_azure_sdk() {
+    check(
+        |source| source.is_in_crate() && !source.is_of(&["arm", "main"]),
+        |_, line| names(line, "azure_") || names(line, "typespec"),
+    );
+}
+
+#[test]
+fn only_plan_decides_what_is_written() {
+    let says_what_a_type_is = |line: &str| names(line, "struct Edit") || names(line, "impl");
+    check(
+        |source| source.is_in_crate() && !source.is_of(&["plan"]),
+        |_, line| {
+            (names(line, "Edit {") || names(line, "Edit::<") || names(line, "after: Some"))
+                && !says_what_a_type_is(line)
+        },
+    );
+}
+
+#[test]
+fn only_apply_writes() {
+    check(
+        |source| source.is_in_crate() && !source.is_of(&["apply", "arm", "simulator"]),
+        |source, line| {
+            // A scenario, and the story behind events, play people who edit the simulated zones.
+            let is_person = source.is_of(&["replay"]) && line.contains("azure.");
+            !is_person && [".put_", ".delete_"].iter().any(|text| names(line, text))
+        },
+    );
+}
+
+#[test]
+fn the_drift_tracker_has_nothing_to_write_with() {
+    check(
+        |source| source.is_of(&["drift", "observe"]),
+        |_, line| ["Writer", "Hand", "apply"].iter().any(|text| names(line, text)),
+    );
+}
+
+#[test]
+fn only_the_edges_know_serde() {
+    let edges = ["arm", "event", "host", "config"];
+    check(
+        |source| source.is_in_crate() && !source.is_of(&edges),
+        |_, line| ["serde::", "Serialize", "Deserialize"].iter().any(|text| names(line, text)),
+    );
+}
+
+#[test]
+fn the_simulator_shares_nothing_with_the_rest_of_the_crate() {
+    check(
+        |source| source.is_of(&["simulator"]),
+        |source, line| {
+            let is_outside = source.path == "src/simulator/mod.rs" && names(line, "super::");
+            is_outside || names(line, "super::super") || names(line, "crate::") || names(line, "aci_dns")
+        },
+    );
+}
+
+#[test]
+fn only_replay_and_main_know_the_simulator() {
+    let known_to = ["simulator", "replay", "main"];
+    check(
+        |source| source.is_in_crate() && !source.is_of(&known_to),
+        |source, line| {
+            let is_map = source.path == "src/lib.rs" && line == "pub mod simulator;";
+            names(line, "simulator") && !is_map
+        },
+    );
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    let files = SOURCES.iter().filter(|source| source.is_in_crate());
+    let lengths = files.map(|source| (&source.path, source.code.lines().count()));
+    let long: Vec<_> = lengths.filter(|(_, lines)| *lines > MOST_LINES).collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent = SOURCES.iter().filter(|source| !source.text.starts_with("//! "));
+    let silent: Vec<_> = silent.map(|source| &source.path).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+#[test]
+fn the_map_of_the_house_is_whole() {
+    let map = SOURCES.iter().find(|source| source.path == "src/lib.rs").unwrap();
+    let modules = map.code.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let is_named = |module: &str| {
+        map.text.lines().any(|line| line.starts_with("//! | ") && line.contains(&format!("[`{module}`]")))
+    };
+    let unnamed: Vec<_> = modules.filter(|module| !is_named(module)).collect();
+    assert!(unnamed.is_empty(), "{unnamed:?}");
+}
+
+/// Rules for tests, too.
+fn check_everywhere(texts: &[&str]) {
+    let mut violations = String::new();
+    for source in &*SOURCES {
+        for (number, line) in (1..).zip(source.code_with_tests.lines()) {
+            if texts.iter().any(|text| names(line, text)) {
+                writeln!(violations, "{}:{number}: {}", source.path, line.trim()).unwrap();
+            }
+        }
+    }
+    assert!(violations.is_empty(), "\n{violations}");
+}
+
+#[test]
+fn a_lint_is_expected_with_a_reason_and_never_allowed() {
+    check_everywhere(&["#[allow(", "#![allow("]);
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    check_everywhere(&["todo!", "unimplemented!"]);
+    let notes = ["TODO", "FIXME", "XXX"];
+    for source in SOURCES.iter().filter(|source| source.is_in_crate()) {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            let is_note = line.contains("//") && notes.iter().any(|note| names(line, note));
+            assert!(!is_note, "{}:{number}: {}", source.path, line.trim());
+        }
+    }
+}
+
+#[test]
+fn no_test_is_left_out() {
+    check_everywhere(&["#[ignore"]);
+}
