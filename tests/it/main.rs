@@ -9,4 +9,5 @@
 mod functions_host;
 mod house;
 mod log;
+mod readme;
 mod simulation;
