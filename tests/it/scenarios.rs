@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use aci_dns::{
     replay::{scenario::Player, stage::Lines},
-    simulator::Azure,
+    simulator::{Azure, View},
     telemetry::LogFilter,
 };
 
@@ -25,7 +25,7 @@ async fn play(script: &str) -> String {
     let plan = player.told().last().unwrap().list("plan");
     assert!(plan.is_empty(), "the last event once more would do {plan:#?}");
     assert_eq!(zones(player.azure()), before);
-    for group in player.azure().read(|view| view.groups()) {
+    for group in player.azure().read(|view: &View<'_>| view.groups()) {
         let drift = format!("drift {}/{}", group.resource_group, group.name);
         player.play(&drift, &mut out).await.unwrap();
     }
