@@ -17,6 +17,7 @@ mod order;
 mod outcomes;
 mod ownership;
 mod readme;
+mod regressions;
 mod scenarios;
 mod simulation;
 mod world;

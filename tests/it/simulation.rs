@@ -82,6 +82,8 @@ fn owner((resource_group, name): (&str, &str)) -> String {
 struct Instance {
     router: Router,
     is_dead: Arc<AtomicBool>,
+    /// Whether it sent anything but a GET.
+    has_written: Arc<AtomicBool>,
 }
 
 impl Instance {
@@ -89,10 +91,14 @@ impl Instance {
         let settings = Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| ZONES.to_owned()));
         let settings = settings.unwrap();
         let is_dead = Arc::new(AtomicBool::new(false));
-        let (network, dead) = (azure.router(), Arc::clone(&is_dead));
+        let has_written = Arc::new(AtomicBool::new(false));
+        let (network, dead, written) = (azure.router(), Arc::clone(&is_dead), Arc::clone(&has_written));
         let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
-            let (network, dead) = (network.clone(), Arc::clone(&dead));
+            let (network, dead, written) = (network.clone(), Arc::clone(&dead), Arc::clone(&written));
             async move {
+                if request.method() != Method::GET {
+                    written.store(true, Ordering::SeqCst);
+                }
                 if dead.load(Ordering::SeqCst) {
                     futures::future::pending::<()>().await;
                 }
@@ -114,7 +120,7 @@ impl Instance {
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
         let arm = Arm::new(endpoint, wire, Tokens::fixed("simulated"));
-        Self { router: functions::router(settings, arm, clock), is_dead }
+        Self { router: functions::router(settings, arm, clock), is_dead, has_written }
     }
 
     /// The status, or nothing when the instance was killed meanwhile.
@@ -140,6 +146,8 @@ struct Simulation {
     azure: Azure,
     rng: RefCell<Rng>,
     instances: RefCell<Vec<Instance>>,
+    /// An instance of which nothing is asked but drift.
+    tracker: Instance,
     events: RefCell<Vec<Value>>,
     trace: RefCell<Vec<String>>,
     foreign: RefCell<Vec<RecordSetView>>,
@@ -176,6 +184,7 @@ impl Simulation {
             instances: RefCell::new(
                 (0..3).map(|instance| Instance::start(&azure, seed ^ instance)).collect(),
             ),
+            tracker: Instance::start(&azure, seed),
             rng: RefCell::new(rng.fork()),
             events: RefCell::default(),
             trace: RefCell::default(),
@@ -378,7 +387,7 @@ impl Simulation {
         };
         *self.deliveries.borrow_mut() += 1;
         if is_drift {
-            instance.invoke(TRACK_DRIFT, event).await;
+            self.tracker.invoke(TRACK_DRIFT, event).await;
         }
         let started = Instant::now();
         let status = instance.invoke(RECONCILE, event).await;
@@ -565,6 +574,9 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     simulation.deliver_all().await;
     let writes = simulation.azure.calls().into_iter().filter(|call| call.method != Method::GET);
     violations.extend(writes.map(|call| format!("idempotence: {} {}", call.method, call.path)));
+    if simulation.tracker.has_written.load(Ordering::SeqCst) {
+        violations.push("the drift tracker sent something else than a GET".into());
+    }
     violations.append(&mut simulation.watch.lock().unwrap().gaps);
     Tally {
         faults: simulation.faults.load(Ordering::Relaxed),
