@@ -165,6 +165,21 @@ async fn as_long_as_a_ptr_cannot_be_removed_the_a_record_set_of_a_group_that_is_
 }
 
 #[tokio::test(start_paused = true)]
+async fn as_long_as_a_reverse_zone_cannot_be_listed_the_a_record_set_of_a_group_that_is_gone_stays() {
+    let map = zones(&json!({"forwardZone": FORWARD, "zoneResourceGroup": "rg-dns",
+        "reverseZones": ["1.10.in-addr.arpa", "2.10.in-addr.arpa"]}));
+    let world = new_group(&[("ACI_DNS_ZONES", &map)]);
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.delete("web");
+    for plan in [vec![MINUS_PTR], vec![]] {
+        world.reconcile("web").await.is(500, "failed", &plan).because("2.10.in-addr.arpa");
+        world.has(&[&a("web", 4)]);
+    }
+    world.azure.create_zone(SUBSCRIPTION, "rg-dns", "2.10.in-addr.arpa");
+    world.reconcile("web").await.is(200, "changed", &[MINUS_A]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_a_record_set_that_is_known_only_from_a_ptr_goes_before_that_ptr() {
     let world = World::new(&[]);
     world.create_tagged("web", &[("aci-dns-hostname", "front")]);

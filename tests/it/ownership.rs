@@ -260,6 +260,15 @@ async fn more_stale_ptrs_of_an_unmarked_name_than_can_be_remembered_are_removed_
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_ptr_is_written_for_a_live_address_that_a_full_memory_keeps_out_of_a() {
+    let world = World::new(&[]);
+    world.create_at("web", 100);
+    world.put(&format!("A web 60 10.1.5.4,10.1.5.6 owner=web previous={}", memory(32)));
+    world.reconcile("web").await.is(503, "unavailable", &[]).because("32");
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn room_in_a_full_memory_is_planned_and_not_made_where_the_policy_is_to_observe() {
     let world = World::new(&[("ACI_DNS_POLICY", "observe")]);
     world.create_at("web", 5);

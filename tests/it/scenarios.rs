@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use aci_dns::{
     replay::{scenario::Player, stage::Lines},
-    simulator::{Azure, View},
+    simulator::Azure,
     telemetry::LogFilter,
 };
 
@@ -25,8 +25,11 @@ async fn play(script: &str) -> String {
     let plan = player.told().last().unwrap().list("plan");
     assert!(plan.is_empty(), "the last event once more would do {plan:#?}");
     assert_eq!(zones(player.azure()), before);
-    for group in player.azure().read(|view: &View<'_>| view.groups()) {
-        let drift = format!("drift {}/{}", group.resource_group, group.name);
+    let drifts: Vec<_> = player.azure().read(|view| {
+        let groups = view.groups().into_iter();
+        groups.map(|group| format!("drift {}/{}", group.resource_group, group.name)).collect()
+    });
+    for drift in drifts {
         player.play(&drift, &mut out).await.unwrap();
     }
     player.play("zones", &mut out).await.unwrap();
