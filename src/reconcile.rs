@@ -43,9 +43,6 @@ const MAX_PASSES: u32 = 5;
 /// How much earlier than its callers a run ends, so that they can still be told how far it came.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How many groups one invocation makes good at most after it took PTR records from them.
-const MAX_FOLLOW_UPS: usize = 8;
-
 /// Tells the time in unix seconds. Simulations bring their own.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
@@ -206,9 +203,9 @@ impl Reconciler {
             Policy::Observe => Hand::Observes(self.arm.observation(deadline)),
             Policy::Sync | Policy::UpsertOnly => Hand::Writes(self.arm.invocation(deadline)),
         };
-        let mut report = Report::new(Outcome::Unmanaged, "");
+        let mut report: Option<Report> = None;
         let mut queue = VecDeque::from([id.clone()]);
-        let mut done = 0;
+        // The deadline ends it even where groups go on taking records from each other.
         while let Some(id) = queue.pop_front() {
             let Some(zones) = self.settings.zones.serving(&id) else { continue };
             let mut journal = Journal::default();
@@ -220,14 +217,13 @@ impl Reconciler {
             let given_up = journal.taken.iter().filter(|(address, _)| journal.address != Some(**address));
             queue.extend(given_up.filter_map(|(_, owner)| owner.container_group()));
             let next = self.report(&id, result, journal);
-            report = if done == 0 { next } else { report.followed_by(next) };
-            done += 1;
-            if done > MAX_FOLLOW_UPS {
-                break;
-            }
+            report = Some(match report {
+                None => next,
+                Some(report) => report.followed_by(next),
+            });
         }
-        report.arm_calls = hand.reader().calls();
-        report
+        let report = report.unwrap_or_else(|| unmapped(id));
+        Report { arm_calls: hand.reader().calls(), ..report }
     }
 
     /// Says what became of one group.
