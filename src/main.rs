@@ -60,7 +60,9 @@ struct Serve {
     port: Option<u16>,
 }
 
-/// Play Event Grid events against an Azure in memory, and show what would be done: no settings, no Azure needed
+/// Play Event Grid events against an Azure in memory, and show what is done
+///
+/// Neither settings nor an Azure subscription are needed.
 ///
 /// Each PATH is a file of events (an array, an object, or one event per line) or a folder of such files, played in
 /// the order of their names. The Azure in memory is made from the events themselves: a write event means that the
@@ -83,14 +85,15 @@ struct Replay {
 const REPLAY: &str = "\
 Examples:
   aci-dns replay tests/events
-  aci-dns replay --scenario tests/scenarios/move.txt
+  aci-dns replay --scenario tests/scenarios/platform-move.txt
   ACI_DNS_POLICY=observe aci-dns replay captured.jsonl
   aci-dns replay --handler http://127.0.0.1:8080 tests/events
-  aci-dns replay --handler \
-    'http://localhost:7071/runtime/webhooks/EventGrid?functionName=function_aci_reconcile' tests/events
+  HOST=http://localhost:7071/runtime/webhooks/EventGrid
+  aci-dns replay --handler \"$HOST?functionName=function_aci_reconcile\" tests/events
 
-The settings of `serve` count here, too; ACI_DNS_ZONES may be unset: each resource group then gets zones and
-addresses of its own. The commands of a scenario are described at the top of src/replay/scenario.rs.
+The settings of `serve` count here, too. ACI_DNS_ZONES may be unset: each resource group then
+gets zones and addresses of its own. The commands of a scenario are described at the top of
+src/replay/scenario.rs.
 
 Exit codes: 0 every event was acknowledged, 1 some failed, 2 wrong settings or arguments.";
 
