@@ -15,6 +15,7 @@ mod log;
 mod order;
 mod outcomes;
 mod ownership;
+mod properties;
 mod readme;
 mod simulation;
 mod world;
