@@ -476,6 +476,33 @@ proptest! {
     }
 
     #[test]
+    fn ids_are_equal_in_every_way_or_in_none(
+        (left, right) in (any_id(), any_id()),
+        is_same in any::<bool>(),
+        is_upper in any::<bool>(),
+    ) {
+        let shout = |text: &str| if is_upper { text.to_uppercase() } else { text.to_lowercase() };
+        let same = ContainerGroupId::new(left.subscription(), &shout(left.resource_group()), left.name());
+        let right = if is_same { same.unwrap_or(right) } else { right };
+        let is_equal = left == right;
+        prop_assert_eq!(left.cmp(&right).is_eq(), is_equal);
+        prop_assert_eq!(right.cmp(&left), left.cmp(&right).reverse());
+        prop_assert_eq!(HashSet::from([left.clone(), right.clone()]).len() == 1, is_equal);
+        prop_assert_eq!(Owner::from(&left) == Owner::from(&right), is_equal, "{} {}", left, right);
+    }
+
+    #[test]
+    fn a_mark_names_its_container_group(id in any_id()) {
+        let owner = Owner::from(&id);
+        prop_assert_eq!(owner.container_group(), Some(id));
+        let metadata = Metadata::from([(OWNER_KEY.to_owned(), owner.as_str().to_owned())]);
+        let content = Content { ttl: 60, records: vec![], metadata };
+        let set: ARecordSet =
+            RecordSet { etag: ETag::from("e".to_owned()), content, is_auto_registered: false };
+        prop_assert_eq!(Mark::of(&set, &owner), Mark::Ours);
+    }
+
+    #[test]
     fn the_most_specific_key_wins(
         keys in prop::collection::vec(any_key(), 1..8),
         group in prop::sample::select(vec!["r", "rg", "rg-", "rg-spoke1", "RG-SPOKE1x", "Rg-σ", "other"]),
