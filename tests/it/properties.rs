@@ -12,8 +12,8 @@ use aci_dns::{
     config::{Ownership, Policy, ZoneMap, Zones},
     desired::Desired,
     dns::{
-        ARecordSet, Content, ETag, MEMORY_LIMIT, Memory, Metadata, OWNER_KEY, Owner, PREVIOUS_KEY, PtrTarget,
-        RecordSet, ReverseZone, Zone,
+        ARecordSet, Content, DomainName, ETag, MEMORY_LIMIT, Memory, Metadata, OWNER_KEY, Owner,
+        PREVIOUS_KEY, PtrTarget, RecordSet, ReverseZone, Zone,
     },
     event,
     plan::{
@@ -521,6 +521,20 @@ proptest! {
             (key.subscription.is_some(), !key.is_pattern, key.group.chars().count())
         });
         prop_assert_eq!(served, best.map(|(index, _)| format!("zone{index}.internal")));
+    }
+
+    #[test]
+    fn every_name_that_settings_allow_is_a_name(
+        label in "[a-z]{1,63}",
+        labels in prop::collection::vec("[a-z]{40,63}", 1..5),
+    ) {
+        let map = json!({"rg": {"forwardZone": labels.join("."), "reverseZones": []}});
+        let Ok(map) = ZoneMap::parse(&map.to_string()) else { return Ok(()) };
+        let id = ContainerGroupId::new("s1", "rg", &label).unwrap();
+        let desired = Desired::of_absent(&id, &map.serving(&id).unwrap());
+        let fqdn = desired.fqdn();
+        prop_assert_eq!(fqdn.as_str().parse::<DomainName>().ok(), Some(fqdn.clone()));
+        prop_assert_eq!(PtrTarget::from(&fqdn).name(), Some(fqdn));
     }
 
     #[test]
