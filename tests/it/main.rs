@@ -10,6 +10,7 @@ mod addresses;
 mod cost;
 mod drift;
 mod functions_host;
+mod fuzz;
 mod house;
 mod log;
 mod order;
