@@ -84,7 +84,30 @@ impl ContainerGroupId {
     fn key(&self) -> impl Iterator<Item = char> + '_ {
         [&self.subscription, &self.resource_group, &self.name]
             .into_iter()
-            .flat_map(|segment| segment.chars().flat_map(char::to_lowercase).chain(['/']))
+            .flat_map(|segment| segment.chars().map(fold_character).chain(['/']))
+    }
+}
+
+/// A text in the one spelling of all that ARM takes for the same; lower case.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    text.chars().map(fold_character).collect()
+}
+
+/// Character for character, whatever stands beside it, and never from outside of ASCII into it: the ordinal
+/// comparison of .NET, which `str::to_lowercase` is not (it knows a final sigma, and makes two characters of `İ`).
+///
+/// Source: <https://learn.microsoft.com/dotnet/api/system.stringcomparer.ordinalignorecase>
+fn fold_character(character: char) -> char {
+    let upper = only(character, character.to_uppercase());
+    only(upper, upper.to_lowercase())
+}
+
+/// What a character becomes, where that is one character and no other alphabet's.
+fn only(from: char, mut to: impl Iterator<Item = char>) -> char {
+    match (to.next(), to.next()) {
+        (Some(folded), None) if from.is_ascii() || !folded.is_ascii() => folded,
+        _ => from,
     }
 }
 
@@ -187,6 +210,20 @@ mod tests {
     use super::*;
 
     const ID: &str = "/subscriptions/s1/resourceGroups/rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups/web";
+
+    #[test]
+    fn texts_are_folded_character_for_character() {
+        for (text, expected) in [
+            ("RG-Äß", "rg-äß"),
+            ("RGΣ", "rgσ"),
+            ("rgς", "rgσ"),
+            ("İ", "İ"),
+            ("\u{212a}", "\u{212a}"),
+            ("ı", "ı"),
+        ] {
+            assert_eq!(fold(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn an_id_is_displayed_as_it_was_parsed() {

@@ -244,7 +244,10 @@ impl Reader {
             let page = pages.try_next().await.map_err(|error| refuse(cause(error)))?;
             let Some(page) = page else { return Ok(record_sets) };
             for model in page.value {
-                let Some(name) = model.name.as_deref().and_then(|name| name.parse().ok()) else { continue };
+                let nameless =
+                    || Cause::Unreadable { status: 200, source: "a record set without a name".into() };
+                let name = model.name.as_deref().ok_or_else(|| refuse(nameless()))?;
+                let Ok(name) = name.parse() else { continue };
                 record_sets.push((name, read(model).map_err(refuse)?));
             }
         }

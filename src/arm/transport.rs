@@ -18,6 +18,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::BoxError;
 use azure_core::{
     BytesStream, HttpClient,
     auth::{AccessToken, TokenCredential},
@@ -26,7 +27,7 @@ use azure_core::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::{Host, Url};
@@ -114,6 +115,33 @@ struct Outgoing {
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
+}
+
+/// A page of a list of record sets. The generated model reads one without `value` as an empty one.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(rename = "value")]
+    _value: Vec<IgnoredAny>,
+}
+
+/// Whether this can be a record set, or a page of a list of them.
+fn check_json(body: &[u8], is_list: bool) -> Result<(), BoxError> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no JSON object".into());
+    }
+    if is_list {
+        serde_json::from_slice::<Page>(body)?;
+    } else {
+        serde_json::from_slice::<IgnoredAny>(body)?;
+    }
+    Ok(())
+}
+
+/// Whether a path is that of the record sets of one type, and not of one record set.
+fn is_list(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    let (_, rest) = path.split_once("/privatednszones/").unwrap_or_default();
+    rest.split('/').count() == 2
 }
 
 impl Transport {
@@ -216,7 +244,8 @@ impl Transport {
             prune::container_group(&body).map_err(unreadable)?.into()
         } else {
             // Read here once, so that a page of a proxy, or half an answer, is asked for again.
-            serde_json::from_slice::<IgnoredAny>(&body).map_err(|error| unreadable(error.into()))?;
+            let is_list = outgoing.method == Method::GET && is_list(outgoing.uri.path());
+            check_json(&body, is_list).map_err(unreadable)?;
             body
         };
         Ok((parts.status, body))

@@ -6,7 +6,7 @@ use super::{BrokenRule, Mistakes, SettingsError, closest, json, json::Json};
 use crate::{
     dns::{DomainName, NameError, ReverseZone, Zone},
     resource_id::{
-        ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, is_resource_group, is_subscription,
+        ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, fold, is_resource_group, is_subscription,
     },
 };
 
@@ -53,6 +53,9 @@ struct Entry {
 /// The TTL of an entry that has none: container groups move, and a stale answer is a broken name.
 const DEFAULT_TTL: u32 = 60;
 
+/// The longest name of a forward zone: with the longest label in front it is a name of 253 characters.
+const FORWARD_ZONE_LIMIT: usize = 253 - 64;
+
 impl ZoneMap {
     /// Reads the JSON value of `ACI_DNS_ZONES`.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
@@ -67,8 +70,8 @@ impl ZoneMap {
     /// before shorter.
     #[must_use]
     pub fn serving(&self, id: &ContainerGroupId) -> Option<Zones> {
-        let subscription = id.subscription().to_lowercase();
-        let resource_group = id.resource_group().to_lowercase();
+        let subscription = fold(id.subscription());
+        let resource_group = fold(id.resource_group());
         let (_, entry) = self.entries.iter().find(|(key, _)| key.covers(&subscription, &resource_group))?;
         Some(entry.zones(id))
     }
@@ -76,7 +79,7 @@ impl ZoneMap {
 
 impl Key {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = text.to_lowercase();
+        let text = fold(text);
         let (subscription, name) = match text.split_once('/') {
             Some((subscription, name)) if is_subscription(subscription) => (Some(subscription), name),
             Some(_) => return Err(SUBSCRIPTION_RULE),
@@ -189,7 +192,7 @@ fn read_entry(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<Entr
         value
     };
     let (forward_zone, reverse_zones) = (required("forwardZone"), required("reverseZones"));
-    let forward_zone = forward_zone.and_then(|value| read_zone(&at("forwardZone"), value, mistakes));
+    let forward_zone = forward_zone.and_then(|value| read_forward_zone(&at("forwardZone"), value, mistakes));
     let reverse_zones =
         reverse_zones.and_then(|value| read_reverse_zones(&at("reverseZones"), value, mistakes));
     let mut text = |name: &str, is_right: fn(&str) -> bool, rule| {
@@ -219,9 +222,15 @@ fn read_text<'a>(place: &str, value: &'a Json, mistakes: &mut Mistakes) -> Optio
     None
 }
 
-fn read_zone(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<DomainName> {
+fn read_forward_zone(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<DomainName> {
     let text = read_text(place, value, mistakes)?;
-    text.parse().map_err(|error| mistakes.at(place, BrokenRule::Name(error))).ok()
+    let name: DomainName = text.parse().map_err(|error| mistakes.at(place, BrokenRule::Name(error))).ok()?;
+    if name.as_str().len() > FORWARD_ZONE_LIMIT {
+        let rule = "a zone with room for a label of 63 characters: it must have 189 characters at most";
+        mistakes.at(place, BrokenRule::Text { given: text.to_owned(), rule });
+        return None;
+    }
+    Some(name)
 }
 
 fn read_reverse_zones(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<Vec<DomainName>> {

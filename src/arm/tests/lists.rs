@@ -89,6 +89,17 @@ async fn a_list_that_fails_on_the_way_is_no_list() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_no_list_is_no_empty_list() {
+    let mut nameless = item("web");
+    nameless["name"].take();
+    for answer in [json!({}), json!({"value": null}), json!([[]]), web(), json!({"value": [nameless]})] {
+        let azure = Azure::new([reply(200, &answer)]);
+        let error = list(&azure.writer()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Transient, "{}", chain(&error));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_without_end_is_refused() {
     let next = format!("https://management.azure.com{SUBSCRIPTION}/z/A?api-version=2024-06-01");
     let azure = Azure::new([page(&[], Some(&next))]);
