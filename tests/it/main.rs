@@ -15,6 +15,7 @@ mod log;
 mod order;
 mod outcomes;
 mod ownership;
+mod processes;
 mod readme;
 mod simulation;
 mod world;
