@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, fmt, net::Ipv4Addr, str::FromStr};
 
-use crate::resource_id::ContainerGroupId;
+use crate::resource_id::{ContainerGroupId, fold};
 
 /// The metadata key that says which container group a record set belongs to.
 pub const OWNER_KEY: &str = "aci-dns-owner";
@@ -333,7 +333,7 @@ impl<Record> RecordSet<Record> {
     /// The owner that the record set is marked with.
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {
-        self.content.metadata.get(OWNER_KEY).map(|text| Owner(text.to_lowercase()))
+        self.content.metadata.get(OWNER_KEY).map(|text| Owner(fold(text)))
     }
 }
 
@@ -379,7 +379,7 @@ impl Owner {
 
 impl From<&ContainerGroupId> for Owner {
     fn from(id: &ContainerGroupId) -> Self {
-        Self(format!("{}/{}/{}", id.subscription(), id.resource_group(), id.name()).to_lowercase())
+        Self(fold(&format!("{}/{}/{}", id.subscription(), id.resource_group(), id.name())))
     }
 }
 

@@ -84,7 +84,24 @@ impl ContainerGroupId {
     fn key(&self) -> impl Iterator<Item = char> + '_ {
         [&self.subscription, &self.resource_group, &self.name]
             .into_iter()
-            .flat_map(|segment| segment.chars().flat_map(char::to_lowercase).chain(['/']))
+            .flat_map(|segment| segment.chars().map(fold_character).chain(['/']))
+    }
+}
+
+/// A text in the case in which ARM compares: lower case, letter by letter.
+///
+/// A letter stays as it is where its lower case belongs to another letter: the sign of Kelvin (U+212A) has an
+/// ordinary `k` in lower case, but a resource group that is spelled with it is another one.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    text.chars().map(fold_character).collect()
+}
+
+fn fold_character(character: char) -> char {
+    let mut lower = character.to_lowercase();
+    match (lower.next(), lower.next()) {
+        (Some(lower), None) if lower.to_uppercase().eq([character]) => lower,
+        _ => character,
     }
 }
 

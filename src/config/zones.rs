@@ -6,7 +6,7 @@ use super::{BrokenRule, Mistakes, SettingsError, closest, json, json::Json};
 use crate::{
     dns::{DomainName, NameError, ReverseZone, Zone},
     resource_id::{
-        ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, is_resource_group, is_subscription,
+        ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, fold, is_resource_group, is_subscription,
     },
 };
 
@@ -67,8 +67,8 @@ impl ZoneMap {
     /// before shorter.
     #[must_use]
     pub fn serving(&self, id: &ContainerGroupId) -> Option<Zones> {
-        let subscription = id.subscription().to_lowercase();
-        let resource_group = id.resource_group().to_lowercase();
+        let subscription = fold(id.subscription());
+        let resource_group = fold(id.resource_group());
         let (_, entry) = self.entries.iter().find(|(key, _)| key.covers(&subscription, &resource_group))?;
         Some(entry.zones(id))
     }
@@ -76,7 +76,7 @@ impl ZoneMap {
 
 impl Key {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = text.to_lowercase();
+        let text = fold(text);
         let (subscription, name) = match text.split_once('/') {
             Some((subscription, name)) if is_subscription(subscription) => (Some(subscription), name),
             Some(_) => return Err(SUBSCRIPTION_RULE),
