@@ -17,5 +17,6 @@ mod outcomes;
 mod ownership;
 mod processes;
 mod readme;
+mod security;
 mod simulation;
 mod world;
