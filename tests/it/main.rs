@@ -19,4 +19,5 @@ mod processes;
 mod readme;
 mod security;
 mod simulation;
+mod storm;
 mod world;
