@@ -24,4 +24,5 @@ mod regressions;
 mod scenarios;
 mod security;
 mod simulation;
+mod storm;
 mod world;

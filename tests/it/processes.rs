@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The longest that anything here waits for a process.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 /// Resource group, forward zone, reverse zone and subnet.
 const PLACES: [(&str, &str, &str, &str); 2] = [
@@ -386,7 +386,7 @@ fn three_processes_that_are_killed_while_they_work_leave_the_zones_right() {
         assert_eq!(invoke(handlers[rng.usize(..3)].port, event).unwrap().0, 200);
     }
     let writes: Vec<Value> = world.calls().into_iter().filter(|call| call["method"] != "GET").collect();
-    assert_eq!(writes, [json!(0); 0]);
+    assert_eq!(writes, Vec::<Value>::new());
     assert_eq!(world.record_sets(), expected);
 
     for handler in &mut handlers {

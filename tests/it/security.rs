@@ -29,6 +29,9 @@ const TOKEN: &str = "token-of-this-process-alone";
 const SECRETS: [&str; 4] = [TOKEN, "secret-of-a-body", "secret-of-a-header", "secret-of-an-event"];
 const ZONES: &str = r#"{"rg": {"forwardZone": "a.internal", "reverseZones": ["1.10.in-addr.arpa"]}}"#;
 
+/// Given method and path: the rest of a status line with headers, and a body.
+type Answer = dyn Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync;
+
 /// A server on loopback that answers each request as it is told, and writes down heads of requests.
 #[derive(Clone)]
 struct Server {
@@ -38,7 +41,6 @@ struct Server {
 }
 
 impl Server {
-    /// `answer` is given method and path; it returns a status line's rest with headers, and a body.
     fn start(answer: impl Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let server = Self {
@@ -57,7 +59,7 @@ impl Server {
         server
     }
 
-    fn talk(&self, mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> (String, Vec<u8>)) {
+    fn talk(&self, mut stream: TcpStream, answer: &Answer) {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -251,8 +253,6 @@ fn answers_in_resource_managers_place_lead_nowhere() {
     scene.check("an answer without a floor", &[(GROUP, "200 OK", &deep)], 503, "");
     let words = br#"{"error":{"code":"Forbidden\r\n{\"level\":\"info\"}","message":"a\r\nb\u0000","x":"secret-of-a-body"}}"#;
     scene.check("an error that breaks lines", &[(GROUP, "403 Forbidden", words)], 500, "Forbidden");
-    let paths: Vec<_> = scene.azure.heads.lock().unwrap().clone();
-    assert!(paths.is_empty());
     scene.end();
 }
 
@@ -360,7 +360,9 @@ fn a_caller_that_sends_byte_by_byte_blocks_nobody() {
     let text = "POST /function_aci_reconcile HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
     let (last, first) = text.as_bytes().split_last().unwrap();
     for byte in first {
-        slow.iter_mut().for_each(|stream| stream.write_all(&[*byte]).unwrap());
+        for stream in &mut slow {
+            stream.write_all(&[*byte]).unwrap();
+        }
         if byte.is_ascii_whitespace() {
             let started = Instant::now();
             assert_eq!(scene.event(&id("rg", "web")).0, 200);

@@ -1,0 +1,430 @@
+//! A storm: ten thousand events within seconds, three instances, and Private DNS throttling as it does.
+//!
+//! Event Grid delivers again what is not acknowledged, on its own schedule. On the paused clock, a minute of throttle
+//! costs nothing but the work in it. What must hold: every event is acknowledged in the end, no write is wasted, who
+//! was told to wait waits, events of one group share passes, and nothing is left in memory.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    io,
+    net::Ipv4Addr,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use aci_dns::{
+    arm::{Arm, ArmSettings, Tokens, Wire},
+    config::Settings,
+    host,
+    reconcile::{Clock, Reconciler},
+    replay::stage::{RECONCILE, envelope},
+    report::{Outcome, Report},
+    simulator::{Azure, GroupSpec, Throttles, View},
+};
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use fastrand::Rng;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::{
+    task::Id,
+    time::{Instant, sleep},
+};
+use tower::ServiceExt as _;
+
+const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+const FORWARD: &str = "contoso.internal";
+const REVERSE: &str = "1.10.in-addr.arpa";
+const ZONES: &str = r#"{"rg": {"forwardZone": "contoso.internal", "reverseZones": ["1.10.in-addr.arpa"],
+    "zoneResourceGroup": "rg-dns"}}"#;
+
+/// How many groups there are. Of five one comes to be, three of ten move, one of ten goes; the others are left in peace.
+#[derive(Clone, Copy, Debug)]
+struct Size(usize);
+
+impl Size {
+    fn created(self) -> usize {
+        self.0 / 5
+    }
+
+    fn moved(self) -> usize {
+        self.0 * 3 / 10
+    }
+
+    fn deleted(self) -> usize {
+        self.0 / 10
+    }
+}
+
+const EVENTS_PER_GROUP: usize = 20;
+const INSTANCES: usize = 3;
+
+/// One request to Resource Manager, as an instance of the handler sent it.
+#[derive(Clone, Debug)]
+struct Sent {
+    /// The instance, and the task in it that works for one group.
+    by: (usize, Id),
+    arrived: Instant,
+    answered: Instant,
+    method: Method,
+    path: String,
+    is_forgetting: bool,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+}
+
+impl Sent {
+    /// The zone, where it is a request to Private DNS.
+    fn zone(&self) -> Option<&'static str> {
+        [FORWARD, REVERSE].into_iter().find(|zone| self.path.contains(&format!("/privateDnsZones/{zone}/")))
+    }
+
+    fn is_list(&self) -> bool {
+        self.method == Method::GET && (self.path.ends_with("/A") || self.path.ends_with("/PTR"))
+    }
+}
+
+/// What the instances sent, and how many of their requests are under way.
+#[derive(Clone, Default)]
+struct Wiretap(Arc<Mutex<Vec<Sent>>>);
+
+struct Instance {
+    router: Router,
+    reconciler: Arc<Reconciler>,
+}
+
+impl Instance {
+    fn start(number: usize, azure: &Azure, wiretap: &Wiretap) -> Self {
+        let settings = Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| ZONES.to_owned()));
+        let settings = settings.unwrap();
+        let (network, wiretap) = (azure.router(), wiretap.clone());
+        let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
+            let (network, wiretap) = (network.clone(), wiretap.clone());
+            async move { Ok::<_, io::Error>(wiretap.pass(number, network, request).await) }
+        }));
+        let endpoint = ArmSettings {
+            endpoint: settings.arm_endpoint.clone(),
+            scope: settings.arm_scope.clone(),
+            jitter_seed: u64::try_from(number).unwrap(),
+        };
+        let watch = azure.clone();
+        let arm = Arm::new(endpoint, wire, Tokens::fixed("simulated"));
+        let clock = Clock::new(move || watch.unix_seconds());
+        let reconciler = Reconciler::new(Arc::new(settings), arm, clock);
+        let reconcile = Arc::clone(&reconciler);
+        let router = host::router(
+            move |id| {
+                let reconciler = Arc::clone(&reconcile);
+                async move { reconciler.reconcile(&id).await }
+            },
+            |_| async { Report::new(Outcome::Ignored, "no drift is tracked here") },
+        );
+        Self { router, reconciler }
+    }
+
+    async fn invoke(&self, event: &Value) -> u16 {
+        let body = Body::from(envelope(RECONCILE, event).to_string());
+        let request = Request::post(format!("/{RECONCILE}")).body(body).unwrap();
+        self.router.clone().oneshot(request).await.unwrap().status().as_u16()
+    }
+}
+
+impl Wiretap {
+    async fn pass(&self, instance: usize, network: Router, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let (arrived, method, path) = (Instant::now(), head.method.clone(), head.uri.path().to_owned());
+        let body: Bytes = body.collect().await.unwrap().to_bytes();
+        // A forgetting removes what is remembered; a move, of which there is one for each group, adds to it.
+        let is_forgetting = method == Method::PUT
+            && path.contains("/A/")
+            && head.headers.contains_key("if-match")
+            && !String::from_utf8_lossy(&body).contains("aci-dns-previous");
+        let response = network.oneshot(Request::from_parts(head, Body::from(body))).await.unwrap();
+        let retry_after = response.headers().get("retry-after").filter(|_| response.status() == 429);
+        let retry_after = retry_after.map(|value| value.to_str().unwrap().parse().unwrap());
+        self.0.lock().unwrap().push(Sent {
+            by: (instance, tokio::task::id()),
+            arrived,
+            answered: Instant::now(),
+            method,
+            path,
+            is_forgetting,
+            status: response.status(),
+            retry_after: retry_after.map(Duration::from_secs),
+        });
+        response
+    }
+}
+
+fn group_id(number: usize) -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/g{number}"
+    )
+}
+
+fn address(third: usize, number: usize) -> Ipv4Addr {
+    let octet = |number: usize| u8::try_from(number).unwrap();
+    Ipv4Addr::new(10, 1, octet(third + number / 200), octet(4 + number % 200))
+}
+
+fn event(group: usize, number: usize) -> Value {
+    json!({
+        "id": format!("event-{group}-{number}"), "subject": group_id(group),
+        "eventType": "Microsoft.Resources.ResourceWriteSuccess",
+        "eventTime": "2026-01-01T00:00:00Z", "dataVersion": "2", "metadataVersion": "1",
+        "data": {"resourceUri": group_id(group)},
+    })
+}
+
+/// After how long Event Grid delivers again, by the number of attempts so far; after a 503 not before 30 seconds.
+///
+/// Source: <https://learn.microsoft.com/azure/event-grid/delivery-and-retry>
+fn pause(attempts: usize) -> Duration {
+    let schedule = [10, 30, 60, 300, 600, 1800];
+    let seconds = schedule.get(attempts - 1).copied().unwrap_or(3600);
+    Duration::from_secs(seconds.max(30))
+}
+
+fn create(azure: &Azure, number: usize) {
+    let id = azure.create_group(GroupSpec::new("rg", &format!("g{number}")));
+    azure.set_address(&id, address(0, number)).unwrap();
+}
+
+/// What the storm came to.
+struct Aftermath {
+    sent: Vec<Sent>,
+    started: Instant,
+    /// When each event was acknowledged.
+    acknowledged: Vec<Duration>,
+    deliveries: usize,
+    most_attempts: usize,
+    memory: Vec<String>,
+    azure: Azure,
+}
+
+async fn storm(size: Size, throttles: Option<Throttles>) -> Aftermath {
+    let (created, moved, deleted) = (size.created(), size.moved(), size.deleted());
+    let azure = Azure::default();
+    azure.configure(|settings| {
+        settings.require_token = false;
+        settings.latency = Duration::from_millis(20);
+        settings.calls_kept = 0;
+    });
+    azure.create_resource_group(SUBSCRIPTION, "rg");
+    assert!(azure.set_address_range(SUBSCRIPTION, "rg", "10.200.0.0/20"));
+    for zone in [FORWARD, REVERSE] {
+        azure.create_zone(SUBSCRIPTION, "rg-dns", zone);
+    }
+    let wiretap = Wiretap::default();
+    let instances: Vec<_> = (0..INSTANCES).map(|number| Instance::start(number, &azure, &wiretap)).collect();
+
+    // Before the storm all is right.
+    for number in created..size.0 {
+        create(&azure, number);
+        assert_eq!(instances[0].invoke(&event(number, 0)).await, 200);
+    }
+    for number in 0..created {
+        create(&azure, number);
+    }
+    for number in created..created + moved {
+        azure.set_address(&group_id(number), address(100, number)).unwrap();
+    }
+    for number in created + moved..created + moved + deleted {
+        azure.delete_group(&group_id(number)).unwrap();
+    }
+    wiretap.0.lock().unwrap().clear();
+    azure.configure(|settings| settings.throttles = throttles);
+
+    let mut rng = Rng::with_seed(11);
+    let mut events: Vec<_> = (0..size.0 * EVENTS_PER_GROUP).map(|at| (at % size.0, at)).collect();
+    rng.shuffle(&mut events);
+    let instances = Rc::new(instances);
+    let started = Instant::now();
+    let tasks: Vec<_> = events
+        .into_iter()
+        .map(|(group, number)| {
+            let (instances, mut rng) = (Rc::clone(&instances), rng.fork());
+            tokio::task::spawn_local(async move {
+                let event = event(group, number);
+                sleep(Duration::from_millis(rng.u64(..500))).await;
+                let mut attempts = 0;
+                loop {
+                    attempts += 1;
+                    match instances[rng.usize(..INSTANCES)].invoke(&event).await {
+                        200 => return (started.elapsed(), attempts),
+                        status => assert_eq!(status, 503),
+                    }
+                    // Event Grid spreads them a little.
+                    sleep(pause(attempts) + Duration::from_millis(rng.u64(..3000))).await;
+                }
+            })
+        })
+        .collect();
+    let (mut acknowledged, mut deliveries, mut most_attempts) = (vec![], 0, 0);
+    for task in tasks {
+        let (at, attempts) = task.await.unwrap();
+        acknowledged.push(at);
+        deliveries += attempts;
+        most_attempts = most_attempts.max(attempts);
+    }
+    acknowledged.sort_unstable();
+    let memory = instances.iter().map(|instance| format!("{:?}", instance.reconciler)).collect();
+    let sent = wiretap.0.lock().unwrap().clone();
+    Aftermath { sent, started, acknowledged, deliveries, most_attempts, memory, azure }
+}
+
+/// Runs it on a paused clock; its log lines are nobody's.
+fn play(size: Size, throttles: Option<Throttles>) -> Aftermath {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+        local.block_on(&runtime, storm(size, throttles))
+    })
+}
+
+impl Aftermath {
+    /// The writes that took effect, per zone: creations, changes, deletions; and beside them the forgettings.
+    fn writes(&self) -> (BTreeMap<&'static str, [usize; 3]>, usize) {
+        let mut writes = BTreeMap::<_, [usize; 3]>::new();
+        let mut forgettings = 0;
+        for sent in &self.sent {
+            let kind = match (sent.method.as_str(), sent.status.as_u16()) {
+                ("PUT", 200) if sent.is_forgetting => {
+                    forgettings += 1;
+                    continue;
+                }
+                ("PUT", 201) => 0,
+                ("PUT", 200) => 1,
+                ("DELETE", 200 | 204) => 2,
+                _ => continue,
+            };
+            writes.entry(sent.zone().unwrap()).or_default()[kind] += 1;
+        }
+        (writes, forgettings)
+    }
+
+    /// After how long the last change that was called for was written.
+    fn last_write(&self) -> Duration {
+        let written = self.sent.iter().filter(|sent| sent.method != Method::GET && sent.status.is_success());
+        let written = written.filter(|sent| !sent.is_forgetting);
+        written.map(|sent| sent.answered - self.started).max().unwrap()
+    }
+
+    /// The zones hold what the living groups call for, and nothing else.
+    fn check_zones(&self) {
+        let mut expected = vec![];
+        for group in self.azure.read(|view: &View<'_>| view.groups()) {
+            let [_, _, third, fourth] = group.address.unwrap().octets();
+            expected.push(format!("A {}.{FORWARD} {}", group.name, group.address.unwrap()));
+            expected.push(format!("PTR {fourth}.{third}.{REVERSE} {}.{FORWARD}", group.name));
+        }
+        let sets = [FORWARD, REVERSE].into_iter().flat_map(|zone| self.azure.record_sets(zone));
+        let sets = sets.filter(|set| set.record_type != "SOA").map(|set| {
+            format!("{} {} {}", set.record_type, set.fqdn.trim_end_matches('.'), set.values.join(","))
+        });
+        let mut actual: Vec<_> = sets.collect();
+        expected.sort_unstable();
+        actual.sort_unstable();
+        assert_eq!(actual, expected);
+    }
+
+    /// Requests that went to a zone before the time that the same invocation was told to let pass, with the same
+    /// method. An invocation begins with a look at its container group.
+    fn impatient(&self) -> Vec<String> {
+        let mut told = HashMap::<((usize, Id), &str, Method), (Instant, Instant)>::new();
+        let mut impatient = vec![];
+        let mut sent: Vec<_> = self.sent.iter().collect();
+        sent.sort_by_key(|sent| sent.arrived);
+        for sent in sent {
+            let Some(zone) = sent.zone() else {
+                told.retain(|(by, ..), _| *by != sent.by);
+                continue;
+            };
+            let key = (sent.by, zone, sent.method.clone());
+            if let Some((since, until)) = told.get(&key)
+                && (*since..*until).contains(&sent.arrived)
+            {
+                impatient.push(format!("{} {} {:?} early", sent.method, sent.path, *until - sent.arrived));
+            }
+            if let Some(wait) = sent.retry_after {
+                told.insert(key, (sent.answered, sent.answered + wait));
+            }
+        }
+        impatient
+    }
+
+    #[expect(clippy::print_stdout, reason = "the runner shows what a run came to when it is asked to")]
+    fn print(&self) {
+        let runs: HashSet<_> = self.sent.iter().map(|sent| sent.by).collect();
+        let throttled = self.sent.iter().filter(|sent| sent.status == 429).count();
+        let at = |share: usize| self.acknowledged[(self.acknowledged.len() - 1) * share / 100].as_secs();
+        println!(
+            "{} events, {} deliveries, {} requests ({} of them 429) by {} tasks; acknowledged: half {} s, 90% {} s, \
+             all {} s",
+            self.acknowledged.len(),
+            self.deliveries,
+            self.sent.len(),
+            throttled,
+            runs.len(),
+            at(50),
+            at(90),
+            at(100),
+        );
+        let mut kinds = BTreeMap::<_, [usize; 2]>::new();
+        for sent in &self.sent {
+            let kind = if sent.is_list() { "LIST" } else { sent.method.as_str() };
+            let counts = kinds.entry((sent.zone().unwrap_or("container groups"), kind)).or_default();
+            counts[usize::from(sent.status == 429)] += 1;
+        }
+        for ((zone, kind), [admitted, throttled]) in kinds {
+            println!("  {zone:<18} {kind:<6} {admitted:>6} admitted {throttled:>6} throttled");
+        }
+        println!("  the last write at {} s; {:?}", self.last_write().as_secs(), self.writes());
+    }
+}
+
+fn check(size: Size, throttles: Option<Throttles>) -> Aftermath {
+    let (created, moved, deleted) = (size.created(), size.moved(), size.deleted());
+    let aftermath = play(size, throttles);
+    aftermath.print();
+    aftermath.check_zones();
+    let (writes, forgettings) = aftermath.writes();
+    // Exactly what the changes call for, whatever the weather.
+    let expected = BTreeMap::from([
+        (FORWARD, [created, moved, deleted]),
+        (REVERSE, [created + moved, 0, moved + deleted]),
+    ]);
+    assert_eq!(writes, expected);
+    assert!(forgettings <= moved, "what is forgotten is forgotten once: {forgettings}");
+    assert_eq!(aftermath.impatient(), Vec::<String>::new());
+    for memory in &aftermath.memory {
+        assert!(memory.contains("waiting: Mutex { data: {}"), "{memory}");
+    }
+    aftermath
+}
+
+#[test]
+fn ten_thousand_events_at_once_cost_what_the_changes_call_for() {
+    let aftermath = check(Size(500), None);
+    // The cheapest pass is three requests, and without sharing each delivery would make one of its own.
+    assert!(aftermath.sent.len() < 2 * aftermath.deliveries, "{} requests", aftermath.sent.len());
+    assert_eq!(aftermath.deliveries, aftermath.acknowledged.len());
+    assert!(*aftermath.acknowledged.last().unwrap() < Duration::from_secs(25));
+}
+
+/// Each group needs a handful of reads, so a hundred of them have the reads of two or three minutes; the changes come
+/// to fewer writes than a minute allows. The names must be right about then. The acknowledgement of duplicates takes
+/// longer: after each pause Event Grid delivers all of them at once, and the first 200 reads of that minute are
+/// all that the zone admits. It must come before Event Grid gives an event up, after a day or 30 attempts.
+#[test]
+fn a_throttled_storm_is_right_within_minutes_and_acknowledged_before_event_grid_gives_up() {
+    let aftermath = check(Size(100), Some(Throttles::default()));
+    assert!(aftermath.last_write() < Duration::from_mins(5), "{:?}", aftermath.last_write());
+    assert!(*aftermath.acknowledged.last().unwrap() < Duration::from_hours(24));
+    assert!(aftermath.most_attempts < 30, "{}", aftermath.most_attempts);
+    // A delivery that meets a throttle ends there: it looks at the group and the A record set, and reads no further.
+    assert!(aftermath.sent.len() < 3 * aftermath.deliveries, "{} requests", aftermath.sent.len());
+}
