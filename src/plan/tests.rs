@@ -401,3 +401,29 @@ fn when_a_group_is_gone_only_what_is_ours_or_free_goes() {
     check(ptr(9, &[fqdn], &[(OWNER_KEY, OTHER)]), true, &gone, true);
     check(ptr(9, &["x.org"], &[]), true, &gone, false);
 }
+
+#[test]
+fn only_a_ptr_of_ours_leads_to_names_that_we_had() {
+    let check = |ptr: ObservedPtr, expected: &[&str]| {
+        let names: Vec<_> = ptr.other_names(&desired()).map(|name| name.to_string()).collect();
+        assert_eq!(names, expected);
+    };
+    let said = ["web.spoke1.internal", "Old.spoke1.internal", "spoke1.internal", "x.org"];
+    check(ptr(4, &said, &[(OWNER_KEY, OWN)]), &["old"]);
+    check(ptr(4, &said, &[(OWNER_KEY, OTHER)]), &[]);
+    check(ptr(4, &said, &[]), &[]);
+    check(absent(4), &[]);
+}
+
+#[test]
+fn the_holder_of_a_ptr_is_asked_for_only_where_it_says_our_name() {
+    let check = |ptr: ObservedPtr, expected: Option<&str>| {
+        let holder = ptr.holder_of(&names(), &desired().owner);
+        assert_eq!(holder.as_ref().map(Owner::as_str), expected);
+    };
+    check(ptr(9, &["web.spoke1.internal"], &[(OWNER_KEY, OTHER)]), Some(OTHER));
+    check(ptr(9, &["x.org"], &[(OWNER_KEY, OTHER)]), None);
+    check(ptr(9, &["web.spoke1.internal"], &[(OWNER_KEY, OWN)]), None);
+    check(ptr(9, &["web.spoke1.internal"], &[]), None);
+    check(absent(9), None);
+}
