@@ -133,18 +133,6 @@ impl Cloud {
             Self::China => "https://login.chinacloudapi.cn/",
         }
     }
-
-    /// What a token for the Logs Ingestion API is for.
-    ///
-    /// Source: <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
-    #[must_use]
-    pub fn logs_scope(self) -> &'static str {
-        match self {
-            Self::Public => "https://monitor.azure.com/.default",
-            Self::UsGovernment => "https://monitor.azure.us/.default",
-            Self::China => "https://monitor.azure.cn/.default",
-        }
-    }
 }
 
 /// A connection string of Application Insights.

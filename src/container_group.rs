@@ -55,12 +55,6 @@ impl Standing {
     pub fn of(group: Option<&ContainerGroup>) -> Self {
         group.map_or(Self::Gone, ContainerGroup::standing)
     }
-
-    /// Whether the address is given up for good, so that the records go.
-    #[must_use]
-    pub fn is_gone(self) -> bool {
-        matches!(self, Self::Gone | Self::Deleting)
-    }
 }
 
 impl ContainerGroup {

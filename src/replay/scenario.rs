@@ -26,7 +26,6 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
-    net::Ipv4Addr,
     time::Duration,
 };
 
@@ -374,12 +373,4 @@ fn parse<T: std::str::FromStr>(text: &str, expected: &'static str) -> Result<T, 
 
 fn word(word: &str, expected: &'static str) -> ScenarioError {
     ScenarioError::Word { word: word.to_owned(), expected }
-}
-
-/// The address that a container group of a scenario has.
-#[must_use]
-pub fn address_of(azure: &Azure, resource_group: &str, name: &str) -> Option<Ipv4Addr> {
-    let mut words = [resource_group, name].join("/");
-    let id = Words(vec![words.as_mut_str()]).group().ok()?;
-    azure.group_address(&id)
 }
