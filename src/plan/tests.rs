@@ -427,3 +427,30 @@ fn the_holder_of_a_ptr_is_asked_for_only_where_it_says_our_name() {
     check(ptr(9, &["web.spoke1.internal"], &[]), None);
     check(absent(9), None);
 }
+
+#[test]
+fn an_address_is_clean_only_when_its_ptr_neither_names_us_nor_carries_our_mark() {
+    let check = |rules: Rules, ptr: ObservedPtr, is_clean: bool| {
+        let plan = reverse(&desired(), rules, address(4), std::slice::from_ref(&ptr), &names());
+        assert_eq!(plan.clean.contains(&ptr.address), is_clean, "{ptr:?}");
+    };
+    check(rules(), absent(9), true);
+    check(rules(), ptr(9, &["x.org"], &[]), true);
+    check(rules(), ptr(9, &["x.org"], &[(OWNER_KEY, OTHER)]), true);
+    check(rules(), ptr(9, &["x.org"], &[(OWNER_KEY, OWN)]), false);
+    check(rules(), ptr(9, &["web.spoke1.internal"], &[(OWNER_KEY, OWN)]), false);
+    check(rules(), ptr(9, &["web.spoke1.internal"], &[(OWNER_KEY, OTHER)]), false);
+    // What strict leaves alone still names us.
+    check(strict(), ptr(9, &["web.spoke1.internal"], &[]), false);
+}
+
+#[test]
+fn a_removal_deletes_each_a_record_set_as_it_was_read() {
+    let record_sets = BTreeMap::from([("old".parse().unwrap(), a(&[7], &[(OWNER_KEY, OWN)]))]);
+    let changes = removals(&desired(), &record_sets);
+    let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["- A old.spoke1.internal 10.1.5.7"]);
+    assert!(
+        matches!(&changes[0], Change::A(edit) if edit.precondition() == Precondition::Unchanged(ETag::from("e".to_owned())))
+    );
+}
