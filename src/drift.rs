@@ -15,7 +15,7 @@ use crate::{
     desired::Desired,
     dns::MEMORY_SECONDS,
     observe,
-    plan::{self, Mark, ObservedA, ObservedPtr, Rules},
+    plan::{self, ObservedA, ObservedPtr, Rules},
     reconcile::{ReconcileError, unmapped},
     report::{Drift, DriftEvent, DriftKind, Outcome, Report},
     resource_id::ContainerGroupId,
@@ -71,7 +71,7 @@ impl DriftTracker {
             let live = BTreeSet::from([address]);
             let reads = observe::ptr_record_sets(reader, &zones, &live);
             let (record_set, reads) = join(observe::a_record_set(reader, &desired), reads).await;
-            let observed = judged(reader, &desired, record_set?).await?;
+            let observed = observe::judged(reader, &desired, record_set?).await?;
             let mut ptrs = read(reads)?;
             let more = addresses(&observed).difference(&live).copied().collect();
             ptrs.extend(read(observe::ptr_record_sets(reader, &zones, &more).await)?);
@@ -80,7 +80,7 @@ impl DriftTracker {
             let mut all: BTreeSet<_> = seen.own.iter().flat_map(observe::addresses_of).collect();
             all.insert(address);
             let reads = observe::ptr_record_sets(reader, &zones, &all);
-            let (observed, reads) = join(judged(reader, &desired, seen.own), reads).await;
+            let (observed, reads) = join(observe::judged(reader, &desired, seen.own), reads).await;
             (observed?, read(reads)?)
         };
         let drift = compare(&desired, self.rules, address, &observed, &ptrs);
@@ -111,19 +111,6 @@ fn addresses(observed: &ObservedA) -> BTreeSet<Ipv4Addr> {
     observed.record_set.iter().flat_map(observe::addresses_of).collect()
 }
 
-/// Finds out whether the group that a foreign mark names is gone.
-async fn judged(
-    reader: &Reader,
-    desired: &Desired,
-    record_set: Option<crate::dns::ARecordSet>,
-) -> Result<ObservedA, ArmError> {
-    let is_abandoned = match record_set.as_ref().map(|set| Mark::of(set, &desired.owner)) {
-        Some(Mark::Other(owner)) => observe::is_gone(reader, &owner).await?,
-        _ => false,
-    };
-    Ok(ObservedA { record_set, is_abandoned, ..ObservedA::default() })
-}
-
 /// Compares what a group at an address calls for with what there is.
 #[must_use]
 pub fn compare(
@@ -141,13 +128,10 @@ pub fn compare(
         return Drift { event, kinds, dns_addresses, dns_ptr };
     };
     let fqdn = desired.fqdn();
-    let says_us = |ptr: &ObservedPtr| {
-        ptr.record_set.iter().flat_map(|set| &set.content.records).any(|target| target.names(&fqdn))
-    };
     let names = plan::Names { held: BTreeSet::from([fqdn.clone()]), ..plan::Names::default() };
     let reverse = plan::reverse(desired, rules, address, ptrs, &names);
     let is_ptr_due = desired.wants_ptr && !desired.zones.reverse.is_empty();
-    let is_named = ptrs.iter().any(|ptr| ptr.address == address && says_us(ptr));
+    let is_named = ptrs.iter().any(|ptr| ptr.address == address && ptr.says(&fqdn));
     let other_ttl = |ttl: u32| ttl != desired.ttl;
     let applies = [
         (DriftKind::Address, record_set.content.records != [address]),
@@ -160,7 +144,7 @@ pub fn compare(
         (DriftKind::PtrMismatch, is_ptr_due && !dns_ptr.is_empty() && !is_named),
         (
             DriftKind::PtrStale,
-            ptrs.iter().any(|ptr| says_us(ptr) && (ptr.address != address || !desired.wants_ptr)),
+            ptrs.iter().any(|ptr| ptr.says(&fqdn) && (ptr.address != address || !desired.wants_ptr)),
         ),
         (
             DriftKind::Foreign,

@@ -14,10 +14,10 @@ use futures::future::{join, join_all, try_join};
 use crate::{
     arm::{ArmError, Kind, Reader},
     config::Zones,
-    container_group::Standing,
+    container_group::{ContainerGroup, Standing},
     desired::{Desired, TagError, own_name},
     dns::{ARecordSet, Owner, RecordSet, RelativeName},
-    plan::{Mark, Names, ObservedPtr},
+    plan::{Mark, Names, ObservedA, ObservedPtr},
     resource_id::ContainerGroupId,
 };
 
@@ -37,11 +37,20 @@ pub async fn sight(reader: &Reader, id: &ContainerGroupId, zones: &Zones) -> Res
     let name = own_name(id);
     let (group, own) =
         try_join(reader.container_group(id), reader.a_record_set(&zones.forward, &name)).await?;
-    let desired = match &group {
+    let (standing, desired) = (Standing::of(group.as_ref()), called_for(id, group.as_ref(), zones));
+    Ok(Sight { standing, desired, own })
+}
+
+/// What a group (or its absence) calls for; nothing when it is tagged to be ignored.
+fn called_for(
+    id: &ContainerGroupId,
+    group: Option<&ContainerGroup>,
+    zones: &Zones,
+) -> Result<Option<Desired>, TagError> {
+    match group {
         Some(group) => Desired::of(id, group, zones),
         None => Ok(Some(Desired::of_absent(id, zones))),
-    };
-    Ok(Sight { standing: Standing::of(group.as_ref()), desired, own })
+    }
 }
 
 /// The first pause between two looks at a group whose address is being assigned; they double.
@@ -90,6 +99,19 @@ pub async fn is_gone(reader: &Reader, owner: &Owner) -> Result<bool, ArmError> {
             Kind::Transient | Kind::Uncertain | Kind::Race => Err(error),
         },
     }
+}
+
+/// An A record set with what has to be asked to judge its mark: whether the group that it names is gone.
+pub async fn judged(
+    reader: &Reader,
+    desired: &Desired,
+    record_set: Option<ARecordSet>,
+) -> Result<ObservedA, ArmError> {
+    let is_abandoned = match record_set.as_ref().map(|set| Mark::of(set, &desired.owner)) {
+        Some(Mark::Other(owner)) => is_gone(reader, &owner).await?,
+        _ => false,
+    };
+    Ok(ObservedA { record_set, is_abandoned, ..ObservedA::default() })
 }
 
 /// What could be read of several things, and what could not.
@@ -229,9 +251,6 @@ pub async fn look(
 ) -> Result<(Standing, Result<Option<Desired>, TagError>, Option<ARecordSet>), ArmError> {
     let (group, record_set) = join(reader.container_group(id), a_record_set(reader, desired)).await;
     let group = group?;
-    let again = match &group {
-        Some(group) => Desired::of(id, group, &desired.zones),
-        None => Ok(Some(Desired::of_absent(id, &desired.zones))),
-    };
+    let again = called_for(id, group.as_ref(), &desired.zones);
     Ok((Standing::of(group.as_ref()), again, record_set?))
 }

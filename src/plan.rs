@@ -371,11 +371,8 @@ pub fn disown(desired: &Desired, rules: Rules, observed: &[ObservedPtr]) -> Reve
     let names = Names { held: BTreeSet::new(), vanished: BTreeSet::from([desired.fqdn()]) };
     let nobody = BTreeSet::new();
     let reach = Reach { unmarked: false, others: Others::Of(&nobody) };
-    let says_it = |ptr: &&ObservedPtr| {
-        let targets = ptr.record_set.iter().flat_map(|set| &set.content.records);
-        targets.into_iter().any(|target| target.names(&desired.fqdn()))
-    };
-    let lying: Vec<ObservedPtr> = observed.iter().filter(says_it).cloned().collect();
+    let fqdn = desired.fqdn();
+    let lying: Vec<ObservedPtr> = observed.iter().filter(|ptr| ptr.says(&fqdn)).cloned().collect();
     reverse_removal(desired, rules, &lying, &names, reach)
 }
 
@@ -473,6 +470,12 @@ impl ReversePlan {
 impl ObservedPtr {
     fn edit(&self, after: Option<Content<PtrTarget>>) -> Edit<PtrTarget> {
         Edit { zone: self.zone.clone(), name: self.name.clone(), before: self.record_set.clone(), after }
+    }
+
+    /// Whether one of the records says a name.
+    #[must_use]
+    pub fn says(&self, name: &DomainName) -> bool {
+        self.record_set.iter().flat_map(|set| &set.content.records).any(|target| target.names(name))
     }
 
     /// The other group that marks this record set, where it says one of our names.

@@ -491,20 +491,16 @@ impl Pass<'_> {
 
 /// Finds out whose the A record set is, and, where it is to be taken over, which PTR records name it: it could
 /// not remember them for us. What could not be listed is returned beside.
-pub(crate) async fn judge(
+async fn judge(
     reader: &Reader,
     desired: &Desired,
     rules: plan::Rules,
     record_set: Option<ARecordSet>,
     address: Ipv4Addr,
 ) -> Result<(ObservedA, Vec<ArmError>), ArmError> {
-    let mark = record_set.as_ref().map(|set| Mark::of(set, &desired.owner));
-    let is_abandoned = match &mark {
-        Some(Mark::Other(owner)) => observe::is_gone(reader, owner).await?,
-        _ => false,
-    };
-    let mut observed = ObservedA { record_set, is_abandoned, ..ObservedA::default() };
-    let is_taken_over = mark.is_some_and(|mark| mark != Mark::Ours)
+    let mut observed = observe::judged(reader, desired, record_set).await?;
+    let is_ours = |set: &ARecordSet| Mark::of(set, &desired.owner) == Mark::Ours;
+    let is_taken_over = observed.record_set.as_ref().is_some_and(|set| !is_ours(set))
         && rules.policy != Policy::UpsertOnly
         && plan::conflict(desired, rules, &observed).is_none();
     if !is_taken_over {
@@ -512,10 +508,7 @@ pub(crate) async fn judge(
     }
     let reads = observe::list_ptr_record_sets(reader, &desired.zones).await;
     let fqdn = desired.fqdn();
-    let says_us = |ptr: &plan::ObservedPtr| {
-        ptr.record_set.iter().flat_map(|set| &set.content.records).any(|target| target.names(&fqdn))
-    };
-    let naming = reads.ptrs.iter().filter(|ptr| ptr.address != address && says_us(ptr));
+    let naming = reads.ptrs.iter().filter(|ptr| ptr.address != address && ptr.says(&fqdn));
     observed.listed = naming.map(|ptr| ptr.address).collect();
     observed.is_listing_incomplete = !reads.errors.is_empty();
     Ok((observed, reads.errors))
