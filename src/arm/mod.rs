@@ -13,9 +13,10 @@
 //! - A list is whole or an error.
 //!
 //! Deliberately absent: decisions about what to read or write, and any memory between invocations other than
-//! connections and tokens.
+//! connections, tokens, and when Azure asked to be left alone.
 
 mod error;
+mod pace;
 mod prune;
 mod records;
 mod tokens;
@@ -46,6 +47,7 @@ pub use self::{
 };
 use self::{
     error::{Operation, Subject},
+    pace::Pace,
     transport::{Endpoint, Placeholder, Transport},
 };
 use crate::{
@@ -90,7 +92,14 @@ impl Arm {
     pub fn new(settings: ArmSettings, wire: Wire, tokens: Tokens) -> Self {
         let ArmSettings { endpoint: url, scope, jitter_seed } = settings;
         Self {
-            endpoint: Arc::new(Endpoint { url, scope, wire, tokens, jitter: AtomicU64::new(jitter_seed) }),
+            endpoint: Arc::new(Endpoint {
+                url,
+                scope,
+                wire,
+                tokens,
+                pace: Pace::default(),
+                jitter: AtomicU64::new(jitter_seed),
+            }),
         }
     }
 
