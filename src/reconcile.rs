@@ -17,6 +17,8 @@ mod pass;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    iter,
     net::Ipv4Addr,
     sync::Arc,
     time::Duration,
@@ -29,16 +31,19 @@ use crate::{
     arm::{Arm, ArmError, Kind},
     config::{Policy, Settings},
     desired::TagError,
-    dns::{DomainName, MEMORY_SECONDS, Owner},
+    dns::{DomainName, MEMORY_SECONDS, Owner, ReverseZone},
     plan::{Conflict, Refusal, Rules},
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
-    share::{Role, Shared},
+    share::{Demand, Role, Shared},
     telemetry::Chain,
 };
 
 /// How many passes one invocation makes at most.
 const MAX_PASSES: u32 = 5;
+
+/// How far ahead of one in a second runs have to be, so that a zone that was throttled meets a storm.
+const STORM: Duration = Duration::from_secs(8);
 
 /// How much earlier than its callers a run ends, so that they can still be told how far it came.
 const GRACE: Duration = Duration::from_millis(100);
@@ -184,7 +189,9 @@ impl Reconciler {
             let (this, group) = (Arc::clone(&this), group.clone());
             async move { this.alone(&group, deadline - GRACE).await }
         };
-        let run = self.shared.run(id.clone(), deadline, work);
+        let (this, group) = (Arc::clone(self), id.clone());
+        let start = move |demand| this.start(&group, demand);
+        let run = self.shared.run(id.clone(), deadline, start, work);
         match tokio::time::timeout_at(deadline, run).await {
             Ok(Ok((report, Role::Leader))) => report,
             Ok(Ok((report, Role::Follower))) => Report { is_shared: true, arm_calls: 0, ..report },
@@ -195,6 +202,27 @@ impl Reconciler {
                 Report::failed(error.outcome(), &error)
             }
         }
+    }
+
+    /// When a run starts, where Azure throttled the reads of a zone lately: as soon as it takes them again.
+    ///
+    /// In a storm each group waits for a moment of its own, the same in all processes. What is delivered until
+    /// then shares the run; groups follow each other instead of using up the minute's reads together; and what
+    /// cannot be done in time is delivered again spread likewise, so that more minutes are used.
+    fn start(&self, id: &ContainerGroupId, demand: Demand) -> Option<Instant> {
+        let zones = self.settings.zones.serving(id)?;
+        let zones = iter::once(&zones.forward).chain(zones.reverse.iter().map(ReverseZone::zone));
+        let opens = zones.filter_map(|zone| self.arm.reads_open(zone)).max()?;
+        let now = Instant::now();
+        let latest = now + demand.first_deadline.saturating_duration_since(now) * 9 / 10;
+        let earliest = if opens < latest { opens.max(now) } else { now };
+        if demand.backlog < STORM {
+            return Some(earliest);
+        }
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let moment = u32::from(u16::try_from(hasher.finish() % 1000).unwrap_or_default());
+        Some(earliest + (latest - earliest) * moment / 1000)
     }
 
     /// One invocation: the group, and those whose PTR records were taken and given up again.

@@ -8,12 +8,13 @@ use std::{
     hash::Hash,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures::FutureExt;
 use tokio::{
-    sync::{Semaphore, oneshot},
-    time::Instant,
+    sync::{Semaphore, SemaphorePermit, oneshot},
+    time::{Instant, sleep_until},
 };
 
 /// Runs of work, at most one at a time for a key and at most so many in all.
@@ -21,6 +22,8 @@ use tokio::{
 pub struct Shared<Key, Value> {
     /// For each key with a run under way or about to start: who waits for the next one.
     waiting: Mutex<HashMap<Key, Vec<Waiter<Value>>>>,
+    /// When the runs that were asked for would have begun, had they begun a second apart.
+    paced: Mutex<Option<Instant>>,
     permits: Semaphore,
 }
 
@@ -28,6 +31,15 @@ pub struct Shared<Key, Value> {
 struct Waiter<Value> {
     deadline: Instant,
     answer: oneshot::Sender<(Value, Role)>,
+}
+
+/// What is known when a run could start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// When the one who has waited longest for this key gives up.
+    pub first_deadline: Instant,
+    /// How far the runs that were asked for lately, for any key, are ahead of one in a second.
+    pub backlog: Duration,
 }
 
 /// Whether a caller's event was the one that a run was made for.
@@ -52,18 +64,25 @@ where
     /// Allows so many runs at a time.
     #[must_use]
     pub fn new(max_concurrency: usize) -> Self {
-        Self { waiting: Mutex::new(HashMap::new()), permits: Semaphore::new(max_concurrency) }
+        Self {
+            waiting: Mutex::new(HashMap::new()),
+            paced: Mutex::new(None),
+            permits: Semaphore::new(max_concurrency),
+        }
     }
 
-    /// Waits for a run for `key` that starts after this call. `work` is given the latest deadline of those whom
-    /// the run serves.
-    pub async fn run<Work, Run>(
+    /// Waits for a run for `key` that starts after this call. `start` is asked once before each run when it had
+    /// better start, if not now; whoever comes until then is served as well. `work` is given the latest deadline of
+    /// those whom the run serves.
+    pub async fn run<Start, Work, Run>(
         self: &Arc<Self>,
         key: Key,
         deadline: Instant,
+        start: Start,
         work: Work,
     ) -> Result<(Value, Role), Panicked>
     where
+        Start: Fn(Demand) -> Option<Instant> + Send + 'static,
         Work: Fn(Instant) -> Run + Send + 'static,
         Run: Future<Output = Value> + Send + 'static,
     {
@@ -76,29 +95,28 @@ where
             is_first
         };
         if is_first {
-            tokio::spawn(Arc::clone(self).drive(key, work));
+            tokio::spawn(Arc::clone(self).drive(key, start, work));
         }
         answered.await.map_err(|_| Panicked)
     }
 
     /// Runs the work until nobody waits for it.
-    async fn drive<Work, Run>(self: Arc<Self>, key: Key, work: Work)
+    async fn drive<Start, Work, Run>(self: Arc<Self>, key: Key, start: Start, work: Work)
     where
+        Start: Fn(Demand) -> Option<Instant> + Send + 'static,
         Work: Fn(Instant) -> Run + Send + 'static,
         Run: Future<Output = Value> + Send + 'static,
     {
-        loop {
-            let permit = self.permits.acquire().await.expect("the semaphore is never closed");
-            let served = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                match waiting.get_mut(&key) {
-                    Some(waiters) if !waiters.is_empty() => std::mem::take(waiters),
-                    _ => {
-                        waiting.remove(&key);
-                        return;
-                    }
-                }
-            };
+        while let Some(first_deadline) = self.first_deadline(&key) {
+            let demand = Demand { first_deadline, backlog: self.backlog() };
+            let mut permit = self.permit().await;
+            if let Some(start) = start(demand) {
+                // Others need not wait along.
+                drop(permit);
+                sleep_until(start).await;
+                permit = self.permit().await;
+            }
+            let served = self.take(&key);
             let Some(deadline) = served.iter().map(|waiter| waiter.deadline).max() else { continue };
             // A panic is the host's to report: those who wait see their channel close.
             let run = AssertUnwindSafe(work(deadline)).catch_unwind().await;
@@ -113,18 +131,47 @@ where
             }
         }
     }
+
+    /// When the one who has waited longest gives up; where nobody waits any more, the key is forgotten.
+    fn first_deadline(&self, key: &Key) -> Option<Instant> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = waiting.get(key).and_then(|waiters| waiters.first()).map(|waiter| waiter.deadline);
+        if first.is_none() {
+            waiting.remove(key);
+        }
+        first
+    }
+
+    /// Counts another run, and says how far it is ahead.
+    fn backlog(&self) -> Duration {
+        let now = Instant::now();
+        let mut paced = self.paced.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = paced.map_or(now, |paced| paced.max(now));
+        *paced = Some(turn + Duration::from_secs(1));
+        turn - now
+    }
+
+    fn take(&self, key: &Key) -> Vec<Waiter<Value>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.get_mut(key).map(std::mem::take).unwrap_or_default()
+    }
+
+    async fn permit(&self) -> SemaphorePermit<'_> {
+        self.permits.acquire().await.expect("the semaphore is never closed")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        sync::atomic::{AtomicU32, Ordering},
-        time::Duration,
-    };
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     fn after(milliseconds: u64) -> Instant {
         Instant::now() + Duration::from_millis(milliseconds)
+    }
+
+    fn at_once(_: Demand) -> Option<Instant> {
+        None
     }
 
     /// Work that takes a second and answers with the number of its run.
@@ -147,7 +194,7 @@ mod tests {
         let (shared, runs) = (Arc::new(Shared::new(8)), Arc::default());
         let call = |shared: &Arc<Shared<u8, u32>>| {
             let (shared, work) = (Arc::clone(shared), counted(&runs));
-            tokio::spawn(async move { shared.run(1, after(9000), work).await })
+            tokio::spawn(async move { shared.run(1, after(9000), at_once, work).await })
         };
         let first = call(&shared);
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -163,7 +210,7 @@ mod tests {
     async fn different_keys_run_side_by_side_up_to_the_limit() {
         let (shared, runs) = (Arc::new(Shared::new(2)), Arc::default());
         let started = Instant::now();
-        let calls = (0..4_u8).map(|key| shared.run(key, after(9000), counted(&runs)));
+        let calls = (0..4_u8).map(|key| shared.run(key, after(9000), at_once, counted(&runs)));
         futures::future::join_all(calls).await;
         assert_eq!(started.elapsed().as_secs(), 2);
     }
@@ -173,15 +220,45 @@ mod tests {
         let shared = Arc::new(Shared::new(1));
         let late = after(9000);
         let work = move |deadline| async move { deadline };
-        let (first, second) = tokio::join!(shared.run(1, after(1), work), shared.run(1, late, work));
+        let (first, second) =
+            tokio::join!(shared.run(1, after(1), at_once, work), shared.run(1, late, at_once, work));
         assert_eq!((first.unwrap().0, second.unwrap().0), (late, late));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_before_a_run_that_starts_later_shares_it_and_others_need_no_permit_from_it() {
+        let (shared, runs) = (Arc::new(Shared::new(1)), Arc::default());
+        let began = Instant::now();
+        let call = |key: u8, start| {
+            let (shared, work) = (Arc::clone(&shared), counted(&runs));
+            tokio::spawn(async move { shared.run(key, after(9000), move |_| start, work).await })
+        };
+        let first = call(1, Some(after(5000)));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let (second, other) = (call(1, None), call(2, None));
+        assert_eq!(other.await.unwrap(), Ok((1, Role::Leader)));
+        assert_eq!(began.elapsed().as_secs(), 4);
+        assert_eq!(first.await.unwrap(), Ok((2, Role::Leader)));
+        assert_eq!(second.await.unwrap(), Ok((2, Role::Follower)));
+        assert_eq!(began.elapsed().as_secs(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_backlog_is_what_runs_are_ahead_of_one_in_a_second() {
+        let shared: Shared<u8, u8> = Shared::new(1);
+        let seconds = || shared.backlog().as_secs();
+        assert_eq!([seconds(), seconds(), seconds()], [0, 1, 2]);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(seconds(), 1);
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(seconds(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_fails_those_who_wait_and_nobody_after() {
         let shared: Arc<Shared<u8, u32>> = Arc::new(Shared::new(1));
         let panics = |_| async { panic!("on purpose") };
-        assert_eq!(shared.run(1, after(9000), panics).await, Err(Panicked));
-        assert_eq!(shared.run(1, after(9000), |_| async { 7 }).await, Ok((7, Role::Leader)));
+        assert_eq!(shared.run(1, after(9000), at_once, panics).await, Err(Panicked));
+        assert_eq!(shared.run(1, after(9000), at_once, |_| async { 7 }).await, Ok((7, Role::Leader)));
     }
 }

@@ -47,7 +47,7 @@ pub use self::{
 };
 use self::{
     error::{Operation, Subject},
-    pace::Pace,
+    pace::{Lane, Pace},
     transport::{Endpoint, Placeholder, Transport},
 };
 use crate::{
@@ -101,6 +101,13 @@ impl Arm {
                 jitter: AtomicU64::new(jitter_seed),
             }),
         }
+    }
+
+    /// Since when Azure takes, or from when on it will take, reads of single record sets in a zone again, where it
+    /// throttled them within the last day.
+    #[must_use]
+    pub fn reads_open(&self, zone: &Zone) -> Option<Instant> {
+        self.endpoint.pace.opens(&Lane::reads(zone))
     }
 
     /// The client of one invocation, which counts its requests and is over at a deadline.

@@ -19,11 +19,16 @@ use std::{
 use http::{HeaderMap, Method, header};
 use tokio::time::{Instant, sleep_until};
 
+use crate::dns::Zone;
+
 /// The longest time that nobody asks because one was told to wait: what was learned may be wrong.
 const LONGEST_CLOSURE: Duration = Duration::from_mins(1);
 
 /// The time between two turns.
 const TURN: Duration = Duration::from_millis(50);
+
+/// How long it is remembered that a lane was throttled: as long as Event Grid delivers again what failed then.
+const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// What Azure counts together: requests of one kind at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +68,10 @@ impl Closure {
     fn is_on(&self, now: Instant) -> bool {
         now < self.ends.max(self.next)
     }
+
+    fn is_remembered(&self, now: Instant) -> bool {
+        now < self.opens + REMEMBERED
+    }
 }
 
 impl Lane {
@@ -82,6 +91,15 @@ impl Lane {
             _ => Kind::Read,
         };
         Self { place, kind }
+    }
+
+    /// The lane of the reads of single record sets in a zone.
+    pub(super) fn reads(zone: &Zone) -> Self {
+        let Zone { subscription, resource_group, name } = zone;
+        let place = format!(
+            "/subscriptions/{subscription}/resourcegroups/{resource_group}/providers/microsoft.network/privatednszones/{name}"
+        );
+        Self { place: place.to_ascii_lowercase().into(), kind: Kind::Read }
     }
 
     /// Whether its requests list the record sets of one type.
@@ -122,12 +140,18 @@ impl Pace {
     pub(super) fn close(&self, lane: &Lane, wait: Duration) {
         let (now, wait) = (Instant::now(), wait.min(LONGEST_CLOSURE));
         let mut lanes = self.lanes();
-        lanes.retain(|_, closure| closure.is_on(now));
+        lanes.retain(|_, closure| closure.is_remembered(now));
         let opens = now + wait;
         let closure = lanes.entry(lane.clone()).or_insert(Closure { opens, ends: opens, next: opens });
         closure.opens = closure.opens.max(opens);
         closure.ends = closure.ends.max(opens + wait);
         closure.next = closure.next.max(opens);
+    }
+
+    /// When a lane opens, or opened, that was throttled within the last day.
+    pub(super) fn opens(&self, lane: &Lane) -> Option<Instant> {
+        let now = Instant::now();
+        self.lanes().get(lane).filter(|closure| closure.is_remembered(now)).map(|closure| closure.opens)
     }
 
     fn is_open_at(&self, lane: &Lane, turn: Instant) -> bool {
@@ -192,6 +216,12 @@ mod tests {
         assert_eq!(lane(&Method::GET, &format!("{}/PTR/4.5", ZONE.to_uppercase())), reads());
         let other = "/subscriptions/S1/resourceGroups/other/providers/x/containerGroups/api";
         assert_eq!(lane(&Method::GET, other), all[7]);
+        let zone = Zone {
+            subscription: "S1".to_owned(),
+            resource_group: "rg-DNS".to_owned(),
+            name: "contoso.internal".parse().unwrap(),
+        };
+        assert_eq!(Lane::reads(&zone), reads());
     }
 
     #[tokio::test(start_paused = true)]
@@ -249,7 +279,9 @@ mod tests {
         let pace = Pace::default();
         pace.close(&reads(), Duration::MAX);
         assert_eq!(turns(&pace, &reads(), 1, ms(90_000)).await, [Ok(60_000)]);
-        tokio::time::sleep(ms(60_000)).await;
+        assert_eq!(pace.opens(&reads()), Some(Instant::now()));
+        tokio::time::sleep(Duration::from_hours(24)).await;
+        assert_eq!(pace.opens(&reads()), None);
         let create = lane(&Method::PUT, ZONE);
         pace.close(&create, ms(1000));
         assert_eq!(pace.lanes().keys().collect::<Vec<_>>(), [&create]);
