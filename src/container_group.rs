@@ -152,6 +152,15 @@ mod tests {
     #[test]
     fn a_running_group_without_ports_has_no_address() {
         check(|group| group.ip_address = None, Standing::Portless);
+        for state in ["Pending", "Succeeded"] {
+            check(
+                |group| {
+                    group.ip_address = None;
+                    group.state = Some(state.into());
+                },
+                Standing::Pending,
+            );
+        }
     }
 
     #[test]

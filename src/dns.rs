@@ -478,7 +478,15 @@ mod tests {
         {
             assert!(text.parse::<DomainName>().is_err(), "{text:?}");
         }
-        assert!(vec!["a".repeat(63); 4].join(".").parse::<DomainName>().is_err());
+        let longest = [&*"a".repeat(63), &"b".repeat(63), &"c".repeat(63), &"d".repeat(61)].join(".");
+        assert_eq!((longest.len(), name(&longest).as_str()), (253, &*longest));
+        assert!(format!("{longest}d").parse::<DomainName>().is_err());
+    }
+
+    #[test]
+    fn a_name_is_shown_as_it_is_written() {
+        let relative: RelativeName = "Web".parse().unwrap();
+        assert_eq!(format!("{:?} {relative:?}", name("Web.Contoso.Internal")), "web.contoso.internal web");
     }
 
     #[test]

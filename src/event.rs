@@ -492,4 +492,17 @@ mod tests {
             prop_assert_eq!(read_plainly(&event), vec![Ok(ours())]);
         }
     }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_named_where_it_says_its_name() {
+        let id = |value: Value| read(&value).remove(0).unwrap_err().event_id().map(str::to_owned);
+        assert_eq!(id(json!({"id": "7"})), Some("7".to_owned()));
+        assert_eq!(id(json!({"eventType": WRITTEN, "subject": WEB})), None);
+    }
+
+    #[test]
+    fn what_is_ignored_says_why() {
+        assert_eq!(Ignored::Type("a.b".to_owned()).to_string(), "events of type \"a.b\" are not ours");
+        assert_eq!(Ignored::Resource("/x".to_owned()).to_string(), "\"/x\" is not a container group");
+    }
 }

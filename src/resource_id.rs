@@ -235,8 +235,19 @@ mod tests {
         let upper: ContainerGroupId = ID.to_uppercase().parse().unwrap();
         let lower: ContainerGroupId = ID.to_lowercase().parse().unwrap();
         assert_eq!(upper, lower);
-        assert_eq!(upper.cmp(&lower), Ordering::Equal);
+        assert_eq!((upper.cmp(&lower), upper.partial_cmp(&lower)), (Ordering::Equal, Some(Ordering::Equal)));
         assert_eq!(std::collections::HashSet::from([upper, lower]).len(), 1);
+    }
+
+    #[test]
+    fn ids_of_different_groups_are_found_in_different_places() {
+        let place = |id: &str| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            id.parse::<ContainerGroupId>().unwrap().hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(place(ID), place(&ID.to_uppercase()));
+        assert_ne!(place(ID), place(&ID.replace("web", "api")));
     }
 
     #[test]
