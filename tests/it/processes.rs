@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    env,
     fs::File,
     io::{Read as _, Write as _},
     net::TcpStream,
@@ -33,7 +34,14 @@ const PLACES: [(&str, &str, &str, &str); 2] = [
     ("rg-a", "a.contoso.internal", "1.10.in-addr.arpa", "10.1.0.0/24"),
     ("rg-b", "b.contoso.internal", "2.10.in-addr.arpa", "10.2.0.0/24"),
 ];
-const GROUPS: usize = 100;
+/// In each place.
+const GROUPS: usize = 160;
+
+/// The program under test: the one that `ACI_DNS_BINARY` names, or the one that was built along with the tests.
+fn binary() -> PathBuf {
+    let built = env!("CARGO_BIN_EXE_aci-dns");
+    env::var_os("ACI_DNS_BINARY").map_or_else(|| built.into(), PathBuf::from)
+}
 
 /// A process of the real program, killed at the latest when a test drops it.
 #[derive(Debug)]
@@ -50,7 +58,7 @@ impl Program {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let [stdout, stderr] = ["out", "err"].map(|name| folder.join(format!("{number}.{name}")));
-        let child = Command::new(env!("CARGO_BIN_EXE_aci-dns"))
+        let child = Command::new(binary())
             .args(arguments)
             .env_clear()
             .envs(variables.iter().copied())
@@ -402,8 +410,9 @@ fn three_processes_that_are_killed_while_they_work_leave_the_zones_right() {
         }
     }
     println!(
-        "{} events, {} deliveries, {KILLS} kills that cut off {}, {unavailable} answers 503, {requests} requests, \
+        "{} groups, {} events, {} deliveries, {KILLS} kills that cut off {}, {unavailable} answers 503, {requests} requests, \
          {:.1} s, {:.1} s in all",
+        PLACES.len() * GROUPS,
         events.len(),
         deliveries.sent.load(Ordering::SeqCst),
         deliveries.cut_off.load(Ordering::SeqCst),
