@@ -124,6 +124,18 @@ impl Cloud {
         }
     }
 
+    /// What a token for telemetry is for.
+    ///
+    /// Source: <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
+    #[must_use]
+    pub fn monitor_audience(self) -> &'static str {
+        match self {
+            Self::Public => "https://monitor.azure.com",
+            Self::UsGovernment => "https://monitor.azure.us",
+            Self::China => "https://monitor.azure.cn",
+        }
+    }
+
     /// Who issues tokens.
     #[must_use]
     pub fn authority(self) -> &'static str {
@@ -144,6 +156,23 @@ pub struct ApplicationInsights {
     pub instrumentation_key: String,
     /// Where it is sent.
     pub ingestion_endpoint: Url,
+    /// Whose token it carries, where the resource takes nothing without one.
+    pub entra: Option<Entra>,
+    /// The name of the application (`WEBSITE_SITE_NAME`): what the Functions host calls itself, too.
+    pub role_name: String,
+    /// Which of its instances this is (`WEBSITE_INSTANCE_ID`).
+    pub role_instance: Option<String>,
+}
+
+/// Telemetry that is sent with a token of a managed identity.
+///
+/// Source: <https://learn.microsoft.com/azure/azure-monitor/app/azure-ad-authentication>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entra {
+    /// A user-assigned identity other than that of the requests to Resource Manager.
+    pub client_id: Option<String>,
+    /// What the tokens are for, where the connection string says it (`AADAudience`), without a slash at its end.
+    pub audience: Option<String>,
 }
 
 /// A stream of a data collection rule.
@@ -300,6 +329,7 @@ impl std::error::Error for SettingsError {}
 const ADDRESS_WAIT: &str = "ACI_DNS_ADDRESS_WAIT_SECONDS";
 const DEADLINE: &str = "ACI_DNS_DEADLINE_SECONDS";
 const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
+const AUTHENTICATION: &str = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING";
 const LOGS: [&str; 3] = ["ACI_DNS_LOGS_ENDPOINT", "ACI_DNS_LOGS_RULE_ID", "ACI_DNS_LOGS_STREAM"];
 
 impl Settings {
@@ -438,8 +468,34 @@ impl<Lookup: Fn(&str) -> Option<String>> Reader<Lookup> {
     }
 
     fn application_insights(&mut self) -> Option<ApplicationInsights> {
+        let entra = self.entra();
         let given = self.variable(APPLICATION_INSIGHTS)?;
-        connection_string(&given).map_err(|broken| self.mistakes.at(APPLICATION_INSIGHTS, broken)).ok()
+        let insights = connection_string(&given);
+        let insights = insights.map_err(|broken| self.mistakes.at(APPLICATION_INSIGHTS, broken)).ok()?;
+        let audience = insights.entra.and_then(|entra| entra.audience);
+        Some(ApplicationInsights {
+            entra: entra.map(|entra| Entra { audience, ..entra }),
+            role_name: self.variable("WEBSITE_SITE_NAME").unwrap_or(insights.role_name),
+            role_instance: self.variable("WEBSITE_INSTANCE_ID"),
+            ..insights
+        })
+    }
+
+    /// Whether telemetry carries a token, as the Functions host is told it, too.
+    fn entra(&mut self) -> Option<Entra> {
+        let given = self.variable(AUTHENTICATION)?;
+        let read = members(&given).ok().and_then(|members| {
+            let member = |name| find(&members, name);
+            let is_entra = member("authorization").is_some_and(|value| value.eq_ignore_ascii_case("AAD"));
+            let client_id = member("clientid").map(str::to_owned);
+            let is_right = is_entra && client_id.as_deref().is_none_or(is_subscription);
+            is_right.then_some(Entra { client_id, audience: None })
+        });
+        if read.is_none() {
+            let rule = "Authorization=AAD, or Authorization=AAD;ClientId=<client id of a managed identity>";
+            self.mistakes.at(AUTHENTICATION, BrokenRule::Text { given, rule });
+        }
+        read
     }
 
     fn logs(&mut self) -> Option<LogsIngestion> {
@@ -499,17 +555,25 @@ fn endpoint(given: &str) -> Result<Url, BrokenRule> {
     Ok(url)
 }
 
+/// Pairs of a name in lower case and a value.
+fn members(given: &str) -> Result<Vec<(String, &str)>, BrokenRule> {
+    let members = given.split(';').map(str::trim).filter(|member| !member.is_empty());
+    let pairs = members.map(|member| {
+        let (name, value) = member
+            .split_once('=')
+            .ok_or(BrokenRule::ConnectionString("it must be name=value pairs, separated by semicolons"))?;
+        Ok((name.trim().to_ascii_lowercase(), value.trim()))
+    });
+    pairs.collect()
+}
+
+fn find<'a>(members: &[(String, &'a str)], name: &str) -> Option<&'a str> {
+    members.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| *value)
+}
+
 fn connection_string(given: &str) -> Result<ApplicationInsights, BrokenRule> {
-    let mut members = Vec::new();
-    for member in given.split(';').map(str::trim).filter(|member| !member.is_empty()) {
-        let Some((name, value)) = member.split_once('=') else {
-            return Err(BrokenRule::ConnectionString("it must be name=value pairs, separated by semicolons"));
-        };
-        members.push((name.trim().to_ascii_lowercase(), value.trim()));
-    }
-    let member = |name: &str| {
-        members.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| *value)
-    };
+    let members = members(given)?;
+    let member = |name| find(&members, name);
     let instrumentation_key = member("instrumentationkey")
         .filter(|key| is_subscription(key))
         .ok_or(BrokenRule::ConnectionString("it must hold an InstrumentationKey"))?;
@@ -524,6 +588,12 @@ fn connection_string(given: &str) -> Result<ApplicationInsights, BrokenRule> {
     Ok(ApplicationInsights {
         instrumentation_key: instrumentation_key.to_owned(),
         ingestion_endpoint: endpoint(&ingestion_endpoint)?,
+        entra: member("aadaudience").map(|audience| Entra {
+            client_id: None,
+            audience: Some(audience.trim_end_matches('/').to_owned()),
+        }),
+        role_name: env!("CARGO_PKG_NAME").to_owned(),
+        role_instance: None,
     })
 }
 

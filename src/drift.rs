@@ -50,7 +50,7 @@ impl DriftTracker {
                 Report::failed(error.outcome(), &error)
             }
         };
-        Report { arm_calls: reader.calls(), ..report }
+        Report { arm_calls: reader.calls(), exchanges: reader.exchanges(), ..report }
     }
 
     async fn look(&self, reader: &Reader, id: &ContainerGroupId) -> Result<Report, ReconcileError> {

@@ -13,10 +13,11 @@ use crate::{
     host,
     reconcile::{Clock, Reconciler},
     resource_id::ContainerGroupId,
+    telemetry::Telemetry,
 };
 
 /// The routes of both functions on one client of Resource Manager.
-pub fn router(settings: Settings, arm: Arm, clock: Clock) -> Router {
+pub fn router(settings: Settings, arm: Arm, clock: Clock, telemetry: &Telemetry) -> Router {
     let settings = Arc::new(settings);
     let tracker = Arc::new(DriftTracker::new(Arc::clone(&settings), arm.clone()));
     let reconciler = Reconciler::new(settings, arm, clock);
@@ -29,5 +30,6 @@ pub fn router(settings: Settings, arm: Arm, clock: Clock) -> Router {
             let tracker = Arc::clone(&tracker);
             async move { tracker.track(&id).await }
         },
+        telemetry,
     )
 }

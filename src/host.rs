@@ -2,7 +2,7 @@
 //!
 //! The Functions host POSTs each invocation to `/<function>` and believes nothing but the status and a JSON object
 //! in the body: an empty 2xx would hang the invocation until its time is over, and of any other status the body is
-//! lost, so whatever matters is logged by [`telemetry`] as well.
+//! lost, so whatever matters is told by [`Telemetry`] as well.
 //!
 //! The events of an array are handled at the same time, because Event Grid waits 30 seconds for all of them
 //! together. Their order does not matter: an event only says which container group to look at. A panic fails the
@@ -44,7 +44,7 @@ use crate::{
     event::{self, Event, EventError, Kind},
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
-    telemetry::{self, Chain, Invocation, TraceParent},
+    telemetry::{Chain, Invocation, Telemetry, TraceParent},
 };
 
 /// The largest body that is read. Event Grid delivers a megabyte at most; the host repeats the event's data in the
@@ -86,6 +86,7 @@ impl Function {
 pub fn router<Reconcile, Reconciled, TrackDrift, Tracked>(
     reconcile: Reconcile,
     track_drift: TrackDrift,
+    telemetry: &Telemetry,
 ) -> Router
 where
     Reconcile: Fn(ContainerGroupId) -> Reconciled + Clone + Send + Sync + 'static,
@@ -93,8 +94,10 @@ where
     TrackDrift: Fn(ContainerGroupId) -> Tracked + Clone + Send + Sync + 'static,
     Tracked: Future<Output = Report> + Send + 'static,
 {
-    let reconcile = move |request| invoke(Function::Reconcile, reconcile.clone(), request);
-    let track_drift = move |request| invoke(Function::TrackDrift, track_drift.clone(), request);
+    let told = telemetry.clone();
+    let reconcile = move |request| invoke(Function::Reconcile, reconcile.clone(), told.clone(), request);
+    let told = telemetry.clone();
+    let track_drift = move |request| invoke(Function::TrackDrift, track_drift.clone(), told.clone(), request);
     Router::new()
         .route("/", get(alive))
         .route("/function_aci_reconcile", post(reconcile))
@@ -111,7 +114,7 @@ async fn alive() -> Response {
     answer(StatusCode::OK, &json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }))
 }
 
-async fn invoke<Run, Ran>(function: Function, run: Run, request: Request) -> Response
+async fn invoke<Run, Ran>(function: Function, run: Run, telemetry: Telemetry, request: Request) -> Response
 where
     Run: Fn(ContainerGroupId) -> Ran,
     Ran: Future<Output = Report>,
@@ -123,18 +126,19 @@ where
         Ok(value) => event::read(&value),
         Err(error) => {
             let report = malformed(&error);
-            telemetry::report(&invocation, None, &report, received.elapsed());
+            telemetry.report(&invocation, None, &report, received.elapsed());
             return failure(error.status(), report.outcome.as_str(), &explanation(&report));
         }
     };
     if events.is_empty() {
         let report = Report::new(Outcome::Ignored, "the invocation carries no event");
-        telemetry::report(&invocation, None, &report, received.elapsed());
+        telemetry.report(&invocation, None, &report, received.elapsed());
         return answer_all(&[report]);
     }
     let reports = events.iter().map(async |event| {
         let report = handle(function, &run, &invocation, event).await;
-        telemetry::report(&invocation, Some(event), &report, received.elapsed());
+        let report = telemetry.store(&invocation, event.as_ref().ok(), report, received).await;
+        telemetry.report(&invocation, Some(event), &report, received.elapsed());
         report
     });
     answer_all(&join_all(reports).await)

@@ -19,7 +19,7 @@ use aci_dns::{
     reconcile::Clock,
     replay::{self, ReplayError, stage::Lines},
     simulator::{self, Azure, Seed, Throttles},
-    telemetry::{self, Chain, LogFilter},
+    telemetry::{self, Chain, LogFilter, Telemetry},
 };
 use axum::Router;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -80,12 +80,16 @@ struct Replay {
     /// Send the events to a running handler, or to the Event Grid endpoint of a Functions host, instead
     #[arg(long, value_name = "URL")]
     handler: Option<Url>,
+    /// Write what Application Insights would get to a file, one envelope per line
+    #[arg(long, value_name = "FILE", conflicts_with = "handler")]
+    telemetry: Option<PathBuf>,
 }
 
 const REPLAY: &str = "\
 Examples:
   aci-dns replay tests/events
   aci-dns replay --scenario tests/scenarios/platform-move.txt
+  aci-dns replay --telemetry telemetry.jsonl tests/events
   ACI_DNS_POLICY=observe aci-dns replay captured.jsonl
   aci-dns replay --handler http://127.0.0.1:8080 tests/events
   HOST=http://localhost:7071/runtime/webhooks/EventGrid
@@ -168,6 +172,8 @@ Settings (environment variables):
   AZURE_CLIENT_ID                a user-assigned managed identity [system-assigned]
   APPLICATIONINSIGHTS_CONNECTION_STRING
                                  telemetry to Application Insights [off]
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING
+                                 Authorization=AAD: with the managed identity's token [without]
   ACI_DNS_LOGS_ENDPOINT, ACI_DNS_LOGS_RULE_ID, ACI_DNS_LOGS_STREAM
                                  drift events to Log Analytics [off]
   RUST_LOG                       log filter [info]
@@ -194,6 +200,8 @@ enum Failure {
     SetUp(#[source] io::Error),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error("telemetry cannot be written to {}", path.display())]
+    TelemetryFile { path: PathBuf, source: io::Error },
     #[error("log lines cannot be written")]
     Telemetry(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -233,9 +241,11 @@ fn tell(failure: &Failure) -> ExitCode {
         Failure::Replay(
             ReplayError::File(_) | ReplayError::Unreadable { .. } | ReplayError::Scenario { .. },
         ) => (Chain(failure).to_string(), 2),
-        Failure::Bind { .. } | Failure::SetUp(_) | Failure::Telemetry(_) | Failure::Replay(_) => {
-            (Chain(failure).to_string(), 1)
-        }
+        Failure::Bind { .. }
+        | Failure::SetUp(_)
+        | Failure::TelemetryFile { .. }
+        | Failure::Telemetry(_)
+        | Failure::Replay(_) => (Chain(failure).to_string(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");
@@ -283,13 +293,15 @@ async fn listen(port: u16, settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown()?;
     // Whatever is in flight ends at its own deadline.
     let drain = settings.deadline + Duration::from_secs(5);
-    let functions = functions(settings);
+    let (functions, telemetry) = functions(settings);
     // The host calls as soon as the port answers, so everything is ready before it does.
     let bind = |source| Failure::Bind { port, source };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     tracing::info!(server.address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
     host::serve(listener, functions, shutdown, drain).await;
+    // What delivers it blocks, and needs this runtime.
+    let _ = tokio::task::spawn_blocking(move || telemetry.close()).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -310,9 +322,23 @@ fn replay(arguments: &Replay) -> Result<ExitCode, Failure> {
         let lines = Lines::default();
         tracing::subscriber::set_global_default(lines.subscriber(&LogFilter::default()))?;
         let scenario = arguments.scenario.as_deref();
-        runtime.block_on(replay::play(&arguments.paths, scenario, variable, &lines, &mut out))?
+        let (telemetry, azure) = runtime.block_on(async { replay_telemetry(arguments) })?;
+        let played = replay::play(&arguments.paths, scenario, variable, &lines, azure, &telemetry, &mut out);
+        let tally = runtime.block_on(played)?;
+        telemetry.close();
+        tally
     };
     Ok(if tally.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// An empty Azure, and the telemetry of what happens in it.
+fn replay_telemetry(arguments: &Replay) -> Result<(Telemetry, Azure), Failure> {
+    let azure = Azure::default();
+    let Some(path) = &arguments.telemetry else { return Ok((Telemetry::default(), azure)) };
+    let clock = azure.clone();
+    let telemetry = Telemetry::to_file(path, move || UNIX_EPOCH + clock.unix_time())
+        .map_err(|source| Failure::TelemetryFile { path: path.clone(), source })?;
+    Ok((telemetry, azure))
 }
 
 fn simulate(arguments: &Simulate) -> Result<(), Failure> {
@@ -361,8 +387,8 @@ fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
 }
 
-/// Wires the functions to Resource Manager.
-fn functions(settings: Settings) -> Router {
+/// Wires the functions to Resource Manager, and to whoever is told of what they did.
+fn functions(settings: Settings) -> (Router, Telemetry) {
     let wire = Wire::network();
     let tokens = Tokens::azure(settings.client_id.clone(), &wire);
     let endpoint = ArmSettings {
@@ -371,5 +397,7 @@ fn functions(settings: Settings) -> Router {
         // Instances that start at the same moment should not repeat their requests in step.
         jitter_seed: u64::from(std::process::id()),
     };
-    functions::router(settings, Arm::new(endpoint, wire, tokens), Clock::new(unix_seconds))
+    let telemetry = Telemetry::new(&settings, &wire, &tokens);
+    let arm = Arm::new(endpoint, wire, tokens);
+    (functions::router(settings, arm, Clock::new(unix_seconds), &telemetry), telemetry)
 }

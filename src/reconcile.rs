@@ -124,6 +124,15 @@ impl ReconcileError {
             | Self::Deadline { .. } => Outcome::Unavailable,
         }
     }
+
+    /// Whose the name is, where it is another group's.
+    fn owner(&self) -> Option<&Owner> {
+        let (Self::Refused(Refusal::Conflict(conflict)) | Self::PtrConflict(conflict)) = self else {
+            return None;
+        };
+        let Conflict::OtherGroup { owner, .. } = conflict else { return None };
+        Some(owner)
+    }
 }
 
 /// What an invocation that came to an end has to say beyond its changes.
@@ -187,7 +196,9 @@ impl Reconciler {
         let run = self.shared.run(id.clone(), deadline, work);
         match tokio::time::timeout_at(deadline, run).await {
             Ok(Ok((report, Role::Leader))) => report,
-            Ok(Ok((report, Role::Follower))) => Report { is_shared: true, arm_calls: 0, ..report },
+            Ok(Ok((report, Role::Follower))) => {
+                Report { is_shared: true, arm_calls: 0, exchanges: vec![], ..report }
+            }
             // The panic itself has its own line; this event's must not be acknowledged.
             Ok(Err(panicked)) => Report::failed(Outcome::Failed, &panicked),
             Err(_) => {
@@ -223,7 +234,7 @@ impl Reconciler {
             });
         }
         let report = report.unwrap_or_else(|| unmapped(id));
-        Report { arm_calls: hand.reader().calls(), ..report }
+        Report { arm_calls: hand.reader().calls(), exchanges: hand.reader().exchanges(), ..report }
     }
 
     /// Says what became of one group.
@@ -234,6 +245,7 @@ impl Reconciler {
             Err(error) => {
                 let mut report = Report::failed(error.outcome(), &error);
                 report.message = format!("{subject}: {}", report.message);
+                report.conflict_owner = error.owner().map(ToString::to_string);
                 report
             }
             Ok(_) if !journal.plan.is_empty() => match self.rules.policy {

@@ -217,6 +217,14 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The status of the answer, where there was one.
+    pub(super) fn status(&self) -> Option<u16> {
+        let (Self::Answer(Answer { status, .. }) | Self::Unreadable { status, .. }) = self else {
+            return None;
+        };
+        Some(*status)
+    }
+
     /// What to do about it, for a request about this.
     fn kind(&self, subject: Subject) -> Kind {
         let is_write = subject == Subject::Write;

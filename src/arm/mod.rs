@@ -48,9 +48,11 @@ use self::{
     error::{Operation, Subject},
     transport::{Endpoint, Placeholder, Transport},
 };
+pub(crate) use self::{tokens::bearer, transport::retry_after};
 use crate::{
     container_group::{ContainerGroup, IpAddress},
     dns::{ARecordSet, Content, ETag, Precondition, PtrRecordSet, PtrTarget, RecordType, RelativeName, Zone},
+    report::Exchange,
     resource_id::{
         ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, is_resource_group, is_subscription,
     },
@@ -151,6 +153,12 @@ impl Reader {
     #[must_use]
     pub fn calls(&self) -> u32 {
         self.transport.calls()
+    }
+
+    /// Those requests, in the order in which they ended; of very many only the first.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.transport.exchanges()
     }
 
     /// A container group, or nothing when Azure says that it, or its resource group, does not exist.

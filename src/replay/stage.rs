@@ -18,7 +18,7 @@ use crate::{
     functions,
     reconcile::Clock,
     simulator::{Azure, ConnectionDropped},
-    telemetry::{self, LogFilter},
+    telemetry::{self, LogFilter, Telemetry},
 };
 
 /// The function that writes.
@@ -47,6 +47,12 @@ impl Stage {
     /// Starts an instance of the handler. Several may share an Azure.
     #[must_use]
     pub fn new(settings: Settings, azure: Azure) -> Self {
+        Self::observed(settings, azure, &Telemetry::default())
+    }
+
+    /// The same, with somebody who is told what becomes of its events.
+    #[must_use]
+    pub fn observed(settings: Settings, azure: Azure, telemetry: &Telemetry) -> Self {
         let endpoint = ArmSettings {
             endpoint: settings.arm_endpoint.clone(),
             scope: settings.arm_scope.clone(),
@@ -56,7 +62,7 @@ impl Stage {
         let arm = Arm::new(endpoint, wire(&azure), Tokens::fixed("embedded"));
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
-        Self { router: functions::router(settings, arm, clock), azure }
+        Self { router: functions::router(settings, arm, clock, telemetry), azure }
     }
 
     /// Invokes a function with an event (or an array of events) as the Functions host does.

@@ -19,6 +19,7 @@ use aci_dns::{
     host,
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
+    telemetry::Telemetry,
 };
 use axum::Router;
 use futures::future::join_all;
@@ -101,7 +102,7 @@ fn functions(gate: &Gate) -> Router {
             }
         }
     };
-    host::router(run(RECONCILE), run(DRIFT))
+    host::router(run(RECONCILE), run(DRIFT), &Telemetry::default())
 }
 
 async fn serve() -> Served {
