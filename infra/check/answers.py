@@ -189,8 +189,10 @@ def counted(at, name, value, **dimensions):
     yield envelope("MetricData", at, metric, None)
 
 
-def died(at, function):
-    call = {"id": "h", "name": function, "success": False, "responseCode": "0", "duration": clock(1)}
+def not_told(at, function, success):
+    """An invocation of which the host knows alone: the handler had died, or its telemetry was lost."""
+    code = "200" if success else "0"
+    call = {"id": "h", "name": function, "success": success, "responseCode": code, "duration": clock(1)}
     yield envelope("RequestData", at, call, f"{function}-{at}") | {
         "tags": {"ai.operation.id": f"{function}-{at}", "ai.operation.name": function}
     }
@@ -206,19 +208,23 @@ AFTERNOON = [
     ),
     # It moves. The tracker is quick to see it and slow to say it, after the reconciliation has ended.
     drift(30 * MINUTE, "web", "drift_detected", ["address", "ptr_stale"], seconds=5.0),
-    reconciled(30 * MINUTE, "web", "changed", seconds=3.0, requests=[(1.8, "PUT A", "200", 1)]),
+    reconciled(30 * MINUTE, "web", "changed", seconds=3.0, requests=[(1.8, "PUT A", "200", 1), (2.5, "DELETE PTR", "412", 1)]),
     # The next event finds it converged, and the tracker too.
     drift(35 * MINUTE, "web", "no_change"),
     reconciled(35 * MINUTE, "web", "converged"),
     # Somebody edits its TTL; half an hour later it is right again.
     drift(60 * MINUTE, "web", "drift_detected", ["ttl"], function="function_drift_sweep"),
     drift(75 * MINUTE, "web", "drift_detected", ["ttl"], function="function_drift_sweep"),
-    drift(90 * MINUTE, "web", "no_change", function="function_drift_sweep"),
+    drift(90 * MINUTE, "web", "no_change"),
     # api wants a name that has an owner, is told so twice, and stays wrong.
     drift(10 * MINUTE, "api", "drift_detected", ["foreign"]),
     reconciled(10 * MINUTE, "api", "conflict", conflict__owner="s/rg-spoke1/old", error="it belongs to s/rg-spoke1/old"),
     reconciled(40 * MINUTE, "api", "conflict", conflict__owner="s/rg-spoke1/old", error="it belongs to s/rg-spoke1/old"),
-    # db worked, and then lacks a permission: the cause is one, the sentences are two.
+    # away is tagged to be ignored while it is wrong.
+    drift(6 * MINUTE, "away", "drift_detected", ["ttl"]),
+    reconciled(8 * MINUTE, "away", "unmanaged"),
+    # db is put right by somebody else, worked, and then lacks a permission: the cause is one, the sentences are two.
+    drift(4 * MINUTE, "db", "drift_detected", ["ttl"]),
     reconciled(5 * MINUTE, "db", "converged"),
     reconciled(20 * MINUTE, "db", "failed", error="cannot write db.spoke1.contoso.internal: 403 for 10.1.5.4"),
     reconciled(50 * MINUTE, "db", "failed", error="cannot write db.spoke1.contoso.internal: 403 for 10.1.5.9"),
@@ -232,7 +238,17 @@ AFTERNOON = [
     drift(18 * MINUTE, "kept", "drift_detected", ["ptr_stale"]),
     reconciled(18 * MINUTE, "kept", "converged", plan__withheld='["- PTR 4.5.1.10.in-addr.arpa"]'),
     reconciled(21 * MINUTE, None, "malformed", error="the event has no id"),
-    died(22 * MINUTE, "function_drift_tracker"),
+    not_told(22 * MINUTE, "function_drift_tracker", success=False),
+    not_told(23 * MINUTE, "function_drift_tracker", success=True),
+    # app is only ever unavailable.
+    reconciled(25 * MINUTE, "app", "unavailable", error="throttled"),
+    # An invocation that did not get as far as a name.
+    reconciled(
+        26 * MINUTE, None, "unmanaged",
+        requests=[(0.1, "GET container group", "429", 1), (0.3, "GET container group", "200", 2)],
+    ),
+    # The tracker fails where the reconciliation does not.
+    handled(95 * MINUTE, "function_drift_tracker", "web", "unavailable", error="Log Analytics: 503"),
     counted(MINUTE, "aci_dns.reconciliations", 3, outcome="changed"),
     counted(2 * MINUTE, "aci_dns.reconciliations", 2, outcome="changed"),
     counted(2 * MINUTE, "aci_dns.reconciliations", 1, outcome="failed"),
@@ -257,6 +273,7 @@ DRIFT_TABLE = [
     told(0, "web", "first_seen"),
     told(30, "web", "drift_detected", ["address", "ptr_stale"]),
     told(45, "web", "drift_detected", ["address"]),
+    told(50, "web", "first_seen"),
     told(60, "web", "no_change"),
     told(10, "api", "drift_detected", ["foreign"]),
 ]
@@ -299,6 +316,8 @@ ANSWERS = [
         ("web", 60, 90, 30, ["ttl"], ["10.1.5.4"], "10.1.5.6", "web"),
         ("web", 30, 30.1, 0.1, ["address", "ptr_stale"], ["10.1.5.4"], "10.1.5.6", "web"),
         *STILL_WRONG,
+        ("away", 6, 8, 2, ["ttl"], ["10.1.5.4"], "10.1.5.6", "away"),
+        ("db", 4, 5, 1, ["ttl"], ["10.1.5.4"], "10.1.5.6", "db"),
         ("web", 0, 0.1, 0.1, "missing", ["10.1.5.4"], "10.1.5.6", "web"),
     ]),
     ("wrong-names", {"driftMinutes": "20"}, WRONG, [
@@ -309,6 +328,7 @@ ANSWERS = [
     ("not-converged", {}, ("fqdn", "outcome", "since", "minutes", "lastTried", "owner", "error", "containerGroup"), [
         ("api", "conflict", 10, "since 10", 40, "s/rg-spoke1/old", OWNED, "api"),
         ("db", "failed", 20, "since 20", 50, "", BROKEN + "9", "db"),
+        ("app", "unavailable", 25, "since 25", 25, "", "throttled", "app"),
     ]),
     ("not-converged", {"driftMinutes": "1000"}, (), []),
     ("conflicts", {}, ("fqdn", "owner", "containerGroup", "invocations", "firstSeen", "lastSeen", "error"), [
@@ -323,21 +343,25 @@ ANSWERS = [
     ("failures-by-cause", {}, ("outcome", "cause", "failures", "containerGroups", "firstSeen", "lastSeen", "example"), [
         ("failed", "cannot write <name>: 403 for <address>", 2, 1, 20, 50, BROKEN + "9"),
         ("conflict", OWNED, 2, 1, 10, 40, OWNED),
+        ("unavailable", "throttled", 2, 2, 15, 25, "throttled"),
+        ("unavailable", "Log Analytics: 503", 1, 1, 95, 95, "Log Analytics: 503"),
         ("malformed", "the event has no id", 1, 0, 21, 21, "the event has no id"),
-        ("unavailable", "throttled", 1, 1, 15, 15, "throttled"),
     ]),
     # To the last write of its own: 2.2 + 2 and 2.0 + 2 seconds; to the end of the invocation: 1 + 2.
     ("event-to-dns", {}, ("timestamp", "events", "p50", "p95", "p99", "slowest"), [(0, 3, 4.0, 4.2, 4.2, 4.2)]),
     ("outcomes", {}, ("timestamp", "outcome", "reconciliations"), [(0, "changed", 5), (0, "failed", 1)]),
     ("drift-by-kind", {}, ("timestamp", "driftKind", "reports", "names"), [
-        (0, "address", 1, 1), (0, "foreign", 1, 1), (0, "ptr_stale", 2, 2), (60, "ttl", 2, 1),
+        (0, "address", 1, 1), (0, "foreign", 1, 1), (0, "ptr_stale", 2, 2), (0, "ttl", 2, 2), (60, "ttl", 2, 1),
     ]),
     ("throttling", {}, ("timestamp", "zone", "operation", "requests", "throttled", "retries", "mostAttempts"), [
         (0, "spoke1.contoso.internal", "PUT A", 5, 2, 2, 3),
+        (0, None, "GET container group", 2, 1, 1, 2),
     ]),
     ("load", {}, ("timestamp", "metric", "total"), [(0, "aci_dns.arm.requests", 40), (0, "aci_dns.races_lost", 1)]),
     ("arm-latency", {}, ("operation", "target", "requests", "failed", "unanswered", "p50", "p95", "p99"), [
         ("PUT A", "management.azure.com", 5, 3, 1, 200, 200, 200),
+        ("GET container group", "management.azure.com", 2, 1, 0, 200, 200, 200),
+        ("DELETE PTR", "management.azure.com", 1, 1, 0, 200, 200, 200),
         ("GET A", "management.azure.com", 1, 1, 0, 200, 200, 200),
         ("PUT PTR", "management.azure.com", 1, 0, 0, 200, 200, 200),
     ]),
@@ -351,7 +375,7 @@ ANSWERS = [
         (16, "function_aci_reconcile: changed", "cache is changed", "cache", "function_aci_reconcile-960"),
     ]),
     ("silence", {}, ("lastEvent", "events"), []),
-    ("silence", {"silentMinutes": "30"}, ("lastEvent", "events"), [(50, 18)]),
+    ("silence", {"silentMinutes": "30"}, ("lastEvent", "events"), [(95, 26)]),
     ("lost-telemetry", {}, ("hour", "cloud_RoleName", "cloud_RoleInstance", "lost"), [
         (60, "func-dns", "instance-1", 7),
     ]),
