@@ -391,6 +391,7 @@ var appSettings = union(
   }
 )
 
+output namePrefix string = namePrefix
 output functionAppName string = app.outputs.name
 output functionAppId string = app.outputs.id
 output storageAccountId string = storage.outputs.id
