@@ -61,6 +61,8 @@ locals {
 }
 
 resource "azurerm_service_plan" "this" {
+  #checkov:skip=CKV_AZURE_212:Flex Consumption scales from none; always_ready_instances keeps some
+  #checkov:skip=CKV_AZURE_225:Event Grid delivers again what a failed zone did not answer
   name                = "${var.name_prefix}-plan"
   resource_group_name = var.resource_group_name
   location            = var.location
