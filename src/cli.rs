@@ -133,9 +133,12 @@ left needs a person.";
 /// Where and how closely to look.
 #[derive(Debug, clap::Args)]
 struct Look {
-    /// Look for keys of the map that name no subscription in this one; may be repeated
-    /// [default: $ACI_DNS_SWEEP_SUBSCRIPTIONS, or those that other keys name]
-    #[arg(long = "subscription", value_name = "ID")]
+    #[arg(
+        long = "subscription",
+        value_name = "ID",
+        help = "Look for keys of the map that name no subscription in this one; may be repeated \
+                [default: $ACI_DNS_SWEEP_SUBSCRIPTIONS, or those that other keys name]"
+    )]
     subscriptions: Vec<String>,
     /// Ask for each container group that the zones say something about, and trust no list about where it is
     #[arg(long)]

@@ -238,7 +238,7 @@ impl Reconciler {
             None => Ok(End::Unmanaged("no entry of ACI_DNS_ZONES serves it".into())),
         };
         let changes = std::mem::take(&mut journal.changes);
-        let report = self.report(&hand, id, result.as_ref(), journal);
+        let report = Self::report(&hand, id, result.as_ref(), journal);
         Rehearsal { report, changes, error: result.err() }
     }
 
@@ -269,7 +269,7 @@ impl Reconciler {
             };
             let given_up = journal.taken.iter().filter(|(address, _)| journal.address != Some(**address));
             queue.extend(given_up.filter_map(|(_, owner)| owner.container_group()));
-            let next = self.report(&hand, &id, result.as_ref(), journal);
+            let next = Self::report(&hand, &id, result.as_ref(), journal);
             // What was hinted is about the first group.
             run.hints = &nothing;
             report = Some(match report {
@@ -283,7 +283,6 @@ impl Reconciler {
 
     /// Says what became of one group.
     fn report(
-        &self,
         hand: &Hand,
         id: &ContainerGroupId,
         result: Result<&End, &ReconcileError>,

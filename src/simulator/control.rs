@@ -68,12 +68,11 @@ impl Seed {
         let place = |number: usize| {
             let shift = size.checked_mul(u32::try_from(number).ok()?)?;
             let range = format!("{}/{prefix}", Ipv4Addr::from(network.checked_add(shift)?));
-            let name = match number {
-                0 => self.resource_group.clone(),
-                _ => {
-                    let stem = self.resource_group.trim_end_matches(|last: char| last.is_ascii_digit());
-                    format!("{stem}{}", number + 1)
-                }
+            let name = if number == 0 {
+                self.resource_group.clone()
+            } else {
+                let stem = self.resource_group.trim_end_matches(|last: char| last.is_ascii_digit());
+                format!("{stem}{}", number + 1)
             };
             Some((self.subscription(number % self.subscriptions.max(1)), name, range))
         };

@@ -29,7 +29,8 @@ pub(super) fn of(look: Look) -> Sentence {
     let mut kinds: Vec<DriftKind> = look.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
     let mut is_unknown = false;
     match &look.rehearsal.error {
-        None => {}
+        // What has to be forgotten before there is room is drift all the same, and waiting mends it.
+        None | Some(ReconcileError::Refused(Refusal::MemoryFull(_))) => {}
         Some(ReconcileError::AddressPending(_)) => return Sentence::Settling,
         Some(ReconcileError::Tag(_)) => kinds.push(DriftKind::BadTag),
         Some(ReconcileError::NoReverseZone { .. }) => {
@@ -39,10 +40,8 @@ pub(super) fn of(look: Look) -> Sentence {
         Some(ReconcileError::Refused(Refusal::Conflict(_)) | ReconcileError::PtrConflict(_)) => {
             kinds.push(DriftKind::Foreign);
         }
-        // What has to be forgotten first is drift all the same, and waiting mends it.
-        Some(ReconcileError::Refused(Refusal::MemoryFull(_))) => {}
         Some(ReconcileError::Arm(_) | ReconcileError::LostRaces { .. } | ReconcileError::Deadline { .. }) => {
-            is_unknown = true
+            is_unknown = true;
         }
     }
     let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);

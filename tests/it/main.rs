@@ -25,4 +25,5 @@ mod scenarios;
 mod security;
 mod simulation;
 mod storm;
+mod sweep;
 mod world;
