@@ -11,15 +11,15 @@ mod json;
 mod tests;
 mod zones;
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use tracing_subscriber::filter::ParseError;
 use url::{Host, Url};
 
-pub use self::zones::{ZoneMap, Zones};
+pub use self::zones::{Territory, ZoneMap, Zones};
 use crate::{
     dns::{DomainName, NameError},
-    resource_id::is_subscription,
+    resource_id::{fold, is_subscription},
     telemetry::LogFilter,
 };
 
@@ -40,6 +40,10 @@ pub struct Settings {
     pub deadline: Duration,
     /// Reconciliations in flight.
     pub max_concurrency: usize,
+    /// What the timed sweep does about the drift that it finds.
+    pub sweep: Sweep,
+    /// The subscriptions that keys without one mean in a sweep, in lower case; otherwise those that other keys name.
+    pub sweep_subscriptions: BTreeSet<String>,
     /// Which of Azure's clouds this runs in.
     pub cloud: Cloud,
     /// Resource Manager: scheme, host and port.
@@ -74,8 +78,20 @@ pub enum Policy {
     Sync,
     /// Nothing is deleted.
     UpsertOnly,
+    /// Nothing but the marks of ownership on what is there. No setting, but what `sync --adopt-only` does.
+    AdoptOnly,
     /// Nothing at all.
     Observe,
+}
+
+/// What the timed sweep does about the drift that it finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sweep {
+    /// It reports it.
+    #[default]
+    Report,
+    /// It reports it, and reconciles the container groups concerned.
+    Repair,
 }
 
 /// What a stopped group's records become.
@@ -244,6 +260,11 @@ pub enum BrokenRule {
         /// The deadline.
         deadline: u64,
     },
+    /// A key of the map without a subscription, and no subscription to look for it in.
+    #[error(
+        "is not set, and the key {0:?} of ACI_DNS_ZONES names no subscription: list here, or with --subscription, the subscriptions in which to look for it"
+    )]
+    SweptNowhere(String),
     /// Not a URL that can be an endpoint.
     #[error("{given:?} is not an endpoint: {rule}")]
     Endpoint {
@@ -328,6 +349,8 @@ impl std::error::Error for SettingsError {}
 
 const ADDRESS_WAIT: &str = "ACI_DNS_ADDRESS_WAIT_SECONDS";
 const DEADLINE: &str = "ACI_DNS_DEADLINE_SECONDS";
+/// The variable that says where a sweep looks for the container groups of keys without a subscription.
+pub const SWEEP_SUBSCRIPTIONS: &str = "ACI_DNS_SWEEP_SUBSCRIPTIONS";
 const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
 const AUTHENTICATION: &str = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING";
 const LOGS: [&str; 3] = ["ACI_DNS_LOGS_ENDPOINT", "ACI_DNS_LOGS_RULE_ID", "ACI_DNS_LOGS_STREAM"];
@@ -346,6 +369,8 @@ impl Settings {
         let stopped = reader.word("ACI_DNS_STOPPED", &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
         let (address_wait, deadline) = reader.waits();
         let max_concurrency = reader.number("ACI_DNS_MAX_CONCURRENCY", 1, 1024).unwrap_or(64);
+        let sweep = reader.word("ACI_DNS_SWEEP", &[("report", Sweep::Report), ("repair", Sweep::Repair)]);
+        let sweep_subscriptions = reader.subscriptions(SWEEP_SUBSCRIPTIONS);
         let cloud = reader.word(
             "ACI_DNS_CLOUD",
             &[("public", Cloud::Public), ("usgovernment", Cloud::UsGovernment), ("china", Cloud::China)],
@@ -365,6 +390,8 @@ impl Settings {
                 address_wait: Duration::from_secs(address_wait),
                 deadline: Duration::from_secs(deadline),
                 max_concurrency: usize::try_from(max_concurrency).unwrap_or(usize::MAX),
+                sweep,
+                sweep_subscriptions,
                 cloud,
                 arm_endpoint,
                 arm_scope: cloud.arm_scope().to_owned(),
@@ -457,6 +484,21 @@ impl<Lookup: Fn(&str) -> Option<String>> Reader<Lookup> {
         }
         self.mistakes.at(name, BrokenRule::Text { given, rule });
         None
+    }
+
+    /// Ids of subscriptions, separated by commas or spaces.
+    fn subscriptions(&mut self, name: &str) -> BTreeSet<String> {
+        let given = self.variable(name).unwrap_or_default();
+        let mut subscriptions = BTreeSet::new();
+        for id in given.split([',', ' ']).filter(|id| !id.is_empty()) {
+            if is_subscription(id) {
+                subscriptions.insert(fold(id));
+            } else {
+                let rule = "subscription ids, separated by commas";
+                self.mistakes.at(name, BrokenRule::Text { given: id.to_owned(), rule });
+            }
+        }
+        subscriptions
     }
 
     fn client_id(&mut self) -> Option<String> {

@@ -206,6 +206,16 @@ pub enum DriftKind {
     PtrStale,
     /// A record set at our name or address belongs to somebody else.
     Foreign,
+    /// There is no A record set. Only a sweep tells it as a kind; the drift tracker's word is `first_seen`.
+    AMissing,
+    /// An A record set carries our mark under a name that is not ours, or although the group has no address.
+    AStale,
+    /// Record sets carry the mark of a group that is gone.
+    Orphan,
+    /// No reverse zone contains the live address.
+    PtrUncovered,
+    /// A tag of the group cannot be read.
+    BadTag,
 }
 
 impl DriftKind {
@@ -219,6 +229,11 @@ impl DriftKind {
             Self::PtrMismatch => "ptr_mismatch",
             Self::PtrStale => "ptr_stale",
             Self::Foreign => "foreign",
+            Self::AMissing => "a_missing",
+            Self::AStale => "a_stale",
+            Self::Orphan => "orphan",
+            Self::PtrUncovered => "ptr_uncovered",
+            Self::BadTag => "bad_tag",
         }
     }
 }

@@ -144,30 +144,34 @@ impl Telemetry {
         Ok(Self { insights: Some(Arc::new(insights)), now: Arc::new(now), ..Self::default() })
     }
 
-    /// Stores what the drift tracker found, where that is configured, and says whether it could: an invocation whose
-    /// row is not stored has failed, and is delivered again. All of it within the deadline of what was received then.
+    /// Stores the drift that was found, where that is configured, and says whether it could: an invocation whose rows
+    /// are not stored has failed, and is delivered again. `report` is that of the invocation, which has the time
+    /// from `received` to the deadline for it.
     pub async fn store(
         &self,
         invocation: &Invocation,
-        event: Option<&Event>,
+        found: &[(Event, Report)],
         report: Report,
         received: Instant,
     ) -> Report {
-        let (Some(log_analytics), Some(drift), Some(event)) = (&self.log_analytics, &report.drift, event)
-        else {
-            return report;
-        };
-        let Kind::Ours(container_group) = &event.kind else { return report };
-        let row = Row {
-            time: (self.now)(),
-            container_group,
-            drift,
-            fqdn: report.fqdn.as_ref(),
-            address: report.address,
-            event_id: Some(&event.id),
-            invocation_id: invocation.id.as_deref(),
-        };
-        match log_analytics.store(&[row], received).await {
+        let Some(log_analytics) = &self.log_analytics else { return report };
+        let time = (self.now)();
+        let rows = found.iter().filter_map(|(event, report)| {
+            let (Kind::Ours(container_group), Some(drift)) = (&event.kind, &report.drift) else {
+                return None;
+            };
+            Some(Row {
+                time,
+                container_group,
+                drift,
+                fqdn: report.fqdn.as_ref(),
+                address: report.address,
+                event_id: &event.id,
+                invocation_id: invocation.id.as_deref(),
+            })
+        });
+        let rows: Vec<_> = rows.collect();
+        match log_analytics.store(&rows, received).await {
             Ok(()) => report,
             Err(error) => {
                 let chain = Chain(&error).to_string();

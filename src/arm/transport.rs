@@ -174,6 +174,14 @@ fn is_list(path: &str) -> bool {
     rest.split('/').count() == 2
 }
 
+/// What follows the provider of container groups in a path: `containerGroups/web`, or for a list, whose further
+/// pages have an address that Azure makes up, `containerGroups` in any spelling.
+fn below_container_instance(path: &str) -> Option<&str> {
+    let provider = "/providers/microsoft.containerinstance/";
+    let at = path.to_ascii_lowercase().find(provider)?;
+    path.get(at + provider.len()..).map(|rest| rest.trim_end_matches('/'))
+}
+
 impl Transport {
     pub(super) fn new(endpoint: Arc<Endpoint>, deadline: Instant) -> Self {
         Self { endpoint, deadline, calls: AtomicU32::new(0), log: Mutex::default() }
@@ -313,8 +321,9 @@ impl Transport {
             BodyError::TooLarge => Cause::TooLarge { limit: ANSWER_LIMIT },
             BodyError::Truncated(error) => Cause::Lost(error),
         })?;
-        let body = if outgoing.uri.path().contains("/providers/Microsoft.ContainerInstance/") {
-            prune::container_group(&body).map_err(unreadable)?.into()
+        let body = if let Some(rest) = below_container_instance(outgoing.uri.path()) {
+            let prune = if rest.contains('/') { prune::container_group } else { prune::container_groups };
+            prune(&body).map_err(unreadable)?.into()
         } else {
             // Read here once, so that a page of a proxy, or half an answer, is asked for again.
             let is_list = outgoing.method == Method::GET && is_list(outgoing.uri.path());

@@ -63,7 +63,7 @@ pub(super) struct Row<'a> {
     pub(super) drift: &'a Drift,
     pub(super) fqdn: Option<&'a DomainName>,
     pub(super) address: Option<Ipv4Addr>,
-    pub(super) event_id: Option<&'a str>,
+    pub(super) event_id: &'a str,
     pub(super) invocation_id: Option<&'a str>,
 }
 

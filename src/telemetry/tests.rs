@@ -1,6 +1,7 @@
 //! Each line against what it has to say.
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
     sync::{Arc, Mutex},
 };
@@ -51,9 +52,9 @@ fn event() -> Event {
     }
 }
 
-#[test]
-fn a_line_says_everything_that_there_is_to_say() {
-    let full = Report {
+/// A report that has something to say about everything.
+fn full() -> Report {
+    Report {
         is_warning: true,
         fqdn: Some("web.spoke1.contoso.internal".parse().unwrap()),
         address: Some(Ipv4Addr::new(10, 1, 5, 4)),
@@ -70,7 +71,46 @@ fn a_line_says_everything_that_there_is_to_say() {
             dns_ptr: vec![],
         }),
         ..Report::new(Outcome::Changed, "web moved")
-    };
+    }
+}
+
+/// The names that queries, alerts and the workbook ask for, which are held to this file in their turn.
+fn fields(of: &str) -> BTreeSet<String> {
+    let fields: Value = serde_json::from_str(include_str!("../../infra/queries/fields.json")).unwrap();
+    let names = fields[of].as_array().unwrap().iter();
+    names.map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn queries_can_ask_for_every_fact_and_for_nothing_else() {
+    let facts = facts(&invocation(), Some(&Ok(event())), &full(), Duration::ZERO);
+    let facts = facts.iter().map(|(name, _)| name).filter(|name| !name.starts_with("trace."));
+    let beside = ["message", "attempt", "kind"];
+    assert_eq!(fields("dimensions"), names(facts.chain(beside)));
+    let events = [DriftEvent::FirstSeen, DriftEvent::NoChange, DriftEvent::DriftDetected];
+    assert_eq!(fields("events"), names(events.map(DriftEvent::as_str)));
+    let outcomes = [
+        Outcome::Ignored,
+        Outcome::Unmanaged,
+        Outcome::Converged,
+        Outcome::Reported,
+        Outcome::Planned,
+        Outcome::Changed,
+        Outcome::Malformed,
+        Outcome::Conflict,
+        Outcome::Failed,
+        Outcome::Unavailable,
+    ];
+    assert_eq!(fields("outcomes"), names(outcomes.map(Outcome::as_str)));
+}
+
+#[test]
+fn a_line_says_everything_that_there_is_to_say() {
+    let full = full();
     let lines = lines("info", || {
         Telemetry::default().report(&invocation(), Some(&Ok(event())), &full, Duration::from_micros(1900));
     });

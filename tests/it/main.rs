@@ -27,5 +27,6 @@ mod scenarios;
 mod security;
 mod simulation;
 mod storm;
+mod sweep;
 mod telemetry;
 mod world;

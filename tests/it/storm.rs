@@ -121,6 +121,7 @@ impl Instance {
                 async move { reconciler.reconcile(&id).await }
             },
             |_| async { Report::new(Outcome::Ignored, "no drift is tracked here") },
+            |_| async { Report::new(Outcome::Ignored, "nothing is swept here") },
             &Telemetry::default(),
         );
         Self { router, reconciler }

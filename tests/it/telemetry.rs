@@ -4,7 +4,7 @@
 //! An Azure in memory is one process, the handler another; the ingestion endpoints are this test.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io::Read as _,
     net::TcpListener as StdListener,
     sync::{Arc, Mutex},
@@ -348,6 +348,12 @@ fn each_event_is_a_span_below_the_hosts_with_its_requests_and_its_custom_event()
         let metric = metrics.iter().find(is_it).unwrap_or_else(|| panic!("{name}: {metrics:#?}"));
         (metric["data"]["baseData"]["metrics"][0].clone(), metric["data"]["baseData"]["properties"].clone())
     };
+    let found: BTreeSet<_> = metrics
+        .iter()
+        .map(|metric| metric["data"]["baseData"]["metrics"][0]["name"].as_str().unwrap().to_owned())
+        .chain(["aci_dns.drift".to_owned()])
+        .collect();
+    assert_eq!(found, fields(&["metrics"]), "nothing drifts here, the rest is there");
     let (reconciliations, dimensions) = metric("aci_dns.reconciliations");
     assert_eq!((&reconciliations["value"], &dimensions["outcome"]), (&json!(1.0), &json!("changed")));
     assert_eq!(metric("aci_dns.arm.requests").0["value"], json!(10.0));
@@ -476,6 +482,13 @@ fn an_endpoint_that_is_down_or_silent_holds_up_neither_an_invocation_nor_the_end
     }
 }
 
+/// The names that queries may ask for.
+fn fields(path: &[&str]) -> BTreeSet<String> {
+    let fields: Value = serde_json::from_str(include_str!("../../infra/queries/fields.json")).unwrap();
+    let names = path.iter().fold(&fields, |fields, name| &fields[*name]).as_array().unwrap();
+    names.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
 const LOGS: [(&str, &str); 2] =
     [("ACI_DNS_LOGS_RULE_ID", "dcr-1234"), ("ACI_DNS_LOGS_STREAM", "Custom-AciDnsDrift")];
 
@@ -503,6 +516,8 @@ fn drift_is_a_row_in_log_analytics() {
     let token = place.token("https%3A%2F%2Fmonitor.azure.com");
     assert_eq!(received.authorization, Some(format!("Bearer {token}")));
     let mut row = received.items[0].clone();
+    let columns: BTreeSet<_> = row.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(columns, fields(&["tables", "AciDnsDrift_CL"]));
     let time = row["TimeGenerated"].take();
     assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
     let id = place.event["subject"].as_str().unwrap().replace("resourcegroups", "resourceGroups");
