@@ -86,12 +86,14 @@ param retentionDays int = 30
 @description('Ids of the action groups that alerts go to.')
 param actionGroupIds string[] = []
 
-@description('Minutes after which drift that stays is an alert.')
-@minValue(5)
+@description('Minutes after which a name that stays wrong is an alert.')
+@minValue(1)
+@maxValue(2820)
 param driftMinutes int = 15
 
 @description('Minutes of silence after which an alert asks whether events still arrive.')
-@minValue(60)
+@minValue(5)
+@maxValue(2820)
 param silentMinutes int = 1440
 
 // The host's storage account: package, host state, dead letters.
@@ -293,24 +295,25 @@ module workbook 'modules/workbook.bicep' = {
 
 // What follows from the parameters.
 
-var homeSubscriptionId = subscription().subscriptionId
+var homeSubscriptionId = toLower(subscription().subscriptionId)
 
-var entries = map(spokes, entry => {
+var spokesWithDefaults = map(spokes, entry => {
   subscriptionId: toLower(entry.?subscriptionId ?? homeSubscriptionId)
   resourceGroup: entry.resourceGroup
-  networkIds: entry.?networkIds ?? []
   isPattern: endsWith(entry.resourceGroup, '*')
+  networkIds: entry.?networkIds ?? []
+  forwardZone: toLower(entry.forwardZone)
+  reverseZones: map(entry.reverseZones, name => toLower(name))
   zoneSubscriptionId: toLower(entry.?zoneSubscriptionId ?? entry.?subscriptionId ?? homeSubscriptionId)
   zoneResourceGroup: toLower(entry.?zoneResourceGroup ?? entry.resourceGroup)
-  forwardZone: entry.forwardZone
-  reverseZones: entry.reverseZones
   ttl: entry.?ttl ?? 60
+})
+var entries = map(spokesWithDefaults, entry => union(entry, {
   zoneIds: map(
     concat([entry.forwardZone], entry.reverseZones),
-    zone =>
-      toLower('${entry.?zoneSubscriptionId ?? entry.?subscriptionId ?? homeSubscriptionId}/${entry.?zoneResourceGroup ?? entry.resourceGroup}/${zone}')
+    name => '${entry.zoneSubscriptionId}/${entry.zoneResourceGroup}/${name}'
   )
-})
+}))
 
 // A zone that serves several spokes is one zone.
 var zones = map(union([], flatten(map(entries, entry => entry.zoneIds))), zoneId => {
@@ -326,7 +329,7 @@ var zones = map(union([], flatten(map(entries, entry => entry.zoneIds))), zoneId
 var exactEntries = filter(entries, entry => !entry.isPattern)
 var patternSubscriptionIds = union([], map(filter(entries, entry => entry.isPattern), entry => entry.subscriptionId))
 var subscriptionIds = union(
-  [toLower(homeSubscriptionId)],
+  [homeSubscriptionId],
   map(entries, entry => entry.subscriptionId),
   map(entries, entry => entry.zoneSubscriptionId)
 )

@@ -3,13 +3,15 @@
     python3 tests/infra/check_package.py ZIP ACI_DNS
 
 ZIP is unpacked into an empty folder and started as host.json says, from that folder and with nothing else: as root
-in a chroot, so that not even the libraries of this machine are there. ACI_DNS is a binary whose simulator stands in
-for Azure. One event is delivered to it as the Functions host does it.
+in a chroot, so that not even the libraries of this machine are there. The only thing there besides is what every image
+that speaks TLS has, the certificates of the authorities. ACI_DNS is a binary whose simulator stands in for Azure. One
+event is delivered as the Functions host does it.
 """
 
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +28,7 @@ import zip as package_writer  # noqa: E402
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 PATIENCE_SECONDS = 30
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def check(is_right: bool, what: object) -> None:
@@ -144,8 +147,9 @@ def invoke(port: int) -> None:
 
 def check_runs(package: Path, simulator: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        app = Path(folder) / "app"
-        app.mkdir()
+        image = Path(folder) / "image"
+        app = image / "app"
+        app.mkdir(parents=True)
         with zipfile.ZipFile(package) as archive:
             for entry in archive.infolist():
                 archive.extract(entry, app)
@@ -176,8 +180,10 @@ def check_runs(package: Path, simulator: str) -> None:
             ),
         }
         if os.geteuid() == 0:
-            command = [f"/{executable}", *description.get("arguments", [])]
-            where = {"preexec_fn": lambda: (os.chroot(app), os.chdir("/"))}
+            (image / AUTHORITIES.relative_to("/")).parent.mkdir(parents=True)
+            shutil.copy(AUTHORITIES, image / AUTHORITIES.relative_to("/"))
+            command = [f"/app/{executable}", *description.get("arguments", [])]
+            where = {"preexec_fn": lambda: (os.chroot(image), os.chdir("/app"))}
         else:
             print("NOT CHECKED: that the package needs no file of this machine, because only root may chroot.")
             command = [str(app / executable), *description.get("arguments", [])]
