@@ -49,6 +49,14 @@ mock_provider "azapi" {
   }
 }
 
+override_data {
+  target = data.azapi_resource.topic
+  values = {
+    id     = "/subscriptions/00000000-0000-0000-0000-00000000000c/resourceGroups/rg-events/providers/Microsoft.EventGrid/systemTopics/evgt-subscription"
+    output = { principal_id = "00000000-0000-0000-0000-0000000000e2" }
+  }
+}
+
 override_resource {
   target = azapi_resource.drift_rule
   values = {
@@ -256,7 +264,7 @@ run "hub_and_spoke" {
     error_message = "One topic is made and one exists, and both functions listen to both."
   }
   assert {
-    condition     = azurerm_role_assignment.dead_letters["00000000-0000-0000-0000-00000000000c/rg-events/subscription"].principal_id == "00000000-0000-0000-0000-0000000000b1"
+    condition     = azurerm_role_assignment.dead_letters["00000000-0000-0000-0000-00000000000c/rg-events/subscription"].principal_id == "00000000-0000-0000-0000-0000000000e2"
     error_message = "The topic that exists writes its dead letters with its own identity."
   }
   assert {
