@@ -8,11 +8,13 @@
 
 mod addresses;
 mod cost;
+mod deployment;
 mod drift;
 mod exhaustive;
 mod functions_host;
 mod fuzz;
 mod house;
+mod least_privilege;
 mod log;
 mod order;
 mod outcomes;
