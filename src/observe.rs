@@ -35,8 +35,9 @@ pub struct Sight {
 /// Reads the group and the A record set at its own name.
 pub async fn sight(reader: &Reader, id: &ContainerGroupId, zones: &Zones) -> Result<Sight, ArmError> {
     let name = own_name(id);
-    let (group, own) =
-        try_join(reader.container_group(id), reader.a_record_set(&zones.forward, &name)).await?;
+    // The record set first: when Azure takes no reads of its zone, the group is not asked for in vain.
+    let (own, group) =
+        try_join(reader.a_record_set(&zones.forward, &name), reader.container_group(id)).await?;
     let (standing, desired) = (Standing::of(group.as_ref()), called_for(id, group.as_ref(), zones));
     Ok(Sight { standing, desired, own })
 }

@@ -154,6 +154,15 @@ pub enum Cause {
     /// The invocation's time was over before the request was sent.
     #[error("the deadline of the invocation was over before the request was sent")]
     Deadline,
+    /// Azure asked for more patience than the invocation has: the request was not sent.
+    #[error(
+        "Azure throttles such requests and takes the next one in {} s, after the deadline of the invocation; it was not sent",
+        .wait.as_secs_f32().ceil()
+    )]
+    Throttled {
+        /// How long it would have had to wait.
+        wait: Duration,
+    },
     /// An answer that cannot be what Azure has to say.
     #[error("status {status} with a body that cannot be read")]
     Unreadable {
@@ -238,7 +247,10 @@ impl Cause {
         match self {
             Self::Answer(answer) => answer.kind(subject),
             Self::Lost(_) | Self::TimedOut(_) | Self::Unreadable { .. } => unanswered,
-            Self::Unreachable { .. } | Self::Deadline | Self::TokenUnavailable(_) => Kind::Transient,
+            Self::Unreachable { .. }
+            | Self::Deadline
+            | Self::Throttled { .. }
+            | Self::TokenUnavailable(_) => Kind::Transient,
             Self::TooLarge { .. } if is_write => Kind::Uncertain,
             Self::TokenRefused(_) => Kind::Forbidden,
             Self::Unlisted(error) => error.kind(),
@@ -263,6 +275,7 @@ impl Cause {
             Self::Deadline
             | Self::Unlisted(_)
             | Self::OutOfSight
+            | Self::Throttled { .. }
             | Self::Unrepresentable { .. }
             | Self::TooLarge { .. }
             | Self::TooManyPages { .. }
@@ -279,6 +292,14 @@ impl Cause {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer(answer) => answer.retry_after,
+            _ => None,
+        }
+    }
+
+    /// How long Azure wants no more requests like this one, whoever sends them.
+    pub(super) fn throttled(&self) -> Option<Duration> {
+        match self {
+            Self::Answer(answer) if answer.status == 429 => answer.retry_after,
             _ => None,
         }
     }

@@ -16,9 +16,10 @@
 //! same eyes as the pass of one event.
 //!
 //! Deliberately absent: decisions about what to read or write, and any memory between invocations other than
-//! connections and tokens.
+//! connections, tokens, and when Azure asked to be left alone.
 
 mod error;
+mod pace;
 mod prune;
 mod records;
 mod snapshot;
@@ -51,6 +52,7 @@ pub use self::{
 };
 use self::{
     error::{Operation, Subject},
+    pace::Pace,
     transport::{Endpoint, Placeholder, Transport},
 };
 pub(crate) use self::{tokens::bearer, transport::retry_after};
@@ -98,7 +100,14 @@ impl Arm {
     pub fn new(settings: ArmSettings, wire: Wire, tokens: Tokens) -> Self {
         let ArmSettings { endpoint: url, scope, jitter_seed } = settings;
         Self {
-            endpoint: Arc::new(Endpoint { url, scope, wire, tokens, jitter: AtomicU64::new(jitter_seed) }),
+            endpoint: Arc::new(Endpoint {
+                url,
+                scope,
+                wire,
+                tokens,
+                pace: Pace::default(),
+                jitter: AtomicU64::new(jitter_seed),
+            }),
         }
     }
 

@@ -7,7 +7,7 @@
 //! - A read is repeated after whatever may pass. A write is repeated only after what certainly did not process
 //!   it; when its answer is lost, its sender has to look.
 //! - Waiting never outlasts the invocation: where Azure asks for more patience than there is time, the request
-//!   fails at once.
+//!   fails at once, and so does whatever else would ask for the same before Azure wants to be asked.
 
 use std::{
     sync::{
@@ -34,6 +34,7 @@ use url::{Host, Url};
 
 use super::{
     error::{Answer, Cause},
+    pace::{Lane, Pace},
     prune,
     tokens::{self, Tokens},
     wire::{self, BodyError, Wire},
@@ -68,6 +69,7 @@ pub(super) struct Endpoint {
     pub(super) scope: String,
     pub(super) wire: Wire,
     pub(super) tokens: Tokens,
+    pub(super) pace: Pace,
     /// The state of the generator that spreads repetitions.
     pub(super) jitter: AtomicU64,
 }
@@ -123,6 +125,7 @@ impl HttpClient for Transport {
 
 /// A request without its token, ready to be sent as often as it takes.
 struct Outgoing {
+    lane: Lane,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -167,11 +170,19 @@ fn operation(method: &str, path: &str) -> String {
     format!("{} {subject}", if is_list { "LIST" } else { method })
 }
 
-/// Whether a path is that of the record sets of one type, and not of one record set.
-fn is_list(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    let (_, rest) = path.split_once("/privatednszones/").unwrap_or_default();
-    rest.split('/').count() == 2
+impl Endpoint {
+    /// A duration between half of the longest and the longest.
+    pub(super) fn spread(&self, longest: Duration) -> Duration {
+        // SplitMix64 (Steele, Lea, Flood 2014): a counter and a mix of its bits.
+        let gamma = 0x9E37_79B9_7F4A_7C15;
+        let state = self.jitter.fetch_add(gamma, Ordering::Relaxed).wrapping_add(gamma);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let mixed = mixed ^ (mixed >> 31);
+        let half = longest / 2;
+        let span = u64::try_from(half.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        half + Duration::from_millis(mixed % span)
+    }
 }
 
 /// What follows the provider of container groups in a path: `containerGroups/web`, or for a list, whose further
@@ -236,6 +247,8 @@ impl Transport {
         let mut attempt = 0;
         loop {
             attempt += 1;
+            let turn = self.endpoint.pace.turn(&outgoing.lane, self.deadline).await;
+            turn.map_err(|wait| Cause::Throttled { wait })?;
             let token = self.token().await?;
             let cause = match self.attempt(&outgoing, attempt, &token).await {
                 Ok(answer) => return Ok(answer),
@@ -246,7 +259,10 @@ impl Transport {
                 self.endpoint.tokens.reject(&self.endpoint.scope, &token);
                 continue;
             }
-            let wait = cause.retry_after().unwrap_or_default().max(self.spread(longest_wait));
+            if let Some(wait) = cause.throttled() {
+                self.endpoint.pace.close(&outgoing.lane, wait);
+            }
+            let wait = cause.retry_after().unwrap_or_default().max(self.endpoint.spread(longest_wait));
             let remaining = self.deadline.saturating_duration_since(Instant::now());
             if !cause.may_be_repeated(is_read) || wait >= remaining {
                 return Err(cause);
@@ -326,24 +342,10 @@ impl Transport {
             prune(&body).map_err(unreadable)?.into()
         } else {
             // Read here once, so that a page of a proxy, or half an answer, is asked for again.
-            let is_list = outgoing.method == Method::GET && is_list(outgoing.uri.path());
-            check_json(&body, is_list).map_err(unreadable)?;
+            check_json(&body, outgoing.lane.is_list()).map_err(unreadable)?;
             body
         };
         Ok((parts.status, body))
-    }
-
-    /// A duration between half of the longest and the longest.
-    fn spread(&self, longest: Duration) -> Duration {
-        // SplitMix64 (Steele, Lea, Flood 2014): a counter and a mix of its bits.
-        let gamma = 0x9E37_79B9_7F4A_7C15;
-        let state = self.endpoint.jitter.fetch_add(gamma, Ordering::Relaxed).wrapping_add(gamma);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let mixed = mixed ^ (mixed >> 31);
-        let half = longest / 2;
-        let span = u64::try_from(half.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-        half + Duration::from_millis(mixed % span)
     }
 }
 
@@ -360,8 +362,10 @@ impl Outgoing {
         let azure_core::Body::Bytes(body) = request.body().clone() else {
             return Err(Cause::Unsendable("the body is a stream".into()));
         };
+        let method = method.map_err(|error| unsendable(error.into()))?;
         Ok(Self {
-            method: method.map_err(|error| unsendable(error.into()))?,
+            lane: Lane::of(&method, request.url().path(), &headers),
+            method,
             uri: Uri::try_from(request.url().as_str()).map_err(|error| unsendable(error.into()))?,
             headers,
             body,
@@ -481,11 +485,11 @@ mod tests {
             scope: String::new(),
             wire: Wire::network(),
             tokens: Tokens::fixed(""),
+            pace: Pace::default(),
             jitter: AtomicU64::new(7),
         };
-        let transport = Transport::new(Arc::new(endpoint), Instant::now());
         let waits: Vec<_> =
-            (0..1000).map(|_| transport.spread(Duration::from_millis(200)).as_millis()).collect();
+            (0..1000).map(|_| endpoint.spread(Duration::from_millis(200)).as_millis()).collect();
         assert!(waits.iter().all(|wait| (100..=200).contains(wait)));
         assert!(waits.iter().any(|wait| *wait < 110) && waits.iter().any(|wait| *wait > 190));
     }

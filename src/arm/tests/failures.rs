@@ -131,6 +131,37 @@ async fn throttling_beyond_the_deadline_fails_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_invocation_was_told_spares_others_their_requests() {
+    let azure = Azure::new([throttled(429, "retry-after", "40"), reply(200, &web())]);
+    let arm = azure.arm();
+    let after = |seconds| arm.invocation(Instant::now() + Duration::from_secs(seconds));
+    read(&after(25)).await.unwrap_err();
+    let (writer, begin) = (after(25), Instant::now());
+    let error = read(&writer).await.unwrap_err();
+    assert_eq!((error.kind(), writer.reader().calls()), (Kind::Transient, 0));
+    assert_eq!(
+        chain(&error),
+        "cannot read A web in spoke1.contoso.internal now: Azure throttles such requests and takes the next one in \
+         40 s, after the deadline of the invocation; it was not sent"
+    );
+    write(&writer).await.unwrap();
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    // More time, or a later time, and it is sent.
+    read(&after(41)).await.unwrap();
+    assert_eq!(begin.elapsed().as_secs(), 40);
+    assert_eq!(azure.lines().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_that_does_not_say_how_long_concerns_nobody_else() {
+    let azure = Azure::new([error(429, "TooManyRequests"), reply(200, &web())]);
+    let (arm, begin) = (azure.arm(), Instant::now());
+    read(&arm.invocation(begin + Duration::from_millis(50))).await.unwrap_err();
+    read(&arm.invocation(begin + Duration::from_millis(50))).await.unwrap();
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn repetitions_become_rarer_and_end_before_the_deadline() {
     let azure = Azure::new([error(500, "InternalServerError")]);
     let (writer, begin) = (azure.writer(), Instant::now());
