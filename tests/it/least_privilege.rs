@@ -4,11 +4,13 @@
 //!
 //! Source: <https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations>.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
+use aci_dns::sweep::{Manner, Stop};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::world::{World, id, pass};
+use crate::world::{SUBSCRIPTION, World, id, pass};
 
 type Actions = BTreeSet<String>;
 
@@ -35,7 +37,7 @@ fn needed(world: &World) -> Actions {
     actions
 }
 
-/// What reconciler and drift tracker needed, in whatever state the groups are.
+/// What reconciler (with the sweep) and drift tracker needed, in whatever state the groups are.
 #[derive(Default)]
 struct Needed {
     reconciler: Actions,
@@ -54,15 +56,28 @@ impl Needed {
     }
 }
 
-/// Creation, a move, forgetting, a new name, a conflict, a take-over, a stop, a public address, and the end.
+/// A sweep, and what it repairs.
+async fn sweep(world: &World) -> Actions {
+    let sweeper = &world.stage.functions.sweeper;
+    let deadline = Instant::now() + Duration::from_hours(1);
+    world.azure.clear_calls();
+    let findings = sweeper.look(Manner { deadline, is_thorough: true }).await.unwrap();
+    sweeper.repair(&findings.found, deadline, &Stop::never(), |_| ()).await;
+    drop(world.take_lines());
+    needed(world)
+}
+
+/// Creation, a move that a sweep finds, forgetting, a new name, a conflict, a take-over, a stop, a public address, and the end.
 async fn lives(settings: &[(&str, &str)]) -> Needed {
     let mut needed = Needed::default();
-    let world = World::new(settings);
+    let everywhere = ("ACI_DNS_SWEEP_SUBSCRIPTIONS", SUBSCRIPTION);
+    let world = World::new(&[settings, &[everywhere]].concat());
     world.put("A taken 60 10.9.9.9");
     world.put("PTR 9.5 60 somebody.contoso.internal");
     world.create_at("web", 4);
     needed.look(&world, "web").await;
     world.move_to("web", 5);
+    needed.reconciler.extend(sweep(&world).await);
     needed.look(&world, "web").await;
     pass(300).await;
     needed.look(&world, "web").await;
