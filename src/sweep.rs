@@ -1,11 +1,11 @@
 //! Looks at everything that the map serves: what no event tells, such as a move by the platform, a record that a
 //! person changed, or a group that was there before the subscription to its events.
 //!
-//! A sweep lists the container groups of each mapped scope and each zone once ([`gather`]), and then looks at that
+//! A sweep lists the container groups of each mapped scope and each zone once (`gather`), and then looks at that
 //! snapshot through the eyes of a single pass: the same reconciler says what it would change, the same drift tracker
 //! says how DNS and reality differ. There is no second way to observe, to plan or to write. What a list of a whole
 //! zone shows and a pass would not see (a stale PTR record that nothing leads to, an old name) is given to it as a
-//! hint where to look ([`index`]).
+//! hint where to look (`index`).
 //!
 //! **A list acquits; only a single answer convicts.** Lists leave out whether a group is stopped or has ended. So a
 //! group is asked for by itself where the list leaves a doubt: its records are not right as the list shows it; it is
