@@ -11,15 +11,15 @@ mod json;
 mod tests;
 mod zones;
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use tracing_subscriber::filter::ParseError;
 use url::{Host, Url};
 
-pub use self::zones::{ZoneMap, Zones};
+pub use self::zones::{Territory, ZoneMap, Zones};
 use crate::{
     dns::{DomainName, NameError},
-    resource_id::is_subscription,
+    resource_id::{fold, is_subscription},
     telemetry::LogFilter,
 };
 
@@ -40,6 +40,10 @@ pub struct Settings {
     pub deadline: Duration,
     /// Reconciliations in flight.
     pub max_concurrency: usize,
+    /// What the timed sweep does about the drift that it finds.
+    pub sweep: Sweep,
+    /// The subscriptions that keys without one mean in a sweep, in lower case; otherwise those that other keys name.
+    pub sweep_subscriptions: BTreeSet<String>,
     /// Which of Azure's clouds this runs in.
     pub cloud: Cloud,
     /// Resource Manager: scheme, host and port.
@@ -74,8 +78,20 @@ pub enum Policy {
     Sync,
     /// Nothing is deleted.
     UpsertOnly,
+    /// Nothing but the marks of ownership on what is there. No setting, but what `sync --adopt-only` does.
+    AdoptOnly,
     /// Nothing at all.
     Observe,
+}
+
+/// What the timed sweep does about the drift that it finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sweep {
+    /// It reports it.
+    #[default]
+    Report,
+    /// It reports it, and reconciles the container groups concerned.
+    Repair,
 }
 
 /// What a stopped group's records become.
@@ -124,6 +140,18 @@ impl Cloud {
         }
     }
 
+    /// What a token for telemetry is for.
+    ///
+    /// Source: <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
+    #[must_use]
+    pub fn monitor_audience(self) -> &'static str {
+        match self {
+            Self::Public => "https://monitor.azure.com",
+            Self::UsGovernment => "https://monitor.azure.us",
+            Self::China => "https://monitor.azure.cn",
+        }
+    }
+
     /// Who issues tokens.
     #[must_use]
     pub fn authority(self) -> &'static str {
@@ -144,6 +172,23 @@ pub struct ApplicationInsights {
     pub instrumentation_key: String,
     /// Where it is sent.
     pub ingestion_endpoint: Url,
+    /// Whose token it carries, where the resource takes nothing without one.
+    pub entra: Option<Entra>,
+    /// The name of the application (`WEBSITE_SITE_NAME`): what the Functions host calls itself, too.
+    pub role_name: String,
+    /// Which of its instances this is (`WEBSITE_INSTANCE_ID`).
+    pub role_instance: Option<String>,
+}
+
+/// Telemetry that is sent with a token of a managed identity.
+///
+/// Source: <https://learn.microsoft.com/azure/azure-monitor/app/azure-ad-authentication>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entra {
+    /// A user-assigned identity other than that of the requests to Resource Manager.
+    pub client_id: Option<String>,
+    /// What the tokens are for, where the connection string says it (`AADAudience`), without a slash at its end.
+    pub audience: Option<String>,
 }
 
 /// A stream of a data collection rule.
@@ -215,6 +260,11 @@ pub enum BrokenRule {
         /// The deadline.
         deadline: u64,
     },
+    /// A key of the map without a subscription, and no subscription to look for it in.
+    #[error(
+        "is not set, and the key {0:?} of ACI_DNS_ZONES names no subscription: list here, or with --subscription, the subscriptions in which to look for it"
+    )]
+    SweptNowhere(String),
     /// Not a URL that can be an endpoint.
     #[error("{given:?} is not an endpoint: {rule}")]
     Endpoint {
@@ -299,7 +349,10 @@ impl std::error::Error for SettingsError {}
 
 const ADDRESS_WAIT: &str = "ACI_DNS_ADDRESS_WAIT_SECONDS";
 const DEADLINE: &str = "ACI_DNS_DEADLINE_SECONDS";
+/// The variable that says where a sweep looks for the container groups of keys without a subscription.
+pub const SWEEP_SUBSCRIPTIONS: &str = "ACI_DNS_SWEEP_SUBSCRIPTIONS";
 const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
+const AUTHENTICATION: &str = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING";
 const LOGS: [&str; 3] = ["ACI_DNS_LOGS_ENDPOINT", "ACI_DNS_LOGS_RULE_ID", "ACI_DNS_LOGS_STREAM"];
 
 impl Settings {
@@ -316,6 +369,8 @@ impl Settings {
         let stopped = reader.word("ACI_DNS_STOPPED", &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
         let (address_wait, deadline) = reader.waits();
         let max_concurrency = reader.number("ACI_DNS_MAX_CONCURRENCY", 1, 1024).unwrap_or(64);
+        let sweep = reader.word("ACI_DNS_SWEEP", &[("report", Sweep::Report), ("repair", Sweep::Repair)]);
+        let sweep_subscriptions = reader.subscriptions(SWEEP_SUBSCRIPTIONS);
         let cloud = reader.word(
             "ACI_DNS_CLOUD",
             &[("public", Cloud::Public), ("usgovernment", Cloud::UsGovernment), ("china", Cloud::China)],
@@ -335,6 +390,8 @@ impl Settings {
                 address_wait: Duration::from_secs(address_wait),
                 deadline: Duration::from_secs(deadline),
                 max_concurrency: usize::try_from(max_concurrency).unwrap_or(usize::MAX),
+                sweep,
+                sweep_subscriptions,
                 cloud,
                 arm_endpoint,
                 arm_scope: cloud.arm_scope().to_owned(),
@@ -429,6 +486,21 @@ impl<Lookup: Fn(&str) -> Option<String>> Reader<Lookup> {
         None
     }
 
+    /// Ids of subscriptions, separated by commas or spaces.
+    fn subscriptions(&mut self, name: &str) -> BTreeSet<String> {
+        let given = self.variable(name).unwrap_or_default();
+        let mut subscriptions = BTreeSet::new();
+        for id in given.split([',', ' ']).filter(|id| !id.is_empty()) {
+            if is_subscription(id) {
+                subscriptions.insert(fold(id));
+            } else {
+                let rule = "subscription ids, separated by commas";
+                self.mistakes.at(name, BrokenRule::Text { given: id.to_owned(), rule });
+            }
+        }
+        subscriptions
+    }
+
     fn client_id(&mut self) -> Option<String> {
         self.text(
             "AZURE_CLIENT_ID",
@@ -438,8 +510,34 @@ impl<Lookup: Fn(&str) -> Option<String>> Reader<Lookup> {
     }
 
     fn application_insights(&mut self) -> Option<ApplicationInsights> {
+        let entra = self.entra();
         let given = self.variable(APPLICATION_INSIGHTS)?;
-        connection_string(&given).map_err(|broken| self.mistakes.at(APPLICATION_INSIGHTS, broken)).ok()
+        let insights = connection_string(&given);
+        let insights = insights.map_err(|broken| self.mistakes.at(APPLICATION_INSIGHTS, broken)).ok()?;
+        let audience = insights.entra.and_then(|entra| entra.audience);
+        Some(ApplicationInsights {
+            entra: entra.map(|entra| Entra { audience, ..entra }),
+            role_name: self.variable("WEBSITE_SITE_NAME").unwrap_or(insights.role_name),
+            role_instance: self.variable("WEBSITE_INSTANCE_ID"),
+            ..insights
+        })
+    }
+
+    /// Whether telemetry carries a token, as the Functions host is told it, too.
+    fn entra(&mut self) -> Option<Entra> {
+        let given = self.variable(AUTHENTICATION)?;
+        let read = members(&given).ok().and_then(|members| {
+            let member = |name| find(&members, name);
+            let is_entra = member("authorization").is_some_and(|value| value.eq_ignore_ascii_case("AAD"));
+            let client_id = member("clientid").map(str::to_owned);
+            let is_right = is_entra && client_id.as_deref().is_none_or(is_subscription);
+            is_right.then_some(Entra { client_id, audience: None })
+        });
+        if read.is_none() {
+            let rule = "Authorization=AAD, or Authorization=AAD;ClientId=<client id of a managed identity>";
+            self.mistakes.at(AUTHENTICATION, BrokenRule::Text { given, rule });
+        }
+        read
     }
 
     fn logs(&mut self) -> Option<LogsIngestion> {
@@ -499,17 +597,25 @@ fn endpoint(given: &str) -> Result<Url, BrokenRule> {
     Ok(url)
 }
 
+/// Pairs of a name in lower case and a value.
+fn members(given: &str) -> Result<Vec<(String, &str)>, BrokenRule> {
+    let members = given.split(';').map(str::trim).filter(|member| !member.is_empty());
+    let pairs = members.map(|member| {
+        let (name, value) = member
+            .split_once('=')
+            .ok_or(BrokenRule::ConnectionString("it must be name=value pairs, separated by semicolons"))?;
+        Ok((name.trim().to_ascii_lowercase(), value.trim()))
+    });
+    pairs.collect()
+}
+
+fn find<'a>(members: &[(String, &'a str)], name: &str) -> Option<&'a str> {
+    members.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| *value)
+}
+
 fn connection_string(given: &str) -> Result<ApplicationInsights, BrokenRule> {
-    let mut members = Vec::new();
-    for member in given.split(';').map(str::trim).filter(|member| !member.is_empty()) {
-        let Some((name, value)) = member.split_once('=') else {
-            return Err(BrokenRule::ConnectionString("it must be name=value pairs, separated by semicolons"));
-        };
-        members.push((name.trim().to_ascii_lowercase(), value.trim()));
-    }
-    let member = |name: &str| {
-        members.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| *value)
-    };
+    let members = members(given)?;
+    let member = |name| find(&members, name);
     let instrumentation_key = member("instrumentationkey")
         .filter(|key| is_subscription(key))
         .ok_or(BrokenRule::ConnectionString("it must hold an InstrumentationKey"))?;
@@ -524,6 +630,12 @@ fn connection_string(given: &str) -> Result<ApplicationInsights, BrokenRule> {
     Ok(ApplicationInsights {
         instrumentation_key: instrumentation_key.to_owned(),
         ingestion_endpoint: endpoint(&ingestion_endpoint)?,
+        entra: member("aadaudience").map(|audience| Entra {
+            client_id: None,
+            audience: Some(audience.trim_end_matches('/').to_owned()),
+        }),
+        role_name: env!("CARGO_PKG_NAME").to_owned(),
+        role_instance: None,
     })
 }
 

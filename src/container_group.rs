@@ -17,8 +17,10 @@ pub struct ContainerGroup {
     pub state: Option<String>,
     /// `properties.ipAddress`; a group without ports has none.
     pub ip_address: Option<IpAddress>,
-    /// `instanceView.currentState.state` of each container.
+    /// `instanceView.currentState.state` of each container; lists leave it out.
     pub containers: Vec<Option<String>>,
+    /// `properties.restartPolicy`; `Always` where it is left out.
+    pub restart_policy: Option<String>,
 }
 
 /// `properties.ipAddress` of a container group.
@@ -29,6 +31,10 @@ pub struct IpAddress {
     /// The address; absent, empty or `0.0.0.0` while it is being assigned.
     pub ip: Option<String>,
 }
+
+/// The three final states of the ARM resource provider contract; whatever else a service says, now or in a later
+/// version, is on its way to one of them.
+const FINAL: [&str; 3] = ["Succeeded", "Failed", "Canceled"];
 
 /// What a container group's address is treated as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +64,19 @@ impl Standing {
 }
 
 impl ContainerGroup {
+    /// Whether its containers may run to their end, of which no event tells.
+    #[must_use]
+    pub fn may_end(&self) -> bool {
+        self.restart_policy.as_deref().is_some_and(|policy| !is(policy, "Always"))
+    }
+
+    /// Whether a deployment, a restart or a deletion of it is under way.
+    #[must_use]
+    pub fn is_in_transition(&self) -> bool {
+        let state = self.provisioning_state.as_deref().unwrap_or_default();
+        !FINAL.iter().any(|end| is(state, end))
+    }
+
     fn standing(&self) -> Standing {
         let provisioning = self.provisioning_state.as_deref().unwrap_or_default();
         if is(provisioning, "Deleting") {
@@ -66,9 +85,7 @@ impl ContainerGroup {
         if self.ip_address.as_ref().and_then(|ip| ip.kind.as_deref()).is_some_and(|kind| is(kind, "Public")) {
             return Standing::Public;
         }
-        // The three final states of the ARM resource provider contract; whatever else a service says, now or in
-        // a later version, is on its way to one of them.
-        if !["Succeeded", "Failed", "Canceled"].iter().any(|state| is(provisioning, state)) {
+        if self.is_in_transition() {
             return Standing::Pending;
         }
         if self.is_released() {
@@ -233,6 +250,16 @@ mod tests {
         check(|_| (), LIVE);
         check(|group| group.provisioning_state = Some("Failed".into()), LIVE);
         check(|group| group.state = None, LIVE);
+    }
+
+    #[test]
+    fn only_a_group_that_is_not_always_restarted_may_end() {
+        for (policy, expected) in
+            [(None, false), (Some("always"), false), (Some("OnFailure"), true), (Some("Never"), true)]
+        {
+            let group = ContainerGroup { restart_policy: policy.map(str::to_owned), ..running() };
+            assert_eq!(group.may_end(), expected, "{policy:?}");
+        }
     }
 
     #[test]

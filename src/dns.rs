@@ -153,6 +153,17 @@ pub struct Zone {
     pub name: DomainName,
 }
 
+impl Zone {
+    /// Where it is, as ARM compares it: subscriptions and resource groups come in any spelling.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        (fold(&self.subscription), fold(&self.resource_group), self.name.clone())
+    }
+}
+
+/// Subscription, resource group and name of a zone, in lower case.
+pub type Place = (String, String, DomainName);
+
 impl fmt::Display for Zone {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.name.fmt(formatter)

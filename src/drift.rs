@@ -15,7 +15,7 @@ use crate::{
     desired::Desired,
     dns::MEMORY_SECONDS,
     observe,
-    plan::{self, ObservedA, ObservedPtr, Rules},
+    plan::{self, Hints, ObservedA, ObservedPtr, Rules},
     reconcile::{ReconcileError, unmapped},
     report::{Drift, DriftEvent, DriftKind, Outcome, Report},
     resource_id::ContainerGroupId,
@@ -42,7 +42,7 @@ impl DriftTracker {
     pub async fn track(&self, id: &ContainerGroupId) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
         let reader = self.arm.observation(deadline);
-        let report = match timeout_at(deadline, self.look(&reader, id)).await {
+        let report = match timeout_at(deadline, self.look(&reader, id, &Hints::default())).await {
             Ok(Ok(report)) => report,
             Ok(Err(error)) => Report::failed(error.outcome(), &error),
             Err(_) => {
@@ -50,10 +50,16 @@ impl DriftTracker {
                 Report::failed(error.outcome(), &error)
             }
         };
-        Report { arm_calls: reader.calls(), ..report }
+        Report { arm_calls: reader.calls(), exchanges: reader.exchanges(), ..report }
     }
 
-    async fn look(&self, reader: &Reader, id: &ContainerGroupId) -> Result<Report, ReconcileError> {
+    /// Compares what this reader says, which may be one of lists, at the hinted addresses, too.
+    pub async fn look(
+        &self,
+        reader: &Reader,
+        id: &ContainerGroupId,
+        hints: &Hints,
+    ) -> Result<Report, ReconcileError> {
         let Some(zones) = self.settings.zones.serving(id) else { return Ok(unmapped(id)) };
         let seen = observe::sight(reader, id, &zones).await?;
         let unmanaged = |reason: &str| Ok(Report::new(Outcome::Unmanaged, format!("{id}: {reason}")));
@@ -73,12 +79,15 @@ impl DriftTracker {
             let (record_set, reads) = join(observe::a_record_set(reader, &desired), reads).await;
             let observed = observe::judged(reader, &desired, record_set?).await?;
             let mut ptrs = read(reads)?;
-            let more = addresses(&observed).difference(&live).copied().collect();
+            let mut more = addresses(&observed);
+            more.extend(&hints.addresses);
+            more.remove(&address);
             ptrs.extend(read(observe::ptr_record_sets(reader, &zones, &more).await)?);
             (observed, ptrs)
         } else {
             let mut all: BTreeSet<_> = seen.own.iter().flat_map(observe::addresses_of).collect();
             all.insert(address);
+            all.extend(&hints.addresses);
             let reads = observe::ptr_record_sets(reader, &zones, &all);
             let (observed, reads) = join(observe::judged(reader, &desired, seen.own), reads).await;
             (observed?, read(reads)?)

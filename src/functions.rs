@@ -1,33 +1,93 @@
-//! The two functions, wired: what the Functions host calls, and what answers.
+//! The three functions, wired: what the Functions host calls, and what answers.
 //!
-//! One function, used by `serve`, by the replay and by every test, so that what is tested is what runs.
+//! One wiring, used by `serve`, by the command line, by the replay and by every test, so that what is tested is what
+//! runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use tokio::time::Instant;
 
 use crate::{
     arm::Arm,
     config::Settings,
     drift::DriftTracker,
+    event::{Event, Kind},
     host,
     reconcile::{Clock, Reconciler},
+    report::Report,
     resource_id::ContainerGroupId,
+    sweep::Sweeper,
+    telemetry::{Invocation, Telemetry},
 };
 
-/// The routes of both functions on one client of Resource Manager.
-pub fn router(settings: Settings, arm: Arm, clock: Clock) -> Router {
-    let settings = Arc::new(settings);
-    let tracker = Arc::new(DriftTracker::new(Arc::clone(&settings), arm.clone()));
-    let reconciler = Reconciler::new(settings, arm, clock);
-    host::router(
-        move |id: ContainerGroupId| {
-            let reconciler = Arc::clone(&reconciler);
-            async move { reconciler.reconcile(&id).await }
-        },
-        move |id: ContainerGroupId| {
-            let tracker = Arc::clone(&tracker);
-            async move { tracker.track(&id).await }
-        },
-    )
+/// The parts of the handler, on one client of Resource Manager.
+#[derive(Clone, Debug)]
+pub struct Functions {
+    /// The only writer.
+    pub reconciler: Arc<Reconciler>,
+    /// What compares one group.
+    pub tracker: Arc<DriftTracker>,
+    /// What looks at all of them.
+    pub sweeper: Arc<Sweeper>,
+}
+
+impl Functions {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(settings: Settings, arm: Arm, clock: Clock) -> Self {
+        let settings = Arc::new(settings);
+        let tracker = Arc::new(DriftTracker::new(Arc::clone(&settings), arm.clone()));
+        let reconciler = Reconciler::new(Arc::clone(&settings), arm.clone(), clock.clone());
+        let sweeper = Arc::new(Sweeper::new(settings, arm, clock, Arc::clone(&reconciler)));
+        Self { reconciler, tracker, sweeper }
+    }
+
+    /// The routes of all functions.
+    pub fn router(&self, telemetry: &Telemetry) -> Router {
+        let Self { reconciler, tracker, sweeper } = self.clone();
+        let told = telemetry.clone();
+        host::router(
+            move |id: ContainerGroupId| {
+                let reconciler = Arc::clone(&reconciler);
+                async move { reconciler.reconcile(&id).await }
+            },
+            move |id: ContainerGroupId| {
+                let tracker = Arc::clone(&tracker);
+                async move { tracker.track(&id).await }
+            },
+            move |invocation: Invocation| {
+                let (sweeper, telemetry) = (Arc::clone(&sweeper), told.clone());
+                async move {
+                    let started = Instant::now();
+                    let found = Mutex::new(Vec::new());
+                    let tell = |id: &ContainerGroupId, report: &Report| {
+                        let event = Ok(swept(&invocation, id));
+                        telemetry.report(&invocation, Some(&event), report, started.elapsed());
+                        let told = event.into_iter().map(|event| (event, report.clone()));
+                        found.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+                    };
+                    let report = sweeper.run(tell).await;
+                    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+                    telemetry.store(&invocation, &found, report, Instant::now()).await
+                }
+            },
+            telemetry,
+        )
+    }
+}
+
+/// The routes of all functions, on one client of Resource Manager.
+pub fn router(settings: Settings, arm: Arm, clock: Clock, telemetry: &Telemetry) -> Router {
+    Functions::new(settings, arm, clock).router(telemetry)
+}
+
+/// What a sweep found is told as events are: this is the event that nobody sent.
+fn swept(invocation: &Invocation, id: &ContainerGroupId) -> Event {
+    Event {
+        id: invocation.id.clone().unwrap_or_else(|| "sweep".to_owned()),
+        event_type: "aci-dns.sweep".to_owned(),
+        time: None,
+        kind: Kind::Ours(id.clone()),
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The Functions host POSTs each invocation to `/<function>` and believes nothing but the status and a JSON object
 //! in the body: an empty 2xx would hang the invocation until its time is over, and of any other status the body is
-//! lost, so whatever matters is logged by [`telemetry`] as well.
+//! lost, so whatever matters is told by [`Telemetry`] as well.
 //!
 //! The events of an array are handled at the same time, because Event Grid waits 30 seconds for all of them
 //! together. Their order does not matter: an event only says which container group to look at. A panic fails the
@@ -44,7 +44,7 @@ use crate::{
     event::{self, Event, EventError, Kind},
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
-    telemetry::{self, Chain, Invocation, TraceParent},
+    telemetry::{Chain, Invocation, Telemetry, TraceParent},
 };
 
 /// The largest body that is read. Event Grid delivers a megabyte at most; the host repeats the event's data in the
@@ -69,6 +69,7 @@ const QUOTE_LIMIT: usize = 512;
 enum Function {
     Reconcile,
     TrackDrift,
+    Sweep,
 }
 
 impl Function {
@@ -76,29 +77,39 @@ impl Function {
         match self {
             Self::Reconcile => "function_aci_reconcile",
             Self::TrackDrift => "function_drift_tracker",
+            Self::Sweep => "function_drift_sweep",
         }
     }
 }
 
-/// The routes of the two functions, each of which is told which container group to look at.
+/// The routes of the functions: two that are told which container group to look at, and one that a timer triggers
+/// and that looks at all of them.
 ///
 /// Each has to end within the deadline of an invocation by itself.
-pub fn router<Reconcile, Reconciled, TrackDrift, Tracked>(
+pub fn router<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
     reconcile: Reconcile,
     track_drift: TrackDrift,
+    sweep: Sweep,
+    telemetry: &Telemetry,
 ) -> Router
 where
     Reconcile: Fn(ContainerGroupId) -> Reconciled + Clone + Send + Sync + 'static,
     Reconciled: Future<Output = Report> + Send + 'static,
     TrackDrift: Fn(ContainerGroupId) -> Tracked + Clone + Send + Sync + 'static,
     Tracked: Future<Output = Report> + Send + 'static,
+    Sweep: Fn(Invocation) -> Swept + Clone + Send + Sync + 'static,
+    Swept: Future<Output = Report> + Send + 'static,
 {
-    let reconcile = move |request| invoke(Function::Reconcile, reconcile.clone(), request);
-    let track_drift = move |request| invoke(Function::TrackDrift, track_drift.clone(), request);
+    let (told, shown, heard) = (telemetry.clone(), telemetry.clone(), telemetry.clone());
+    let reconcile = move |request| invoke(Function::Reconcile, reconcile.clone(), told.clone(), request);
+    let track_drift =
+        move |request| invoke(Function::TrackDrift, track_drift.clone(), shown.clone(), request);
+    let sweep = move |request| tick(sweep.clone(), heard.clone(), request);
     Router::new()
         .route("/", get(alive))
         .route("/function_aci_reconcile", post(reconcile))
         .route("/function_drift_tracker", post(track_drift))
+        .route("/function_drift_sweep", post(sweep))
         .fallback(async || failure(StatusCode::NOT_FOUND, "not_found", "there is no such function"))
         .method_not_allowed_fallback(async || {
             failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "functions are called with POST")
@@ -111,7 +122,7 @@ async fn alive() -> Response {
     answer(StatusCode::OK, &json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }))
 }
 
-async fn invoke<Run, Ran>(function: Function, run: Run, request: Request) -> Response
+async fn invoke<Run, Ran>(function: Function, run: Run, telemetry: Telemetry, request: Request) -> Response
 where
     Run: Fn(ContainerGroupId) -> Ran,
     Ran: Future<Output = Report>,
@@ -123,21 +134,52 @@ where
         Ok(value) => event::read(&value),
         Err(error) => {
             let report = malformed(&error);
-            telemetry::report(&invocation, None, &report, received.elapsed());
+            telemetry.report(&invocation, None, &report, received.elapsed());
             return failure(error.status(), report.outcome.as_str(), &explanation(&report));
         }
     };
     if events.is_empty() {
         let report = Report::new(Outcome::Ignored, "the invocation carries no event");
-        telemetry::report(&invocation, None, &report, received.elapsed());
+        telemetry.report(&invocation, None, &report, received.elapsed());
         return answer_all(&[report]);
     }
     let reports = events.iter().map(async |event| {
         let report = handle(function, &run, &invocation, event).await;
-        telemetry::report(&invocation, Some(event), &report, received.elapsed());
+        let report = match event {
+            Ok(event) if report.drift.is_some() => {
+                let found = [(event.clone(), report.clone())];
+                telemetry.store(&invocation, &found, report, received).await
+            }
+            _ => report,
+        };
+        telemetry.report(&invocation, Some(event), &report, received.elapsed());
         report
     });
     answer_all(&join_all(reports).await)
+}
+
+/// A timer's call. Whether it is due is the host's concern, and what it says of that decides nothing.
+async fn tick<Run, Ran>(run: Run, telemetry: Telemetry, request: Request) -> Response
+where
+    Run: Fn(Invocation) -> Ran,
+    Ran: Future<Output = Report>,
+{
+    let received = Instant::now();
+    let (head, body) = request.into_parts();
+    let invocation = invocation(Function::Sweep, &head.headers);
+    if let Err(error) = read_body(body).await {
+        let report = malformed(&error);
+        telemetry.report(&invocation, None, &report, received.elapsed());
+        return failure(error.status(), report.outcome.as_str(), &explanation(&report));
+    }
+    let span = tracing::info_span!(
+        "sweep",
+        function.name = invocation.function,
+        invocation.id = invocation.id.as_deref()
+    );
+    let report = guarded(run(invocation.clone()).instrument(span)).await;
+    telemetry.report(&invocation, None, &report, received.elapsed());
+    answer_all(&[report])
 }
 
 fn invocation(function: Function, headers: &HeaderMap) -> Invocation {
@@ -187,6 +229,11 @@ impl EnvelopeError {
 }
 
 async fn read_envelope(body: Body) -> Result<Value, EnvelopeError> {
+    let envelope: Result<Envelope, _> = serde_json::from_slice(&read_body(body).await?);
+    Ok(envelope.map_err(EnvelopeError::NotAnEnvelope)?.bindings.event)
+}
+
+async fn read_body(body: Body) -> Result<Bytes, EnvelopeError> {
     let body = timeout(BODY_WAIT, Limited::new(body, BODY_LIMIT).collect())
         .await
         .map_err(|_| EnvelopeError::TooSlow)?
@@ -194,8 +241,7 @@ async fn read_envelope(body: Body) -> Result<Value, EnvelopeError> {
             Some(_) => EnvelopeError::TooLarge,
             None => EnvelopeError::Incomplete(error),
         })?;
-    let envelope: Result<Envelope, _> = serde_json::from_slice(&body.to_bytes());
-    Ok(envelope.map_err(EnvelopeError::NotAnEnvelope)?.bindings.event)
+    Ok(body.to_bytes())
 }
 
 async fn handle<Run, Ran>(
@@ -226,7 +272,11 @@ where
         event.id = event.id,
         container_group.id = %container_group,
     );
-    let work = async { run(container_group.clone()).await }.instrument(span);
+    guarded(async { run(container_group.clone()).await }.instrument(span)).await
+}
+
+/// A panic fails what panicked, and nothing else.
+async fn guarded(work: impl Future<Output = Report>) -> Report {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
         let reason = panic.downcast_ref::<&str>().copied();
         let reason = reason.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

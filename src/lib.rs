@@ -24,8 +24,10 @@
 //! | [`reconcile`] | observe, plan, apply; look again after a lost race |
 //! | [`share`] | concurrent events of one group share passes |
 //! | [`drift`] | observe, compare, report |
+//! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
 //! | [`report`] | what became of an event |
-//! | [`telemetry`] | one line per event |
+//! | [`findings`] | what a sweep found, as table, diff and JSON |
+//! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`host`], [`functions`] | the custom handler's protocol, and the two functions wired to it |
 //! | [`arm`] | client of Azure's REST API; the only user of the Azure SDK |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
@@ -33,7 +35,8 @@
 //!
 //! # Invariants
 //!
-//! * The pure modules (`resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `plan`, `report`) do no
+//! * The pure modules (`resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `plan`, `report`,
+//!   `findings`) do no
 //!   I/O, are not `async`, do not log, and read neither clock nor environment.
 //! * An event decides nothing but which group is looked at; an address is written only when it was read in the
 //!   same pass; every write is conditional on what was read.
@@ -48,6 +51,7 @@ pub mod desired;
 pub mod dns;
 pub mod drift;
 pub mod event;
+pub mod findings;
 pub mod functions;
 pub mod host;
 pub mod observe;
@@ -58,4 +62,5 @@ pub mod report;
 pub mod resource_id;
 pub mod share;
 pub mod simulator;
+pub mod sweep;
 pub mod telemetry;

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.
 
+mod cli;
+
 use std::{
     env,
     fmt::Write as _,
@@ -19,9 +21,8 @@ use aci_dns::{
     reconcile::Clock,
     replay::{self, ReplayError, stage::Lines},
     simulator::{self, Azure, Seed, Throttles},
-    telemetry::{self, Chain, LogFilter},
+    telemetry::{self, Chain, LogFilter, Telemetry},
 };
-use axum::Router;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::{
     net::TcpListener,
@@ -41,6 +42,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Serve),
+    Drift(cli::Drift),
+    Plan(cli::Plan),
+    Sync(cli::Sync),
     Replay(Replay),
     Simulate(Simulate),
 }
@@ -80,12 +84,16 @@ struct Replay {
     /// Send the events to a running handler, or to the Event Grid endpoint of a Functions host, instead
     #[arg(long, value_name = "URL")]
     handler: Option<Url>,
+    /// Write what Application Insights would get to a file, one envelope per line
+    #[arg(long, value_name = "FILE", conflicts_with = "handler")]
+    telemetry: Option<PathBuf>,
 }
 
 const REPLAY: &str = "\
 Examples:
   aci-dns replay tests/events
   aci-dns replay --scenario tests/scenarios/platform-move.txt
+  aci-dns replay --telemetry telemetry.jsonl tests/events
   ACI_DNS_POLICY=observe aci-dns replay captured.jsonl
   aci-dns replay --handler http://127.0.0.1:8080 tests/events
   HOST=http://localhost:7071/runtime/webhooks/EventGrid
@@ -112,6 +120,15 @@ struct Simulate {
     /// Put this many other record sets into the forward zone
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     record_sets: usize,
+    /// Spread the groups over this many resource groups: rg-spoke1, rg-spoke2, ...
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    resource_groups: usize,
+    /// Spread the resource groups over this many subscriptions, which differ in their last digit
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    subscriptions: usize,
+    /// Give the groups the records that they should have
+    #[arg(long)]
+    with_records: bool,
     /// How long a deployment takes until the address is there
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     provisioning: u64,
@@ -129,6 +146,7 @@ struct Simulate {
 const SIMULATE: &str = "\
 Examples:
   aci-dns simulate --groups 3
+  aci-dns simulate --groups 2000 --resource-groups 20 --subscriptions 3 --record-sets 23000 --throttles
   curl -s http://127.0.0.1:8181/simulator/zones
   curl -s http://127.0.0.1:8181/simulator/events > events.json
 
@@ -163,11 +181,15 @@ Settings (environment variables):
   ACI_DNS_ADDRESS_WAIT_SECONDS   wait for an address that is being assigned [15]
   ACI_DNS_DEADLINE_SECONDS       hard limit of one invocation, 1 to 600 [25]
   ACI_DNS_MAX_CONCURRENCY        reconciliations at once, 1 to 1024 [64]
+  ACI_DNS_SWEEP                  report, repair: what function_drift_sweep does [report]
+  ACI_DNS_SWEEP_SUBSCRIPTIONS    where a sweep looks for keys without a subscription
   ACI_DNS_CLOUD                  public, usgovernment, china [public]
   ACI_DNS_ARM_ENDPOINT           Resource Manager [that of the cloud]
   AZURE_CLIENT_ID                a user-assigned managed identity [system-assigned]
   APPLICATIONINSIGHTS_CONNECTION_STRING
                                  telemetry to Application Insights [off]
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING
+                                 Authorization=AAD: with the managed identity's token [without]
   ACI_DNS_LOGS_ENDPOINT, ACI_DNS_LOGS_RULE_ID, ACI_DNS_LOGS_STREAM
                                  drift events to Log Analytics [off]
   RUST_LOG                       log filter [info]
@@ -194,6 +216,12 @@ enum Failure {
     SetUp(#[source] io::Error),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error("telemetry cannot be written to {}", path.display())]
+    TelemetryFile { path: PathBuf, source: io::Error },
+    #[error("such an Azure cannot be made")]
+    Seed(#[source] simulator::Missing),
+    #[error("interrupted before anything was written")]
+    Interrupted,
     #[error("log lines cannot be written")]
     Telemetry(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -208,6 +236,9 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Serve(arguments) => serve(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Drift(arguments) => cli::drift(&arguments),
+        Command::Plan(arguments) => cli::plan(&arguments),
+        Command::Sync(arguments) => cli::sync(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Simulate(arguments) => simulate(&arguments).map(|()| ExitCode::SUCCESS),
     };
@@ -233,9 +264,13 @@ fn tell(failure: &Failure) -> ExitCode {
         Failure::Replay(
             ReplayError::File(_) | ReplayError::Unreadable { .. } | ReplayError::Scenario { .. },
         ) => (Chain(failure).to_string(), 2),
-        Failure::Bind { .. } | Failure::SetUp(_) | Failure::Telemetry(_) | Failure::Replay(_) => {
-            (Chain(failure).to_string(), 1)
-        }
+        Failure::Bind { .. }
+        | Failure::SetUp(_)
+        | Failure::TelemetryFile { .. }
+        | Failure::Telemetry(_)
+        | Failure::Replay(_)
+        | Failure::Seed(_)
+        | Failure::Interrupted => (Chain(failure).to_string(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");
@@ -283,13 +318,18 @@ async fn listen(port: u16, settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown()?;
     // Whatever is in flight ends at its own deadline.
     let drain = settings.deadline + Duration::from_secs(5);
-    let functions = functions(settings);
+    let (wire, tokens) = network(&settings);
+    let telemetry = Telemetry::new(&settings, &wire, &tokens);
+    let arm = arm(&settings, (wire, tokens));
+    let functions = functions::router(settings, arm, Clock::new(unix_seconds), &telemetry);
     // The host calls as soon as the port answers, so everything is ready before it does.
     let bind = |source| Failure::Bind { port, source };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     tracing::info!(server.address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
     host::serve(listener, functions, shutdown, drain).await;
+    // What delivers it blocks, and needs this runtime.
+    let _ = tokio::task::spawn_blocking(move || telemetry.close()).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -310,9 +350,23 @@ fn replay(arguments: &Replay) -> Result<ExitCode, Failure> {
         let lines = Lines::default();
         tracing::subscriber::set_global_default(lines.subscriber(&LogFilter::default()))?;
         let scenario = arguments.scenario.as_deref();
-        runtime.block_on(replay::play(&arguments.paths, scenario, variable, &lines, &mut out))?
+        let (telemetry, azure) = runtime.block_on(async { replay_telemetry(arguments) })?;
+        let played = replay::play(&arguments.paths, scenario, variable, &lines, azure, &telemetry, &mut out);
+        let tally = runtime.block_on(played)?;
+        telemetry.close();
+        tally
     };
     Ok(if tally.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// An empty Azure, and the telemetry of what happens in it.
+fn replay_telemetry(arguments: &Replay) -> Result<(Telemetry, Azure), Failure> {
+    let azure = Azure::default();
+    let Some(path) = &arguments.telemetry else { return Ok((Telemetry::default(), azure)) };
+    let clock = azure.clone();
+    let telemetry = Telemetry::to_file(path, move || UNIX_EPOCH + clock.unix_time())
+        .map_err(|source| Failure::TelemetryFile { path: path.clone(), source })?;
+    Ok((telemetry, azure))
 }
 
 fn simulate(arguments: &Simulate) -> Result<(), Failure> {
@@ -331,9 +385,15 @@ fn simulate(arguments: &Simulate) -> Result<(), Failure> {
             ..simulator::Settings::default()
         });
         if arguments.groups + arguments.record_sets > 0 {
-            let seed =
-                Seed { groups: arguments.groups, record_sets: arguments.record_sets, ..Seed::default() };
-            azure.seed(&seed).expect("a seed of defaults names nothing that does not exist");
+            let seed = Seed {
+                groups: arguments.groups,
+                record_sets: arguments.record_sets,
+                resource_groups: arguments.resource_groups,
+                subscriptions: arguments.subscriptions,
+                with_records: arguments.with_records,
+                ..Seed::default()
+            };
+            azure.seed(&seed).map_err(Failure::Seed)?;
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
@@ -361,15 +421,20 @@ fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
 }
 
-/// Wires the functions to Resource Manager.
-fn functions(settings: Settings) -> Router {
+/// The network, and the tokens for it.
+fn network(settings: &Settings) -> (Wire, Tokens) {
     let wire = Wire::network();
     let tokens = Tokens::azure(settings.client_id.clone(), &wire);
+    (wire, tokens)
+}
+
+/// Resource Manager, as the settings say where it is and who asks.
+fn arm(settings: &Settings, (wire, tokens): (Wire, Tokens)) -> Arm {
     let endpoint = ArmSettings {
         endpoint: settings.arm_endpoint.clone(),
         scope: settings.arm_scope.clone(),
         // Instances that start at the same moment should not repeat their requests in step.
         jitter_seed: u64::from(std::process::id()),
     };
-    functions::router(settings, Arm::new(endpoint, wire, tokens), Clock::new(unix_seconds))
+    Arm::new(endpoint, wire, tokens)
 }

@@ -201,6 +201,22 @@ impl OtherNames {
         self.read.insert(name);
     }
 
+    /// Reads further names, but for the one that counts.
+    pub async fn visit(
+        &mut self,
+        reader: &Reader,
+        desired: &Desired,
+        names: &BTreeSet<RelativeName>,
+    ) -> Result<(), ArmError> {
+        let unread: Vec<_> =
+            names.iter().filter(|name| **name != desired.name && !self.read.contains(*name)).collect();
+        let reads = unread.iter().map(|name| reader.a_record_set(&desired.zones.forward, name));
+        for (name, record_set) in unread.iter().zip(join_all(reads).await) {
+            self.note(desired, (*name).clone(), record_set?);
+        }
+        Ok(())
+    }
+
     /// Reads the names that the PTR record sets of ours say and that were not read yet. Returns whether there
     /// were any.
     pub async fn follow(
@@ -210,13 +226,8 @@ impl OtherNames {
         ptrs: &[ObservedPtr],
     ) -> Result<bool, ArmError> {
         let said: BTreeSet<_> = ptrs.iter().flat_map(|ptr| ptr.other_names(desired)).collect();
-        let unread: Vec<_> = said.difference(&self.read).cloned().collect();
-        let reads = unread.iter().map(|name| reader.a_record_set(&desired.zones.forward, name));
-        let found = join_all(reads).await;
-        let is_any = !unread.is_empty();
-        for (name, record_set) in unread.into_iter().zip(found) {
-            self.note(desired, name, record_set?);
-        }
+        let is_any = said.difference(&self.read).next().is_some();
+        self.visit(reader, desired, &said).await?;
         Ok(is_any)
     }
 

@@ -183,6 +183,11 @@ pub fn forward(
         return Err(conflict.into());
     }
     let before = observed.record_set.clone();
+    let (ttl, records) = match (rules.policy, &before) {
+        (Policy::AdoptOnly, None) => return Ok(None),
+        (Policy::AdoptOnly, Some(before)) => (before.content.ttl, before.content.records.clone()),
+        (Policy::Sync | Policy::UpsertOnly | Policy::Observe, _) => (desired.ttl, vec![address]),
+    };
     let mut metadata = before.as_ref().map(|set| set.content.metadata.clone()).unwrap_or_default();
     if !observed.is_listing_incomplete {
         metadata.insert(OWNER_KEY.to_owned(), desired.owner.as_str().to_owned());
@@ -197,13 +202,15 @@ pub fn forward(
                 memory.remember(*held, now);
             }
         }
-        memory.forget(address);
+        for kept in &records {
+            memory.forget(*kept);
+        }
         if memory.len() > MEMORY_LIMIT {
             return Err(Refusal::MemoryFull(desired.fqdn()));
         }
         write_memory(&mut metadata, &memory);
     }
-    let content = Content { ttl: desired.ttl, records: vec![address], metadata };
+    let content = Content { ttl, records, metadata };
     if before.as_ref().is_some_and(|before| before.content == content) {
         return Ok(None);
     }
@@ -225,7 +232,7 @@ pub fn forget(
     clean: &BTreeSet<Ipv4Addr>,
     now: u64,
 ) -> Option<Edit<Ipv4Addr>> {
-    if rules.policy == Policy::UpsertOnly {
+    if matches!(rules.policy, Policy::UpsertOnly | Policy::AdoptOnly) {
         return None;
     }
     let mut memory = record_set.memory();
@@ -410,6 +417,9 @@ impl ReversePlan {
             let edit = ptr.edit(Some(content));
             (edit.before.as_ref().map(|before| &before.content) != edit.after.as_ref()).then_some(edit)
         };
+        if rules.policy == Policy::AdoptOnly {
+            return self.edits.extend(ptr.adoption(desired).map(|edit| (ptr.address, edit)));
+        }
         let full = point(&goes);
         if is_ours && rules.policy == Policy::UpsertOnly {
             // A name that we had stays, and with it the value that says it.
@@ -459,7 +469,7 @@ impl ReversePlan {
             content.metadata.remove(OWNER_KEY);
         }
         let edit = ptr.edit(Some(content).filter(|content| !content.records.is_empty()));
-        if rules.policy == Policy::UpsertOnly {
+        if matches!(rules.policy, Policy::UpsertOnly | Policy::AdoptOnly) {
             self.withheld.push(edit);
         } else {
             self.edits.push((ptr.address, edit));
@@ -470,6 +480,15 @@ impl ReversePlan {
 impl ObservedPtr {
     fn edit(&self, after: Option<Content<PtrTarget>>) -> Edit<PtrTarget> {
         Edit { zone: self.zone.clone(), name: self.name.clone(), before: self.record_set.clone(), after }
+    }
+
+    /// The record set with our mark and otherwise as it is, where it says our name and carries no mark.
+    fn adoption(&self, desired: &Desired) -> Option<Edit<PtrTarget>> {
+        let record_set = self.record_set.as_ref()?;
+        let is_free = Mark::of(record_set, &desired.owner) == Mark::None && self.says(&desired.fqdn());
+        let mut content = record_set.content.clone();
+        content.metadata.insert(OWNER_KEY.to_owned(), desired.owner.as_str().to_owned());
+        is_free.then(|| self.edit(Some(content)))
     }
 
     /// Whether one of the records says a name.
@@ -497,6 +516,85 @@ impl ObservedPtr {
         ours.flat_map(|set| &set.content.records)
             .filter_map(|target| target.name()?.relative_to(&desired.zones.forward.name))
             .filter(|name| *name != desired.name)
+    }
+}
+
+/// What else is known to matter for a group, beyond what its own records lead to: found where whole zones were
+/// listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Addresses whose PTR record set says the group's name or carries its mark.
+    pub addresses: BTreeSet<Ipv4Addr>,
+    /// Names in the forward zone whose A record set carries its mark.
+    pub names: BTreeSet<RelativeName>,
+}
+
+/// What a change does to the answers that DNS gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// There are answers where there were none.
+    Adds,
+    /// There are others, or they are kept for another time.
+    Alters,
+    /// There are none any more.
+    Removes,
+    /// They stay: only what is written beside them changes.
+    Marks,
+}
+
+impl Change {
+    /// The zone of the record set.
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
+        match self {
+            Self::A(edit) => &edit.zone,
+            Self::Ptr(edit) => &edit.zone,
+        }
+    }
+
+    /// Type and relative name of the record set.
+    #[must_use]
+    pub fn record_set(&self) -> (RecordType, &RelativeName) {
+        match self {
+            Self::A(edit) => (RecordType::A, &edit.name),
+            Self::Ptr(edit) => (RecordType::Ptr, &edit.name),
+        }
+    }
+
+    /// What it does to the answers that DNS gives.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::A(edit) => edit.effect(),
+            Self::Ptr(edit) => edit.effect(),
+        }
+    }
+
+    /// Whether it takes over a record set that carried no mark.
+    #[must_use]
+    pub fn is_adoption(&self) -> bool {
+        match self {
+            Self::A(edit) => edit.is_adoption(),
+            Self::Ptr(edit) => edit.is_adoption(),
+        }
+    }
+}
+
+impl<Record: PartialEq> Edit<Record> {
+    fn effect(&self) -> Effect {
+        match (&self.before, &self.after) {
+            (None, _) => Effect::Adds,
+            (Some(_), None) => Effect::Removes,
+            (Some(before), Some(after)) => {
+                let is_same = before.content.records == after.records && before.content.ttl == after.ttl;
+                if is_same { Effect::Marks } else { Effect::Alters }
+            }
+        }
+    }
+
+    fn is_adoption(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.owner().is_none())
+            && self.after.as_ref().is_some_and(|after| after.metadata.contains_key(OWNER_KEY))
     }
 }
 

@@ -28,11 +28,11 @@ use tokio::time::Instant;
 
 use crate::{
     apply::Hand,
-    arm::{Arm, ArmError, Kind},
+    arm::{Arm, ArmError, Kind, Reader},
     config::{Policy, Settings},
     desired::TagError,
     dns::{DomainName, MEMORY_SECONDS, Owner, ReverseZone},
-    plan::{Conflict, Refusal, Rules},
+    plan::{Change, Conflict, Hints, Refusal, Rules},
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
     share::{Demand, Role, Shared},
@@ -58,7 +58,9 @@ impl Clock {
         Self(Arc::new(unix_seconds))
     }
 
-    fn unix_seconds(&self) -> u64 {
+    /// The time now.
+    #[must_use]
+    pub fn unix_seconds(&self) -> u64 {
         (self.0)()
     }
 }
@@ -129,6 +131,15 @@ impl ReconcileError {
             | Self::Deadline { .. } => Outcome::Unavailable,
         }
     }
+
+    /// Whose the name is, where it is another group's.
+    fn owner(&self) -> Option<&Owner> {
+        let (Self::Refused(Refusal::Conflict(conflict)) | Self::PtrConflict(conflict)) = self else {
+            return None;
+        };
+        let Conflict::OtherGroup { owner, .. } = conflict else { return None };
+        Some(owner)
+    }
 }
 
 /// What an invocation that came to an end has to say beyond its changes.
@@ -148,11 +159,33 @@ struct Journal {
     fqdn: Option<DomainName>,
     address: Option<Ipv4Addr>,
     plan: Vec<String>,
+    /// The changes that the plan is made of.
+    changes: Vec<Change>,
     withheld: Vec<String>,
     /// The addresses at which a PTR was written: every later pass reads them again.
     written_ptrs: BTreeSet<Ipv4Addr>,
     /// The groups whose mark was replaced, by address.
     taken: BTreeMap<Ipv4Addr, Owner>,
+}
+
+/// What a pass would do, found out without doing it.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// What would become of the group.
+    pub report: Report,
+    /// The changes that the report's plan is made of.
+    pub changes: Vec<Change>,
+    /// Why DNS could not be made right, where it could not.
+    pub error: Option<ReconcileError>,
+}
+
+/// How one run goes about its work.
+struct Run<'a> {
+    hand: &'a Hand,
+    hints: &'a Hints,
+    /// How long it waits for an address.
+    wait: Duration,
+    deadline: Instant,
 }
 
 /// The reconciler: the only writer.
@@ -194,7 +227,9 @@ impl Reconciler {
         let run = self.shared.run(id.clone(), deadline, start, work);
         match tokio::time::timeout_at(deadline, run).await {
             Ok(Ok((report, Role::Leader))) => report,
-            Ok(Ok((report, Role::Follower))) => Report { is_shared: true, arm_calls: 0, ..report },
+            Ok(Ok((report, Role::Follower))) => {
+                Report { is_shared: true, arm_calls: 0, exchanges: vec![], ..report }
+            }
             // The panic itself has its own line; this event's must not be acknowledged.
             Ok(Err(panicked)) => Report::failed(Outcome::Failed, &panicked),
             Err(_) => {
@@ -225,48 +260,85 @@ impl Reconciler {
         Some(earliest + (latest - earliest) * moment / 1000)
     }
 
-    /// One invocation: the group, and those whose PTR records were taken and given up again.
+    /// Makes the records of one container group right, hints included.
+    pub async fn mend(&self, id: &ContainerGroupId, hints: &Hints) -> Report {
+        self.invocation(id, hints, Instant::now() + self.settings.deadline).await
+    }
+
+    /// Says what a pass would do that sees no more than this reader, which may be one of lists. It does not wait
+    /// for an address.
+    pub async fn rehearse(&self, reader: Reader, id: &ContainerGroupId, hints: &Hints) -> Rehearsal {
+        let hand = Hand::Observes(reader);
+        let deadline = Instant::now() + self.settings.deadline;
+        let run = Run { hand: &hand, hints, wait: Duration::ZERO, deadline };
+        let mut journal = Journal::default();
+        let result = match self.settings.zones.serving(id) {
+            Some(zones) => self.passes(&run, id, &zones, &mut journal).await,
+            None => Ok(End::Unmanaged("no entry of ACI_DNS_ZONES serves it".into())),
+        };
+        let changes = std::mem::take(&mut journal.changes);
+        let report = Self::report(&hand, id, result.as_ref(), journal);
+        Rehearsal { report, changes, error: result.err() }
+    }
+
     async fn alone(&self, id: &ContainerGroupId, deadline: Instant) -> Report {
+        self.invocation(id, &Hints::default(), deadline).await
+    }
+
+    /// One invocation: the group, and those whose PTR records were taken and given up again.
+    async fn invocation(&self, id: &ContainerGroupId, hints: &Hints, deadline: Instant) -> Report {
         let hand = match self.rules.policy {
             Policy::Observe => Hand::Observes(self.arm.observation(deadline)),
-            Policy::Sync | Policy::UpsertOnly => Hand::Writes(self.arm.invocation(deadline)),
+            Policy::Sync | Policy::UpsertOnly | Policy::AdoptOnly => {
+                Hand::Writes(self.arm.invocation(deadline))
+            }
         };
+        let mut run = Run { hand: &hand, hints, wait: self.settings.address_wait, deadline };
+        let nothing = Hints::default();
         let mut report: Option<Report> = None;
         let mut queue = VecDeque::from([id.clone()]);
         // The deadline ends it even where groups go on taking records from each other.
         while let Some(id) = queue.pop_front() {
             let Some(zones) = self.settings.zones.serving(&id) else { continue };
             let mut journal = Journal::default();
-            let passes = self.passes(&hand, &id, &zones, &mut journal);
-            let result = match tokio::time::timeout_at(deadline, passes).await {
+            let passes = self.passes(&run, &id, &zones, &mut journal);
+            let result = match tokio::time::timeout_at(run.deadline, passes).await {
                 Ok(result) => result,
                 Err(_) => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
             };
             let given_up = journal.taken.iter().filter(|(address, _)| journal.address != Some(**address));
             queue.extend(given_up.filter_map(|(_, owner)| owner.container_group()));
-            let next = self.report(&id, result, journal);
+            let next = Self::report(&hand, &id, result.as_ref(), journal);
+            // What was hinted is about the first group.
+            run.hints = &nothing;
             report = Some(match report {
                 None => next,
                 Some(report) => report.followed_by(next),
             });
         }
         let report = report.unwrap_or_else(|| unmapped(id));
-        Report { arm_calls: hand.reader().calls(), ..report }
+        Report { arm_calls: hand.reader().calls(), exchanges: hand.reader().exchanges(), ..report }
     }
 
     /// Says what became of one group.
-    fn report(&self, id: &ContainerGroupId, result: Result<End, ReconcileError>, journal: Journal) -> Report {
+    fn report(
+        hand: &Hand,
+        id: &ContainerGroupId,
+        result: Result<&End, &ReconcileError>,
+        journal: Journal,
+    ) -> Report {
         let subject = journal.fqdn.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
         let written = || format!("{subject}: {}", journal.plan.join("; "));
         let mut report = match result {
             Err(error) => {
-                let mut report = Report::failed(error.outcome(), &error);
+                let mut report = Report::failed(error.outcome(), error);
                 report.message = format!("{subject}: {}", report.message);
+                report.conflict_owner = error.owner().map(ToString::to_string);
                 report
             }
-            Ok(_) if !journal.plan.is_empty() => match self.rules.policy {
-                Policy::Observe => Report::new(Outcome::Planned, format!("planned for {}", written())),
-                Policy::Sync | Policy::UpsertOnly => Report::new(Outcome::Changed, written()),
+            Ok(_) if !journal.plan.is_empty() => match hand {
+                Hand::Observes(_) => Report::new(Outcome::Planned, format!("planned for {}", written())),
+                Hand::Writes(_) => Report::new(Outcome::Changed, written()),
             },
             Ok(End::Right(_)) if !journal.withheld.is_empty() => {
                 let message =

@@ -2,7 +2,7 @@
 //!
 //! Pure: made by [`crate::reconcile`] and [`crate::drift`], told by [`crate::telemetry`] and [`crate::host`].
 
-use std::{fmt, net::Ipv4Addr};
+use std::{fmt, net::Ipv4Addr, time::Duration};
 
 use crate::dns::DomainName;
 
@@ -92,10 +92,14 @@ pub struct Report {
     pub withheld: Vec<String>,
     /// How many requests went to Resource Manager, retries included.
     pub arm_calls: u32,
+    /// Those requests, in the order in which they ended; of very many only the first.
+    pub exchanges: Vec<Exchange>,
     /// Whether another event's pass served this one, too; its requests are counted there.
     pub is_shared: bool,
     /// The error with all its causes.
     pub error: Option<String>,
+    /// Where the name belongs to another container group: that group, as its mark says it.
+    pub conflict_owner: Option<String>,
     /// What the drift tracker found.
     pub drift: Option<Drift>,
 }
@@ -113,10 +117,41 @@ impl Report {
             plan: Vec::new(),
             withheld: Vec::new(),
             arm_calls: 0,
+            exchanges: Vec::new(),
             is_shared: false,
             error: None,
+            conflict_owner: None,
             drift: None,
         }
+    }
+}
+
+/// One request to Resource Manager and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// What was done to what: the method, or `LIST`, and `container group`, `A` or `PTR`.
+    pub operation: String,
+    /// Scheme, host and path.
+    pub url: String,
+    /// The host that was asked.
+    pub host: String,
+    /// 1 for the first time that this was sent, 2 for its first repetition.
+    pub attempt: u32,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// How long before its report was made the request went out.
+    pub age: Duration,
+    /// How long the answer took.
+    pub duration: Duration,
+}
+
+impl Exchange {
+    /// Whether a record set was written or removed.
+    #[must_use]
+    pub fn has_written(&self) -> bool {
+        self.method != "GET" && self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }
 
@@ -171,6 +206,16 @@ pub enum DriftKind {
     PtrStale,
     /// A record set at our name or address belongs to somebody else.
     Foreign,
+    /// There is no A record set. Only a sweep tells it as a kind; the drift tracker's word is `first_seen`.
+    AMissing,
+    /// An A record set carries our mark under a name that is not ours, or although the group has no address.
+    AStale,
+    /// Record sets carry the mark of a group that is gone.
+    Orphan,
+    /// No reverse zone contains the live address.
+    PtrUncovered,
+    /// A tag of the group cannot be read.
+    BadTag,
 }
 
 impl DriftKind {
@@ -184,6 +229,11 @@ impl DriftKind {
             Self::PtrMismatch => "ptr_mismatch",
             Self::PtrStale => "ptr_stale",
             Self::Foreign => "foreign",
+            Self::AMissing => "a_missing",
+            Self::AStale => "a_stale",
+            Self::Orphan => "orphan",
+            Self::PtrUncovered => "ptr_uncovered",
+            Self::BadTag => "bad_tag",
         }
     }
 }

@@ -88,6 +88,50 @@ impl ContainerGroupId {
     }
 }
 
+/// Where container groups are listed: a subscription, or one of its resource groups. Lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope {
+    subscription: String,
+    resource_group: Option<String>,
+}
+
+impl Scope {
+    /// A subscription, or a resource group of it. Both are checked where the settings are read.
+    #[must_use]
+    pub fn new(subscription: &str, resource_group: Option<&str>) -> Self {
+        Self { subscription: fold(subscription), resource_group: resource_group.map(fold) }
+    }
+
+    /// The subscription.
+    #[must_use]
+    pub fn subscription(&self) -> &str {
+        &self.subscription
+    }
+
+    /// The resource group, where it is not the whole subscription.
+    #[must_use]
+    pub fn resource_group(&self) -> Option<&str> {
+        self.resource_group.as_deref()
+    }
+
+    /// Whether a list of this scope would hold a container group.
+    #[must_use]
+    pub fn covers(&self, id: &ContainerGroupId) -> bool {
+        self.subscription == fold(id.subscription())
+            && self.resource_group.as_ref().is_none_or(|name| *name == fold(id.resource_group()))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "/subscriptions/{}", self.subscription)?;
+        match &self.resource_group {
+            Some(name) => write!(formatter, "/resourceGroups/{name}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A text in the one spelling of all that ARM takes for the same; lower case.
 #[must_use]
 pub fn fold(text: &str) -> String {
@@ -248,6 +292,20 @@ mod tests {
         };
         assert_eq!(place(ID), place(&ID.to_uppercase()));
         assert_ne!(place(ID), place(&ID.replace("web", "api")));
+    }
+
+    #[test]
+    fn a_scope_covers_the_groups_below_it_without_regard_to_case() {
+        let id: ContainerGroupId = ID.parse().unwrap();
+        for (scope, expected) in [
+            (Scope::new("S1", None), true),
+            (Scope::new("s1", Some("RG-Spoke1")), true),
+            (Scope::new("s1", Some("rg-spoke")), false),
+            (Scope::new("s2", None), false),
+        ] {
+            assert_eq!(scope.covers(&id), expected, "{scope}");
+        }
+        assert_eq!(Scope::new("S1", Some("RG")).to_string(), "/subscriptions/s1/resourceGroups/rg");
     }
 
     #[test]

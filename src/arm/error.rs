@@ -3,7 +3,7 @@
 //! A [`Cause`] is what happened, an [`ArmError`] is what that means for the operation that was attempted: the
 //! same lost answer is harmless to a read and leaves a write uncertain. All of that judgement is in this file.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::BoxError;
 
@@ -123,7 +123,7 @@ impl fmt::Display for Operation {
 /// What a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// Reads a container group.
+    /// Reads a container group, or lists those of a scope.
     ContainerGroup,
     /// Reads one record set, or lists those of a zone.
     RecordSets,
@@ -191,6 +191,12 @@ pub enum Cause {
         /// How many pages a list may have.
         limit: usize,
     },
+    /// What was to be read from a list that failed.
+    #[error("the list that would tell could not be read")]
+    Unlisted(#[source] Arc<ArmError>),
+    /// What was to be read from lists, and no list holds.
+    #[error("it is outside of what was listed")]
+    OutOfSight,
     /// The request would not go to Resource Manager, so it was not sent, and no token was fetched for it.
     #[error("{address:?} is no address that an access token is sent to: {rule}")]
     Address {
@@ -226,6 +232,14 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The status of the answer, where there was one.
+    pub(super) fn status(&self) -> Option<u16> {
+        let (Self::Answer(Answer { status, .. }) | Self::Unreadable { status, .. }) = self else {
+            return None;
+        };
+        Some(*status)
+    }
+
     /// What to do about it, for a request about this.
     fn kind(&self, subject: Subject) -> Kind {
         let is_write = subject == Subject::Write;
@@ -239,7 +253,9 @@ impl Cause {
             | Self::TokenUnavailable(_) => Kind::Transient,
             Self::TooLarge { .. } if is_write => Kind::Uncertain,
             Self::TokenRefused(_) => Kind::Forbidden,
-            Self::Unrepresentable { .. }
+            Self::Unlisted(error) => error.kind(),
+            Self::OutOfSight
+            | Self::Unrepresentable { .. }
             | Self::TooLarge { .. }
             | Self::TooManyPages { .. }
             | Self::Address { .. }
@@ -257,6 +273,8 @@ impl Cause {
             Self::Unreachable { .. } => true,
             Self::Lost(_) | Self::TimedOut(_) | Self::Unreadable { .. } => is_read,
             Self::Deadline
+            | Self::Unlisted(_)
+            | Self::OutOfSight
             | Self::Throttled { .. }
             | Self::Unrepresentable { .. }
             | Self::TooLarge { .. }
@@ -333,6 +351,11 @@ impl Answer {
     pub(super) fn says_no_container_group(&self) -> bool {
         let codes = ["ContainerGroupNotFound", "ResourceNotFound", "NotFound", "ResourceGroupNotFound"];
         self.status == 404 && self.has_code(&codes)
+    }
+
+    /// Whether the resource group whose container groups were to be listed is said not to exist.
+    pub(super) fn says_no_resource_group(&self) -> bool {
+        self.status == 404 && self.has_code(&["ResourceGroupNotFound"])
     }
 
     /// Whether a record set is said not to exist, in a zone that does.

@@ -12,6 +12,9 @@
 //! - Every write is conditional.
 //! - A list is whole or an error.
 //!
+//! A [`Reader`] reads Azure, or a [`Snapshot`] of what lists said, so that a sweep over everything looks through the
+//! same eyes as the pass of one event.
+//!
 //! Deliberately absent: decisions about what to read or write, and any memory between invocations other than
 //! connections, tokens, and when Azure asked to be left alone.
 
@@ -19,6 +22,7 @@ mod error;
 mod pace;
 mod prune;
 mod records;
+mod snapshot;
 mod tokens;
 mod transport;
 mod wire;
@@ -42,6 +46,7 @@ use url::Url;
 
 pub use self::{
     error::{Answer, ArmError, Cause, Kind},
+    snapshot::Snapshot,
     tokens::Tokens,
     wire::{Wire, http_client},
 };
@@ -50,11 +55,14 @@ use self::{
     pace::{Lane, Pace},
     transport::{Endpoint, Placeholder, Transport},
 };
+pub(crate) use self::{tokens::bearer, transport::retry_after};
 use crate::{
     container_group::{ContainerGroup, IpAddress},
     dns::{ARecordSet, Content, ETag, Precondition, PtrRecordSet, PtrTarget, RecordType, RelativeName, Zone},
+    report::Exchange,
     resource_id::{
-        ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, is_resource_group, is_subscription,
+        ContainerGroupId, RESOURCE_GROUP_RULE, ResourceIdError, SUBSCRIPTION_RULE, Scope, is_resource_group,
+        is_subscription,
     },
 };
 
@@ -113,12 +121,17 @@ impl Arm {
     /// The client of one invocation, which counts its requests and is over at a deadline.
     #[must_use]
     pub fn invocation(&self, deadline: Instant) -> Writer {
-        Writer(self.observation(deadline))
+        let connection = self.connection(deadline);
+        Writer { reader: Reader(Source::Azure(connection.clone())), connection }
     }
 
     /// The client of one invocation that only reads.
     #[must_use]
     pub fn observation(&self, deadline: Instant) -> Reader {
+        Reader(Source::Azure(self.connection(deadline)))
+    }
+
+    fn connection(&self, deadline: Instant) -> Arc<Connection> {
         let transport = Arc::new(Transport::new(self.endpoint.clone(), deadline));
         let address = |version| {
             let mut url = self.endpoint.url.clone();
@@ -137,40 +150,144 @@ impl Arm {
         );
         let record_sets =
             private_dns::Client::new(address(PRIVATE_DNS_VERSION), credential, Vec::new(), options());
-        Reader {
+        Arc::new(Connection {
             container_groups: container_groups.container_groups_client(),
             record_sets: record_sets.record_sets_client(),
             transport,
-        }
+        })
     }
 }
 
 /// What an invocation may read. It has no way to write.
-pub struct Reader {
+#[derive(Debug)]
+pub struct Reader(Source);
+
+/// Where a reader reads.
+#[derive(Debug)]
+enum Source {
+    Azure(Arc<Connection>),
+    Snapshot(Arc<Snapshot>),
+}
+
+/// The clients of one invocation.
+struct Connection {
     container_groups: container_groups::Client,
     record_sets: record_sets::Client,
     transport: Arc<Transport>,
 }
 
 /// What an invocation may read and write.
-#[derive(Debug)]
-pub struct Writer(Reader);
+pub struct Writer {
+    reader: Reader,
+    connection: Arc<Connection>,
+}
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.transport.fmt(formatter)
     }
 }
 
+impl fmt::Debug for Writer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Writer").field(&self.reader).finish()
+    }
+}
+
 impl Reader {
+    /// Reads what lists said instead of Azure, without a request.
+    #[must_use]
+    pub fn of(snapshot: Arc<Snapshot>) -> Self {
+        Self(Source::Snapshot(snapshot))
+    }
+
     /// How many requests this invocation sent to Resource Manager, repetitions included.
     #[must_use]
     pub fn calls(&self) -> u32 {
-        self.transport.calls()
+        match &self.0 {
+            Source::Azure(azure) => azure.transport.calls(),
+            Source::Snapshot(_) => 0,
+        }
+    }
+
+    /// Those requests, in the order in which they ended; of very many only the first.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        match &self.0 {
+            Source::Azure(azure) => azure.transport.exchanges(),
+            Source::Snapshot(_) => Vec::new(),
+        }
     }
 
     /// A container group, or nothing when Azure says that it, or its resource group, does not exist.
     pub async fn container_group(&self, id: &ContainerGroupId) -> Result<Option<ContainerGroup>, ArmError> {
+        match &self.0 {
+            Source::Azure(azure) => azure.container_group(id).await,
+            Source::Snapshot(snapshot) => snapshot.container_group(id),
+        }
+    }
+
+    /// All container groups of a scope, without what lists leave out: the state of group and containers. Where
+    /// the resource group does not exist there are none.
+    pub async fn list_container_groups(
+        &self,
+        scope: &Scope,
+    ) -> Result<Vec<(ContainerGroupId, ContainerGroup)>, ArmError> {
+        match &self.0 {
+            Source::Azure(azure) => azure.list_container_groups(scope).await,
+            Source::Snapshot(snapshot) => snapshot.list_container_groups(scope),
+        }
+    }
+
+    /// An A record set, or nothing when Azure says that the zone holds none of that name.
+    pub async fn a_record_set(
+        &self,
+        zone: &Zone,
+        name: &RelativeName,
+    ) -> Result<Option<ARecordSet>, ArmError> {
+        match &self.0 {
+            Source::Azure(azure) => azure.record_set(RecordType::A, zone, name, records::a_record_set).await,
+            Source::Snapshot(snapshot) => snapshot.a_record_set(zone, name),
+        }
+    }
+
+    /// A PTR record set, or nothing when Azure says that the zone holds none of that name.
+    pub async fn ptr_record_set(
+        &self,
+        zone: &Zone,
+        name: &RelativeName,
+    ) -> Result<Option<PtrRecordSet>, ArmError> {
+        match &self.0 {
+            Source::Azure(azure) => {
+                azure.record_set(RecordType::Ptr, zone, name, records::ptr_record_set).await
+            }
+            Source::Snapshot(snapshot) => snapshot.ptr_record_set(zone, name),
+        }
+    }
+
+    /// All A record sets of a zone whose name a container group could have; others, such as `@` and `*`, are
+    /// left out.
+    pub async fn list_a_record_sets(&self, zone: &Zone) -> Result<Vec<(RelativeName, ARecordSet)>, ArmError> {
+        match &self.0 {
+            Source::Azure(azure) => azure.list(RecordType::A, zone, records::a_record_set).await,
+            Source::Snapshot(snapshot) => snapshot.list_a_record_sets(zone),
+        }
+    }
+
+    /// All PTR record sets of a zone, with the same exceptions.
+    pub async fn list_ptr_record_sets(
+        &self,
+        zone: &Zone,
+    ) -> Result<Vec<(RelativeName, PtrRecordSet)>, ArmError> {
+        match &self.0 {
+            Source::Azure(azure) => azure.list(RecordType::Ptr, zone, records::ptr_record_set).await,
+            Source::Snapshot(snapshot) => snapshot.list_ptr_record_sets(zone),
+        }
+    }
+}
+
+impl Connection {
+    async fn container_group(&self, id: &ContainerGroupId) -> Result<Option<ContainerGroup>, ArmError> {
         let operation =
             Operation { subject: Subject::ContainerGroup, text: format!("read container group {id}") };
         let request = self.container_groups.get(id.subscription(), id.resource_group(), id.name());
@@ -181,36 +298,39 @@ impl Reader {
         }
     }
 
-    /// An A record set, or nothing when Azure says that the zone holds none of that name.
-    pub async fn a_record_set(
+    async fn list_container_groups(
         &self,
-        zone: &Zone,
-        name: &RelativeName,
-    ) -> Result<Option<ARecordSet>, ArmError> {
-        self.record_set(RecordType::A, zone, name, records::a_record_set).await
-    }
-
-    /// A PTR record set, or nothing when Azure says that the zone holds none of that name.
-    pub async fn ptr_record_set(
-        &self,
-        zone: &Zone,
-        name: &RelativeName,
-    ) -> Result<Option<PtrRecordSet>, ArmError> {
-        self.record_set(RecordType::Ptr, zone, name, records::ptr_record_set).await
-    }
-
-    /// All A record sets of a zone whose name a container group could have; others, such as `@` and `*`, are
-    /// left out.
-    pub async fn list_a_record_sets(&self, zone: &Zone) -> Result<Vec<(RelativeName, ARecordSet)>, ArmError> {
-        self.list(RecordType::A, zone, records::a_record_set).await
-    }
-
-    /// All PTR record sets of a zone, with the same exceptions.
-    pub async fn list_ptr_record_sets(
-        &self,
-        zone: &Zone,
-    ) -> Result<Vec<(RelativeName, PtrRecordSet)>, ArmError> {
-        self.list(RecordType::Ptr, zone, records::ptr_record_set).await
+        scope: &Scope,
+    ) -> Result<Vec<(ContainerGroupId, ContainerGroup)>, ArmError> {
+        let operation =
+            Operation { subject: Subject::ContainerGroup, text: format!("list container groups of {scope}") };
+        let refuse = |cause| ArmError::new(&operation, cause);
+        let subscription = scope.subscription();
+        let mut pages = match scope.resource_group() {
+            Some(name) => self.container_groups.list_by_resource_group(subscription, name).into_stream(),
+            None => self.container_groups.list(subscription).into_stream(),
+        };
+        let mut groups = Vec::new();
+        for _ in 0..PAGE_LIMIT {
+            let page = match pages.try_next().await.map_err(cause) {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(groups),
+                Err(Cause::Answer(answer)) if answer.says_no_resource_group() => return Ok(Vec::new()),
+                Err(cause) => return Err(refuse(cause)),
+            };
+            for model in page.value {
+                let id = model.resource.id.as_deref().unwrap_or_default();
+                match id.parse() {
+                    Ok(id) => groups.push((id, container_group(model))),
+                    // Such a group has no records, because it has no name that a record set could have.
+                    Err(error @ ResourceIdError::Segment { .. }) => tracing::warn!(%error, "left out"),
+                    Err(error) => {
+                        return Err(refuse(Cause::Unreadable { status: 200, source: error.into() }));
+                    }
+                }
+            }
+        }
+        Err(refuse(Cause::TooManyPages { limit: PAGE_LIMIT }))
     }
 
     async fn record_set<Set>(
@@ -275,7 +395,7 @@ impl Writer {
     /// The reading part.
     #[must_use]
     pub fn reader(&self) -> &Reader {
-        &self.0
+        &self.reader
     }
 
     /// Creates or replaces an A record set and gives its new version.
@@ -311,7 +431,7 @@ impl Writer {
         let operation =
             Operation { subject: Subject::Write, text: format!("delete {record_type} {name} in {zone}") };
         check_zone(zone).map_err(|cause| ArmError::new(&operation, cause))?;
-        let request = self.0.record_sets.delete(
+        let request = self.connection.record_sets.delete(
             &zone.resource_group,
             zone.name.as_str(),
             record_type.to_string(),
@@ -336,7 +456,7 @@ impl Writer {
         let operation =
             Operation { subject: Subject::Write, text: format!("write {record_type} {name} in {zone}") };
         check_zone(zone).map_err(|cause| ArmError::new(&operation, cause))?;
-        let request = self.0.record_sets.create_or_update(
+        let request = self.connection.record_sets.create_or_update(
             &zone.resource_group,
             zone.name.as_str(),
             record_type.to_string(),
@@ -384,7 +504,9 @@ fn check_zone(zone: &Zone) -> Result<(), Cause> {
 }
 
 fn container_group(model: container_instances::models::ContainerGroup) -> ContainerGroup {
-    use container_instances::models::ip_address::Type;
+    use container_instances::models::{
+        container_group_properties::properties::RestartPolicy, ip_address::Type,
+    };
     let tags = match model.resource.tags {
         Some(Value::Object(tags)) => tags,
         _ => serde_json::Map::new(),
@@ -413,5 +535,11 @@ fn container_group(model: container_instances::models::ContainerGroup) -> Contai
             .into_iter()
             .map(|container| container.properties.instance_view?.current_state?.state)
             .collect(),
+        restart_policy: properties.restart_policy.map(|policy| match policy {
+            RestartPolicy::Always => "Always".to_owned(),
+            RestartPolicy::OnFailure => "OnFailure".to_owned(),
+            RestartPolicy::Never => "Never".to_owned(),
+            RestartPolicy::UnknownValue(text) => text,
+        }),
     }
 }

@@ -10,11 +10,30 @@ use serde_json::{Map, Value, json};
 
 /// The answer that the generated model reads, or why the text is no description of a container group.
 pub(super) fn container_group(text: &[u8]) -> Result<Vec<u8>, BoxError> {
-    let group: Value = serde_json::from_slice(text)?;
+    Ok(serde_json::to_vec(&pruned(&serde_json::from_slice(text)?)?)?)
+}
+
+/// The page of a list that the generated model reads, or why the text is none. The model takes a page without
+/// `value` for an empty one, and groups that are not listed would count as gone.
+pub(super) fn container_groups(text: &[u8]) -> Result<Vec<u8>, BoxError> {
+    let page: Value = serde_json::from_slice(text)?;
+    let groups = page.get("value").and_then(Value::as_array).ok_or("a list without a value")?;
+    let groups: Vec<Value> = groups.iter().map(pruned).collect::<Result<_, _>>()?;
+    let mut kept = Map::from_iter([("value".to_owned(), groups.into())]);
+    match page.get("nextLink") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(next)) => _ = kept.insert("nextLink".to_owned(), json!(next)),
+        Some(_) => return Err("a nextLink that is no text".into()),
+    }
+    Ok(serde_json::to_vec(&kept)?)
+}
+
+fn pruned(group: &Value) -> Result<Value, BoxError> {
     let properties = group.get("properties").and_then(Value::as_object);
     let properties = properties.ok_or("a container group without properties")?;
     let mut kept = Map::new();
     keep_text(&mut kept, properties, "provisioningState");
+    keep_text(&mut kept, properties, "restartPolicy");
     if let Some(view) = properties.get("instanceView").and_then(Value::as_object) {
         let mut state = Map::new();
         keep_text(&mut state, view, "state");
@@ -44,7 +63,7 @@ pub(super) fn container_group(text: &[u8]) -> Result<Vec<u8>, BoxError> {
         }
     }
     pruned.insert("properties".to_owned(), kept.into());
-    Ok(serde_json::to_vec(&pruned)?)
+    Ok(pruned.into())
 }
 
 fn container(container: &Value) -> Value {
@@ -174,6 +193,7 @@ mod tests {
             "tags": {"aci-dns-ttl": "30", "empty": null},
             "properties": {
                 "provisioningState": "Succeeded",
+                "restartPolicy": "Always",
                 "containers": [{"name": "", "properties": {"instanceView": {"currentState": {"state": "Running"}}}}],
                 "ipAddress": {"ports": [], "ip": "10.1.5.4", "type": "Private"},
                 "instanceView": {"state": "Running"}

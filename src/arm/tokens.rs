@@ -114,7 +114,7 @@ impl Tokens {
     }
 
     /// A token for a scope.
-    pub(super) async fn bearer(&self, scope: &str) -> Result<Arc<str>, Cause> {
+    pub(crate) async fn bearer(&self, scope: &str) -> Result<Arc<str>, Cause> {
         let (make, slot) = match &*self.0 {
             Source::Fixed(text) => return Ok(text.clone()),
             Source::Credential { make, scopes } => (make, slot(scopes, scope)),
@@ -142,7 +142,7 @@ impl Tokens {
     }
 
     /// Drops a token that was not accepted, unless another has taken its place meanwhile.
-    pub(super) fn reject(&self, scope: &str, token: &str) {
+    pub(crate) fn reject(&self, scope: &str, token: &str) {
         if let Source::Credential { scopes, .. } = &*self.0 {
             let slot = slot(scopes, scope);
             if slot.read().is_some_and(|cached| *cached.token == *token) {
@@ -159,6 +159,14 @@ impl fmt::Debug for Tokens {
             Source::Credential { .. } => "Tokens::azure",
         })
     }
+}
+
+/// A token as the header that carries it, which is shown in no log.
+pub(crate) fn bearer(token: &str) -> Result<http::HeaderValue, Cause> {
+    let mut bearer = http::HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|error| Cause::TokenRefused(error.into()))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }
 
 fn slot(scopes: &Mutex<HashMap<String, Arc<Slot>>>, scope: &str) -> Arc<Slot> {

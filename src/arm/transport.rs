@@ -11,7 +11,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -36,9 +36,10 @@ use super::{
     error::{Answer, Cause},
     pace::{Lane, Pace},
     prune,
-    tokens::Tokens,
-    wire::{self, BodyError, Wire, WireError},
+    tokens::{self, Tokens},
+    wire::{self, BodyError, Wire},
 };
+use crate::report::Exchange;
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +55,9 @@ pub(super) const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 
 /// The largest error that is read; of a larger one only the status counts.
 const ERROR_LIMIT: usize = 64 * 1024;
+
+/// How many exchanges an invocation remembers: more than any event needs, and no more of a list without end.
+const EXCHANGES_KEPT: usize = 256;
 
 /// How much of Azure's words about an error is kept.
 const MESSAGE_CHARACTERS: usize = 500;
@@ -76,6 +80,14 @@ pub(super) struct Transport {
     endpoint: Arc<Endpoint>,
     deadline: Instant,
     calls: AtomicU32,
+    log: Mutex<Vec<Sent>>,
+}
+
+/// A request that was sent, and what came of it.
+#[derive(Debug)]
+struct Sent {
+    at: Instant,
+    exchange: Exchange,
 }
 
 /// What the generated clients get instead of a credential.
@@ -140,6 +152,24 @@ fn check_json(body: &[u8], is_list: bool) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// What a request does to what, in few words for many requests.
+fn operation(method: &str, path: &str) -> String {
+    let path = path.to_ascii_lowercase();
+    let (subject, is_list) = match path.split_once("/privatednszones/") {
+        None => ("container group", path.ends_with("/containergroups")),
+        Some((_, rest)) => {
+            let mut segments = rest.split('/').skip(1);
+            let subject = match segments.next() {
+                Some("a") => "A",
+                Some("ptr") => "PTR",
+                _ => "record set",
+            };
+            (subject, segments.next().is_none())
+        }
+    };
+    format!("{} {subject}", if is_list { "LIST" } else { method })
+}
+
 impl Endpoint {
     /// A duration between half of the longest and the longest.
     pub(super) fn spread(&self, longest: Duration) -> Duration {
@@ -155,9 +185,49 @@ impl Endpoint {
     }
 }
 
+/// What follows the provider of container groups in a path: `containerGroups/web`, or for a list, whose further
+/// pages have an address that Azure makes up, `containerGroups` in any spelling.
+fn below_container_instance(path: &str) -> Option<&str> {
+    let provider = "/providers/microsoft.containerinstance/";
+    let at = path.to_ascii_lowercase().find(provider)?;
+    path.get(at + provider.len()..).map(|rest| rest.trim_end_matches('/'))
+}
+
 impl Transport {
     pub(super) fn new(endpoint: Arc<Endpoint>, deadline: Instant) -> Self {
-        Self { endpoint, deadline, calls: AtomicU32::new(0) }
+        Self { endpoint, deadline, calls: AtomicU32::new(0), log: Mutex::default() }
+    }
+
+    /// The requests that went out, in the order in which they ended; of very many only the first.
+    pub(super) fn exchanges(&self) -> Vec<Exchange> {
+        let now = Instant::now();
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().map(|sent| Exchange { age: now - sent.at, ..sent.exchange.clone() }).collect()
+    }
+
+    fn note(&self, outgoing: &Outgoing, attempt: u32, at: Instant, status: Option<u16>) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.len() >= EXCHANGES_KEPT {
+            return;
+        }
+        let path = outgoing.uri.path();
+        let host = self.endpoint.url.host_str().unwrap_or_default().to_owned();
+        let method = match outgoing.method {
+            Method::PUT => "PUT",
+            Method::DELETE => "DELETE",
+            _ => "GET",
+        };
+        let exchange = Exchange {
+            method,
+            operation: operation(method, path),
+            url: format!("{}{path}", self.endpoint.url.origin().ascii_serialization()),
+            host,
+            attempt,
+            status,
+            age: Duration::ZERO,
+            duration: at.elapsed(),
+        };
+        log.push(Sent { at, exchange });
     }
 
     /// How many requests went out.
@@ -174,11 +244,13 @@ impl Transport {
         let is_read = outgoing.method == Method::GET;
         let mut longest_wait = FIRST_WAIT;
         let mut is_token_renewed = false;
+        let mut attempt = 0;
         loop {
+            attempt += 1;
             let turn = self.endpoint.pace.turn(&outgoing.lane, self.deadline).await;
             turn.map_err(|wait| Cause::Throttled { wait })?;
             let token = self.token().await?;
-            let cause = match self.attempt(&outgoing, &token).await {
+            let cause = match self.attempt(&outgoing, attempt, &token).await {
                 Ok(answer) => return Ok(answer),
                 Err(cause) => cause,
             };
@@ -205,7 +277,7 @@ impl Transport {
     async fn token(&self) -> Result<Arc<str>, Cause> {
         let Endpoint { url, scope, wire, tokens, .. } = &*self.endpoint;
         let token = async {
-            wire.ready().await.map_err(|error| explain(error, url))?;
+            wire.ready().await.map_err(|error| wire::explain(error, url.host_str().unwrap_or_default()))?;
             tokens.bearer(scope).await
         };
         timeout_at(self.deadline, token).await.map_err(|_| Cause::Deadline)?
@@ -214,6 +286,7 @@ impl Transport {
     async fn attempt(
         &self,
         outgoing: &Outgoing,
+        attempt: u32,
         token: &str,
     ) -> Result<(azure_core::StatusCode, Bytes), Cause> {
         let limit = self.deadline.saturating_duration_since(Instant::now()).min(REQUEST_TIMEOUT);
@@ -222,9 +295,14 @@ impl Transport {
         }
         let request = outgoing.with_token(token)?;
         self.calls.fetch_add(1, Ordering::Relaxed);
+        let at = Instant::now();
         let answer = timeout(limit, self.send(request, outgoing)).await;
         let answer = answer.unwrap_or(Err(Cause::TimedOut(limit)));
-        let status = answer.as_ref().ok().map(|(status, _)| status.as_u16());
+        let status = match &answer {
+            Ok((status, _)) => Some(status.as_u16()),
+            Err(cause) => cause.status(),
+        };
+        self.note(outgoing, attempt, at, status);
         tracing::debug!(method = %outgoing.method, path = outgoing.uri.path(), status, "request");
         let (status, body) = answer?;
         let status = azure_core::StatusCode::try_from(status.as_u16())
@@ -238,7 +316,10 @@ impl Transport {
         outgoing: &Outgoing,
     ) -> Result<(StatusCode, Bytes), Cause> {
         let Endpoint { url, wire, .. } = &*self.endpoint;
-        let response = wire.send(request).await.map_err(|error| explain(error, url))?;
+        let response = wire
+            .send(request)
+            .await
+            .map_err(|error| wire::explain(error, url.host_str().unwrap_or_default()))?;
         let (parts, body) = response.into_parts();
         let unreadable = |source| Cause::Unreadable { status: parts.status.as_u16(), source };
         match (&outgoing.method, parts.status) {
@@ -256,8 +337,9 @@ impl Transport {
             BodyError::TooLarge => Cause::TooLarge { limit: ANSWER_LIMIT },
             BodyError::Truncated(error) => Cause::Lost(error),
         })?;
-        let body = if outgoing.uri.path().contains("/providers/Microsoft.ContainerInstance/") {
-            prune::container_group(&body).map_err(unreadable)?.into()
+        let body = if let Some(rest) = below_container_instance(outgoing.uri.path()) {
+            let prune = if rest.contains('/') { prune::container_group } else { prune::container_groups };
+            prune(&body).map_err(unreadable)?.into()
         } else {
             // Read here once, so that a page of a proxy, or half an answer, is asked for again.
             check_json(&body, outgoing.lane.is_list()).map_err(unreadable)?;
@@ -291,14 +373,11 @@ impl Outgoing {
     }
 
     fn with_token(&self, token: &str) -> Result<http::Request<Bytes>, Cause> {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|error| Cause::TokenRefused(error.into()))?;
-        bearer.set_sensitive(true);
         let mut request = http::Request::new(self.body.clone());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        request.headers_mut().insert(header::AUTHORIZATION, tokens::bearer(token)?);
         Ok(request)
     }
 }
@@ -334,17 +413,6 @@ fn check_address(url: &Url, endpoint: &Url) -> Result<(), Cause> {
     Ok(())
 }
 
-fn explain(error: WireError, url: &Url) -> Cause {
-    match error {
-        WireError::NoClient(error) => Cause::NoClient(error),
-        WireError::Unsendable(error) => Cause::Unsendable(error),
-        WireError::Unreachable(source) => {
-            Cause::Unreachable { host: url.host_str().unwrap_or_default().to_owned(), source }
-        }
-        WireError::Lost(error) => Cause::Lost(error),
-    }
-}
-
 /// Reads an error: Resource Manager wraps it (`{"error": {"code", "message"}}`), Private DNS does not.
 async fn read_error(parts: &http::response::Parts, body: axum::body::Body) -> Cause {
     let status = parts.status.as_u16();
@@ -370,7 +438,7 @@ fn shorten(text: &str) -> String {
 
 /// How long the service asks to be left alone: in milliseconds as Azure's own headers say it, or as RFC 9110,
 /// section 10.2.3 says it, in seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let milliseconds =
         ["retry-after-ms", "x-ms-retry-after-ms"].into_iter().find_map(|name| text(name)?.parse().ok());

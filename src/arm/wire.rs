@@ -19,6 +19,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::OnceCell;
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
+use super::error::Cause;
+
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -85,6 +87,22 @@ impl Wire {
         }
     }
 
+    /// Sends one request, once, and reads the answer up to a limit.
+    pub(crate) async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, Cause> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let response = self.send(request).await.map_err(|error| explain(error, &host))?;
+        let (parts, body) = response.into_parts();
+        let body = collect(body, limit).await.map_err(|error| match error {
+            BodyError::TooLarge => Cause::TooLarge { limit },
+            BodyError::Truncated(error) => Cause::Lost(error),
+        })?;
+        Ok(Response::from_parts(parts, body))
+    }
+
     /// Sends one request, once.
     pub(super) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
         match &*self.0 {
@@ -116,6 +134,16 @@ impl Wire {
                 })
             }
         }
+    }
+}
+
+/// What the failure of a request to a host means to whoever sent it.
+pub(super) fn explain(error: WireError, host: &str) -> Cause {
+    match error {
+        WireError::NoClient(error) => Cause::NoClient(error),
+        WireError::Unsendable(error) => Cause::Unsendable(error),
+        WireError::Unreachable(source) => Cause::Unreachable { host: host.to_owned(), source },
+        WireError::Lost(error) => Cause::Lost(error),
     }
 }
 

@@ -87,8 +87,12 @@ fn every_setting_is_read() {
         ("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000001"),
         (
             "APPLICATIONINSIGHTS_CONNECTION_STRING",
-            "InstrumentationKey=k;IngestionEndpoint=https://w.in.applicationinsights.azure.com/;X=y",
+            "InstrumentationKey=k;IngestionEndpoint=https://w.in.applicationinsights.azure.com/;\
+             AADAudience=https://monitor.azure.com/;X=y",
         ),
+        ("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "ClientId=c-1;authorization=aad"),
+        ("WEBSITE_SITE_NAME", "func-dns"),
+        ("WEBSITE_INSTANCE_ID", "i-1"),
         ("ACI_DNS_LOGS_ENDPOINT", "https://e.ingest.monitor.azure.com"),
         ("ACI_DNS_LOGS_RULE_ID", "dcr-0"),
         ("ACI_DNS_LOGS_STREAM", "Custom-Drift_CL"),
@@ -106,6 +110,12 @@ fn every_setting_is_read() {
         Some(ApplicationInsights {
             instrumentation_key: "k".into(),
             ingestion_endpoint: "https://w.in.applicationinsights.azure.com/".parse().unwrap(),
+            entra: Some(Entra {
+                client_id: Some("c-1".into()),
+                audience: Some("https://monitor.azure.com".into()),
+            }),
+            role_name: "func-dns".into(),
+            role_instance: Some("i-1".into()),
         })
     );
     assert_eq!(
@@ -116,6 +126,27 @@ fn every_setting_is_read() {
             stream: "Custom-Drift_CL".into(),
         })
     );
+}
+
+#[test]
+fn telemetry_carries_a_token_only_where_the_host_does_the_same() {
+    let connection = ("APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=k;AADAudience=https://a/");
+    let entra = |text| {
+        let settings = read(&[connection, ("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", text)]).unwrap();
+        settings.application_insights.unwrap().entra
+    };
+    assert_eq!(entra(""), None);
+    let audience = Some("https://a".to_owned());
+    assert_eq!(entra("Authorization=AAD"), Some(Entra { client_id: None, audience }));
+    for wrong in ["Authorization=Key", "ClientId=c-1", "AAD", "Authorization=AAD;ClientId=a/b"] {
+        check_mistakes(
+            &[("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", wrong)],
+            &[&format!(
+                "APPLICATIONINSIGHTS_AUTHENTICATION_STRING: {wrong:?} is not Authorization=AAD, or \
+                 Authorization=AAD;ClientId=<client id of a managed identity>"
+            )],
+        );
+    }
 }
 
 #[test]

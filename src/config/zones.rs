@@ -1,12 +1,13 @@
 //! Which zones serve which container groups: the JSON value of `ACI_DNS_ZONES`.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{BrokenRule, Mistakes, SettingsError, closest, json, json::Json};
 use crate::{
     dns::{DomainName, NameError, ReverseZone, Zone},
     resource_id::{
-        ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, fold, is_resource_group, is_subscription,
+        ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, Scope, fold, is_resource_group,
+        is_subscription,
     },
 };
 
@@ -28,6 +29,16 @@ pub struct Zones {
     pub reverse: Vec<ReverseZone>,
     /// Seconds for which an answer may be kept.
     pub ttl: u32,
+}
+
+/// Everything that the map serves in some subscriptions: what has to be listed to see all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Territory {
+    /// Where the container groups are.
+    pub scopes: BTreeSet<Scope>,
+    /// The zones, as far as the map alone tells them: those of a pattern that leaves the place of its zones to the
+    /// container groups are known only once these are.
+    pub zones: Vec<Zones>,
 }
 
 /// Which container groups an entry serves; lower case.
@@ -73,7 +84,47 @@ impl ZoneMap {
         let subscription = fold(id.subscription());
         let resource_group = fold(id.resource_group());
         let (_, entry) = self.entries.iter().find(|(key, _)| key.covers(&subscription, &resource_group))?;
-        Some(entry.zones(id))
+        Some(entry.zones(id.subscription(), id.resource_group()))
+    }
+
+    /// The subscriptions that keys name, in lower case.
+    #[must_use]
+    pub fn subscriptions(&self) -> BTreeSet<String> {
+        self.entries.iter().filter_map(|(key, _)| key.subscription.clone()).collect()
+    }
+
+    /// A key that names no subscription, so that the map does not say where its container groups are.
+    #[must_use]
+    pub fn key_without_subscription(&self) -> Option<String> {
+        let (key, _) = self.entries.iter().find(|(key, _)| key.subscription.is_none())?;
+        Some(format!("{}{}", key.resource_group, if key.is_pattern { "*" } else { "" }))
+    }
+
+    /// Everything that the map serves, where keys without a subscription mean these ones.
+    #[must_use]
+    pub fn territory(&self, subscriptions: &BTreeSet<String>) -> Territory {
+        let mut territory = Territory::default();
+        for (key, entry) in &self.entries {
+            let named = key.subscription.as_ref();
+            for subscription in named.into_iter().chain(subscriptions.iter().filter(|_| named.is_none())) {
+                let resource_group = (!key.is_pattern).then_some(key.resource_group.as_str());
+                territory.scopes.insert(Scope::new(subscription, resource_group));
+                if let Some(place) = resource_group.or(entry.resource_group.as_deref()) {
+                    territory.zones.push(entry.zones(subscription, place));
+                }
+            }
+        }
+        // What a list of a subscription holds need not be listed again.
+        let whole: BTreeSet<String> = territory
+            .scopes
+            .iter()
+            .filter(|scope| scope.resource_group().is_none())
+            .map(|scope| scope.subscription().to_owned())
+            .collect();
+        territory
+            .scopes
+            .retain(|scope| scope.resource_group().is_none() || !whole.contains(scope.subscription()));
+        territory
     }
 }
 
@@ -120,10 +171,11 @@ impl Key {
 }
 
 impl Entry {
-    fn zones(&self, id: &ContainerGroupId) -> Zones {
+    /// The zones that serve a container group of this place.
+    fn zones(&self, subscription: &str, resource_group: &str) -> Zones {
         let zone = |name: &DomainName| Zone {
-            subscription: self.subscription.as_deref().unwrap_or(id.subscription()).to_owned(),
-            resource_group: self.resource_group.as_deref().unwrap_or(id.resource_group()).to_owned(),
+            subscription: self.subscription.as_deref().unwrap_or(subscription).to_owned(),
+            resource_group: self.resource_group.as_deref().unwrap_or(resource_group).to_owned(),
             name: name.clone(),
         };
         let reverse_zone =
@@ -324,6 +376,43 @@ mod tests {
     }
 
     const REQUIRED: &str = r#""forwardZone": "a.internal", "reverseZones": []"#;
+
+    #[test]
+    fn a_territory_is_listed_by_resource_group_and_by_subscription_only_for_patterns() {
+        let check = |keys: &[&str], subscriptions: &[&str], expected: &[&str]| {
+            let subscriptions = subscriptions.iter().map(ToString::to_string).collect();
+            let territory = map(keys).territory(&subscriptions);
+            let scopes: Vec<String> = territory.scopes.iter().map(ToString::to_string).collect();
+            assert_eq!(scopes, expected, "{keys:?}");
+        };
+        let (a, b) = ("/subscriptions/s1/resourceGroups/rg-a", "/subscriptions/s2/resourceGroups/rg-a");
+        check(&["rg-a"], &["s1", "s2"], &[a, b]);
+        check(&["S1/RG-A"], &["s2"], &[a]);
+        check(&["s1/rg-a", "rg-a"], &["s2"], &[a, b]);
+        check(&["s1/rg-*", "rg-a"], &["s1", "s2"], &["/subscriptions/s1", b]);
+        check(&["rg-a"], &[], &[]);
+        assert_eq!(
+            map(&["s1/rg-a", "S1/b*", "s2/c"]).subscriptions(),
+            ["s1", "s2"].map(str::to_owned).into()
+        );
+        assert_eq!(map(&["s1/rg-a", "rg-*"]).key_without_subscription().as_deref(), Some("rg-*"));
+        assert_eq!(map(&["s1/rg-a"]).key_without_subscription(), None);
+    }
+
+    #[test]
+    fn zones_are_known_from_the_map_unless_a_pattern_leaves_their_place_to_the_groups() {
+        let zones = |entry: &str, key: &str| {
+            let text = format!(r#"{{"{key}": {{{REQUIRED}{entry}}}}}"#);
+            let territory = ZoneMap::parse(&text).unwrap().territory(&["s1".to_owned()].into());
+            let place =
+                |zones: Zones| format!("{}/{}", zones.forward.subscription, zones.forward.resource_group);
+            territory.zones.into_iter().map(place).collect::<Vec<_>>()
+        };
+        assert_eq!(zones("", "rg-a"), ["s1/rg-a"]);
+        assert_eq!(zones("", "rg-*"), [""; 0]);
+        assert_eq!(zones(r#", "zoneResourceGroup": "rg-dns""#, "rg-*"), ["s1/rg-dns"]);
+        assert_eq!(zones(r#", "zoneSubscriptionId": "s9""#, "rg-a"), ["s9/rg-a"]);
+    }
 
     #[test]
     fn an_entry_says_where_the_zones_are() {

@@ -8,7 +8,7 @@ use std::{
 
 use futures::future::{join, join_all};
 
-use super::{End, Journal, MAX_PASSES, ReconcileError, Reconciler};
+use super::{End, Journal, MAX_PASSES, ReconcileError, Reconciler, Run};
 use crate::{
     apply::{self, Hand},
     arm::{ArmError, Kind, Reader},
@@ -17,7 +17,7 @@ use crate::{
     desired::{Desired, own_name},
     dns::{ARecordSet, ETag, Owner},
     observe::{self, MarkedNames, OtherNames},
-    plan::{self, Change, Mark, ObservedA, Others, Reach, Refusal},
+    plan::{self, Change, Hints, Mark, ObservedA, Others, Reach, Refusal},
     resource_id::ContainerGroupId,
 };
 
@@ -88,16 +88,16 @@ impl Reconciler {
     /// Passes until one finds everything right or makes it so.
     pub(super) async fn passes(
         &self,
-        hand: &Hand,
+        run: &Run<'_>,
         id: &ContainerGroupId,
         zones: &Zones,
         journal: &mut Journal,
     ) -> Result<End, ReconcileError> {
-        let mut wait = self.settings.address_wait;
+        let mut wait = run.wait;
         let mut pause = Duration::ZERO;
         let mut last = None;
         for _ in 0..MAX_PASSES {
-            match self.pass(hand, id, zones, &mut wait, journal).await {
+            match self.pass(run, id, zones, &mut wait, journal).await {
                 Ok(end) => return Ok(end),
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Again(error)) => {
@@ -116,13 +116,13 @@ impl Reconciler {
 
     async fn pass(
         &self,
-        hand: &Hand,
+        run: &Run<'_>,
         id: &ContainerGroupId,
         zones: &Zones,
         wait: &mut Duration,
         journal: &mut Journal,
     ) -> Result<End, Stop> {
-        let seen = observe::settled_sight(hand.reader(), id, zones, wait).await?;
+        let seen = observe::settled_sight(run.hand.reader(), id, zones, wait).await?;
         let Some(desired) = seen.desired? else {
             return Ok(End::Unmanaged("tagged to be ignored".into()));
         };
@@ -130,7 +130,8 @@ impl Reconciler {
         journal.address = None;
         // What an earlier pass withheld is planned anew.
         journal.withheld.clear();
-        let pass = Pass { reconciler: self, hand, id, desired: &desired, own: seen.own };
+        let Run { hand, hints, .. } = *run;
+        let pass = Pass { reconciler: self, hand, hints, id, desired: &desired, own: seen.own };
         match self.treatment(seen.standing) {
             Treatment::Point(address) => {
                 journal.address = Some(address);
@@ -159,6 +160,7 @@ impl Reconciler {
 struct Pass<'a> {
     reconciler: &'a Reconciler,
     hand: &'a Hand,
+    hints: &'a Hints,
     id: &'a ContainerGroupId,
     desired: &'a Desired,
     /// The A record set at the group's own name.
@@ -193,6 +195,7 @@ impl Pass<'_> {
         addresses.extend([address]);
         addresses.extend(&observed.listed);
         addresses.extend(&journal.written_ptrs);
+        addresses.extend(&self.hints.addresses);
         let is_written = forward.is_some();
         let write = apply::step(self.hand, forward.map(Change::A).into_iter().collect());
         let read = observe::ptr_record_sets(self.reader(), &desired.zones, &addresses);
@@ -200,6 +203,7 @@ impl Pass<'_> {
         let mut etag = before.map(|before| before.etag.clone());
         self.note(written, journal, &mut etag)?;
 
+        others.visit(self.reader(), desired, &self.hints.names).await?;
         // What the PTR records say besides: names that the group had, whose A record sets remember on their own.
         let mut read = addresses.clone();
         loop {
@@ -226,7 +230,7 @@ impl Pass<'_> {
             // goes; and it goes before the PTR that led to it.
             steps.push(first.into_iter().map(|(address, edit)| (address, Change::Ptr(edit))).collect());
             let old = plan::removals(desired, &others.marked);
-            if rules.policy == Policy::UpsertOnly {
+            if matches!(rules.policy, Policy::UpsertOnly | Policy::AdoptOnly) {
                 journal.withheld.extend(old.iter().map(ToString::to_string));
             } else if errors.is_empty() {
                 steps.push(old.into_iter().map(|change| (address, change)).collect());
@@ -320,6 +324,7 @@ impl Pass<'_> {
         let mut others = OtherNames::default();
         let record_set = self.record_set(&mut others).await?;
         let under_own_name = others.marked.clone();
+        others.visit(self.reader(), desired, &self.hints.names).await?;
         let mut reads = observe::list_ptr_record_sets(self.reader(), &desired.zones).await;
         while others.follow(self.reader(), desired, &reads.ptrs).await? {}
 
@@ -360,7 +365,7 @@ impl Pass<'_> {
         let nowhere = Ipv4Addr::UNSPECIFIED;
         let at_nowhere = |changes: Vec<Change>| changes.into_iter().map(|change| (nowhere, change)).collect();
         let mut steps: Vec<Vec<(Ipv4Addr, Change)>> = vec![];
-        if rules.policy == Policy::UpsertOnly {
+        if matches!(rules.policy, Policy::UpsertOnly | Policy::AdoptOnly) {
             journal.withheld.extend(first.iter().chain(&last).map(ToString::to_string));
         } else {
             steps.push(at_nowhere(first));
@@ -455,6 +460,7 @@ impl Pass<'_> {
             let line = change.to_string();
             if may_have_happened && !journal.plan.contains(&line) {
                 journal.plan.push(line);
+                journal.changes.push(change.clone());
             }
             match result {
                 Ok(written) => {

@@ -31,6 +31,7 @@ use self::{
 use crate::{
     config::{Settings, SettingsError},
     simulator::Azure,
+    telemetry::Telemetry,
 };
 
 /// Why a replay came to no end.
@@ -92,6 +93,7 @@ impl Tally {
 
 /// Plays event files against an embedded Azure. With a scenario, that is played first and sets the stage;
 /// without, the stage is made from the events. `lookup` reads a setting; `ACI_DNS_ZONES` may be unset.
+/// `telemetry` is told what becomes of each event.
 ///
 /// # Panics
 ///
@@ -101,13 +103,14 @@ pub async fn play(
     scenario: Option<&Path>,
     lookup: impl Fn(&str) -> Option<String>,
     lines: &Lines,
+    azure: Azure,
+    telemetry: &Telemetry,
     out: &mut dyn Write,
 ) -> Result<Tally, ReplayError> {
     let mut tally = Tally::default();
     let Some(path) = scenario else {
         let found = files::read(paths)?;
         let events: Vec<&Value> = found.iter().map(|found| &found.event).collect();
-        let azure = Azure::default();
         let (zones, ranges) = story::zone_map(&events);
         let made = |name: &str| {
             lookup(name)
@@ -121,7 +124,7 @@ pub async fn play(
         }
         story::make_zones(&azure, &settings.zones, &events);
         let mut story = Story::new(azure.clone(), &events);
-        let stage = Stage::new(settings, azure);
+        let stage = Stage::observed(settings, azure, telemetry);
         for found in &found {
             story.reach(&found.event);
             deliver(&stage, found, lines, &mut tally, out).await?;
@@ -131,7 +134,7 @@ pub async fn play(
     };
     let script = fs::read_to_string(path)
         .map_err(|source| ReplayError::Unreadable { path: path.to_owned(), source })?;
-    let mut player = Player::new(Azure::default(), lines.clone(), lookup);
+    let mut player = Player::new(azure, lines.clone(), lookup).observed(telemetry.clone());
     for (line, text) in (1..).zip(script.lines()) {
         player.play(text, out).await.map_err(|source| ReplayError::Scenario {
             path: path.to_owned(),

@@ -40,6 +40,7 @@ use super::{
 use crate::{
     config::{Settings, SettingsError},
     simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Ip, RecordSetSpec, View, When},
+    telemetry::Telemetry,
 };
 
 /// Why a line cannot be played.
@@ -80,6 +81,7 @@ pub struct Player<Lookup> {
     azure: Azure,
     lines: Lines,
     lookup: Lookup,
+    telemetry: Telemetry,
     settings: BTreeMap<String, String>,
     stage: Option<Stage>,
     last: Option<Value>,
@@ -95,8 +97,14 @@ impl<Lookup> std::fmt::Debug for Player<Lookup> {
 impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     /// An empty stage. What the script does not set, `lookup` may.
     pub fn new(azure: Azure, lines: Lines, lookup: Lookup) -> Self {
-        let settings = BTreeMap::new();
-        Self { azure, lines, lookup, settings, stage: None, last: None, told: Vec::new() }
+        let (settings, telemetry) = (BTreeMap::new(), Telemetry::default());
+        Self { azure, lines, lookup, telemetry, settings, stage: None, last: None, told: Vec::new() }
+    }
+
+    /// The same, with somebody who is told what becomes of the events.
+    #[must_use]
+    pub fn observed(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// What became of every event that was delivered so far.
@@ -117,7 +125,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             return Ok(stage.clone());
         }
         let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| (self.lookup)(name));
-        let stage = Stage::new(Settings::from_variables(lookup)?, self.azure.clone());
+        let stage = Stage::observed(Settings::from_variables(lookup)?, self.azure.clone(), &self.telemetry);
         self.stage = Some(stage.clone());
         Ok(stage)
     }

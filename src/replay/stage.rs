@@ -15,22 +15,26 @@ use tracing::Subscriber;
 use crate::{
     arm::{Arm, ArmSettings, Tokens, Wire},
     config::Settings,
-    functions,
+    functions::Functions,
     reconcile::Clock,
     simulator::{Azure, ConnectionDropped},
-    telemetry::{self, LogFilter},
+    telemetry::{self, LogFilter, Telemetry},
 };
 
 /// The function that writes.
 pub const RECONCILE: &str = "function_aci_reconcile";
 /// The function that reports.
 pub const TRACK_DRIFT: &str = "function_drift_tracker";
+/// The function that looks at everything.
+pub const SWEEP: &str = "function_drift_sweep";
 
 /// An embedded Azure, and one instance of the handler on it.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// The embedded Azure.
     pub azure: Azure,
+    /// The parts of the handler.
+    pub functions: Functions,
     router: Router,
 }
 
@@ -47,6 +51,12 @@ impl Stage {
     /// Starts an instance of the handler. Several may share an Azure.
     #[must_use]
     pub fn new(settings: Settings, azure: Azure) -> Self {
+        Self::observed(settings, azure, &Telemetry::default())
+    }
+
+    /// The same, with somebody who is told what becomes of its events.
+    #[must_use]
+    pub fn observed(settings: Settings, azure: Azure, telemetry: &Telemetry) -> Self {
         let endpoint = ArmSettings {
             endpoint: settings.arm_endpoint.clone(),
             scope: settings.arm_scope.clone(),
@@ -56,7 +66,8 @@ impl Stage {
         let arm = Arm::new(endpoint, wire(&azure), Tokens::fixed("embedded"));
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
-        Self { router: functions::router(settings, arm, clock), azure }
+        let functions = Functions::new(settings, arm, clock);
+        Self { router: functions.router(telemetry), functions, azure }
     }
 
     /// Invokes a function with an event (or an array of events) as the Functions host does.
@@ -65,15 +76,32 @@ impl Stage {
     ///
     /// When the function's name cannot stand in a path.
     pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
+        self.post(function, &envelope(function, event)).await
+    }
+
+    /// Invokes the function that looks at everything, as its timer does.
+    pub async fn sweep(&self) -> Answer {
+        self.post(SWEEP, &tick(SWEEP)).await
+    }
+
+    async fn post(&self, function: &str, body: &Value) -> Answer {
         let request = Request::post(format!("/{function}"))
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
-            .body(Body::from(envelope(function, event).to_string()))
+            .body(Body::from(body.to_string()))
             .expect("a function's name can stand in a path");
         let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
         Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
     }
+}
+
+/// What the Functions host POSTs to a custom handler for a timer.
+#[must_use]
+pub fn tick(function: &str) -> Value {
+    let system = json!({ "MethodName": function, "UtcNow": "2026-01-01T00:00:00Z", "RandGuid": "replay" });
+    let timer = json!({ "Schedule": { "AdjustForDST": true }, "ScheduleStatus": null, "IsPastDue": false });
+    json!({ "Data": { "timer": timer }, "Metadata": { "sys": system } })
 }
 
 /// What the Functions host POSTs to a custom handler for an Event Grid trigger.

@@ -32,6 +32,13 @@ pub struct Seed {
     pub groups: usize,
     /// So many A record sets of others in the forward zone: `other-1`, `other-2`, ….
     pub record_sets: usize,
+    /// Spreads the groups over so many resource groups: `rg-spoke1`, `rg-spoke2`, …, each with a subnet of its own.
+    pub resource_groups: usize,
+    /// Spreads the resource groups over so many subscriptions, which differ in their last digits. The zones are in
+    /// the first.
+    pub subscriptions: usize,
+    /// Whether the groups have the record sets that `aci-dns` would give them.
+    pub with_records: bool,
 }
 
 impl Default for Seed {
@@ -45,7 +52,47 @@ impl Default for Seed {
             address_range: "10.1.5.0/24".to_owned(),
             groups: 1,
             record_sets: 0,
+            resource_groups: 1,
+            subscriptions: 1,
+            with_records: false,
         }
+    }
+}
+
+impl Seed {
+    /// Subscription, name and address range of each resource group.
+    fn resource_groups(&self) -> Option<Vec<(String, String, String)>> {
+        let (network, prefix) = self.address_range.split_once('/')?;
+        let network = u32::from(network.parse::<Ipv4Addr>().ok()?);
+        let size = 1_u32.checked_shl(32_u32.checked_sub(prefix.parse().ok()?)?)?;
+        let place = |number: usize| {
+            let shift = size.checked_mul(u32::try_from(number).ok()?)?;
+            let range = format!("{}/{prefix}", Ipv4Addr::from(network.checked_add(shift)?));
+            let name = if number == 0 {
+                self.resource_group.clone()
+            } else {
+                let stem = self.resource_group.trim_end_matches(|last: char| last.is_ascii_digit());
+                format!("{stem}{}", number + 1)
+            };
+            Some((self.subscription(number % self.subscriptions.max(1)), name, range))
+        };
+        (0..self.resource_groups.max(1)).map(place).collect()
+    }
+
+    fn subscription(&self, number: usize) -> String {
+        let digits = if number == 0 { String::new() } else { number.to_string() };
+        let kept = self.subscription.len().saturating_sub(digits.len());
+        format!("{}{digits}", self.subscription.get(..kept).unwrap_or_default())
+    }
+
+    /// The longest reverse zone that holds an address, and the address's name in it.
+    fn reverse(&self, address: Ipv4Addr) -> Option<(&str, String)> {
+        let name = address.octets().iter().rev().map(u8::to_string).collect::<Vec<_>>().join(".");
+        let name = format!("{name}.in-addr.arpa");
+        let inside =
+            |zone: &'_ String| name.strip_suffix(zone.as_str())?.strip_suffix('.').map(str::to_owned);
+        let zones = self.reverse_zones.iter().filter_map(|zone| Some((zone.as_str(), inside(zone)?)));
+        zones.max_by_key(|(zone, _)| zone.len())
     }
 }
 
@@ -55,20 +102,46 @@ impl Azure {
         for zone in seed.reverse_zones.iter().chain([&seed.forward_zone]) {
             self.create_zone(&seed.subscription, &seed.zone_resource_group, zone);
         }
-        if !self.set_address_range(&seed.subscription, &seed.resource_group, &seed.address_range) {
-            return Err(Missing(format!("a subnet like '{}'", seed.address_range)));
+        let wrong = || Missing(format!("a subnet like '{}'", seed.address_range));
+        let places = seed.resource_groups().ok_or_else(wrong)?;
+        for (subscription, resource_group, range) in &places {
+            if !self.set_address_range(subscription, resource_group, range) {
+                return Err(wrong());
+            }
         }
         for number in 1..=seed.record_sets {
             let spec = RecordSetSpec::new("A", &format!("other-{number}"), &["10.200.0.4"]);
             self.put_record_set(&seed.forward_zone, &spec)?;
         }
         let provisioning = self.world().settings.provisioning;
-        let spec = |number| GroupSpec {
-            subscription: seed.subscription.clone(),
-            provisioning,
-            ..GroupSpec::new(&seed.resource_group, &format!("web-{number}"))
+        let mut ids = Vec::new();
+        for (number, (subscription, resource_group, _)) in (1..=seed.groups).zip(places.iter().cycle()) {
+            let name = format!("web-{number}");
+            let id = self.create_group(GroupSpec {
+                subscription: subscription.clone(),
+                provisioning: if seed.with_records { Duration::ZERO } else { provisioning },
+                ..GroupSpec::new(resource_group, &name)
+            });
+            if seed.with_records {
+                self.put_records(seed, &format!("{subscription}/{resource_group}/{name}"), &name, &id)?;
+            }
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    /// Writes the record sets of a group as `aci-dns` would.
+    fn put_records(&self, seed: &Seed, owner: &str, name: &str, id: &str) -> Result<(), Missing> {
+        let Some(address) = self.group_address(id) else { return Ok(()) };
+        let put = |zone: &str, record_type: &str, name: &str, value: &str| {
+            let spec = RecordSetSpec { ttl: 60, ..RecordSetSpec::new(record_type, name, &[value]) };
+            self.put_record_set(zone, &spec.with_metadata("aci-dns-owner", owner)).map(drop)
         };
-        Ok((1..=seed.groups).map(|number| self.create_group(spec(number))).collect())
+        put(&seed.forward_zone, "A", name, &address.to_string())?;
+        match seed.reverse(address) {
+            Some((zone, reverse)) => put(zone, "PTR", &reverse, &format!("{name}.{}", seed.forward_zone)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn control(&self, request: &Request) -> Answer {
@@ -253,6 +326,9 @@ fn read_seed(body: &Value) -> Seed {
         address_range: text("addressRange", defaults.address_range),
         groups: count(body, "groups").unwrap_or(defaults.groups),
         record_sets: count(body, "recordSets").unwrap_or(defaults.record_sets),
+        resource_groups: count(body, "resourceGroups").unwrap_or(defaults.resource_groups),
+        subscriptions: count(body, "subscriptions").unwrap_or(defaults.subscriptions),
+        with_records: field(body, "withRecords").as_bool().unwrap_or(defaults.with_records),
     }
 }
 
@@ -264,6 +340,40 @@ mod tests {
 
     async fn post(azure: &Azure, path: &str, body: Value) -> u16 {
         send(azure, Method::POST, path, &[], body).await.status.as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_seed_spreads_groups_over_resource_groups_and_subscriptions() {
+        let azure = Azure::default();
+        let seed = Seed {
+            groups: 3,
+            resource_groups: 3,
+            subscriptions: 2,
+            with_records: true,
+            reverse_zones: vec!["1.10.in-addr.arpa".to_owned(), "6.1.10.in-addr.arpa".to_owned()],
+            ..Seed::default()
+        };
+        let ids = azure.seed(&seed).unwrap();
+        let place =
+            |id: &String| id.split("/providers").next().unwrap().replace("00000000-0000-0000-0000-", "");
+        assert_eq!(
+            ids.iter().map(place).collect::<Vec<_>>(),
+            [
+                "/subscriptions/000000000000/resourceGroups/rg-spoke1",
+                "/subscriptions/000000000001/resourceGroups/rg-spoke2",
+                "/subscriptions/000000000000/resourceGroups/rg-spoke3",
+            ]
+        );
+        let lines = azure.zone_lines();
+        for expected in [
+            "A web-3.spoke1.contoso.internal 60 10.1.7.4 aci-dns-owner=00000000-0000-0000-0000-000000000000/rg-spoke3/web-3",
+            "PTR 4.5.1.10.in-addr.arpa 60 web-1.spoke1.contoso.internal",
+            "PTR 4.6.1.10.in-addr.arpa 60 web-2.spoke1.contoso.internal aci-dns-owner=00000000-0000-0000-0000-000000000001/rg-spoke2/web-2",
+        ] {
+            assert!(lines.contains(expected), "{lines}");
+        }
+        assert!(azure.record_set("6.1.10.in-addr.arpa", "PTR", "4").is_some());
+        assert!(azure.seed(&Seed { address_range: "10.1.5.0".to_owned(), ..seed }).is_err());
     }
 
     #[tokio::test]

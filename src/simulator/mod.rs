@@ -227,8 +227,14 @@ impl Azure {
     /// The simulated time in Unix seconds.
     #[must_use]
     pub fn unix_seconds(&self) -> u64 {
+        self.unix_time().as_secs()
+    }
+
+    /// The simulated time since the beginning of 1970.
+    #[must_use]
+    pub fn unix_time(&self) -> Duration {
         let world = self.world();
-        world.settings.epoch_seconds + world.now().as_secs()
+        Duration::from_secs(world.settings.epoch_seconds) + world.now()
     }
 
     /// How much time has passed since the simulator was made.

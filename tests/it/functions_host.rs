@@ -19,6 +19,7 @@ use aci_dns::{
     host,
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
+    telemetry::Telemetry,
 };
 use axum::Router;
 use futures::future::join_all;
@@ -38,6 +39,7 @@ use crate::log;
 
 const RECONCILE: &str = "function_aci_reconcile";
 const DRIFT: &str = "function_drift_tracker";
+const SWEEP: &str = "function_drift_sweep";
 const WRITTEN: &str = "Microsoft.Resources.ResourceWriteSuccess";
 const DELETED: &str = "Microsoft.Resources.ResourceDeleteSuccess";
 
@@ -101,7 +103,8 @@ fn functions(gate: &Gate) -> Router {
             }
         }
     };
-    host::router(run(RECONCILE), run(DRIFT))
+    let sweep = |_| async { Report::new(Outcome::Reported, "the sweep saw everything") };
+    host::router(run(RECONCILE), run(DRIFT), sweep, &Telemetry::default())
 }
 
 async fn serve() -> Served {
@@ -183,16 +186,20 @@ fn the_files_that_the_host_reads_are_as_it_wants_them() {
     functions.sort();
     let names: Vec<_> =
         functions.iter().map(|folder| folder.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, [RECONCILE, DRIFT]);
+    assert_eq!(names, [RECONCILE, SWEEP, DRIFT]);
+    let trigger = |folder: &Path| {
+        let event = json!({"type": "eventGridTrigger", "name": "eventGridEvent", "direction": "in"});
+        let timer = json!({
+            "type": "timerTrigger", "name": "timer", "direction": "in", "schedule": "%ACI_DNS_SWEEP_SCHEDULE%"
+        });
+        if folder.ends_with(SWEEP) { timer } else { event }
+    };
     for folder in functions {
         let function = read(&folder.join("function.json"));
         let bindings = function["bindings"].as_array().unwrap();
         let is_trigger = |binding: &&Value| binding["type"].as_str().unwrap().ends_with("Trigger");
         let triggers: Vec<_> = bindings.iter().filter(is_trigger).collect();
-        assert_eq!(
-            triggers,
-            [&json!({"type": "eventGridTrigger", "name": "eventGridEvent", "direction": "in"})]
-        );
+        assert_eq!(triggers, [&trigger(&folder)]);
         for binding in bindings {
             let name = binding["name"].as_str().unwrap();
             assert!(name.starts_with(|first: char| first.is_ascii_alphabetic()), "{name}");
@@ -234,6 +241,26 @@ async fn every_form_of_an_event_is_taken() {
         let expected = succeeded(&["function_aci_reconcile saw web"]);
         served.check(RECONCILE, "forms", value, expected).await;
         served.check(DRIFT, "forms", value, succeeded(&["function_drift_tracker saw web"])).await;
+    }
+}
+
+#[tokio::test]
+async fn a_timer_is_answered_whatever_it_says() {
+    let served = serve().await;
+    let late = json!({
+        "Schedule": {"AdjustForDST": true}, "IsPastDue": true,
+        "ScheduleStatus": {"Last": "2026-01-01T00:00:00+00:00", "Next": "x", "LastUpdated": null},
+    });
+    for timer in [late, json!({"Schedule": null}), json!({}), json!("{}")] {
+        let body = json!({"Data": {"timer": timer}, "Metadata": {"sys": {}}}).to_string();
+        for framing in [Framing::Chunked, Framing::ContentLength] {
+            let mut connection = served.connect().await;
+            for _ in 0..2 {
+                let response =
+                    connection.post("/function_drift_sweep", "tick", body.as_bytes(), framing).await;
+                assert_eq!(response.judge(), succeeded(&["the sweep saw everything"]));
+            }
+        }
     }
 }
 

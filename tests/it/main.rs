@@ -8,11 +8,13 @@
 
 mod addresses;
 mod cost;
+mod deployment;
 mod drift;
 mod exhaustive;
 mod functions_host;
 mod fuzz;
 mod house;
+mod least_privilege;
 mod log;
 mod order;
 mod outcomes;
@@ -25,4 +27,6 @@ mod scenarios;
 mod security;
 mod simulation;
 mod storm;
+mod sweep;
+mod telemetry;
 mod world;

@@ -32,6 +32,7 @@ use aci_dns::{
         Azure, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, RecordSetSpec, RecordSetView,
         View, When,
     },
+    telemetry::Telemetry,
 };
 use axum::{Router, body::Body};
 use fastrand::Rng;
@@ -120,7 +121,7 @@ impl Instance {
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
         let arm = Arm::new(endpoint, wire, Tokens::fixed("simulated"));
-        Self { router: functions::router(settings, arm, clock), is_dead, has_written }
+        Self { router: functions::router(settings, arm, clock, &Telemetry::default()), is_dead, has_written }
     }
 
     /// The status, or nothing when the instance was killed meanwhile.

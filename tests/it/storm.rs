@@ -21,6 +21,7 @@ use aci_dns::{
     replay::stage::{RECONCILE, envelope},
     report::{Outcome, Report},
     simulator::{Azure, GroupSpec, Throttles, View},
+    telemetry::Telemetry,
 };
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -120,6 +121,8 @@ impl Instance {
                 async move { reconciler.reconcile(&id).await }
             },
             |_| async { Report::new(Outcome::Ignored, "no drift is tracked here") },
+            |_| async { Report::new(Outcome::Ignored, "nothing is swept here") },
+            &Telemetry::default(),
         );
         Self { router, reconciler }
     }

@@ -161,6 +161,7 @@ async fn a_container_group_is_read_with_its_states_and_tags() {
     });
     let azure = Azure::new([reply(200, &body)]);
     let expected = ContainerGroup {
+        restart_policy: None,
         tags: [("aci-dns-ttl", "30"), ("odd", "7")].map(|(name, text)| (name.into(), text.into())).into(),
         provisioning_state: Some("Succeeded".into()),
         state: Some("Running".into()),

@@ -24,7 +24,7 @@ use aci_dns::{
     replay::stage::{RECONCILE, TRACK_DRIFT, envelope},
     resource_id::ContainerGroupId,
     simulator::{Azure, GroupSpec},
-    telemetry::{self, LogFilter},
+    telemetry::{self, LogFilter, Telemetry},
 };
 use axum::body::Body;
 use bytes::Bytes;
@@ -101,7 +101,8 @@ async fn invoke(function: &str, body: &[u8]) {
         let azure = azure.clone();
         move || azure.unix_seconds()
     });
-    let router = functions::router(settings, arm(Wire::embedded(azure.router())), clock);
+    let router =
+        functions::router(settings, arm(Wire::embedded(azure.router())), clock, &Telemetry::default());
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
     let sink = lines.clone();
     let subscriber =

@@ -1,0 +1,43 @@
+// The event subscriptions of one topic: one for each function.
+
+param topicName string
+param functionAppId string
+param storageAccountId string
+param namePrefix string
+
+var events = loadJsonContent('../events.json')
+
+resource topic 'Microsoft.EventGrid/systemTopics@2022-06-15' existing = {
+  name: topicName
+}
+
+resource subscriptions 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2022-06-15' = [
+  for function in items(events.functions): {
+    parent: topic
+    name: '${namePrefix}-${replace(function.key, '_', '-')}'
+    properties: {
+      eventDeliverySchema: 'EventGridSchema'
+      destination: {
+        endpointType: 'AzureFunction'
+        properties: {
+          resourceId: '${functionAppId}/functions/${function.key}'
+          maxEventsPerBatch: 1
+          preferredBatchSizeInKilobytes: 64
+        }
+      }
+      filter: {
+        includedEventTypes: function.value
+        // Event Grid compares without regard to case.
+        advancedFilters: [{ operatorType: 'StringContains', key: 'subject', values: [events.subjectContains] }]
+      }
+      retryPolicy: { maxDeliveryAttempts: 30, eventTimeToLiveInMinutes: 1440 }
+      deadLetterWithResourceIdentity: {
+        identity: { type: 'SystemAssigned' }
+        deadLetterDestination: {
+          endpointType: 'StorageBlob'
+          properties: { resourceId: storageAccountId, blobContainerName: 'dead-letters' }
+        }
+      }
+    }
+  }
+]

@@ -1,0 +1,36 @@
+// The custom roles: exactly the actions that the code uses, which a test derives from the requests that it sends.
+// The name of a role is unique in a tenant, hence the suffix.
+
+targetScope = 'subscription'
+
+param containerGroupRoleId string
+param recordSetRoleId string
+param nameSuffix string
+
+@description('Subscriptions in which the roles are assigned.')
+param subscriptionIds array
+
+var roles = loadJsonContent('../role.json')
+var assignableScopes = map(subscriptionIds, subscriptionId => '/subscriptions/${subscriptionId}')
+
+resource containerGroupRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: containerGroupRoleId
+  properties: {
+    roleName: '${roles.containerGroups.name} ${nameSuffix}'
+    description: roles.containerGroups.description
+    type: 'CustomRole'
+    assignableScopes: assignableScopes
+    permissions: [{ actions: roles.containerGroups.actions }]
+  }
+}
+
+resource recordSetRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: recordSetRoleId
+  properties: {
+    roleName: '${roles.recordSets.name} ${nameSuffix}'
+    description: roles.recordSets.description
+    type: 'CustomRole'
+    assignableScopes: assignableScopes
+    permissions: [{ actions: roles.recordSets.actions }]
+  }
+}

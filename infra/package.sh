@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Builds the package of the function app and prints its path: target/package/aci-dns.zip, or the path that is given.
+#
+#   infra/package.sh [FILE]
+#
+# The binary is linked against musl, statically: it needs nothing of the image that it runs on. The same commit gives
+# the same bytes, wherever it is built: paths of the machine are mapped away, and the archive knows no time.
+set -euo pipefail
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+zip="$(realpath -m "${1:-$root/target/package/aci-dns.zip}")"
+cd "$root"
+
+# Everything but the path goes where it does not get into a caller's way.
+exec 3>&1 1>&2
+
+target=x86_64-unknown-linux-musl
+cargo_zigbuild_version=0.24.0
+ziglang_version=0.15.2
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+
+rustup target list --installed | grep -qx "$target" || rustup target add "$target"
+# Parts of the TLS library are written in C, and zig brings a compiler and a C library for every target.
+tools="${XDG_CACHE_HOME:-$HOME/.cache}/aci-dns/zig-$cargo_zigbuild_version-$ziglang_version"
+if [ ! -e "$tools/complete" ]; then
+  rm -rf "$tools"
+  python3 -m venv --without-pip "$tools"
+  python3 -m pip --python "$tools/bin/python" install --quiet --root-user-action ignore \
+    "cargo-zigbuild==$cargo_zigbuild_version" "ziglang==$ziglang_version"
+  touch "$tools/complete"
+fi
+export PATH="$tools/bin:$PATH"
+
+cargo_home="${CARGO_HOME:-$HOME/.cargo}"
+RUSTFLAGS="--remap-path-prefix=$CARGO_TARGET_DIR=/target --remap-path-prefix=$cargo_home=/cargo"
+RUSTFLAGS+=" --remap-path-prefix=$root=/aci-dns"
+CFLAGS="-ffile-prefix-map=$CARGO_TARGET_DIR=/target -ffile-prefix-map=$cargo_home=/cargo"
+export RUSTFLAGS CFLAGS
+cargo zigbuild --release --locked --bin aci-dns --target "$target"
+
+mkdir -p "$(dirname "$zip")"
+python3 infra/zip.py "$CARGO_TARGET_DIR/$target/release/aci-dns" "$zip"
+sha256sum "$zip"
+echo "$zip" >&3

@@ -1,0 +1,98 @@
+# A hub that holds all zones, and spokes in subscriptions of their own. Hub and spokes query every zone; the reverse
+# zone serves both spokes.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    azurerm = {
+      source  = "hashicorp/azurerm"
+      version = "~> 5.2"
+    }
+    azapi = {
+      source  = "Azure/azapi"
+      version = "~> 2.12"
+    }
+  }
+}
+
+locals {
+  hub    = "00000000-0000-0000-0000-000000000001"
+  spoke1 = "00000000-0000-0000-0000-000000000002"
+  spoke2 = "00000000-0000-0000-0000-000000000003"
+
+  network = "/subscriptions/${local.hub}/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub"
+  network_ids = [
+    local.network,
+    "/subscriptions/${local.spoke1}/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-spoke1",
+    "/subscriptions/${local.spoke2}/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-spoke2",
+  ]
+}
+
+# The providers need rights in every subscription that is named below; they stand in the hub's.
+provider "azurerm" {
+  features {}
+  subscription_id = local.hub
+}
+
+provider "azapi" {
+  subscription_id = local.hub
+}
+
+module "aci_dns" {
+  source = "../.."
+
+  resource_group_name = "rg-aci-dns"
+  location            = "westeurope"
+
+  spokes = [
+    {
+      subscription_id      = local.spoke1
+      resource_group       = "rg-spoke1"
+      forward_zone         = "spoke1.contoso.internal"
+      reverse_zones        = ["10.in-addr.arpa"]
+      zone_subscription_id = local.hub
+      zone_resource_group  = "rg-dns"
+      network_ids          = local.network_ids
+    },
+    {
+      subscription_id      = local.spoke2
+      resource_group       = "rg-spoke2-*"
+      forward_zone         = "spoke2.contoso.internal"
+      reverse_zones        = ["10.in-addr.arpa"]
+      zone_subscription_id = local.hub
+      zone_resource_group  = "rg-dns"
+      network_ids          = local.network_ids
+      ttl                  = 30
+    },
+  ]
+
+  # The second spoke is many resource groups, so the events of its subscription are taken; another team made its topic.
+  topics = [
+    { subscription_id = local.spoke1, resource_group = "rg-spoke1" },
+    {
+      subscription_id = local.spoke2
+      resource_group  = "rg-events"
+      source          = "subscription"
+      existing_name   = "evgt-subscription"
+    },
+  ]
+
+  settings = {
+    ACI_DNS_OWNERSHIP = "strict"
+  }
+
+  sweep_schedule             = "0 */30 * * * *"
+  only_event_grid            = true
+  integration_subnet_id      = "${local.network}/subnets/snet-aci-dns"
+  private_endpoint_subnet_id = "${local.network}/subnets/snet-private-endpoints"
+  existing_workspace_id      = "/subscriptions/${local.hub}/resourceGroups/rg-logs/providers/Microsoft.OperationalInsights/workspaces/law-central"
+  action_group_ids = [
+    "/subscriptions/${local.hub}/resourceGroups/rg-logs/providers/Microsoft.Insights/actionGroups/ag-network",
+  ]
+}
+
+output "function_app_name" {
+  description = "Name of the function app."
+  value       = module.aci_dns.function_app_name
+}

@@ -1,0 +1,333 @@
+# What the module makes of its variables. The providers are mocked: no Azure is asked, and nothing is made; but they
+# check each resource against their schemas, and azapi each body against the API's.
+
+mock_provider "azurerm" {
+  mock_data "azurerm_client_config" {
+    defaults = { subscription_id = "00000000-0000-0000-0000-00000000000A" }
+  }
+  mock_resource "azurerm_storage_account" {
+    defaults = {
+      id                     = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Storage/storageAccounts/acidns"
+      primary_blob_endpoint  = "https://acidns.blob.core.windows.net/"
+      primary_queue_endpoint = "https://acidns.queue.core.windows.net/"
+      primary_table_endpoint = "https://acidns.table.core.windows.net/"
+    }
+  }
+  mock_resource "azurerm_storage_container" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Storage/storageAccounts/acidns/blobServices/default/containers/dead-letters"
+    }
+  }
+  mock_resource "azurerm_log_analytics_workspace" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.OperationalInsights/workspaces/aci-dns-logs"
+    }
+  }
+  mock_resource "azurerm_application_insights" {
+    defaults = {
+      id                = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Insights/components/aci-dns-telemetry"
+      connection_string = "InstrumentationKey=00000000-0000-0000-0000-000000000009"
+    }
+  }
+  mock_resource "azurerm_service_plan" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/serverFarms/aci-dns-plan"
+    }
+  }
+}
+
+mock_provider "azapi" {
+  mock_data "azapi_resource" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-00000000000c/resourceGroups/rg-events/providers/Microsoft.EventGrid/systemTopics/evgt-subscription"
+      output = {
+        connection_string = "InstrumentationKey=00000000-0000-0000-0000-000000000008"
+        client_id         = "00000000-0000-0000-0000-0000000000c1"
+        principal_id      = "00000000-0000-0000-0000-0000000000b1"
+      }
+    }
+  }
+}
+
+override_data {
+  target = data.azapi_resource.topic
+  values = {
+    id     = "/subscriptions/00000000-0000-0000-0000-00000000000c/resourceGroups/rg-events/providers/Microsoft.EventGrid/systemTopics/evgt-subscription"
+    output = { principal_id = "00000000-0000-0000-0000-0000000000e2" }
+  }
+}
+
+override_resource {
+  target = azapi_resource.drift_rule
+  values = {
+    id     = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Insights/dataCollectionRules/aci-dns-drift"
+    output = { endpoint = "https://drift.ingest.monitor.azure.com", immutable_id = "dcr-1" }
+  }
+}
+
+override_resource {
+  target = azapi_resource.app
+  values = {
+    id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/app"
+    identity = { principal_id = "00000000-0000-0000-0000-0000000000a1" }
+  }
+}
+
+override_resource {
+  target = azapi_resource.topic
+  values = {
+    id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-spoke1/providers/Microsoft.EventGrid/systemTopics/aci-dns-events"
+    identity = { principal_id = "00000000-0000-0000-0000-0000000000e1" }
+  }
+}
+
+override_resource {
+  target = azapi_resource.zone
+  values = {
+    id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones/mock.internal"
+  }
+}
+
+variables {
+  resource_group_name = "rg-aci-dns"
+  location            = "westeurope"
+  spokes = [{
+    resource_group      = "rg-Spoke1"
+    forward_zone        = "spoke1.contoso.internal"
+    reverse_zones       = ["1.10.in-addr.arpa"]
+    zone_resource_group = "rg-dns"
+    network_ids         = ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-spoke1"]
+  }]
+}
+
+run "one_spoke" {
+  command = apply
+
+  assert {
+    condition = jsondecode(local.app_settings.ACI_DNS_ZONES) == {
+      "00000000-0000-0000-0000-00000000000a/rg-Spoke1" = {
+        forwardZone        = "spoke1.contoso.internal"
+        reverseZones       = ["1.10.in-addr.arpa"]
+        zoneSubscriptionId = "00000000-0000-0000-0000-00000000000a"
+        zoneResourceGroup  = "rg-dns"
+        ttl                = 60
+      }
+    }
+    error_message = "The map of the app is another one: ${local.app_settings.ACI_DNS_ZONES}"
+  }
+  assert {
+    condition = { for key, zone in azapi_resource.zone : key => "${zone.parent_id}/${zone.name}" } == {
+      "00000000-0000-0000-0000-00000000000a/rg-dns/spoke1.contoso.internal" = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-dns/spoke1.contoso.internal"
+      "00000000-0000-0000-0000-00000000000a/rg-dns/1.10.in-addr.arpa"       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-dns/1.10.in-addr.arpa"
+    }
+    error_message = "Not the forward and the reverse zone, each once."
+  }
+  assert {
+    condition     = length(azapi_resource.link) == 2
+    error_message = "Each zone has to be linked to the network that queries it: reverse zones too."
+  }
+  assert {
+    condition     = [for grant in azurerm_role_assignment.container_groups : grant.scope] == ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-Spoke1"]
+    error_message = "The app may read container groups elsewhere than in the spoke."
+  }
+  assert {
+    condition     = alltrue([for grant in concat(values(azurerm_role_assignment.record_sets), values(azurerm_role_assignment.container_groups), [azurerm_role_assignment.storage, azurerm_role_assignment.drift_rule, azurerm_role_assignment.application_insights]) : grant.principal_id == "00000000-0000-0000-0000-0000000000a1"])
+    error_message = "A right of the app is given to somebody else."
+  }
+  assert {
+    condition     = azapi_resource.topic["00000000-0000-0000-0000-00000000000a/rg-spoke1/resourcegroup"].body.properties.source == "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-Spoke1"
+    error_message = "The topic is not that of the spoke's resource group."
+  }
+  assert {
+    condition     = length(azapi_resource.subscription) == 0
+    error_message = "Event Grid refuses subscriptions to functions that do not exist."
+  }
+  assert {
+    condition     = local.app_settings["AzureWebJobs.function_drift_sweep.Disabled"] == "true"
+    error_message = "Without a schedule there is no sweep."
+  }
+  assert {
+    condition     = local.app_settings.APPLICATIONINSIGHTS_AUTHENTICATION_STRING == "Authorization=AAD"
+    error_message = "A component without local authentication needs the app to show its identity."
+  }
+  assert {
+    condition     = !contains(keys(local.app_settings), "AzureWebJobsStorage") && !contains(keys(local.app_settings), "AZURE_CLIENT_ID")
+    error_message = "Neither a connection string nor a user-assigned identity was asked for."
+  }
+  assert {
+    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 6
+    error_message = "Alert rules are missing."
+  }
+}
+
+run "published" {
+  command = apply
+
+  variables {
+    functions_published = true
+  }
+
+  assert {
+    condition = { for subscription in azapi_resource.subscription : subscription.name => subscription.body.properties.destination.properties.resourceId } == {
+      aci-dns-function-aci-reconcile = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/app/functions/function_aci_reconcile"
+      aci-dns-function-drift-tracker = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/app/functions/function_drift_tracker"
+    }
+    error_message = "Each function needs one subscription for each topic."
+  }
+  assert {
+    condition     = alltrue([for subscription in azapi_resource.subscription : subscription.body.properties.filter.advancedFilters[0].values == ["/providers/Microsoft.ContainerInstance/containerGroups/"]])
+    error_message = "A subscription takes more than the events of container groups."
+  }
+}
+
+run "hub_and_spoke" {
+  command = apply
+
+  variables {
+    functions_published        = true
+    create_zones               = false
+    sweep_schedule             = "0 */30 * * * *"
+    only_event_grid            = true
+    always_ready_instances     = 1
+    integration_subnet_id      = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-aci-dns"
+    private_endpoint_subnet_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-private-endpoints"
+    blob_private_dns_zone_id   = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones/privatelink.blob.core.windows.net"
+    user_assigned_identity_id  = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-identity/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-aci-dns"
+
+    existing_workspace_id            = "/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.OperationalInsights/workspaces/law-central"
+    existing_application_insights_id = "/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.Insights/components/appi-central"
+    action_group_ids                 = ["/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.Insights/actionGroups/ag-network"]
+
+    spokes = [
+      {
+        subscription_id      = "00000000-0000-0000-0000-00000000000B"
+        resource_group       = "rg-spoke1"
+        forward_zone         = "spoke1.contoso.internal"
+        reverse_zones        = ["10.in-addr.arpa"]
+        zone_subscription_id = "00000000-0000-0000-0000-00000000000a"
+        zone_resource_group  = "rg-dns"
+        network_ids = [
+          "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub",
+          "/subscriptions/00000000-0000-0000-0000-00000000000b/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-spoke1",
+        ]
+      },
+      {
+        subscription_id      = "00000000-0000-0000-0000-00000000000c"
+        resource_group       = "rg-spoke2-*"
+        forward_zone         = "spoke2.contoso.internal"
+        reverse_zones        = ["10.IN-ADDR.ARPA"]
+        zone_subscription_id = "00000000-0000-0000-0000-00000000000A"
+        zone_resource_group  = "RG-dns"
+        network_ids          = ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub"]
+      },
+    ]
+    topics = [
+      { subscription_id = "00000000-0000-0000-0000-00000000000b", resource_group = "rg-spoke1" },
+      {
+        subscription_id = "00000000-0000-0000-0000-00000000000c"
+        resource_group  = "rg-events"
+        source          = "subscription"
+        existing_name   = "evgt-subscription"
+      },
+    ]
+  }
+
+  assert {
+    condition = keys(local.zones) == [
+      "00000000-0000-0000-0000-00000000000a/rg-dns/10.in-addr.arpa",
+      "00000000-0000-0000-0000-00000000000a/rg-dns/spoke1.contoso.internal",
+      "00000000-0000-0000-0000-00000000000a/rg-dns/spoke2.contoso.internal",
+    ]
+    error_message = "A zone that serves two spokes is one zone."
+  }
+  assert {
+    condition     = length(azapi_resource.zone) == 0 && length(azapi_resource.link) == 2 + 2 + 1
+    error_message = "Zones that exist are linked, each to each of its networks once, and not made."
+  }
+  assert {
+    condition = { for key, grant in azurerm_role_assignment.container_groups : key => grant.scope } == {
+      "00000000-0000-0000-0000-00000000000b/rg-spoke1" = "/subscriptions/00000000-0000-0000-0000-00000000000b/resourceGroups/rg-spoke1"
+      "00000000-0000-0000-0000-00000000000c"           = "/subscriptions/00000000-0000-0000-0000-00000000000c"
+    }
+    error_message = "A spoke is read in its resource group, and one that is named by a pattern in its subscription."
+  }
+  assert {
+    condition = azurerm_role_definition.this["recordSets"].assignable_scopes == tolist([
+      "/subscriptions/00000000-0000-0000-0000-00000000000a",
+      "/subscriptions/00000000-0000-0000-0000-00000000000b",
+      "/subscriptions/00000000-0000-0000-0000-00000000000c",
+    ])
+    error_message = "The custom roles have to be assignable wherever they are assigned."
+  }
+  assert {
+    condition     = length(azapi_resource.topic) == 1 && length(azapi_resource.subscription) == 4
+    error_message = "One topic is made and one exists, and both functions listen to both."
+  }
+  assert {
+    condition     = azurerm_role_assignment.dead_letters["00000000-0000-0000-0000-00000000000c/rg-events/subscription"].principal_id == "00000000-0000-0000-0000-0000000000e2"
+    error_message = "The topic that exists writes its dead letters with its own identity."
+  }
+  assert {
+    condition     = azurerm_role_assignment.storage.principal_id == "00000000-0000-0000-0000-0000000000b1"
+    error_message = "The rights are those of the user-assigned identity."
+  }
+  assert {
+    condition     = local.app_settings.APPLICATIONINSIGHTS_AUTHENTICATION_STRING == "Authorization=AAD;ClientId=00000000-0000-0000-0000-0000000000c1" && local.app_settings.AZURE_CLIENT_ID == "00000000-0000-0000-0000-0000000000c1" && local.app_settings.AzureWebJobsStorage__clientId == "00000000-0000-0000-0000-0000000000c1"
+    error_message = "App, telemetry and host storage have to name the user-assigned identity."
+  }
+  assert {
+    condition     = azurerm_storage_account.this.network_rules[0].default_action == "Deny" && length(azurerm_private_endpoint.blob) == 1
+    error_message = "With a private endpoint the account is closed."
+  }
+  assert {
+    condition     = length(azurerm_log_analytics_workspace.this) == 0 && length(azurerm_application_insights.this) == 0
+    error_message = "What exists is not made again."
+  }
+  assert {
+    condition     = length(distinct([for alert in azurerm_monitor_metric_alert.given_up : alert.name])) == 4
+    error_message = "Two topics need rules of different names."
+  }
+}
+
+run "built_in_roles" {
+  command = apply
+
+  variables {
+    roles = "builtIn"
+  }
+
+  assert {
+    condition     = length(azurerm_role_definition.this) == 0 && alltrue([for grant in azurerm_role_assignment.record_sets : endswith(grant.role_definition_id, "/b12aa53e-6015-4669-85d0-8515ebb3ae7f")])
+    error_message = "Where custom roles are forbidden, the zones get Private DNS Zone Contributor."
+  }
+}
+
+run "a_pattern_without_topics_is_refused" {
+  command = plan
+
+  variables {
+    spokes = [{ resource_group = "rg-*", forward_zone = "a.internal", reverse_zones = [], zone_resource_group = "rg-dns" }]
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "a_classless_reverse_zone_is_refused" {
+  command = plan
+
+  variables {
+    spokes = [{ resource_group = "rg", forward_zone = "a.internal", reverse_zones = ["0-63.5.1.10.in-addr.arpa"] }]
+  }
+
+  expect_failures = [var.spokes]
+}
+
+run "a_setting_that_does_not_exist_is_refused" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_OWNER = "strict" }
+  }
+
+  expect_failures = [var.settings]
+}

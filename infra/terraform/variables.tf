@@ -1,0 +1,301 @@
+# The parameters of ../main.bicep by the same names, and four that Bicep has from its deployment or its script:
+# resource_group_name, cloud, package, functions_published.
+
+variable "resource_group_name" {
+  description = "Resource group, in the provider's subscription, for everything that is not a zone or a topic."
+  type        = string
+}
+
+variable "location" {
+  description = "Region of what is made here."
+  type        = string
+}
+
+variable "spokes" {
+  description = <<-EOT
+    Resource groups whose container groups are given names, and the zones that serve them.
+
+    subscription_id       subscription of the container groups; default: the provider's
+    resource_group        resource group of the container groups; a trailing * matches the rest of the name
+    forward_zone          zone of the A record sets, such as spoke1.contoso.internal
+    reverse_zones         zones of the PTR record sets, such as 1.10.in-addr.arpa; []: no PTR records
+    zone_subscription_id  subscription of the zones; default: that of the container groups
+    zone_resource_group   resource group of the zones; default: that of the container groups
+    network_ids           ids of the virtual networks that query these zones and are not linked to them yet; they have
+                          to be known when planning
+    ttl                   time to live of the record sets in seconds
+  EOT
+  type = list(object({
+    subscription_id      = optional(string)
+    resource_group       = string
+    forward_zone         = string
+    reverse_zones        = list(string)
+    zone_subscription_id = optional(string)
+    zone_resource_group  = optional(string)
+    network_ids          = optional(list(string), [])
+    ttl                  = optional(number, 60)
+  }))
+
+  validation {
+    condition     = length(var.spokes) > 0
+    error_message = "At least one spoke is needed."
+  }
+  validation {
+    condition     = alltrue([for spoke in var.spokes : can(regex("^[^*]+[*]?$", spoke.resource_group))])
+    error_message = "A resource group may end in *; elsewhere * means nothing."
+  }
+  validation {
+    condition = alltrue([
+      for spoke in var.spokes : spoke.zone_resource_group != null || !endswith(spoke.resource_group, "*")
+    ])
+    error_message = "Where the resource group is a pattern, the zones need a zone_resource_group."
+  }
+  validation {
+    condition     = alltrue([for spoke in var.spokes : spoke.ttl >= 1 && spoke.ttl <= 2147483647])
+    error_message = "A ttl is 1 to 2147483647."
+  }
+  validation {
+    condition = alltrue([
+      for zone in flatten(var.spokes[*].reverse_zones) :
+      can(regex("^([0-9]{1,3}[.]){1,3}in-addr[.]arpa$", lower(zone)))
+    ])
+    error_message = "A reverse zone is one to three octets before in-addr.arpa: Private DNS resolves no classless ones."
+  }
+}
+
+variable "topics" {
+  description = <<-EOT
+    Event Grid system topics; none given: a new one for the resource group of each spoke. Azure allows one for each
+    source.
+
+    subscription_id  subscription of topic and source; default: the provider's
+    resource_group   resource group of the topic; the source too, where that is a resource group
+    source           whose events it carries: resourceGroup or subscription
+    existing_name    name of the topic, if the source has one; it needs a system-assigned identity, for dead letters
+  EOT
+  type = list(object({
+    subscription_id = optional(string)
+    resource_group  = string
+    source          = optional(string, "resourceGroup")
+    existing_name   = optional(string)
+  }))
+  default = []
+
+  validation {
+    condition     = alltrue([for topic in var.topics : contains(["resourceGroup", "subscription"], topic.source)])
+    error_message = "The source of a topic is resourceGroup or subscription."
+  }
+  validation {
+    condition     = length(var.topics) > 0 || !anytrue([for spoke in var.spokes : endswith(spoke.resource_group, "*")])
+    error_message = "Where the resource group of a spoke is a pattern, topics have to be given."
+  }
+}
+
+variable "create_zones" {
+  description = "Whether the zones are made here. If not, they have to exist, and only links and rights are added."
+  type        = bool
+  default     = true
+}
+
+variable "roles" {
+  description = "The rights of the app: two custom roles with exactly the actions that it uses (custom), or Reader and Private DNS Zone Contributor (builtIn)."
+  type        = string
+  default     = "custom"
+
+  validation {
+    condition     = contains(["custom", "builtIn"], var.roles)
+    error_message = "The roles are custom or builtIn."
+  }
+}
+
+variable "settings" {
+  description = "Settings of aci-dns, by the names of the environment variables; what is left out has its default."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition = length(setsubtract(keys(var.settings), [
+      "ACI_DNS_ADDRESS_WAIT_SECONDS",
+      "ACI_DNS_ARM_ENDPOINT",
+      "ACI_DNS_DEADLINE_SECONDS",
+      "ACI_DNS_MAX_CONCURRENCY",
+      "ACI_DNS_OWNERSHIP",
+      "ACI_DNS_POLICY",
+      "ACI_DNS_STOPPED",
+      "RUST_LOG",
+    ])) == 0
+    error_message = "Not a setting of aci-dns, or one that follows from other variables."
+  }
+}
+
+variable "sweep_schedule" {
+  description = "When the drift sweep runs, as six fields of NCRONTAB; empty: never."
+  type        = string
+  default     = ""
+}
+
+variable "sweep_mode" {
+  description = "What the drift sweep does with drift that it finds: report or repair."
+  type        = string
+  default     = "report"
+
+  validation {
+    condition     = contains(["report", "repair"], var.sweep_mode)
+    error_message = "The sweep mode is report or repair."
+  }
+}
+
+variable "cloud" {
+  description = "Azure cloud of the providers: public, usgovernment or china."
+  type        = string
+  default     = "public"
+
+  validation {
+    condition     = contains(["public", "usgovernment", "china"], var.cloud)
+    error_message = "The cloud is public, usgovernment or china."
+  }
+}
+
+variable "name_prefix" {
+  description = "Beginning of the names of what is made here."
+  type        = string
+  default     = "aci-dns"
+
+  validation {
+    condition     = length(var.name_prefix) >= 3 && length(var.name_prefix) <= 20
+    error_message = "The prefix has 3 to 20 characters."
+  }
+}
+
+variable "tags" {
+  description = "Tags of what is made here."
+  type        = map(string)
+  default     = {}
+}
+
+variable "user_assigned_identity_id" {
+  description = "Id of a user-assigned managed identity; empty: the app has a system-assigned one."
+  type        = string
+  default     = ""
+}
+
+variable "integration_subnet_id" {
+  description = "Id of the subnet that the app sends from, delegated to Microsoft.App/environments; empty: none."
+  type        = string
+  default     = ""
+}
+
+variable "private_endpoint_subnet_id" {
+  description = "Id of the subnet for a private endpoint of the storage account, which is then closed; empty: none."
+  type        = string
+  default     = ""
+}
+
+variable "blob_private_dns_zone_id" {
+  description = "Id of the zone privatelink.blob.core.windows.net, where no policy registers private endpoints."
+  type        = string
+  default     = ""
+}
+
+variable "only_event_grid" {
+  description = "Whether the app refuses what does not come from Event Grid."
+  type        = bool
+  default     = false
+}
+
+variable "maximum_instance_count" {
+  description = "Most instances of the app, 1 to 1000."
+  type        = number
+  default     = 40
+
+  validation {
+    condition     = var.maximum_instance_count >= 1 && var.maximum_instance_count <= 1000
+    error_message = "The maximum is 1 to 1000."
+  }
+}
+
+variable "always_ready_instances" {
+  description = "Instances that are kept warm for events, and paid for all the time."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.always_ready_instances >= 0 && var.always_ready_instances <= 20
+    error_message = "0 to 20 instances can be kept warm."
+  }
+}
+
+variable "existing_workspace_id" {
+  description = "Id of a Log Analytics workspace; empty: a new one."
+  type        = string
+  default     = ""
+}
+
+variable "workspace_location" {
+  description = "Region of the workspace, in which the data collection rule has to stand; empty: location."
+  type        = string
+  default     = ""
+}
+
+variable "existing_application_insights_id" {
+  description = "Id of an Application Insights component; empty: a new one."
+  type        = string
+  default     = ""
+}
+
+variable "application_insights_local_auth" {
+  description = "Whether Application Insights takes telemetry from whoever knows its connection string."
+  type        = bool
+  default     = false
+}
+
+variable "retention_days" {
+  description = "Days that a new workspace keeps its logs."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.retention_days >= 30 && var.retention_days <= 730
+    error_message = "Logs are kept for 30 to 730 days."
+  }
+}
+
+variable "action_group_ids" {
+  description = "Ids of the action groups that alerts go to."
+  type        = list(string)
+  default     = []
+}
+
+variable "drift_minutes" {
+  description = "Minutes after which drift that stays is an alert."
+  type        = number
+  default     = 15
+
+  validation {
+    condition     = var.drift_minutes >= 5 && var.drift_minutes <= 2820
+    error_message = "Drift is an alert after 5 to 2820 minutes: the rules look back two days, no further."
+  }
+}
+
+variable "silent_minutes" {
+  description = "Minutes of silence after which an alert asks whether events still arrive."
+  type        = number
+  default     = 1440
+
+  validation {
+    condition     = var.silent_minutes >= 60 && var.silent_minutes <= 2820
+    error_message = "Silence is an alert after 60 to 2820 minutes: the rule looks back two days, no further."
+  }
+}
+
+variable "package" {
+  description = "Path of the package that infra/package.sh builds. With it, apply publishes it by the Azure CLI and then subscribes to events. Null: it is published by other means."
+  type        = string
+  default     = null
+}
+
+variable "functions_published" {
+  description = "Where the package is published by other means: whether that has happened. Event Grid refuses subscriptions to functions that do not exist."
+  type        = bool
+  default     = false
+}

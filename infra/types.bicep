@@ -1,0 +1,84 @@
+// The shapes of the parameters of main.bicep.
+
+@description('Resource groups with container groups, and the zones that serve them.')
+@export()
+@sealed()
+type spoke = {
+  @description('Subscription of the container groups; default: that of the deployment.')
+  subscriptionId: string?
+
+  @description('Resource group of the container groups; a trailing * matches the rest of the name.')
+  resourceGroup: string
+
+  @description('Zone of the A record sets, such as spoke1.contoso.internal.')
+  forwardZone: string
+
+  @description('Zones of the PTR record sets, such as 1.10.in-addr.arpa; []: no PTR records.')
+  reverseZones: string[]
+
+  @description('Subscription of the zones; default: that of the container groups.')
+  zoneSubscriptionId: string?
+
+  @description('Resource group of the zones; default: that of the container groups.')
+  zoneResourceGroup: string?
+
+  @description('Ids of the virtual networks that query these zones and are not linked to them yet.')
+  networkIds: string[]?
+
+  @description('Time to live of the record sets in seconds; default 60.')
+  @minValue(1)
+  @maxValue(2147483647)
+  ttl: int?
+}
+
+@description('An Event Grid system topic. Azure allows one for each source.')
+@export()
+@sealed()
+type topic = {
+  @description('Subscription of topic and source; default: that of the deployment.')
+  subscriptionId: string?
+
+  @description('Resource group of the topic; the source too, where that is a resource group.')
+  resourceGroup: string
+
+  @description('Whose events it carries: those of its resource group (default), or of its subscription.')
+  source: ('resourceGroup' | 'subscription')?
+
+  @description('Name of the topic, if the source has one. It needs a system-assigned identity, for dead letters.')
+  existingName: string?
+}
+
+@description('Settings of aci-dns that are not derived from anything else.')
+@export()
+@sealed()
+type settingsOfApp = {
+  @description('What becomes of a record set at a managed name that carries no mark: taken over, or left alone.')
+  ACI_DNS_OWNERSHIP: ('adopt' | 'strict')?
+
+  @description('Everything; nothing deleted; nothing written.')
+  ACI_DNS_POLICY: ('sync' | 'upsert-only' | 'observe')?
+
+  @description('What the records of a stopped group become.')
+  ACI_DNS_STOPPED: ('remove' | 'keep')?
+
+  @description('How long one invocation waits for an address; less than the deadline.')
+  @minValue(0)
+  @maxValue(599)
+  ACI_DNS_ADDRESS_WAIT_SECONDS: int?
+
+  @description('Hard limit of one invocation. Event Grid gives up after 30.')
+  @minValue(1)
+  @maxValue(600)
+  ACI_DNS_DEADLINE_SECONDS: int?
+
+  @description('Reconciliations in flight per process.')
+  @minValue(1)
+  @maxValue(1024)
+  ACI_DNS_MAX_CONCURRENCY: int?
+
+  @description('Resource Manager, where it is not that of the cloud.')
+  ACI_DNS_ARM_ENDPOINT: string?
+
+  @description('Log filter.')
+  RUST_LOG: string?
+}

@@ -1,0 +1,343 @@
+//! The commands that look at everything: `drift`, `plan` and `sync`.
+//!
+//! What they find goes to stdout; progress, questions and errors go to stderr.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use aci_dns::{
+    config::{BrokenRule, Mistake, Policy, SWEEP_SUBSCRIPTIONS, Settings, SettingsError},
+    findings::{self, Findings, Spelling, Verdict},
+    functions::Functions,
+    reconcile::{Clock, Reconciler},
+    report::{Outcome, Report},
+    resource_id::{ContainerGroupId, fold, is_subscription},
+    sweep::{Manner, Repaired, Step, Stop, SweepError, Sweeper},
+    telemetry,
+};
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use tokio::{runtime, sync::watch, time::Instant};
+
+use crate::{Failure, arm, network, shutdown, unix_seconds, variable};
+
+/// How long a sweep may last: whoever waits for it can interrupt it.
+const TIME: Duration = Duration::from_hours(12);
+
+/// There is drift.
+const DRIFTED: u8 = 3;
+/// The arguments are wrong.
+const WRONG: u8 = 2;
+
+/// Look at all container groups and zones of the map, and tell how DNS and reality differ
+///
+/// Reads only: one list for each scope of the map and each zone, and each container group that these leave a doubt
+/// about. The settings are those of `serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = DRIFT)]
+pub(crate) struct Drift {
+    #[command(flatten)]
+    look: Look,
+    /// How it is told
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+const DRIFT: &str = "\
+Kinds of drift:
+  a_missing      the container group has no A record set
+  address        its A record set holds another address
+  ttl            a record set has another TTL than it should
+  a_stale        an A record set carries the group's mark under an old name, or although the group
+                 is stopped, being deleted or public
+  ptr_missing    its address has no PTR record
+  ptr_mismatch   the PTR record of its address says another name
+  ptr_stale      another address says its name
+  ptr_uncovered  no reverse zone of the map contains its address
+  foreign        a record set at its name or address belongs to somebody else
+  orphan         record sets carry the mark of a container group that is gone
+  bad_tag        a tag of the group cannot be read
+
+Examples:
+  aci-dns drift
+  aci-dns drift --subscription 00000000-0000-0000-0000-000000000000 --output json
+
+Exit codes: 0 no drift, 1 something could not be found out, 2 wrong settings or arguments, 3 drift.";
+
+/// Show as a diff what `sync` would change, and change nothing
+///
+/// Record sets without a mark that would be taken over are marked as such.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = PLAN)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    look: Look,
+    /// How it is told
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// What `sync --adopt-only` would change
+    #[arg(long)]
+    adopt_only: bool,
+}
+
+const PLAN: &str = "\
+Examples:
+  aci-dns plan
+  aci-dns plan --adopt-only
+
+Exit codes: 0 nothing would change, 1 something could not be found out, 2 wrong settings or arguments, 3 something
+would change, or needs a person.";
+
+/// Make the records of all container groups of the map right
+///
+/// Shows the plan and asks before anything is written. Each container group is then reconciled as by an event: observed
+/// anew, written conditionally, looked at once more. What is not ours is never touched. It may be interrupted at any
+/// point (Ctrl-C, SIGTERM: the group in flight is finished) and resumed by starting it again.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = SYNC)]
+pub(crate) struct Sync {
+    #[command(flatten)]
+    look: Look,
+    /// Do not ask, as a pipeline cannot answer
+    #[arg(long)]
+    yes: bool,
+    /// Go on although more than 30 % of at least ten managed record sets would change or go
+    #[arg(long)]
+    force: bool,
+    /// Only mark the record sets that would be taken over, without changing an address
+    #[arg(long)]
+    adopt_only: bool,
+    /// Only this container group, by its resource id, without looking at anything else and without asking; waits for
+    /// its address
+    #[arg(long, value_name = "ID", conflicts_with_all = ["force", "adopt_only", "subscriptions", "thorough"])]
+    group: Option<ContainerGroupId>,
+}
+
+const SYNC: &str = "\
+Examples:
+  aci-dns sync
+  aci-dns sync --yes
+  aci-dns sync --group /subscriptions/<id>/resourceGroups/rg-spoke1/providers/\\
+Microsoft.ContainerInstance/containerGroups/web
+
+Record sets are written at the pace that Private DNS takes: 60 in a minute and zone.
+
+Exit codes: 0 all is right, 1 something failed or is left, 2 wrong settings or arguments, or nobody to ask, 3 what is
+left needs a person.";
+
+/// Where and how closely to look.
+#[derive(Debug, clap::Args)]
+struct Look {
+    #[arg(
+        long = "subscription",
+        value_name = "ID",
+        help = "Look for keys of the map that name no subscription in this one; may be repeated \
+                [default: $ACI_DNS_SWEEP_SUBSCRIPTIONS, or those that other keys name]"
+    )]
+    subscriptions: Vec<String>,
+    /// Ask for each container group that the zones say something about, and trust no list about where it is
+    #[arg(long)]
+    thorough: bool,
+}
+
+/// How findings are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const STRONG: Style = Style::new().bold();
+
+impl Look {
+    /// The settings, with what the arguments say of them.
+    fn settings(&self) -> Result<Settings, Failure> {
+        let wrong = self.subscriptions.iter().filter(|id| !is_subscription(id)).map(|id| Mistake {
+            place: "--subscription".to_owned(),
+            broken: BrokenRule::Text { given: id.clone(), rule: "a subscription id" },
+        });
+        let mut mistakes: Vec<Mistake> = wrong.collect();
+        let settings = Settings::from_variables(variable);
+        let settings = settings.map_err(|error| mistakes.extend(error.mistakes));
+        match settings {
+            Ok(mut settings) if mistakes.is_empty() => {
+                let given: BTreeSet<_> = self.subscriptions.iter().map(|id| fold(id)).collect();
+                if !given.is_empty() {
+                    settings.sweep_subscriptions = given;
+                }
+                Ok(settings)
+            }
+            _ => Err(Failure::Settings(SettingsError { mistakes })),
+        }
+    }
+
+    /// Looks at everything, unless it is interrupted.
+    async fn findings(&self, sweeper: &Sweeper, stop: &Stop) -> Result<Findings, Failure> {
+        let manner = Manner { deadline: Instant::now() + TIME, is_thorough: self.thorough };
+        tokio::select! {
+            found = sweeper.look(manner) => found.map_err(|SweepError::Where(key)| {
+                let broken = BrokenRule::SweptNowhere(key);
+                Failure::Settings(SettingsError { mistakes: vec![Mistake { place: SWEEP_SUBSCRIPTIONS.to_owned(), broken }] })
+            }),
+            () = stop.come() => Err(Failure::Interrupted),
+        }
+    }
+}
+
+/// Runs a command on the settings, with a way to interrupt it.
+fn run<Work>(settings: Settings, work: impl FnOnce(Functions, Stop) -> Work) -> Result<ExitCode, Failure>
+where
+    Work: Future<Output = Result<ExitCode, Failure>>,
+{
+    if variable("RUST_LOG").is_some() {
+        let line = |line: &str| _ = writeln!(io::stderr(), "{line}");
+        tracing::subscriber::set_global_default(telemetry::subscriber(&settings.log_filter, line))?;
+    }
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
+    let done = runtime.block_on(async {
+        let (sender, receiver) = watch::channel(false);
+        let shutdown = shutdown()?;
+        tokio::spawn(async move {
+            shutdown.await;
+            sender.send_replace(true);
+        });
+        let arm = arm(&settings, network(&settings));
+        work(Functions::new(settings, arm, Clock::new(unix_seconds)), Stop::when(receiver)).await
+    });
+    // A name look-up that still runs must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
+    run(arguments.look.settings()?, async |functions, stop| {
+        let findings = arguments.look.findings(&functions.sweeper, &stop).await?;
+        tell(&findings, arguments.output, findings::table);
+        Ok(verdict(&findings, findings.drifted() > 0))
+    })
+}
+
+pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
+    let mut settings = arguments.look.settings()?;
+    if arguments.adopt_only {
+        settings.policy = Policy::AdoptOnly;
+    }
+    run(settings, async |functions, stop| {
+        let findings = arguments.look.findings(&functions.sweeper, &stop).await?;
+        tell(&findings, arguments.output, findings::diff);
+        Ok(verdict(&findings, !findings.found.is_empty()))
+    })
+}
+
+fn tell(findings: &Findings, output: Output, text: fn(&Findings) -> String) {
+    let told = match output {
+        Output::Table => text(findings),
+        Output::Json => format!("{:#}\n", findings::json(findings)),
+    };
+    let _ = anstream::stdout().write_all(told.as_bytes());
+}
+
+fn verdict(findings: &Findings, is_drift: bool) -> ExitCode {
+    match (findings.is_incomplete(), is_drift) {
+        (true, _) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(DRIFTED),
+        (false, false) => ExitCode::SUCCESS,
+    }
+}
+
+pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
+    let mut settings = arguments.look.settings()?;
+    if settings.policy == Policy::Observe {
+        return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so nothing would be written: use aci-dns plan"));
+    }
+    if let Some(id) = &arguments.group {
+        return run(settings, async |functions, _| Ok(sync_one(&functions.reconciler, id).await));
+    }
+    if !arguments.yes && !io::stdin().is_terminal() {
+        return Ok(refuse(WRONG, "there is nobody to ask: say --yes, or look first with aci-dns plan"));
+    }
+    if arguments.adopt_only {
+        settings.policy = Policy::AdoptOnly;
+    }
+    run(settings, async |functions, stop| sync_all(arguments, &functions.sweeper, &stop).await)
+}
+
+/// Reconciles one container group, as its event would.
+async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId) -> ExitCode {
+    let report = reconciler.reconcile(id).await;
+    match report.outcome {
+        Outcome::Converged | Outcome::Changed => {
+            let _ = writeln!(anstream::stdout(), "{GOOD}{}{GOOD:#}: {}", report.outcome, report.message);
+            ExitCode::SUCCESS
+        }
+        // Nobody who waits for a name is served by a group that is not managed.
+        _ => refuse(1, &format!("{}: {}", report.outcome, report.message)),
+    }
+}
+
+async fn sync_all(arguments: &Sync, sweeper: &Sweeper, stop: &Stop) -> Result<ExitCode, Failure> {
+    let findings = arguments.look.findings(sweeper, stop).await?;
+    tell(&findings, Output::Table, findings::diff);
+    let needs_person = |findings: &Findings| {
+        findings.found.iter().any(|found| found.verdict == Verdict::Drift && found.report.error.is_some())
+    };
+    if findings.planned() == 0 {
+        return Ok(verdict(&findings, needs_person(&findings)));
+    }
+    if let Some(upheaval) = findings.upheaval().filter(|_| !arguments.force) {
+        return Ok(refuse(1, &format!("{upheaval}; if that is meant, say --force")));
+    }
+    if !arguments.yes && !ask(findings.planned()) {
+        return Ok(refuse(1, "nothing was written"));
+    }
+    let spelling = Spelling::of(&findings);
+    let show = |step: &Step<'_>| progress(&spelling, step);
+    let deadline = Instant::now() + TIME;
+    let repaired = sweeper.repair(&findings.found, deadline, stop, show).await;
+    Ok(end(&repaired, &findings, needs_person(&findings)))
+}
+
+fn end(repaired: &Repaired, findings: &Findings, needs_person: bool) -> ExitCode {
+    let _ = writeln!(anstream::stderr(), "{STRONG}{}{STRONG:#}", repaired.summary());
+    if repaired.left > 0 {
+        return refuse(1, "interrupted: start it again to go on where it stopped");
+    }
+    if repaired.failed > 0 {
+        return ExitCode::FAILURE;
+    }
+    verdict(findings, needs_person)
+}
+
+fn progress(spelling: &Spelling, step: &Step<'_>) {
+    let Step { found, report, left } = *step;
+    let Report { outcome, message, .. } = report;
+    let style = if outcome.status() == 200 { GOOD } else { BAD };
+    let group = spelling.group(&found.id);
+    let _ = writeln!(
+        anstream::stderr(),
+        "{left:>5} left  {style}{outcome}{style:#} {STRONG}{group}{STRONG:#} {message}"
+    );
+}
+
+fn ask(changes: usize) -> bool {
+    let _ = write!(anstream::stderr(), "{STRONG}Make these {changes} changes?{STRONG:#} [y/N] ");
+    let _ = io::stderr().flush();
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).is_ok()
+        && ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
+}
+
+fn refuse(code: u8, reason: &str) -> ExitCode {
+    let style = BAD.bold();
+    let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {reason}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,403 @@
+//! What a sweep found: which groups drift and how, what would mend them, and how much that would change.
+//!
+//! Pure: made by [`crate::sweep`], shown by the command line and told by [`crate::telemetry`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Write as _},
+};
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use crate::{
+    dns::{Owner, Place, RecordType, RelativeName},
+    plan::{Change, Effect, Hints},
+    report::{DriftKind, Outcome, Report},
+    resource_id::ContainerGroupId,
+};
+
+/// Everything that a sweep found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The container groups about which there is something to say, by id.
+    pub found: Vec<Found>,
+    /// Marked record sets that the sweep cannot judge.
+    pub strays: Vec<Stray>,
+    /// The lists that failed: what they would have told is not known.
+    pub failures: Vec<Failure>,
+    /// How much was looked at.
+    pub tally: Tally,
+}
+
+/// One container group about which there is something to say.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The container group; it may be gone.
+    pub id: ContainerGroupId,
+    /// What it is.
+    pub verdict: Verdict,
+    /// What a pass would do, and how DNS and reality differ.
+    pub report: Report,
+    /// The changes of that pass.
+    pub changes: Vec<Change>,
+    /// Where that pass has to look.
+    pub hints: Hints,
+}
+
+/// What was found about a container group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// DNS and reality differ.
+    Drift,
+    /// DNS answers what it should; only what is written beside the records would change.
+    Marks,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// A marked record set that the sweep cannot judge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// Type and fully qualified name.
+    pub record: String,
+    /// The group that its mark names.
+    pub owner: Owner,
+    /// Why it cannot be judged.
+    pub reason: &'static str,
+}
+
+/// A list that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What an invocation that needs the list is answered with.
+    pub outcome: Outcome,
+    /// The error with all its causes.
+    pub error: String,
+}
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Container groups that the map serves.
+    pub groups: usize,
+    /// Those whose records are right.
+    pub right: usize,
+    /// Those that are being provisioned, so that nothing can be said yet.
+    pub settling: usize,
+    /// Those that are ignored by their tag, or have no address on purpose.
+    pub unmanaged: usize,
+    /// Those that would have had to be asked for by themselves when time was up.
+    pub left: usize,
+    /// Those that were asked for by themselves, because the lists left a doubt.
+    pub asked: usize,
+    /// Record sets that carry a mark.
+    pub managed: usize,
+    /// Requests to Resource Manager.
+    pub requests: u32,
+}
+
+/// How many of the managed record sets would answer otherwise than now, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upheaval {
+    /// So many would.
+    pub touched: usize,
+    /// Of so many.
+    pub managed: usize,
+}
+
+/// Fewer managed record sets than these are too few for a share to mean anything.
+const GUARDED_FROM: usize = 10;
+/// A repair that changes more than so many of a hundred managed record sets is more likely a mistake in the settings.
+const MOST_PERCENT: usize = 30;
+
+impl Findings {
+    /// How many groups drift.
+    #[must_use]
+    pub fn drifted(&self) -> usize {
+        self.count(Verdict::Drift)
+    }
+
+    /// How many groups are of a kind.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.found.iter().filter(|found| found.verdict == verdict).count()
+    }
+
+    /// Whether something could not be found out.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        !self.failures.is_empty() || self.tally.left > 0 || self.count(Verdict::Unknown) > 0
+    }
+
+    /// How much would change, where that is more than a repair does without being forced to. What is added where
+    /// nothing was, and what is only marked, does not count.
+    #[must_use]
+    pub fn upheaval(&self) -> Option<Upheaval> {
+        let changes = || self.found.iter().flat_map(|found| &found.changes);
+        let named = |change: &Change| -> (Place, RecordType, RelativeName) {
+            let (record_type, name) = change.record_set();
+            (change.zone().place(), record_type, name.clone())
+        };
+        let touched: BTreeSet<_> = changes()
+            .filter(|change| matches!(change.effect(), Effect::Alters | Effect::Removes))
+            .map(named)
+            .collect();
+        let taken_over: BTreeSet<_> = changes().filter(|change| change.is_adoption()).map(named).collect();
+        let upheaval = Upheaval { touched: touched.len(), managed: self.tally.managed + taken_over.len() };
+        let is_too_much =
+            upheaval.managed >= GUARDED_FROM && upheaval.touched * 100 > upheaval.managed * MOST_PERCENT;
+        is_too_much.then_some(upheaval)
+    }
+
+    /// How many changes a repair would make, by effect and taking over.
+    #[must_use]
+    pub fn planned(&self) -> usize {
+        self.found.iter().map(|found| found.changes.len()).sum()
+    }
+
+    /// One sentence about everything.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Tally { groups, right, settling, unmanaged, left, asked, requests, .. } = self.tally;
+        let mut parts = vec![format!("{right} right")];
+        let mut add = |count: usize, word: &str| {
+            if count > 0 {
+                parts.push(format!("{count} {word}"));
+            }
+        };
+        let orphans = self.kinds().get(&DriftKind::Orphan).copied().unwrap_or_default();
+        add(self.drifted().saturating_sub(orphans), "drifted");
+        add(self.count(Verdict::Marks), "to be marked anew");
+        add(settling, "being provisioned");
+        add(unmanaged, "unmanaged");
+        add(self.count(Verdict::Unknown), "not known");
+        add(left, "not looked at, because time was up");
+        let orphans = match orphans {
+            0 => String::new(),
+            1 => "; records of 1 group that is gone".to_owned(),
+            count => format!("; records of {count} groups that are gone"),
+        };
+        let failures = match self.failures.len() {
+            0 => String::new(),
+            1 => "; 1 list failed".to_owned(),
+            count => format!("; {count} lists failed"),
+        };
+        format!(
+            "{groups} container groups: {}{orphans}{failures} ({requests} requests, {asked} of them for single groups)",
+            parts.join(", ")
+        )
+    }
+
+    /// How many groups drift in which way.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeMap<DriftKind, usize> {
+        let mut kinds = BTreeMap::new();
+        for kind in self.found.iter().flat_map(Found::kinds) {
+            *kinds.entry(*kind).or_default() += 1;
+        }
+        kinds
+    }
+}
+
+impl fmt::Display for Upheaval {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { touched, managed } = self;
+        write!(
+            formatter,
+            "{touched} of {managed} managed record sets would change or go, which is more than 30 %"
+        )
+    }
+}
+
+impl Found {
+    /// Every kind of drift that applies.
+    #[must_use]
+    pub fn kinds(&self) -> &[DriftKind] {
+        self.report.drift.as_ref().map_or(&[], |drift| &drift.kinds)
+    }
+}
+
+const STRONG: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const OTHER: Style = AnsiColor::Yellow.on_default();
+
+/// The table of `aci-dns drift`, in colours that the writer may leave out.
+#[must_use]
+pub fn table(findings: &Findings) -> String {
+    let mut rows = vec![["GROUP", "NAME", "DRIFT", "ADDRESS", "DNS"].map(str::to_owned)];
+    let spelled = Spelling::of(findings);
+    let mut notes = vec![String::new()];
+    for found in findings.found.iter().filter(|found| found.verdict != Verdict::Marks) {
+        let kinds: Vec<&str> = found.kinds().iter().map(|kind| kind.as_str()).collect();
+        let addresses = found.report.drift.iter().flat_map(|drift| &drift.dns_addresses);
+        let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
+        let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+        rows.push([
+            spelled.group(&found.id),
+            or_dash(found.report.fqdn.as_ref().map(ToString::to_string).unwrap_or_default()),
+            if kinds.is_empty() { "not known".to_owned() } else { kinds.join(", ") },
+            or_dash(found.report.address.map(|address| address.to_string()).unwrap_or_default()),
+            or_dash(addresses.join(" ")),
+        ]);
+        notes.push(found.report.error.clone().unwrap_or_default());
+    }
+    let mut text = String::new();
+    if rows.len() > 1 {
+        let width = |column: usize| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        };
+        let widths: Vec<usize> = (0..5).filter_map(width).collect();
+        for (number, (row, note)) in rows.iter().zip(&notes).enumerate() {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            let line = cells.collect::<Vec<_>>().join("  ");
+            let style = if number == 0 { QUIET } else { Style::new() };
+            _ = writeln!(text, "{style}{}{style:#}", line.trim_end());
+            if !note.is_empty() {
+                _ = writeln!(text, "  {BAD}{note}{BAD:#}");
+            }
+        }
+        text.push('\n');
+    }
+    text + &closing(findings)
+}
+
+/// The diff of `aci-dns plan`, in colours that the writer may leave out.
+#[must_use]
+pub fn diff(findings: &Findings) -> String {
+    let spelled = Spelling::of(findings);
+    let mut text = String::new();
+    for found in &findings.found {
+        let kinds: Vec<&str> = found.kinds().iter().map(|kind| kind.as_str()).collect();
+        let why = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+        _ = writeln!(text, "{STRONG}{}{STRONG:#}{QUIET}{why}{QUIET:#}", spelled.group(&found.id));
+        for change in &found.changes {
+            let style = match change.effect() {
+                Effect::Adds => GOOD,
+                Effect::Removes => BAD,
+                Effect::Alters | Effect::Marks => OTHER,
+            };
+            let note = if change.is_adoption() { "takes over: " } else { "" };
+            _ = writeln!(text, "  {note}{style}{change}{style:#}");
+        }
+        for change in &found.report.withheld {
+            _ = writeln!(text, "  withheld: {change}");
+        }
+        if let Some(error) = &found.report.error {
+            _ = writeln!(text, "  {BAD}{error}{BAD:#}");
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let mut effects = [(Effect::Adds, "added", 0), (Effect::Alters, "altered", 0)].to_vec();
+    effects.extend([(Effect::Removes, "removed", 0), (Effect::Marks, "marked", 0)]);
+    for change in findings.found.iter().flat_map(|found| &found.changes) {
+        for (effect, _, count) in &mut effects {
+            *count += usize::from(*effect == change.effect());
+        }
+    }
+    let counts = effects.iter().map(|(_, word, count)| format!("{count} {word}"));
+    _ = writeln!(text, "Record sets: {}", counts.collect::<Vec<_>>().join(", "));
+    text + &closing(findings)
+}
+
+/// What both tell at the end.
+fn closing(findings: &Findings) -> String {
+    let mut text = String::new();
+    for failure in &findings.failures {
+        _ = writeln!(text, "{BAD}{}{BAD:#}", failure.error);
+    }
+    for stray in &findings.strays {
+        _ = writeln!(text, "{QUIET}{} of {}: {}{QUIET:#}", stray.record, stray.owner, stray.reason);
+    }
+    _ = writeln!(text, "{}", findings.summary());
+    text
+}
+
+/// How container groups are called: with their subscription only where there are several.
+pub struct Spelling {
+    is_subscription_told: bool,
+}
+
+impl fmt::Debug for Spelling {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Spelling").field("is_subscription_told", &self.is_subscription_told).finish()
+    }
+}
+
+impl Spelling {
+    /// How the groups of these findings are called.
+    #[must_use]
+    pub fn of(findings: &Findings) -> Self {
+        let subscriptions = findings.found.iter().map(|found| found.id.subscription().to_lowercase());
+        Self { is_subscription_told: subscriptions.collect::<BTreeSet<_>>().len() > 1 }
+    }
+
+    /// What this group is called.
+    #[must_use]
+    pub fn group(&self, id: &ContainerGroupId) -> String {
+        let group = format!("{}/{}", id.resource_group(), id.name());
+        if self.is_subscription_told { format!("{}/{group}", id.subscription()) } else { group }
+    }
+}
+
+/// The same for programs.
+#[must_use]
+pub fn json(findings: &Findings) -> Value {
+    let groups = findings.found.iter().map(|found| {
+        let report = &found.report;
+        let drift = report.drift.as_ref();
+        let changes = found.changes.iter().map(|change| {
+            let effect = match change.effect() {
+                Effect::Adds => "adds",
+                Effect::Alters => "alters",
+                Effect::Removes => "removes",
+                Effect::Marks => "marks",
+            };
+            json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
+        });
+        json!({
+            "id": found.id.to_string(),
+            "fqdn": report.fqdn.as_ref().map(ToString::to_string),
+            "verdict": match found.verdict {
+                Verdict::Drift => "drift",
+                Verdict::Marks => "marks",
+                Verdict::Unknown => "unknown",
+            },
+            "kinds": found.kinds().iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+            "address": report.address.map(|address| address.to_string()),
+            "dnsAddresses": drift
+                .map(|drift| drift.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "dnsPtr": drift.map(|drift| drift.dns_ptr.clone()),
+            "plan": changes.collect::<Vec<_>>(),
+            "withheld": report.withheld,
+            "error": report.error,
+        })
+    });
+    let strays = findings
+        .strays
+        .iter()
+        .map(|stray| json!({"record": stray.record, "owner": stray.owner.as_str(), "reason": stray.reason}));
+    let tally = findings.tally;
+    json!({
+        "groups": groups.collect::<Vec<_>>(),
+        "strays": strays.collect::<Vec<_>>(),
+        "failures": findings.failures.iter().map(|failure| &failure.error).collect::<Vec<_>>(),
+        "summary": {
+            "groups": tally.groups,
+            "right": tally.right,
+            "drifted": findings.drifted(),
+            "toBeMarked": findings.count(Verdict::Marks),
+            "unknown": findings.count(Verdict::Unknown),
+            "settling": tally.settling,
+            "unmanaged": tally.unmanaged,
+            "left": tally.left,
+            "managedRecordSets": tally.managed,
+            "requests": tally.requests,
+            "askedFor": tally.asked,
+        },
+    })
+}

@@ -1,0 +1,87 @@
+//! Reads the world by lists: each scope and each zone once.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, future::join, stream};
+
+use super::SweepError;
+use crate::{
+    arm::{ArmError, Kind, Reader, Snapshot},
+    config::{Settings, Zones},
+    dns::{Place, Zone},
+};
+
+/// How many lists are read at the same time.
+const LISTED_AT_ONCE: usize = 8;
+
+/// Lists everything that the map serves.
+pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Snapshot, SweepError> {
+    let mut subscriptions = settings.sweep_subscriptions.clone();
+    if subscriptions.is_empty() {
+        subscriptions = settings.zones.subscriptions();
+    }
+    if let Some(key) = settings.zones.key_without_subscription().filter(|_| subscriptions.is_empty()) {
+        return Err(SweepError::Where(key));
+    }
+    let territory = settings.zones.territory(&subscriptions);
+
+    let mut snapshot = Snapshot::default();
+    let lists = stream::iter(territory.scopes).map(|scope| async move {
+        let listed = reader.list_container_groups(&scope).await;
+        (scope, listed)
+    });
+    let listed: Vec<_> = lists.buffer_unordered(LISTED_AT_ONCE).collect().await;
+    for (scope, groups) in listed {
+        snapshot.add_container_groups(scope, groups);
+    }
+
+    let serving: Vec<Zones> =
+        snapshot.listed_container_groups().filter_map(|(id, _)| settings.zones.serving(id)).collect();
+    let (mut forward, mut reverse) = (ToList::default(), ToList::default());
+    for (zones, is_serving) in
+        territory.zones.iter().map(|zones| (zones, false)).chain(serving.iter().map(|zones| (zones, true)))
+    {
+        forward.add(&zones.forward, is_serving);
+        for zone in &zones.reverse {
+            reverse.add(zone.zone(), is_serving);
+        }
+    }
+    let forward = stream::iter(forward.0.into_values()).map(|(zone, is_serving)| async move {
+        let listed = reader.list_a_record_sets(&zone).await;
+        (zone, is_serving, listed)
+    });
+    let reverse = stream::iter(reverse.0.into_values()).map(|(zone, is_serving)| async move {
+        let listed = reader.list_ptr_record_sets(&zone).await;
+        (zone, is_serving, listed)
+    });
+    let (forward, reverse): (Vec<_>, Vec<_>) = join(
+        forward.buffer_unordered(LISTED_AT_ONCE).collect(),
+        reverse.buffer_unordered(LISTED_AT_ONCE).collect(),
+    )
+    .await;
+    // A zone that does not exist is a fault only where a group needs it: of several subscriptions, the map may mean
+    // one that has it and others that have not.
+    let is_needed = |is_serving: bool, kind: Option<Kind>| is_serving || kind != Some(Kind::Missing);
+    for (zone, is_serving, listed) in forward {
+        if is_needed(is_serving, listed.as_ref().err().map(ArmError::kind)) {
+            snapshot.add_a_record_sets(zone, listed);
+        }
+    }
+    for (zone, is_serving, listed) in reverse {
+        if is_needed(is_serving, listed.as_ref().err().map(ArmError::kind)) {
+            snapshot.add_ptr_record_sets(zone, listed);
+        }
+    }
+    Ok(snapshot)
+}
+
+/// Zones to be listed, each once, and whether a group that exists needs them.
+#[derive(Default)]
+struct ToList(BTreeMap<Place, (Zone, bool)>);
+
+impl ToList {
+    fn add(&mut self, zone: &Zone, is_serving: bool) {
+        let (_, is_needed) = self.0.entry(zone.place()).or_insert_with(|| (zone.clone(), false));
+        *is_needed |= is_serving;
+    }
+}

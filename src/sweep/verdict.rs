@@ -1,0 +1,111 @@
+//! What a look at one group amounts to. Pure.
+
+use super::Look;
+use crate::{
+    container_group::Standing,
+    findings::{Found, Verdict},
+    plan::{Change, Effect, Refusal},
+    reconcile::ReconcileError,
+    report::{Drift, DriftEvent, DriftKind, Outcome, Report},
+};
+
+/// What is said of one group.
+pub(super) enum Sentence {
+    /// Its records are right.
+    Right,
+    /// It is being provisioned.
+    Settling,
+    /// It is not managed, or not now.
+    Unmanaged,
+    /// It is gone, and so are its records.
+    Nothing,
+    /// There is something to say.
+    Found(Box<Found>),
+}
+
+pub(super) fn of(look: Look) -> Sentence {
+    let report = &look.rehearsal.report;
+    let is_planned = !report.plan.is_empty() || !report.withheld.is_empty();
+    let mut kinds: Vec<DriftKind> = look.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
+    let mut is_unknown = false;
+    match &look.rehearsal.error {
+        // What has to be forgotten before there is room is drift all the same, and waiting mends it.
+        None | Some(ReconcileError::Refused(Refusal::MemoryFull(_))) => {}
+        Some(ReconcileError::AddressPending(_)) => return Sentence::Settling,
+        Some(ReconcileError::Tag(_)) => kinds.push(DriftKind::BadTag),
+        Some(ReconcileError::NoReverseZone { .. }) => {
+            kinds.retain(|kind| *kind != DriftKind::PtrMissing);
+            kinds.push(DriftKind::PtrUncovered);
+        }
+        Some(ReconcileError::Refused(Refusal::Conflict(_)) | ReconcileError::PtrConflict(_)) => {
+            kinds.push(DriftKind::Foreign);
+        }
+        Some(ReconcileError::Arm(_) | ReconcileError::LostRaces { .. } | ReconcileError::Deadline { .. }) => {
+            is_unknown = true;
+        }
+    }
+    let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
+    match look.standing {
+        Standing::Running(_) => {
+            if is_first {
+                kinds.push(DriftKind::AMissing);
+            }
+            let is_stale =
+                |change: &Change| matches!(change, Change::A(_)) && change.effect() == Effect::Removes;
+            if look.rehearsal.changes.iter().any(is_stale) {
+                kinds.push(DriftKind::AStale);
+            }
+            let is_stale =
+                |change: &Change| matches!(change, Change::Ptr(_)) && change.effect() == Effect::Removes;
+            if is_first && look.rehearsal.changes.iter().any(is_stale) {
+                kinds.push(DriftKind::PtrStale);
+            }
+        }
+        Standing::Gone if is_planned => kinds.push(DriftKind::Orphan),
+        Standing::Deleting | Standing::Public | Standing::Released if is_planned => {
+            kinds.push(DriftKind::AStale);
+        }
+        Standing::Gone
+        | Standing::Deleting
+        | Standing::Public
+        | Standing::Released
+        | Standing::Pending
+        | Standing::Portless => {}
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.is_empty() && !is_planned && !is_unknown {
+        return match (look.standing, report.outcome) {
+            (Standing::Gone, _) => Sentence::Nothing,
+            (_, Outcome::Unmanaged) => Sentence::Unmanaged,
+            _ => Sentence::Right,
+        };
+    }
+    let verdict = match (is_unknown, kinds.is_empty()) {
+        (true, _) => Verdict::Unknown,
+        (false, true) => Verdict::Marks,
+        (false, false) => Verdict::Drift,
+    };
+    let event = if is_first { DriftEvent::FirstSeen } else { DriftEvent::DriftDetected };
+    let drift = (verdict == Verdict::Drift).then(|| match look.drift {
+        Some(drift) => Drift { event, kinds, ..drift },
+        None => Drift { event, kinds, dns_addresses: held(&look.rehearsal.changes), dns_ptr: vec![] },
+    });
+    let report = Report { drift, ..look.rehearsal.report };
+    Sentence::Found(Box::new(Found {
+        id: look.id,
+        verdict,
+        report,
+        changes: look.rehearsal.changes,
+        hints: look.hints,
+    }))
+}
+
+/// The addresses of the A record sets that would go.
+fn held(changes: &[Change]) -> Vec<std::net::Ipv4Addr> {
+    let held = |change: &Change| match change {
+        Change::A(edit) => edit.before.as_ref().map(|before| before.content.records.clone()),
+        Change::Ptr(_) => None,
+    };
+    changes.iter().filter_map(held).flatten().collect()
+}

@@ -1,0 +1,300 @@
+//! How telemetry travels, and what becomes of what does not arrive.
+//!
+//! The exporter repeats what may pass (408, 429, 439, 500, 503, a broken connection, the refused part of a 206) for
+//! half a minute. What is lost then is counted, and told once per outage: telemetry of telemetry must not become
+//! the problem.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use http::{Request, Response, StatusCode, Uri, header::AUTHORIZATION};
+use opentelemetry::Context;
+use opentelemetry_application_insights::HttpClient;
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
+    trace::{Span, SpanData, SpanExporter, SpanProcessor},
+};
+use serde_json::Value;
+use tokio::{runtime::Handle, time::timeout};
+
+use crate::{
+    arm::{self, Tokens, Wire},
+    config::{ApplicationInsights, Cloud},
+};
+
+/// How long one request to the ingestion endpoint may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest answer of the ingestion endpoint that is read.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What was not delivered.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    lost: AtomicU64,
+    /// Spans that wait for their delivery.
+    waiting: AtomicUsize,
+    /// Whether the present outage was told already.
+    is_told: AtomicBool,
+}
+
+impl Losses {
+    /// How many items were lost since the process started.
+    pub(super) fn total(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn lose(&self, items: usize, reason: &dyn std::fmt::Display) {
+        let items = u64::try_from(items).unwrap_or(u64::MAX);
+        let total = self.lost.fetch_add(items, Ordering::Relaxed).saturating_add(items);
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(telemetry.lost = total, %reason, "telemetry for Application Insights is being lost");
+        }
+    }
+
+    fn arrived(&self) {
+        if self.is_told.swap(false, Ordering::Relaxed) {
+            let total = self.total();
+            tracing::info!(telemetry.lost = total, "telemetry for Application Insights arrives again");
+        }
+    }
+
+    /// What still waits when the process ends is lost, too.
+    pub(super) fn end(&self) {
+        let waiting = self.waiting.swap(0, Ordering::Relaxed);
+        if waiting > 0 {
+            self.lose(waiting, &"the process ends");
+        }
+        let total = self.total();
+        if total > 0 {
+            tracing::warn!(telemetry.lost = total, "some telemetry was not delivered");
+        }
+    }
+}
+
+/// Where telemetry is sent.
+#[derive(Clone, Debug)]
+pub(in crate::telemetry) struct Sender {
+    way: Way,
+    losses: Arc<Losses>,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    Network(Network),
+    File(Arc<Mutex<File>>),
+}
+
+/// The ingestion endpoint.
+#[derive(Clone, Debug)]
+struct Network {
+    url: Uri,
+    wire: Wire,
+    /// Whose tokens, and for what, where the endpoint wants any.
+    tokens: Option<(Tokens, String)>,
+    /// The threads of the SDK have no reactor: requests run where everything else does.
+    runtime: Handle,
+}
+
+impl Sender {
+    /// Sends to the ingestion endpoint of a connection string.
+    pub(in crate::telemetry) fn network(
+        settings: &ApplicationInsights,
+        cloud: Cloud,
+        wire: &Wire,
+        tokens: &Tokens,
+        client_id: Option<&str>,
+    ) -> Self {
+        let tokens = settings.entra.as_ref().map(|entra| {
+            let is_other = entra.client_id.is_some() && entra.client_id.as_deref() != client_id;
+            let tokens = if is_other { Tokens::azure(entra.client_id.clone(), wire) } else { tokens.clone() };
+            let audience = entra.audience.as_deref().unwrap_or(cloud.monitor_audience());
+            // Microsoft's exporters ask for the audience with a slash at its end, which makes two.
+            (tokens, format!("{audience}//.default"))
+        });
+        let url = settings.ingestion_endpoint.join("v2.1/track").map(|url| url.as_str().parse());
+        let url = url.ok().and_then(Result::ok).expect("a path can be joined to an endpoint");
+        let way = Way::Network(Network { url, wire: wire.clone(), tokens, runtime: Handle::current() });
+        Self { way, losses: Arc::default() }
+    }
+
+    /// Writes to a file instead, one envelope per line.
+    pub(in crate::telemetry) fn file(path: &Path) -> io::Result<Self> {
+        Ok(Self { way: Way::File(Arc::new(Mutex::new(File::create(path)?))), losses: Arc::default() })
+    }
+
+    pub(super) fn counting(self, losses: &Arc<Losses>) -> Self {
+        Self { losses: Arc::clone(losses), ..self }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Sender {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
+        let response = match &self.way {
+            Way::Network(network) => {
+                let runtime = network.runtime.clone();
+                runtime.spawn(network.clone().send(request)).await??
+            }
+            Way::File(file) => write(file, request.body())?,
+        };
+        let refused = refused_for_good(&response);
+        if refused > 0 {
+            self.losses.lose(refused, &"the ingestion endpoint refused it");
+        }
+        Ok(response)
+    }
+}
+
+impl Network {
+    async fn send(self, mut request: Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
+        *request.uri_mut() = self.url;
+        let exchange = async {
+            let Some((tokens, scope)) = &self.tokens else {
+                return Ok(self.wire.exchange(request, ANSWER_LIMIT).await?);
+            };
+            let token = tokens.bearer(scope).await?;
+            request.headers_mut().insert(AUTHORIZATION, arm::bearer(&token)?);
+            let response = self.wire.exchange(request, ANSWER_LIMIT).await?;
+            if response.status() == StatusCode::UNAUTHORIZED {
+                tokens.reject(scope, &token);
+            }
+            Ok(response)
+        };
+        timeout(REQUEST_TIMEOUT, exchange).await?
+    }
+}
+
+fn write(file: &Mutex<File>, body: &[u8]) -> Result<Response<Bytes>, BoxError> {
+    let mut text = String::new();
+    GzDecoder::new(body).read_to_string(&mut text)?;
+    let envelopes: Vec<Value> = serde_json::from_str(&text)?;
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    for envelope in envelopes {
+        writeln!(file, "{envelope}")?;
+    }
+    Ok(Response::new(Bytes::new()))
+}
+
+/// How many items of a request were refused in a way that no repetition mends, where others were taken.
+fn refused_for_good(response: &Response<Bytes>) -> usize {
+    if response.status() != StatusCode::PARTIAL_CONTENT {
+        return 0;
+    }
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let statuses = errors.iter().filter_map(|error| error.get("statusCode")?.as_u64());
+    let refused = statuses.filter(|status| ![206, 408, 429, 439, 500, 503].contains(status)).count();
+    // Where nothing is worth a repetition, the exporter calls the whole request failed, which is counted there.
+    if refused == errors.len() { 0 } else { refused }
+}
+
+/// An exporter whose failures are counted.
+#[derive(Debug)]
+pub(super) struct Counted<Exporter> {
+    exporter: Exporter,
+    losses: Arc<Losses>,
+}
+
+impl<Exporter> Counted<Exporter> {
+    pub(super) fn new(exporter: Exporter, losses: &Arc<Losses>) -> Self {
+        Self { exporter, losses: Arc::clone(losses) }
+    }
+
+    fn counted(&self, items: usize, result: OTelSdkResult) -> OTelSdkResult {
+        match &result {
+            Ok(()) => self.losses.arrived(),
+            Err(error) => self.losses.lose(items, error),
+        }
+        result
+    }
+}
+
+impl<Exporter: SpanExporter> SpanExporter for Counted<Exporter> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        self.losses.waiting.fetch_sub(spans, Ordering::Relaxed);
+        let items = batch.iter().map(|span| 1 + span.events.len()).sum();
+        self.counted(items, self.exporter.export(batch).await)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl<Exporter: PushMetricExporter> PushMetricExporter for Counted<Exporter> {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let items = metrics.scope_metrics().map(|scope| scope.metrics().count()).sum();
+        self.counted(items, self.exporter.export(metrics).await)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, patience: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(patience)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.exporter.temporality()
+    }
+}
+
+/// A processor that takes so many spans at most; the SDK's own bound does not tell how many it dropped.
+#[derive(Debug)]
+pub(super) struct Bounded<Processor> {
+    processor: Processor,
+    most: usize,
+    losses: Arc<Losses>,
+}
+
+impl<Processor> Bounded<Processor> {
+    pub(super) fn new(processor: Processor, most: usize, losses: &Arc<Losses>) -> Self {
+        Self { processor, most, losses: Arc::clone(losses) }
+    }
+}
+
+impl<Processor: SpanProcessor> SpanProcessor for Bounded<Processor> {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.processor.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        let waiting = self.losses.waiting.fetch_add(1, Ordering::Relaxed);
+        if waiting >= self.most {
+            self.losses.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.losses.lose(1 + span.events.len(), &"too much of it waits");
+            return;
+        }
+        self.processor.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.processor.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, patience: Duration) -> OTelSdkResult {
+        self.processor.shutdown_with_timeout(patience)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.processor.set_resource(resource);
+    }
+}

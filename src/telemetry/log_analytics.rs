@@ -1,0 +1,273 @@
+//! Drift events as rows of a table in Log Analytics, through the Logs Ingestion API.
+//!
+//! A row that is not stored fails its invocation, so that it comes again: at least once, and the service removes no
+//! duplicates.
+//!
+//! Source: <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
+
+use std::{
+    io::{self, Write as _},
+    net::Ipv4Addr,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
+};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::timestamp;
+use crate::{
+    arm::{self, Cause, Tokens, Wire},
+    config::{LogsIngestion, Settings},
+    dns::DomainName,
+    report::Drift,
+    resource_id::ContainerGroupId,
+};
+
+/// The largest body, before compression: the service takes a megabyte.
+const BATCH_BYTES: usize = 900 * 1024;
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The first wait before a repetition; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The largest answer that is read.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// How much of what the service says about an error is kept.
+const MESSAGE_CHARACTERS: usize = 500;
+
+/// A stream of a data collection rule.
+#[derive(Debug)]
+pub(super) struct LogAnalytics {
+    uri: Uri,
+    scope: String,
+    wire: Wire,
+    tokens: Tokens,
+    /// How long an invocation may last.
+    deadline: Duration,
+}
+
+/// One drift event.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    pub(super) time: SystemTime,
+    pub(super) container_group: &'a ContainerGroupId,
+    pub(super) drift: &'a Drift,
+    pub(super) fqdn: Option<&'a DomainName>,
+    pub(super) address: Option<Ipv4Addr>,
+    pub(super) event_id: &'a str,
+    pub(super) invocation_id: Option<&'a str>,
+}
+
+impl Row<'_> {
+    fn to_json(&self) -> Value {
+        let Self { container_group, drift, .. } = self;
+        json!({
+            "TimeGenerated": timestamp(self.time),
+            "Event": drift.event.as_str(),
+            "Kinds": drift.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+            "ContainerGroupId": container_group.to_string(),
+            "SubscriptionId": container_group.subscription(),
+            "ResourceGroup": container_group.resource_group(),
+            "ContainerGroup": container_group.name(),
+            "Fqdn": self.fqdn.map(ToString::to_string),
+            "Address": self.address.map(|address| address.to_string()),
+            "DnsAddresses": drift.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "Ptr": drift.dns_ptr,
+            "EventId": self.event_id,
+            "InvocationId": self.invocation_id,
+        })
+    }
+}
+
+/// Why rows are not stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LogAnalyticsError {
+    /// There is no token.
+    #[error("no token for Log Analytics")]
+    Token(#[source] Cause),
+    /// The rows cannot be compressed.
+    #[error("the row for Log Analytics cannot be compressed")]
+    Compress(#[source] io::Error),
+    /// There is no answer.
+    #[error("Log Analytics cannot be reached")]
+    Unreachable(#[source] Cause),
+    /// There was none in time.
+    #[error("Log Analytics did not answer within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// The service said no.
+    #[error("Log Analytics answered {status} to the row{}", hint(*.status))]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// What the service says about it.
+        #[source]
+        message: Message,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// The words of the service.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Message(String);
+
+/// What to do about a status.
+fn hint(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::FORBIDDEN => {
+            " (the identity needs Monitoring Metrics Publisher on the data collection rule)"
+        }
+        StatusCode::NOT_FOUND => " (see ACI_DNS_LOGS_RULE_ID and ACI_DNS_LOGS_STREAM)",
+        _ => "",
+    }
+}
+
+impl LogAnalyticsError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut(_) => true,
+            Self::Refused { status, .. } => {
+                status.is_server_error()
+                    || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(status)
+            }
+            Self::Token(_) | Self::Compress(_) => false,
+        }
+    }
+
+    fn retry_after(&self) -> Duration {
+        match self {
+            Self::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::Token(_) | Self::Compress(_) => Duration::ZERO,
+        }
+    }
+}
+
+impl LogAnalytics {
+    pub(super) fn new(logs: &LogsIngestion, settings: &Settings, wire: &Wire, tokens: &Tokens) -> Self {
+        let LogsIngestion { endpoint, rule_id, stream } = logs;
+        let path = format!("dataCollectionRules/{rule_id}/streams/{stream}?api-version=2023-01-01");
+        let uri = endpoint.join(&path).map(|url| url.as_str().parse());
+        Self {
+            uri: uri
+                .ok()
+                .and_then(Result::ok)
+                .expect("the settings hold nothing that could not stand in a path"),
+            scope: format!("{}/.default", settings.cloud.monitor_audience()),
+            wire: wire.clone(),
+            tokens: tokens.clone(),
+            deadline: settings.deadline,
+        }
+    }
+
+    /// Stores rows of an invocation that was received then, in as few requests as there may be.
+    pub(super) async fn store(&self, rows: &[Row<'_>], received: Instant) -> Result<(), LogAnalyticsError> {
+        let deadline = received + self.deadline;
+        for batch in batches(rows) {
+            self.store_batch(gzip(&batch).map_err(LogAnalyticsError::Compress)?, deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn store_batch(&self, body: Bytes, deadline: Instant) -> Result<(), LogAnalyticsError> {
+        let mut wait = FIRST_WAIT;
+        let mut is_token_renewed = false;
+        loop {
+            let error = match self.attempt(body.clone(), deadline).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if matches!(error, LogAnalyticsError::Refused { status: StatusCode::UNAUTHORIZED, .. })
+                && !is_token_renewed
+            {
+                is_token_renewed = true;
+                continue;
+            }
+            let pause = error.retry_after().max(wait);
+            if !error.may_pass() || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            tracing::debug!(%error, wait_ms = pause.as_millis(), "rows are sent once more");
+            sleep(pause).await;
+            wait *= 2;
+        }
+    }
+
+    async fn attempt(&self, body: Bytes, deadline: Instant) -> Result<(), LogAnalyticsError> {
+        let limit = deadline.saturating_duration_since(Instant::now()).min(REQUEST_TIMEOUT);
+        let exchange = async {
+            let token = self.tokens.bearer(&self.scope).await.map_err(LogAnalyticsError::Token)?;
+            let mut request = Request::new(body);
+            *request.method_mut() = Method::POST;
+            *request.uri_mut() = self.uri.clone();
+            let headers = request.headers_mut();
+            headers.insert(AUTHORIZATION, arm::bearer(&token).map_err(LogAnalyticsError::Token)?);
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            let response = self.wire.exchange(request, ANSWER_LIMIT).await;
+            let judged = judge(&response.map_err(LogAnalyticsError::Unreachable)?);
+            if matches!(judged, Err(LogAnalyticsError::Refused { status: StatusCode::UNAUTHORIZED, .. })) {
+                self.tokens.reject(&self.scope, &token);
+            }
+            judged
+        };
+        timeout(limit, exchange).await.unwrap_or(Err(LogAnalyticsError::TimedOut(limit)))
+    }
+}
+
+fn judge(response: &Response<Bytes>) -> Result<(), LogAnalyticsError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let error = body.get("error").unwrap_or(&body);
+    let text = |key| error.get(key).and_then(Value::as_str);
+    let words: Vec<&str> = [text("code"), text("message")].into_iter().flatten().collect();
+    let message = if words.is_empty() { "no message".to_owned() } else { words.join(": ") };
+    let message = Message(message.chars().take(MESSAGE_CHARACTERS).collect());
+    Err(LogAnalyticsError::Refused {
+        status,
+        message,
+        retry_after: arm::retry_after(response.headers(), SystemTime::now()),
+    })
+}
+
+/// The rows as JSON arrays that are each small enough.
+fn batches(rows: &[Row<'_>]) -> Vec<String> {
+    let mut batches: Vec<String> = vec![];
+    for row in rows {
+        let text = row.to_json().to_string();
+        match batches.last_mut() {
+            Some(batch) if batch.len() + text.len() + 2 <= BATCH_BYTES => {
+                batch.push(',');
+                batch.push_str(&text);
+            }
+            _ => {
+                if let Some(full) = batches.last_mut() {
+                    full.push(']');
+                }
+                batches.push(format!("[{text}"));
+            }
+        }
+    }
+    if let Some(last) = batches.last_mut() {
+        last.push(']');
+    }
+    batches
+}
+
+fn gzip(text: &str) -> io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish().map(Bytes::from)
+}

@@ -1,0 +1,262 @@
+//! Each line against what it has to say.
+
+use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+};
+
+use proptest::prelude::*;
+use serde_json::json;
+use tracing::subscriber::with_default;
+
+use super::*;
+use crate::{
+    report::{Drift, DriftEvent, DriftKind},
+    resource_id::ContainerGroupId,
+};
+
+/// The lines that are written with a filter, without the time.
+fn lines(filter: &str, speak: impl FnOnce()) -> Vec<Value> {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let sink = {
+        let written = Arc::clone(&written);
+        move |line: &str| written.lock().unwrap().push(line.to_owned())
+    };
+    with_default(subscriber(&filter.parse().unwrap(), sink), speak);
+    let lines = written.lock().unwrap();
+    let read = |line: &String| {
+        assert!(!line.contains(['\n', '\r', '\u{1b}']), "{line}");
+        assert!(line.starts_with(r#"{"timestamp":"2"#), "{line}");
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("timestamp");
+        line
+    };
+    lines.iter().map(read).collect()
+}
+
+fn invocation() -> Invocation {
+    Invocation {
+        function: "function_aci_reconcile",
+        id: Some("i1".into()),
+        trace: TraceParent::parse("00-bb2bd5eef54cb15a1506d0326d2489e7-d3f54c84c7034d76-00"),
+    }
+}
+
+fn event() -> Event {
+    Event {
+        id: "e1".into(),
+        event_type: "Microsoft.Resources.ResourceWriteSuccess".into(),
+        time: Some("2026-01-02T03:04:05Z".into()),
+        kind: Kind::Ours(ContainerGroupId::new("s1", "rg", "web").unwrap()),
+    }
+}
+
+/// A report that has something to say about everything.
+fn full() -> Report {
+    Report {
+        is_warning: true,
+        fqdn: Some("web.spoke1.contoso.internal".parse().unwrap()),
+        address: Some(Ipv4Addr::new(10, 1, 5, 4)),
+        plan: vec!["+ A web.spoke1.contoso.internal 10.1.5.4".into()],
+        withheld: vec!["- PTR".into(), "- A".into()],
+        arm_calls: 7,
+        is_shared: true,
+        conflict_owner: Some("s1/rg/api".into()),
+        error: Some("a: b".into()),
+        drift: Some(Drift {
+            event: DriftEvent::DriftDetected,
+            kinds: vec![DriftKind::Address, DriftKind::PtrStale],
+            dns_addresses: vec![Ipv4Addr::new(10, 1, 5, 9)],
+            dns_ptr: vec![],
+        }),
+        ..Report::new(Outcome::Changed, "web moved")
+    }
+}
+
+/// The names that queries, alerts and the workbook ask for, which are held to this file in their turn.
+fn fields(of: &str) -> BTreeSet<String> {
+    let fields: Value = serde_json::from_str(include_str!("../../infra/queries/fields.json")).unwrap();
+    let names = fields[of].as_array().unwrap().iter();
+    names.map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn queries_can_ask_for_every_fact_and_for_nothing_else() {
+    let facts = facts(&invocation(), Some(&Ok(event())), &full(), Duration::ZERO);
+    let facts = facts.iter().map(|(name, _)| name).filter(|name| !name.starts_with("trace."));
+    let beside = ["message", "attempt", "kind"];
+    assert_eq!(fields("dimensions"), names(facts.chain(beside)));
+    let events = [DriftEvent::FirstSeen, DriftEvent::NoChange, DriftEvent::DriftDetected];
+    assert_eq!(fields("events"), names(events.map(DriftEvent::as_str)));
+    let outcomes = [
+        Outcome::Ignored,
+        Outcome::Unmanaged,
+        Outcome::Converged,
+        Outcome::Reported,
+        Outcome::Planned,
+        Outcome::Changed,
+        Outcome::Malformed,
+        Outcome::Conflict,
+        Outcome::Failed,
+        Outcome::Unavailable,
+    ];
+    assert_eq!(fields("outcomes"), names(outcomes.map(Outcome::as_str)));
+}
+
+#[test]
+fn a_line_says_everything_that_there_is_to_say() {
+    let full = full();
+    let lines = lines("info", || {
+        Telemetry::default().report(&invocation(), Some(&Ok(event())), &full, Duration::from_micros(1900));
+    });
+    let expected = json!({
+        "level": "warn",
+        "message": "web moved",
+        "target": "aci_dns::invocation",
+        "function.name": "function_aci_reconcile",
+        "invocation.id": "i1",
+        "trace.id": "bb2bd5eef54cb15a1506d0326d2489e7",
+        "trace.parent": "d3f54c84c7034d76",
+        "event.id": "e1",
+        "event.type": "Microsoft.Resources.ResourceWriteSuccess",
+        "event.time": "2026-01-02T03:04:05Z",
+        "container_group.id":
+            "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/web",
+        "outcome": "changed",
+        "duration_ms": 1,
+        "arm.calls": 7,
+        "pass.shared": true,
+        "dns.fqdn": "web.spoke1.contoso.internal",
+        "address": "10.1.5.4",
+        "plan": ["+ A web.spoke1.contoso.internal 10.1.5.4"],
+        "plan.withheld": ["- PTR", "- A"],
+        "conflict.owner": "s1/rg/api",
+        "error": "a: b",
+        "drift.event": "drift_detected",
+        "drift.kinds": ["address", "ptr_stale"],
+        "dns.addresses": ["10.1.5.9"],
+        "dns.ptr": [],
+    });
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn a_line_leaves_out_what_does_not_apply_but_for_the_ids() {
+    let invocation = Invocation { id: None, trace: None, ..invocation() };
+    let short = Report::new(Outcome::Ignored, "nothing");
+    let lines = lines("info", || Telemetry::default().report(&invocation, None, &short, Duration::ZERO));
+    let expected = json!({
+        "level": "info",
+        "message": "nothing",
+        "target": "aci_dns::invocation",
+        "function.name": "function_aci_reconcile",
+        "invocation.id": null,
+        "event.id": null,
+        "container_group.id": null,
+        "outcome": "ignored",
+        "duration_ms": 0,
+        "arm.calls": 0,
+    });
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn the_level_says_who_has_to_act() {
+    for (outcome, expected) in [
+        (Outcome::Converged, Level::INFO),
+        (Outcome::Planned, Level::INFO),
+        (Outcome::Unavailable, Level::WARN),
+        (Outcome::Malformed, Level::ERROR),
+        (Outcome::Conflict, Level::ERROR),
+        (Outcome::Failed, Level::ERROR),
+    ] {
+        assert_eq!(level(&Report::new(outcome, "")), expected, "{outcome}");
+    }
+    let warning = Report { is_warning: true, ..Report::new(Outcome::Unmanaged, "") };
+    assert_eq!(level(&warning), Level::WARN);
+}
+
+#[test]
+fn steps_carry_what_they_are_steps_of() {
+    let lines = lines("debug", || {
+        let outer = tracing::info_span!("outer", invocation.id = "i1", step = 1);
+        outer.in_scope(|| tracing::debug!(step = 2, "looked"));
+    });
+    let expected = json!({
+        "level": "debug", "message": "looked", "target": "aci_dns::telemetry::tests", "step": 2,
+        "invocation.id": "i1",
+    });
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn libraries_that_handle_tokens_are_not_heard_below_warn() {
+    for filter in ["trace", "azure_identity=trace,hyper=trace", "reqwest::connect=trace"] {
+        let lines = lines(filter, || {
+            tracing::info!(target: "azure_identity::x", "token");
+            tracing::debug!(target: "azure_core", "token");
+            tracing::info!(target: "typespec_client_core::http", "token");
+            tracing::trace!(target: "hyper::proto", "token");
+            tracing::trace!(target: "hyper_util::client", "token");
+            tracing::debug!(target: "reqwest::connect", "token");
+        });
+        assert_eq!(lines, Vec::<Value>::new(), "{filter}");
+    }
+    assert_eq!(lines("info", || tracing::warn!(target: "azure_identity", "refused")).len(), 1);
+}
+
+#[test]
+fn an_error_is_told_with_all_its_causes() {
+    let source = "x".parse::<ContainerGroupId>().unwrap_err();
+    let error = EventError::Subject { id: "e1".into(), source };
+    let expected = "the event has an unusable subject: \"x\" is not a resource id";
+    assert_eq!(Chain(&error).to_string(), expected);
+}
+
+#[test]
+fn a_trace_parent_is_read_or_left_out() {
+    let trace = "bb2bd5eef54cb15a1506d0326d2489e7";
+    for (text, is_right) in [
+        (format!("00-{trace}-d3f54c84c7034d76-00"), true),
+        (format!("01-{}-D3F54C84C7034D76-01-more", trace.to_uppercase()), true),
+        (format!("00-{}-d3f54c84c7034d76-00", "0".repeat(32)), false),
+        (format!("00-{trace}-0000000000000000-00"), false),
+        (format!("00-{trace}-x3f54c84c7034d76-00"), false),
+        (format!("00-{trace}"), false),
+        (String::new(), false),
+    ] {
+        let expected = is_right
+            .then(|| TraceParent { trace_id: trace.to_owned(), parent_id: "d3f54c84c7034d76".to_owned() });
+        assert_eq!(TraceParent::parse(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_moment_is_told_in_utc_with_milliseconds() {
+    for (seconds, expected) in [
+        (0, "1970-01-01T00:00:00.007Z"),
+        (951_782_399, "2000-02-28T23:59:59.007Z"),
+        (951_782_400, "2000-02-29T00:00:00.007Z"),
+        (1_767_225_600, "2026-01-01T00:00:00.007Z"),
+        (4_107_542_400, "2100-03-01T00:00:00.007Z"),
+    ] {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(7);
+        assert_eq!(timestamp(time), expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_breaks_a_line(text in any::<String>()) {
+        let report_of = Report { error: Some(text.clone()), plan: vec![text.clone()], ..Report::new(Outcome::Failed, text.clone()) };
+        let lines = lines("info", || Telemetry::default().report(&invocation(), None, &report_of, Duration::ZERO));
+        prop_assert_eq!(&lines[0]["message"], &json!(text));
+        prop_assert_eq!(&lines[0]["error"], &json!(text));
+        prop_assert_eq!(&lines[0]["plan"], &json!([text]));
+    }
+}

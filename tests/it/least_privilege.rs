@@ -1,0 +1,158 @@
+//! The roles in `infra/role.json` hold the actions that the requests of whole lives of container groups need, and no
+//! others. Resource Manager asks for `<type>/read`, `write` or `delete`, by the method and the type that the path
+//! ends on.
+//!
+//! Source: <https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations>.
+
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+
+use aci_dns::sweep::{Manner, Stop};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::world::{SUBSCRIPTION, World, id, pass};
+
+type Actions = BTreeSet<String>;
+
+/// The action that a request needs: `Microsoft.Network/privateDnsZones/A/write`.
+fn action(method: &str, path: &str) -> String {
+    let (_, resource) = path.rsplit_once("/providers/").unwrap();
+    let mut segments = resource.split('/');
+    let namespace = segments.next().unwrap();
+    // Types and names stand by turns; a list ends on the type.
+    let types: Vec<&str> = segments.step_by(2).collect();
+    let verb = match method {
+        "GET" => "read",
+        "PUT" => "write",
+        "DELETE" => "delete",
+        other => panic!("{other} {path}"),
+    };
+    format!("{namespace}/{}/{verb}", types.join("/"))
+}
+
+/// The actions that the requests since the last look needed.
+fn needed(world: &World) -> Actions {
+    let actions = world.azure.calls().iter().map(|call| action(call.method.as_str(), &call.path)).collect();
+    world.azure.clear_calls();
+    actions
+}
+
+/// What reconciler (with the sweep) and drift tracker needed, in whatever state the groups are.
+#[derive(Default)]
+struct Needed {
+    reconciler: Actions,
+    tracker: Actions,
+}
+
+impl Needed {
+    async fn look(&mut self, world: &World, group: &str) {
+        world.azure.clear_calls();
+        world.drift(group).await;
+        self.tracker.extend(needed(world));
+        world.reconcile(group).await;
+        self.reconciler.extend(needed(world));
+        world.drift(group).await;
+        self.tracker.extend(needed(world));
+    }
+}
+
+/// A sweep, and what it repairs.
+async fn sweep(world: &World) -> Actions {
+    let sweeper = &world.stage.functions.sweeper;
+    let deadline = Instant::now() + Duration::from_hours(1);
+    world.azure.clear_calls();
+    let findings = sweeper.look(Manner { deadline, is_thorough: true }).await.unwrap();
+    sweeper.repair(&findings.found, deadline, &Stop::never(), |_| ()).await;
+    drop(world.take_lines());
+    needed(world)
+}
+
+/// Creation, a move that a sweep finds, forgetting, a new name, a conflict, a take-over, a stop, a public address, and the end.
+async fn lives(settings: &[(&str, &str)]) -> Needed {
+    let mut needed = Needed::default();
+    let everywhere = ("ACI_DNS_SWEEP_SUBSCRIPTIONS", SUBSCRIPTION);
+    let world = World::new(&[settings, &[everywhere]].concat());
+    world.put("A taken 60 10.9.9.9");
+    world.put("PTR 9.5 60 somebody.contoso.internal");
+    world.create_at("web", 4);
+    needed.look(&world, "web").await;
+    world.move_to("web", 5);
+    needed.reconciler.extend(sweep(&world).await);
+    needed.look(&world, "web").await;
+    pass(300).await;
+    needed.look(&world, "web").await;
+    world.tag("web", &[("aci-dns-hostname", "www")]);
+    needed.look(&world, "web").await;
+    for (name, last) in [("rg-spoke2/web", 6), ("taken", 9)] {
+        world.create_at(name, last);
+        needed.look(&world, name).await;
+    }
+    world.azure.stop_group(&id("taken")).unwrap();
+    needed.look(&world, "taken").await;
+    for name in ["web", "rg-spoke2/web", "taken"] {
+        world.delete(name);
+        needed.look(&world, name).await;
+    }
+    needed
+}
+
+/// The actions of a role, which holds nothing else that grants anything.
+fn granted(role: &str) -> Actions {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/role.json");
+    let roles: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&roles), ["containerGroups", "recordSets"]);
+    assert_eq!(keys(&roles[role]), ["actions", "description", "name"]);
+    let actions = roles[role]["actions"].as_array().unwrap();
+    let set: Actions = actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect();
+    assert_eq!(set.len(), actions.len(), "an action is granted twice");
+    set
+}
+
+fn of_container_groups(actions: Actions) -> (Actions, Actions) {
+    actions.into_iter().partition(|action| action.starts_with("Microsoft.ContainerInstance/"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_roles_grant_what_the_requests_need_and_nothing_else() {
+    let mut all = Actions::new();
+    for settings in [&[][..], &[("ACI_DNS_OWNERSHIP", "strict")], &[("ACI_DNS_STOPPED", "keep")]] {
+        let needed = lives(settings).await;
+        all.extend(needed.reconciler);
+        all.extend(needed.tracker);
+    }
+    let (container_groups, record_sets) = of_container_groups(all);
+    assert_eq!(granted("containerGroups"), container_groups);
+    assert_eq!(granted("recordSets"), record_sets);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_drift_tracker_needs_the_reads_alone() {
+    let reads = granted("containerGroups").into_iter().chain(granted("recordSets"));
+    let reads: Actions = reads.filter(|action| action.ends_with("/read")).collect();
+    assert_eq!(lives(&[]).await.tracker, reads);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_needs_the_reads_alone() {
+    let needed = lives(&[("ACI_DNS_POLICY", "observe")]).await;
+    assert!(needed.reconciler.iter().all(|action| action.ends_with("/read")), "{:?}", needed.reconciler);
+}
+
+#[test]
+fn an_action_is_read_from_method_and_path() {
+    let zone = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/privateDnsZones/z";
+    for (method, path, expected) in [
+        ("GET", format!("{zone}/A/web"), "Microsoft.Network/privateDnsZones/A/read"),
+        ("GET", format!("{zone}/PTR"), "Microsoft.Network/privateDnsZones/PTR/read"),
+        ("DELETE", format!("{zone}/PTR/4.5"), "Microsoft.Network/privateDnsZones/PTR/delete"),
+        ("PUT", zone.to_owned(), "Microsoft.Network/privateDnsZones/write"),
+        (
+            "GET",
+            "/subscriptions/s/providers/Microsoft.ContainerInstance/containerGroups".to_owned(),
+            "Microsoft.ContainerInstance/containerGroups/read",
+        ),
+    ] {
+        assert_eq!(action(method, &path), expected);
+    }
+}

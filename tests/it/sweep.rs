@@ -1,0 +1,173 @@
+//! Sweeps: what the lists show, what they leave in doubt, and what a repair makes of it.
+
+use aci_dns::{
+    findings::{Findings, Verdict},
+    replay::stage::Stage,
+    sweep::{Manner, Stop},
+};
+use http::Method;
+use tokio::{sync::watch, time::Instant};
+
+use crate::world::{FORWARD, REVERSE, SUBSCRIPTION, World, a, id, ptr};
+
+const WHERE: (&str, &str) = ("ACI_DNS_SWEEP_SUBSCRIPTIONS", SUBSCRIPTION);
+
+fn manner(is_thorough: bool) -> Manner {
+    Manner { deadline: Instant::now() + std::time::Duration::from_hours(1), is_thorough }
+}
+
+async fn look(stage: &Stage) -> Findings {
+    stage.functions.sweeper.look(manner(false)).await.unwrap()
+}
+
+/// Each group about which there is something to say, and the kinds of drift: `web: address, ptr_stale`.
+fn told(findings: &Findings) -> Vec<String> {
+    let kinds = |found: &aci_dns::findings::Found| {
+        let kinds: Vec<_> = found.kinds().iter().map(|kind| kind.as_str()).collect();
+        format!("{}: {}", found.id.name(), kinds.join(", "))
+    };
+    findings.found.iter().map(kinds).collect()
+}
+
+/// A world in which these groups live at 10.1.5.4, 10.1.5.5, ..., with their records.
+async fn world(settings: &[(&str, &str)], names: &[&str]) -> World {
+    let settings: Vec<_> = settings.iter().copied().chain([WHERE]).collect();
+    let world = World::new(&settings);
+    for name in names {
+        world.create(name);
+        assert_eq!(world.reconcile(name).await.status, 200);
+    }
+    world.azure.clear_calls();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_right_costs_one_list_for_each_scope_and_zone_and_nothing_is_written() {
+    let world = world(&[], &["one", "two"]).await;
+    let findings = look(&world.stage).await;
+    assert_eq!(told(&findings), [""; 0]);
+    assert_eq!((findings.tally.right, findings.tally.asked, findings.tally.requests), (2, 0, 4));
+    let stop = Stop::never();
+    let repaired =
+        world.stage.functions.sweeper.repair(&findings.found, manner(false).deadline, &stop, |_| ()).await;
+    assert_eq!((repaired.done, repaired.requests), (0, 0));
+    assert_eq!(world.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_of_drift_is_found_and_repaired_and_what_is_foreign_stays() {
+    let world = world(&[], &["moved", "stopped", "gone", "right"]).await;
+    world.create_at("new", 20);
+    world.move_to("moved", 30);
+    world.azure.stop_group(&id("stopped")).unwrap();
+    world.delete("gone");
+    // A person's: nothing leads to this PTR record, and nothing of the last two is ours.
+    world.put("PTR 77.5 60 right.spoke1.contoso.internal");
+    world.put("PTR 88.5 60 printer.example.org");
+    world.put("A other 60 10.9.9.9");
+    let findings = look(&world.stage).await;
+    assert_eq!(
+        told(&findings),
+        [
+            "gone: orphan",
+            "moved: address, ptr_missing, ptr_stale",
+            "new: a_missing",
+            "right: ptr_stale",
+            "stopped: a_stale",
+        ]
+    );
+    assert_eq!(world.writes(), [""; 0]);
+    let stop = Stop::never();
+    let repaired =
+        world.stage.functions.sweeper.repair(&findings.found, manner(false).deadline, &stop, |_| ()).await;
+    assert_eq!((repaired.done, repaired.failed, repaired.left), (5, 0, 0));
+    crate::world::pass(400).await;
+    world.reconcile("moved").await;
+    let right = findings_of("right", &world);
+    world.has(&[
+        &a("new", 20),
+        &ptr("new", 20),
+        &a("moved", 30),
+        &ptr("moved", 30),
+        &a("right", right),
+        &ptr("right", right),
+        &format!("PTR 88.5.{REVERSE} 60 printer.example.org"),
+        &format!("A other.{FORWARD} 60 10.9.9.9"),
+    ]);
+    assert_eq!(told(&look(&world.stage).await), [""; 0]);
+}
+
+fn findings_of(name: &str, world: &World) -> u8 {
+    world.azure.group_address(&id(name)).unwrap().octets()[3]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_is_never_an_empty_one() {
+    for path in ["containerGroups", "/A", "/PTR"] {
+        let world = world(&[], &["web"]).await;
+        world.fail(Method::GET, path, 403, "AuthorizationFailed");
+        let findings = look(&world.stage).await;
+        assert!(findings.is_incomplete() && !findings.failures.is_empty(), "{path}: {findings:#?}");
+        assert_eq!(findings.planned(), 0, "{path}");
+        assert_eq!(findings.count(Verdict::Drift), 0, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_of_a_group_that_was_not_looked_for_is_no_orphan() {
+    let world = world(&[], &[]).await;
+    world.put("A far 60 10.1.5.9 aci-dns-owner=11111111-0000-0000-0000-000000000000/rg-spoke1/far");
+    let findings = look(&world.stage).await;
+    assert_eq!((told(&findings).len(), findings.strays.len(), findings.planned()), (0, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_is_stopped_is_resumed() {
+    let world = world(&[], &[]).await;
+    for name in ["a", "b", "c"] {
+        world.create(name);
+    }
+    let (sender, receiver) = watch::channel(false);
+    let sweeper = &world.stage.functions.sweeper;
+    let findings = look(&world.stage).await;
+    let halt = |_: &aci_dns::sweep::Step<'_>| _ = sender.send_replace(true);
+    let repaired = sweeper.repair(&findings.found, manner(false).deadline, &Stop::when(receiver), halt).await;
+    assert_eq!((repaired.done, repaired.left), (1, 2));
+    let rest = look(&world.stage).await;
+    assert_eq!(told(&rest), ["b: a_missing", "c: a_missing"]);
+    let repaired = sweeper.repair(&rest.found, manner(false).deadline, &Stop::never(), |_| ()).await;
+    assert_eq!((repaired.done, repaired.left), (2, 0));
+    assert_eq!(told(&look(&world.stage).await), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_much_upheaval_is_noticed_and_additions_do_not_count() {
+    let names: Vec<String> = (0..6).map(|number| format!("g{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let world = world(&[], &names).await;
+    for number in 0..20 {
+        world.create_at(&format!("new{number}"), 100 + number);
+    }
+    assert_eq!(look(&world.stage).await.upheaval(), None);
+    world.delete("g0");
+    assert_eq!(look(&world.stage).await.upheaval(), None);
+    world.delete("g1");
+    let upheaval = look(&world.stage).await.upheaval().unwrap();
+    assert_eq!((upheaval.touched, upheaval.managed), (4, 12));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timer_reports_and_repairs_only_where_it_is_told_to() {
+    for (settings, expected) in [(vec![], 0), (vec![("ACI_DNS_SWEEP", "repair")], 2)] {
+        let world = world(&settings, &[]).await;
+        world.create("web");
+        drop(world.take_lines());
+        assert_eq!(world.stage.sweep().await.status, 200);
+        let lines = world.take_lines();
+        let of_group: Vec<_> = lines.iter().filter(|line| line["container_group.id"] == id("web")).collect();
+        assert_eq!((lines.len(), of_group.len()), (2, 1), "{lines:#?}");
+        assert_eq!(of_group[0]["drift.event"], "first_seen");
+        assert_eq!(of_group[0]["function.name"], "function_drift_sweep");
+        assert_eq!(world.writes().len(), expected);
+    }
+}
