@@ -17,6 +17,7 @@
 use std::{borrow::Cow, fmt};
 
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::resource_id::{ContainerGroupId, ResourceIdError};
 
@@ -134,6 +135,12 @@ impl Event {
         event_type.starts_with("microsoft.resources.resourcedelete")
             || event_type == "microsoft.resourcenotifications.resources.deleted"
     }
+
+    /// When what it tells of happened, where it says so in RFC 3339, as Event Grid does.
+    #[must_use]
+    pub fn moment(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::parse(self.time.as_deref()?, &Rfc3339).ok()
+    }
 }
 
 /// Reads the value of the trigger binding: the events in the order in which they were given.
@@ -217,6 +224,7 @@ fn text(value: &Value, pointer: &str) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
+    use time::Duration;
 
     use super::*;
 
@@ -504,5 +512,16 @@ mod tests {
     fn what_is_ignored_says_why() {
         assert_eq!(Ignored::Type("a.b".to_owned()).to_string(), "events of type \"a.b\" are not ours");
         assert_eq!(Ignored::Resource("/x".to_owned()).to_string(), "\"/x\" is not a container group");
+    }
+
+    #[test]
+    fn the_moment_of_an_event_is_read_with_any_number_of_decimals() {
+        let at = |time: &str| Event { time: Some(time.to_owned()), ..ours() }.moment();
+        let moment = OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(1_767_323_045_100);
+        for time in ["2026-01-02T03:04:05.1Z", "2026-01-02T03:04:05.1000000Z", "2026-01-02T04:04:05.10+01:00"]
+        {
+            assert_eq!(at(time), Some(moment), "{time}");
+        }
+        assert_eq!([at("yesterday"), Event { time: None, ..ours() }.moment()], [None, None]);
     }
 }

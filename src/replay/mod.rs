@@ -126,7 +126,7 @@ pub async fn play(
         let mut story = Story::new(azure.clone(), &events);
         let stage = Stage::observed(settings, azure, telemetry);
         for found in &found {
-            story.reach(&found.event);
+            story.reach(&found.event).await;
             deliver(&stage, found, lines, &mut tally, out).await?;
         }
         show_end(&stage.azure, &tally, out)?;

@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{Router, body::Body};
@@ -36,6 +39,8 @@ pub struct Stage {
     /// The parts of the handler.
     pub functions: Functions,
     router: Router,
+    /// How many invocations there were, which gives each its id.
+    invocations: Arc<AtomicU64>,
 }
 
 /// What the handler answered to one invocation.
@@ -67,7 +72,7 @@ impl Stage {
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
         let functions = Functions::new(settings, arm, clock);
-        Self { router: functions.router(telemetry), functions, azure }
+        Self { router: functions.router(telemetry), functions, azure, invocations: Arc::default() }
     }
 
     /// Invokes a function with an event (or an array of events) as the Functions host does.
@@ -85,7 +90,9 @@ impl Stage {
     }
 
     async fn post(&self, function: &str, body: &Value) -> Answer {
+        let invocation = self.invocations.fetch_add(1, Ordering::Relaxed) + 1;
         let request = Request::post(format!("/{function}"))
+            .header("x-azure-functions-invocationid", format!("00000000-0000-0000-0000-{invocation:012}"))
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .body(Body::from(body.to_string()))
             .expect("a function's name can stand in a path");

@@ -2,12 +2,17 @@
 //!
 //! Each event tells that something has happened in Azure by then. What happened, happened in the order of the
 //! events' own times, in whatever order and however often they are delivered: before an event is delivered, all
-//! that is not later than the latest event so far has happened. So a delete event that arrives after the group
+//! that is not later than the latest event so far has happened, and the clock shows the time of that event. So a delete event that arrives after the group
 //! was created again finds a living group, as it would in Azure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::time::sleep;
 
 use crate::{
     config::ZoneMap,
@@ -30,7 +35,7 @@ enum Deed {
 /// Something that happened, and when.
 #[derive(Clone, Debug)]
 struct Chapter {
-    time: String,
+    time: Option<OffsetDateTime>,
     group: ContainerGroupId,
     deed: Deed,
 }
@@ -41,7 +46,7 @@ pub struct Story {
     azure: Azure,
     /// What has not happened yet, latest first.
     ahead: Vec<Chapter>,
-    now: String,
+    now: Option<OffsetDateTime>,
 }
 
 impl Story {
@@ -62,18 +67,19 @@ impl Story {
             }
         }
         // A stable sort: events of one moment happen in the order in which they stand.
-        ahead.sort_by(|one, other| one.time.cmp(&other.time));
+        ahead.sort_by_key(|chapter| chapter.time);
         ahead.reverse();
-        Self { azure, ahead, now: String::new() }
+        if let Some(beginning) = moments(events).min() {
+            azure.configure(|settings| settings.epoch_seconds = since_1970(beginning).as_secs());
+        }
+        Self { azure, ahead, now: None }
     }
 
-    /// Lets everything happen that has happened by the time of an event.
-    pub fn reach(&mut self, value: &Value) {
-        for read in event::read(value).into_iter().flatten() {
-            let time = read.time.unwrap_or_default();
-            if time > self.now {
-                self.now = time;
-            }
+    /// Lets everything happen that has happened by the time of an event, and the time pass until then.
+    pub async fn reach(&mut self, value: &Value) {
+        self.now = self.now.max(moments(&[value]).max());
+        if let Some(now) = self.now {
+            sleep(since_1970(now).saturating_sub(self.azure.unix_time())).await;
         }
         while let Some(chapter) = self.ahead.pop_if(|chapter| chapter.time <= self.now) {
             self.happen(&chapter);
@@ -121,7 +127,16 @@ fn chapter(event: &Event, operation: &str) -> Option<Chapter> {
     } else {
         return None;
     };
-    Some(Chapter { time: event.time.clone().unwrap_or_default(), group: group.clone(), deed })
+    Some(Chapter { time: event.moment(), group: group.clone(), deed })
+}
+
+/// When what the events tell of happened.
+fn moments(events: &[&Value]) -> impl Iterator<Item = OffsetDateTime> {
+    events.iter().flat_map(|value| event::read(value)).filter_map(|read| read.ok()?.moment())
+}
+
+fn since_1970(moment: OffsetDateTime) -> Duration {
+    (moment - OffsetDateTime::UNIX_EPOCH).try_into().unwrap_or_default()
 }
 
 /// A zone map for every resource group that the events name: `rg-spoke1` gets `spoke1.contoso.internal` and the

@@ -219,7 +219,7 @@ impl Azure {
         Self { shared: Arc::new(Shared { world: Mutex::new(world), interceptor: Mutex::new(None) }) }
     }
 
-    /// Changes how it behaves from now on. Seed and epoch are read once, at the start.
+    /// Changes how it behaves from now on. The seed is read once, at the start.
     pub fn configure(&self, configure: impl FnOnce(&mut Settings)) {
         configure(&mut self.world().settings);
     }

@@ -35,7 +35,6 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider},
 };
 use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub(super) use self::delivery::Sender;
 use self::delivery::{Bounded, Counted, Losses};
@@ -261,7 +260,7 @@ impl Insights {
         throttles.add(answered(429), &[]);
         races_lost.add(answered(412), &[]);
         passes_shared.add(u64::from(report.is_shared), &[]);
-        let raised = event.and_then(|event| moment(event.as_ref().ok()?.time.as_deref()?));
+        let raised = event.and_then(|event| event.as_ref().ok()?.moment().map(SystemTime::from));
         let written = report.exchanges.iter().rfind(|exchange| exchange.has_written());
         if let (Some(raised), Some(written)) = (raised, written) {
             let written = now - written.age + written.duration;
@@ -317,9 +316,4 @@ fn attributes(facts: &Fields, is_wanted: impl Fn(&str) -> bool) -> impl Iterator
 
 fn clipped(text: &str) -> String {
     text.get(..text.floor_char_boundary(LONGEST_VALUE)).unwrap_or_default().to_owned()
-}
-
-/// Reads a moment as Event Grid writes it.
-fn moment(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }

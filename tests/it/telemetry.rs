@@ -5,8 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    fs,
     io::Read as _,
     net::TcpListener as StdListener,
+    process::Command,
     sync::{Arc, Mutex},
     thread,
 };
@@ -563,4 +565,38 @@ fn an_invocation_whose_row_is_not_stored_has_failed() {
          data collection rule): OperationFailed: no access"
     );
     assert_eq!(line["drift.event"], "first_seen");
+}
+
+#[test]
+fn a_replay_writes_it_down_with_the_times_of_its_events() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("telemetry.jsonl");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aci-dns"));
+    command.args(["replay", "--telemetry"]).arg(&file).arg("tests/events");
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear();
+    assert_eq!(command.output().unwrap().status.code(), Some(0));
+
+    let written = fs::read_to_string(file).unwrap();
+    let envelopes: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let text = |value: &Value, pointer: &str| {
+        value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let (events, others): (Vec<_>, Vec<_>) =
+        envelopes.iter().partition(|envelope| text(envelope, "/data/baseData/type") == "InProc");
+    let invocations: BTreeSet<_> =
+        events.iter().map(|event| text(event, "/data/baseData/properties/invocation.id")).collect();
+    assert_eq!((events.len(), invocations.len()), (13, 13));
+    let mut latest = String::new();
+    for event in events {
+        // What comes late comes after what it was overtaken by.
+        let raised = text(event, "/data/baseData/properties/event.time");
+        latest = latest.max(raised);
+        let time = text(event, "/time");
+        assert_eq!(time.get(..19), latest.get(..19), "{event:#}");
+        let id = text(event, "/data/baseData/id");
+        let requests = others.iter().filter(|other| text(other, "/tags/ai.operation.parentId") == id);
+        let calls = text(event, "/data/baseData/properties/arm.calls");
+        assert_eq!(requests.count().to_string(), calls, "{event:#}");
+    }
+    assert!(others.iter().any(|other| text(other, "/data/baseType") == "MetricData"));
 }
