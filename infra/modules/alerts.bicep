@@ -157,7 +157,8 @@ var watches = flatten(map(systemTopicIds, topic => map(givenUp, what => { topic:
 
 resource metricAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
   for watch in watches: {
-    name: '${namePrefix}-${watch.what.name}-${last(split(watch.topic, '/'))}'
+    // Topics of several spokes have the same name.
+    name: '${namePrefix}-${watch.what.name}-${last(split(watch.topic, '/'))}-${uniqueString(toLower(watch.topic))}'
     location: 'global'
     tags: tags
     properties: {
