@@ -79,14 +79,18 @@ struct Cached {
 }
 
 impl Tokens {
-    /// The managed identity where the platform offers one (`IDENTITY_ENDPOINT`), user-assigned when a client
-    /// id is given; elsewhere whoever is signed in with the Azure CLI or the Azure Developer CLI. Both know
-    /// their cloud themselves, so that only the scope of a request names it.
+    /// The managed identity where the platform offers one, user-assigned when a client id is given; elsewhere
+    /// whoever is signed in with the Azure CLI or the Azure Developer CLI. Both know their cloud themselves, so
+    /// that only the scope of a request names it.
+    ///
+    /// A function app and a container app are told an `IDENTITY_ENDPOINT`. A Linux container group is told an
+    /// `IDENTITY_HEADER` without one, and has its identity at the address of the instance metadata service
+    /// (<https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity>).
     #[must_use]
     pub fn azure(client_id: Option<String>, wire: &Wire) -> Self {
         let wire = wire.clone();
         Self::from_credential(move || {
-            if env::var_os("IDENTITY_ENDPOINT").is_none() {
+            if ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"].iter().all(|name| env::var_os(name).is_none()) {
                 return Ok(DeveloperToolsCredential::new(None)?);
             }
             let retry = ExponentialRetryOptions { max_retries: 2, ..ExponentialRetryOptions::default() };

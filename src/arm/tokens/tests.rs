@@ -320,6 +320,38 @@ mod platform {
         assert_eq!(requests.len(), 0);
     }
 
+    /// A Linux container group is told no `IDENTITY_ENDPOINT`. The address is fixed, so an embedded service answers.
+    #[tokio::test]
+    async fn a_container_group_has_its_identity_at_the_metadata_service() {
+        const TEST: &str = "a_container_group_has_its_identity_at_the_metadata_service";
+        if env::var_os("IDENTITY_HEADER").is_some() {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let requests = seen.clone();
+            let answer = move |request: Incoming| {
+                let host = request.headers()["host"].to_str().unwrap().to_owned();
+                let metadata = request.headers()["metadata"].to_str().unwrap().to_owned();
+                requests.lock().unwrap().push(format!("{host} {} {metadata}", request.uri().path()));
+                async { granted() }
+            };
+            let wire = Wire::embedded(Router::new().fallback(answer));
+            let token = Tokens::azure(Some("c1".into()), &wire).bearer(SCOPE).await.unwrap();
+            let report = format!("{token} {:?}", seen.lock().unwrap());
+            std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes()).unwrap();
+            process::exit(0);
+        }
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", &format!("{module}::{TEST}"), "--nocapture"])
+            .env_remove("IDENTITY_ENDPOINT")
+            .env("IDENTITY_HEADER", SECRET)
+            .output()
+            .await
+            .unwrap();
+        let told = text(&output);
+        let expected = r#"platform-token ["169.254.169.254 /metadata/identity/oauth2/token true"]"#;
+        assert!(told.contains(expected), "{told}");
+    }
+
     /// Everything that anybody logs.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<String>>);
