@@ -4,6 +4,9 @@
 //! (<https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling> names a limit
 //! for reads only). A repair of everything would meet that at once, and take it away from the events that come
 //! meanwhile.
+//!
+//! [`crate::arm`] has a pace of its own, which is another thing: it learns from a 429 when Azure takes requests again,
+//! and knows nothing of what is going to be written. This one plans ahead so that the 429 does not come.
 
 use std::{
     collections::{BTreeMap, VecDeque},

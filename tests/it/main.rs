@@ -11,6 +11,7 @@ mod cost;
 mod deployment;
 mod drift;
 mod exhaustive;
+mod fleet;
 mod functions_host;
 mod fuzz;
 mod house;
