@@ -17,6 +17,7 @@ mod fuzz;
 mod house;
 mod least_privilege;
 mod log;
+mod operate;
 mod order;
 mod outcomes;
 mod ownership;

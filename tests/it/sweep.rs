@@ -146,7 +146,9 @@ async fn a_repair_that_is_throttled_all_the_same_waits_and_fails_nothing() {
     let names: Vec<String> = (0..12).map(|number| format!("g{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let world = world(&[], &names).await;
-    names.iter().for_each(|name| world.delete(name));
+    for name in &names {
+        world.delete(name);
+    }
     let findings = look(&world.stage).await;
     // The reverse zone is listed for each group that is gone.
     let lists = Throttles { lists: 5, ..Throttles::default() };
