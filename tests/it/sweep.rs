@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use aci_dns::{
     findings::{Findings, Verdict},
     replay::stage::Stage,
-    simulator::Throttles,
+    simulator::{Effect, Fault, FaultAnswer, Throttles, When},
     sweep::{Manner, Repaired, Stop},
 };
-use http::Method;
+use axum::body::Body;
+use http::{Method, Request};
+use serde_json::json;
 use tokio::{sync::watch, time::Instant};
+use tower::ServiceExt as _;
 
 use crate::world::{FORWARD, REVERSE, SUBSCRIPTION, World, a, id, ptr};
 
@@ -193,6 +196,77 @@ async fn a_list_that_fails_is_never_an_empty_one() {
         assert!(findings.is_incomplete() && !findings.failures.is_empty(), "{path}: {findings:#?}");
         assert_eq!(findings.planned(), 0, "{path}");
         assert_eq!(findings.count(Verdict::Drift), 0, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_breaks_off_in_the_middle_is_no_shorter_list() {
+    let world = world(&[], &["one", "two", "three"]).await;
+    world.azure.configure(|settings| settings.group_page_size = 2);
+    let torn = Effect::Answer(When::Before, FaultAnswer::new(403, "AuthorizationFailed"));
+    world.azure.inject(Fault {
+        skip: 1,
+        ..Fault::once(Method::GET, "rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups?", torn)
+    });
+    let findings = look(&world.stage).await;
+    assert_eq!((findings.failures.len(), findings.planned(), findings.tally.groups), (1, 0, 0));
+    // Nobody knows whether the groups live whose records are there.
+    assert_eq!(findings.strays.len(), 6);
+    assert_eq!(look(&world.stage).await.tally.right, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thorough_sweep_does_not_believe_a_list_that_tells_the_address_of_a_stopped_group() {
+    let world = world(&[], &["one", "stopped"]).await;
+    world.azure.configure(|settings| settings.stopped_keeps_address = true);
+    world.azure.stop_group(&id("stopped")).unwrap();
+    let findings = look(&world.stage).await;
+    assert_eq!((told(&findings).len(), findings.tally.asked), (0, 0));
+    let findings = world.stage.functions.sweeper.look(manner(true)).await.unwrap();
+    assert_eq!((told(&findings), findings.tally.asked), (vec!["stopped: a_stale".to_owned()], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_are_listed_at_one_address_are_asked_for_by_themselves() {
+    let world = world(&[], &["old", "other"]).await;
+    world.azure.configure(|settings| settings.stopped_keeps_address = true);
+    let last = findings_of("old", &world);
+    world.azure.stop_group(&id("old")).unwrap();
+    world.create_at("new", last);
+    world.put(&format!("A new 60 10.1.5.{last} owner=new"));
+    let findings = look(&world.stage).await;
+    // The list alone says that both are there, and that the A record sets of both are right.
+    assert_eq!(
+        (told(&findings), findings.tally.asked),
+        (vec!["new: ptr_mismatch".to_owned(), "old: a_stale".to_owned()], 2)
+    );
+    assert_eq!(repair(&world.stage, &findings).await.done, 2);
+    let other = findings_of("other", &world);
+    world.has(&[&a("new", last), &ptr("new", last), &a("other", other), &ptr("other", other)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_may_run_to_its_end_is_asked_for_by_itself() {
+    for (policy, asked) in [("Always", 0), ("OnFailure", 1), ("Never", 1)] {
+        let world = world(&[], &["web"]).await;
+        let body = json!({"location": "westeurope", "properties": {
+            "osType": "Linux", "restartPolicy": policy,
+            "ipAddress": {"type": "Private", "ports": [{"port": 80}]},
+            "subnetIds": [{"id": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke1/providers/Microsoft.Network/virtualNetworks/vnet/subnets/default")}],
+            "containers": [{"name": "web", "properties": {
+                "image": "web", "resources": {"requests": {"cpu": 1, "memoryInGB": 1}}
+            }}],
+        }});
+        let path = format!("{}?api-version=2023-05-01", id("web"));
+        let put =
+            Request::put(path).header("authorization", "Bearer embedded").body(Body::from(body.to_string()));
+        let answer = world.azure.router().oneshot(put.unwrap()).await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        world.reconcile("web").await;
+        crate::world::pass(400).await;
+        world.reconcile("web").await;
+        let findings = look(&world.stage).await;
+        assert_eq!((findings.tally.right, findings.tally.asked), (1, asked), "{policy} {findings:#?}");
     }
 }
 
