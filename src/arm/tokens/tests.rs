@@ -224,8 +224,8 @@ mod platform {
 
     const SECRET: &str = "identity-secret";
 
-    /// Set in the process that plays the function app.
-    const IS_FUNCTION_APP: &str = "ACI_DNS_TEST_IS_FUNCTION_APP";
+    /// Set in the process that plays the function app, or the container.
+    const IS_PLAYED: &str = "ACI_DNS_TEST_IS_PLAYED";
 
     /// Runs the test of this name once more, as a function app whose identity endpoint answers like this. There,
     /// this is where the test ends: it reads record sets, and reports.
@@ -235,7 +235,7 @@ mod platform {
         body: String,
         environment: &[(&str, &str)],
     ) -> (String, Vec<String>) {
-        if env::var_os(IS_FUNCTION_APP).is_some() {
+        if env::var_os(IS_PLAYED).is_some() {
             let report = function_app().await;
             std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes()).unwrap();
             process::exit(0);
@@ -254,11 +254,7 @@ mod platform {
         let (_, module) = module_path!().split_once("::").unwrap();
         let output = Command::new(env::current_exe().unwrap())
             .args(["--exact", &format!("{module}::{test}"), "--nocapture"])
-            .envs([
-                ("IDENTITY_ENDPOINT", endpoint.as_str()),
-                ("IDENTITY_HEADER", SECRET),
-                (IS_FUNCTION_APP, "yes"),
-            ])
+            .envs([("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", SECRET), (IS_PLAYED, "yes")])
             .envs(environment.iter().copied())
             .output()
             .await
@@ -324,7 +320,7 @@ mod platform {
     #[tokio::test]
     async fn a_container_group_has_its_identity_at_the_metadata_service() {
         const TEST: &str = "a_container_group_has_its_identity_at_the_metadata_service";
-        if env::var_os("IDENTITY_HEADER").is_some() {
+        if env::var_os(IS_PLAYED).is_some() {
             let seen = Arc::new(Mutex::new(Vec::new()));
             let requests = seen.clone();
             let answer = move |request: Incoming| {
@@ -340,16 +336,17 @@ mod platform {
             process::exit(0);
         }
         let (_, module) = module_path!().split_once("::").unwrap();
-        let output = Command::new(env::current_exe().unwrap())
-            .args(["--exact", &format!("{module}::{TEST}"), "--nocapture"])
-            .env_remove("IDENTITY_ENDPOINT")
-            .env("IDENTITY_HEADER", SECRET)
-            .output()
-            .await
-            .unwrap();
-        let told = text(&output);
-        let expected = r#"platform-token ["169.254.169.254 /metadata/identity/oauth2/token true"]"#;
-        assert!(told.contains(expected), "{told}");
+        for told in [("IDENTITY_HEADER", SECRET), ("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")] {
+            let output = Command::new(env::current_exe().unwrap())
+                .args(["--exact", &format!("{module}::{TEST}"), "--nocapture"])
+                .env_clear()
+                .envs([told, (IS_PLAYED, "yes")])
+                .output()
+                .await
+                .unwrap();
+            let expected = r#"platform-token ["169.254.169.254 /metadata/identity/oauth2/token true"]"#;
+            assert!(text(&output).contains(expected), "{told:?}: {}", text(&output));
+        }
     }
 
     /// Everything that anybody logs.
