@@ -131,8 +131,8 @@ Microsoft.ContainerInstance/containerGroups/web
 
 Record sets are written at the pace that Private DNS takes: 60 in a minute and zone.
 
-Exit codes: 0 all is right, 1 something failed or is left, 2 wrong settings or arguments, or nobody to ask, 3 what is
-left needs a person.";
+Exit codes: 0 all is right (with --group: its name leads to its address), 1 something failed or is left, 2 wrong
+settings or arguments, or nobody to ask, 3 what is left needs a person.";
 
 /// Where and how closely to look.
 #[derive(Debug, clap::Args)]
@@ -309,7 +309,7 @@ async fn sync_all(arguments: &Sync, sweeper: &Sweeper, stop: &Stop) -> Result<Ex
     if let Some(upheaval) = findings.upheaval().filter(|_| !arguments.force) {
         return Ok(refuse(1, &format!("{upheaval}; if that is meant, say --force")));
     }
-    if !arguments.yes && !ask(findings.planned()) {
+    if !arguments.yes && !ask(findings.planned(), stop).await {
         return Ok(refuse(1, "nothing was written"));
     }
     let spelling = Spelling::of(&findings);
@@ -341,12 +341,25 @@ fn progress(spelling: &Spelling, step: &Step<'_>) {
     );
 }
 
-fn ask(changes: usize) -> bool {
+/// Asks whether to go on. Who interrupts has said no.
+async fn ask(changes: usize, stop: &Stop) -> bool {
     let _ = write!(anstream::stderr(), "{STRONG}Make these {changes} changes?{STRONG:#} [y/N] ");
     let _ = io::stderr().flush();
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).is_ok()
-        && ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    tokio::select! {
+        answer = answer => answer.is_ok_and(|answer| answer.is_ok_and(|answer| is_yes(&answer))),
+        () = stop.come() => {
+            let _ = writeln!(anstream::stderr());
+            false
+        }
+    }
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
 }
 
 fn refuse(code: u8, reason: &str) -> ExitCode {

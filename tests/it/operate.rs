@@ -202,6 +202,11 @@ fn ran(child: Child) -> Ran {
     }
 }
 
+/// What Ctrl-C does.
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
 /// Both ends of a terminal.
 fn terminal() -> (File, OwnedFd) {
     let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -395,6 +400,26 @@ fn sync_asks_and_only_yes_is_yes() {
 }
 
 #[test]
+fn to_interrupt_the_question_is_to_say_no() {
+    let cloud = Cloud::new();
+    cloud.create("web");
+    let (_keyboard, terminal) = terminal();
+    let mut child = cloud.command(&["sync"]).stdin(terminal).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let mut told = vec![];
+    while !told.ends_with(b"[y/N] ") {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).unwrap();
+        told.extend(byte);
+    }
+    interrupt(&child);
+    stderr.read_to_end(&mut told).unwrap();
+    let ran = ran(child);
+    assert_eq!((ran.code, cloud.writes()), (1, 0));
+    assert!(String::from_utf8(told).unwrap().ends_with("\nerror: nothing was written\n"));
+}
+
+#[test]
 fn sync_group_makes_one_group_right_or_says_why_not() {
     let cloud = Cloud::with(&["other"]);
     cloud.create("web");
@@ -451,7 +476,7 @@ fn sync_group_waits_for_the_address_and_for_nobody_who_interrupts() {
     cloud.azure.clear_calls();
     let child = cloud.command(&["sync", "--group", &id("late")]).spawn().unwrap();
     wait_for("a look", || (!cloud.azure.calls().is_empty()).then_some(()));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    interrupt(&child);
     ran(child).ends(1, "interrupted");
 }
 
@@ -564,7 +589,7 @@ fn a_sync_that_is_interrupted_finishes_the_group_in_flight_and_says_what_is_left
     wait_for("the first write", || {
         cloud.azure.calls().iter().any(|call| call.method == Method::PUT).then_some(())
     });
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    interrupt(&child);
     // Two more groups would take many more round trips than a signal takes to be seen.
     gate.release();
     let ran = ran(child);
