@@ -112,10 +112,14 @@ pub(crate) struct Sync {
     /// Only mark the record sets that would be taken over, without changing an address
     #[arg(long)]
     adopt_only: bool,
-    /// Only this container group, by its resource id, without looking at anything else and without asking; waits for
-    /// its address
+    /// Only this container group, by its resource id, without looking at anything else and without asking; done when
+    /// its name leads to its address
     #[arg(long, value_name = "ID", conflicts_with_all = ["force", "adopt_only", "subscriptions", "thorough"])]
     group: Option<ContainerGroupId>,
+    /// How long to wait for the address of that group, whatever the settings say
+    #[arg(long, value_name = "SECONDS", requires = "group", default_value_t = 300)]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=599))]
+    wait: u64,
 }
 
 const SYNC: &str = "\
@@ -127,8 +131,8 @@ Microsoft.ContainerInstance/containerGroups/web
 
 Record sets are written at the pace that Private DNS takes: 60 in a minute and zone.
 
-Exit codes: 0 all is right, 1 something failed or is left, 2 wrong settings or arguments, or nobody to ask, 3 what is
-left needs a person.";
+Exit codes: 0 all is right (with --group: its name leads to its address), 1 something failed or is left, 2 wrong
+settings or arguments, or nobody to ask, 3 what is left needs a person.";
 
 /// Where and how closely to look.
 #[derive(Debug, clap::Args)]
@@ -260,7 +264,9 @@ pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
         return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so nothing would be written: use aci-dns plan"));
     }
     if let Some(id) = &arguments.group {
-        return run(settings, async |functions, _| Ok(sync_one(&functions.reconciler, id).await));
+        settings.address_wait = Duration::from_secs(arguments.wait);
+        settings.deadline += settings.address_wait;
+        return run(settings, async |functions, stop| Ok(sync_one(&functions.reconciler, id, &stop).await));
     }
     if !arguments.yes && !io::stdin().is_terminal() {
         return Ok(refuse(WRONG, "there is nobody to ask: say --yes, or look first with aci-dns plan"));
@@ -271,16 +277,23 @@ pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
     run(settings, async |functions, stop| sync_all(arguments, &functions.sweeper, &stop).await)
 }
 
-/// Reconciles one container group, as its event would.
-async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId) -> ExitCode {
-    let report = reconciler.reconcile(id).await;
-    match report.outcome {
-        Outcome::Converged | Outcome::Changed => {
-            let _ = writeln!(anstream::stdout(), "{GOOD}{}{GOOD:#}: {}", report.outcome, report.message);
+/// Reconciles one container group, as its event would, but for the patience.
+async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId, stop: &Stop) -> ExitCode {
+    let report = tokio::select! {
+        report = reconciler.reconcile(id) => report,
+        () = stop.come() => return refuse(1, "interrupted: start it again to go on where it stopped"),
+    };
+    let told = format!("{}: {}", report.outcome, report.message);
+    match (report.outcome, report.address) {
+        (Outcome::Converged | Outcome::Changed, Some(_)) => {
+            let _ = writeln!(anstream::stdout(), "{GOOD}{told}{GOOD:#}");
             ExitCode::SUCCESS
         }
-        // Nobody who waits for a name is served by a group that is not managed.
-        _ => refuse(1, &format!("{}: {}", report.outcome, report.message)),
+        // Nobody who waits for a name is served by one that leads nowhere.
+        (Outcome::Converged | Outcome::Changed, None) => {
+            refuse(1, &format!("{told}; there is no such container group, or it does not run"))
+        }
+        _ => refuse(1, &told),
     }
 }
 
@@ -296,7 +309,7 @@ async fn sync_all(arguments: &Sync, sweeper: &Sweeper, stop: &Stop) -> Result<Ex
     if let Some(upheaval) = findings.upheaval().filter(|_| !arguments.force) {
         return Ok(refuse(1, &format!("{upheaval}; if that is meant, say --force")));
     }
-    if !arguments.yes && !ask(findings.planned()) {
+    if !arguments.yes && !ask(findings.planned(), stop).await {
         return Ok(refuse(1, "nothing was written"));
     }
     let spelling = Spelling::of(&findings);
@@ -328,12 +341,25 @@ fn progress(spelling: &Spelling, step: &Step<'_>) {
     );
 }
 
-fn ask(changes: usize) -> bool {
+/// Asks whether to go on. Who interrupts has said no.
+async fn ask(changes: usize, stop: &Stop) -> bool {
     let _ = write!(anstream::stderr(), "{STRONG}Make these {changes} changes?{STRONG:#} [y/N] ");
     let _ = io::stderr().flush();
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).is_ok()
-        && ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    tokio::select! {
+        answer = answer => answer.is_ok_and(|answer| answer.is_ok_and(|answer| is_yes(&answer))),
+        () = stop.come() => {
+            let _ = writeln!(anstream::stderr());
+            false
+        }
+    }
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
 }
 
 fn refuse(code: u8, reason: &str) -> ExitCode {

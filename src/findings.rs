@@ -183,8 +183,9 @@ impl Findings {
             1 => "; 1 list failed".to_owned(),
             count => format!("; {count} lists failed"),
         };
+        let of_groups = if groups == 1 { "container group" } else { "container groups" };
         format!(
-            "{groups} container groups: {}{orphans}{failures} ({requests} requests, {asked} of them for single groups)",
+            "{groups} {of_groups}: {}{orphans}{failures} ({requests} requests, {asked} of them for single groups)",
             parts.join(", ")
         )
     }

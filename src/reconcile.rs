@@ -260,9 +260,9 @@ impl Reconciler {
         Some(earliest + (latest - earliest) * moment / 1000)
     }
 
-    /// Makes the records of one container group right, hints included.
-    pub async fn mend(&self, id: &ContainerGroupId, hints: &Hints) -> Report {
-        self.invocation(id, hints, Instant::now() + self.settings.deadline).await
+    /// Makes the records of one container group right, hints included, until a deadline.
+    pub async fn mend(&self, id: &ContainerGroupId, hints: &Hints, deadline: Instant) -> Report {
+        self.invocation(id, hints, deadline).await
     }
 
     /// Says what a pass would do that sees no more than this reader, which may be one of lists. It does not wait

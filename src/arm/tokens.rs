@@ -79,14 +79,19 @@ struct Cached {
 }
 
 impl Tokens {
-    /// The managed identity where the platform offers one (`IDENTITY_ENDPOINT`), user-assigned when a client
-    /// id is given; elsewhere whoever is signed in with the Azure CLI or the Azure Developer CLI. Both know
-    /// their cloud themselves, so that only the scope of a request names it.
+    /// The managed identity where the platform offers one, user-assigned when a client id is given; elsewhere
+    /// whoever is signed in with the Azure CLI or the Azure Developer CLI. Both know their cloud themselves, so
+    /// that only the scope of a request names it.
+    ///
+    /// A function app and a container app are told an `IDENTITY_ENDPOINT`. A Linux container group, as people
+    /// report, is told an `IDENTITY_HEADER` alone; its identity is at the address of the instance metadata service
+    /// (<https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity>). Where
+    /// nothing is told, `AZURE_TOKEN_CREDENTIALS` can say so, as it does to Azure's other libraries.
     #[must_use]
     pub fn azure(client_id: Option<String>, wire: &Wire) -> Self {
         let wire = wire.clone();
         Self::from_credential(move || {
-            if env::var_os("IDENTITY_ENDPOINT").is_none() {
+            if !is_managed_identity() {
                 return Ok(DeveloperToolsCredential::new(None)?);
             }
             let retry = ExponentialRetryOptions { max_retries: 2, ..ExponentialRetryOptions::default() };
@@ -159,6 +164,13 @@ impl fmt::Debug for Tokens {
             Source::Credential { .. } => "Tokens::azure",
         })
     }
+}
+
+/// Whether the platform, or whoever started the process, tells of a managed identity.
+fn is_managed_identity() -> bool {
+    let is_chosen = |name: String| name.eq_ignore_ascii_case("ManagedIdentityCredential");
+    env::var("AZURE_TOKEN_CREDENTIALS").is_ok_and(is_chosen)
+        || ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"].iter().any(|name| env::var_os(name).is_some())
 }
 
 /// A token as the header that carries it, which is shown in no log.

@@ -4,6 +4,9 @@
 //! (<https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling> names a limit
 //! for reads only). A repair of everything would meet that at once, and take it away from the events that come
 //! meanwhile.
+//!
+//! [`crate::arm`] has a pace of its own, which is another thing: it learns from a 429 when Azure takes requests again,
+//! and knows nothing of what is going to be written. This one plans ahead so that the 429 does not come.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -51,5 +54,54 @@ impl Pace {
             zones.entry(place).or_default().extend(std::iter::repeat_n(start, count));
         }
         start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dns::{Content, Metadata, Zone},
+        plan::Edit,
+    };
+
+    /// That many record sets of a zone are created.
+    fn changes(zone: &str, count: usize) -> Vec<Change> {
+        let zone = Zone {
+            subscription: "s1".to_owned(),
+            resource_group: "rg-dns".to_owned(),
+            name: zone.parse().unwrap(),
+        };
+        let after = Some(Content { ttl: 60, records: vec![], metadata: Metadata::new() });
+        let edit = Edit { zone, name: "web".parse().unwrap(), before: None, after };
+        vec![Change::A(edit); count]
+    }
+
+    #[test]
+    fn sixty_writes_are_free_at_once_and_the_next_when_the_oldest_is_a_minute_old() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        let seconds = Duration::from_secs;
+        let reserve = |zone: &str, count, after| {
+            let now = now + seconds(after);
+            (pace.reserve(&changes(zone, count), now) - now).as_secs()
+        };
+        assert_eq!(reserve("contoso.internal", 59, 0), 0);
+        assert_eq!(reserve("contoso.internal", 1, 10), 0);
+        assert_eq!(reserve("contoso.internal", 2, 20), 40);
+        // Another zone has a minute of its own.
+        assert_eq!(reserve("example.internal", 60, 20), 0);
+        // The first 59 are a minute old; the three that came since are not.
+        assert_eq!(reserve("contoso.internal", 57, 60), 0);
+        assert_eq!(reserve("contoso.internal", 1, 60), 10);
+    }
+
+    #[test]
+    fn a_group_waits_for_the_slowest_of_its_zones_and_one_of_very_many_writes_waits_for_an_empty_minute() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        pace.reserve(&changes("contoso.internal", 60), now);
+        let both = [changes("contoso.internal", 1), changes("example.internal", 1)].concat();
+        assert_eq!(pace.reserve(&both, now), now + WINDOW);
+        assert_eq!(pace.reserve(&changes("example.internal", 61), now), now + 2 * WINDOW);
+        assert_eq!(pace.reserve(&[], now), now);
     }
 }

@@ -3,9 +3,11 @@
 //! Each group is observed anew before anything is written to it, so a repair that was interrupted anywhere is resumed
 //! by sweeping again: what was done is right by then.
 
+use std::time::Duration;
+
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::Sweeper;
@@ -13,6 +15,10 @@ use crate::{
     findings::Found,
     report::{Outcome, Report},
 };
+
+/// How long one group may take, where invocations have less: nobody delivers a repair again, so a throttle that ends
+/// within the minute is waited for.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Tells a repair to end after the group in flight.
 #[derive(Clone, Debug)]
@@ -87,7 +93,8 @@ impl Repaired {
 
 impl Sweeper {
     /// Reconciles the groups that something would be written for, at the pace of the zones. Ends when all are done,
-    /// after the group in flight when it is told to stop, or when there is no time left for the next one.
+    /// after the group in flight when it is told to stop, or when there is no time left for the next one. A group
+    /// that is not done as soon as an invocation would be after it was told to stop is cut off, which does no harm.
     pub async fn repair(
         &self,
         found: &[Found],
@@ -113,7 +120,12 @@ impl Sweeper {
                 () = stop.come() => break,
                 () = sleep_until(start) => {}
             }
-            let report = self.reconciler.mend(&found.id, &found.hints).await;
+            let now = Instant::now();
+            let time = (now + PATIENCE).min(deadline).max(now + self.settings.deadline);
+            let report = tokio::select! {
+                report = self.reconciler.mend(&found.id, &found.hints, time) => report,
+                () = self.patience_ends(stop) => break,
+            };
             repaired.left -= 1;
             repaired.requests = repaired.requests.saturating_add(report.arm_calls);
             repaired.gravest = repaired.gravest.max(report.outcome);
@@ -126,5 +138,11 @@ impl Sweeper {
             tell(&Step { found, report: &report, left: repaired.left });
         }
         repaired
+    }
+
+    /// Comes when somebody who wants an end has waited for as long as an invocation may take.
+    async fn patience_ends(&self, stop: &Stop) {
+        stop.come().await;
+        sleep(self.settings.deadline).await;
     }
 }

@@ -36,6 +36,15 @@ fn the_sample_output_is_that_of_the_replay() {
 }
 
 #[test]
+fn the_sample_of_drift_is_that_of_the_command() {
+    let mut rest = include_str!("../operate/drift.snap");
+    for part in block("text", "GROUP ").split("\n...\n") {
+        let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("{part}\nis not in\n{rest}"));
+        rest = after;
+    }
+}
+
+#[test]
 fn the_scenario_can_be_played() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("move.txt");

@@ -1,12 +1,18 @@
 //! Sweeps: what the lists show, what they leave in doubt, and what a repair makes of it.
 
+use std::collections::BTreeMap;
+
 use aci_dns::{
     findings::{Findings, Verdict},
     replay::stage::Stage,
-    sweep::{Manner, Stop},
+    simulator::{Effect, Fault, FaultAnswer, Throttles, When},
+    sweep::{Manner, Repaired, Stop},
 };
-use http::Method;
+use axum::body::Body;
+use http::{Method, Request};
+use serde_json::json;
 use tokio::{sync::watch, time::Instant};
+use tower::ServiceExt as _;
 
 use crate::world::{FORWARD, REVERSE, SUBSCRIPTION, World, a, id, ptr};
 
@@ -18,6 +24,10 @@ fn manner(is_thorough: bool) -> Manner {
 
 async fn look(stage: &Stage) -> Findings {
     stage.functions.sweeper.look(manner(false)).await.unwrap()
+}
+
+async fn repair(stage: &Stage, findings: &Findings) -> Repaired {
+    stage.functions.sweeper.repair(&findings.found, manner(false).deadline, &Stop::never(), |_| ()).await
 }
 
 /// Each group about which there is something to say, and the kinds of drift: `web: address, ptr_stale`.
@@ -47,15 +57,13 @@ async fn what_is_right_costs_one_list_for_each_scope_and_zone_and_nothing_is_wri
     let findings = look(&world.stage).await;
     assert_eq!(told(&findings), [""; 0]);
     assert_eq!((findings.tally.right, findings.tally.asked, findings.tally.requests), (2, 0, 4));
-    let stop = Stop::never();
-    let repaired =
-        world.stage.functions.sweeper.repair(&findings.found, manner(false).deadline, &stop, |_| ()).await;
+    let repaired = repair(&world.stage, &findings).await;
     assert_eq!((repaired.done, repaired.requests), (0, 0));
     assert_eq!(world.writes(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_of_drift_is_found_and_repaired_and_what_is_foreign_stays() {
+async fn what_moved_stopped_went_or_came_is_found_and_repaired_and_what_is_foreign_stays() {
     let world = world(&[], &["moved", "stopped", "gone", "right"]).await;
     world.create_at("new", 20);
     world.move_to("moved", 30);
@@ -77,9 +85,7 @@ async fn every_kind_of_drift_is_found_and_repaired_and_what_is_foreign_stays() {
         ]
     );
     assert_eq!(world.writes(), [""; 0]);
-    let stop = Stop::never();
-    let repaired =
-        world.stage.functions.sweeper.repair(&findings.found, manner(false).deadline, &stop, |_| ()).await;
+    let repaired = repair(&world.stage, &findings).await;
     assert_eq!((repaired.done, repaired.failed, repaired.left), (5, 0, 0));
     crate::world::pass(400).await;
     world.reconcile("moved").await;
@@ -101,6 +107,86 @@ fn findings_of(name: &str, world: &World) -> u8 {
     world.azure.group_address(&id(name)).unwrap().octets()[3]
 }
 
+/// The writes that were answered with this status, by zone, in seconds since the world began.
+fn writes(world: &World, status: impl Fn(u16) -> bool) -> BTreeMap<String, Vec<u64>> {
+    let mut writes: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for call in world.azure.calls() {
+        if call.method != Method::GET && call.status.is_some_and(&status) {
+            let zone = call.path.split('/').nth(8).unwrap().to_owned();
+            writes.entry(zone).or_default().push(call.arrived.as_secs());
+        }
+    }
+    writes
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_writes_no_more_than_a_zone_takes_in_a_minute() {
+    let world = world(&[], &[]).await;
+    for number in 0..150 {
+        world.create(&format!("web-{number}"));
+    }
+    world.azure.configure(|settings| settings.throttles = Some(Throttles::default()));
+    let findings = look(&world.stage).await;
+    assert_eq!(findings.planned(), 300);
+    let started = Instant::now();
+    let repaired = repair(&world.stage, &findings).await;
+    assert_eq!((repaired.done, repaired.failed, repaired.left), (150, 0, 0));
+    assert!(writes(&world, |status| status == 429).is_empty());
+    let written = writes(&world, |status| status < 300);
+    assert_eq!(written.values().map(Vec::len).collect::<Vec<_>>(), [150, 150], "{written:?}");
+    for (zone, seconds) in &written {
+        for at in seconds {
+            let minute = seconds.iter().filter(|other| (*at..at + 60).contains(other)).count();
+            assert!(minute <= 60, "{zone}: {minute} writes in the minute after {at}");
+        }
+    }
+    // And no slower: 60 at once, 60 after a minute, 30 after two.
+    assert_eq!(started.elapsed().as_secs(), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_is_throttled_all_the_same_waits_and_fails_nothing() {
+    let names: Vec<String> = (0..12).map(|number| format!("g{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let world = world(&[], &names).await;
+    for name in &names {
+        world.delete(name);
+    }
+    let findings = look(&world.stage).await;
+    // The reverse zone is listed for each group that is gone.
+    let lists = Throttles { lists: 5, ..Throttles::default() };
+    world.azure.configure(|settings| settings.throttles = Some(lists));
+    let started = Instant::now();
+    let repaired = repair(&world.stage, &findings).await;
+    assert_eq!((repaired.done, repaired.failed, repaired.left), (12, 0, 0), "{repaired:?}");
+    assert_eq!(started.elapsed().as_secs() / 60, 2);
+    let met = world.azure.calls().iter().filter(|call| call.status == Some(429)).count();
+    assert!(met <= 3, "{met}");
+    world.has(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_is_told_to_stop_does_not_sit_out_a_throttle() {
+    let world = world(&[], &["one", "two"]).await;
+    world.delete("one");
+    world.delete("two");
+    let findings = look(&world.stage).await;
+    world
+        .azure
+        .configure(|settings| settings.throttles = Some(Throttles { lists: 0, ..Throttles::default() }));
+    let (sender, receiver) = watch::channel(false);
+    let sweeper = &world.stage.functions.sweeper;
+    let started = Instant::now();
+    let stop = Stop::when(receiver);
+    let repair = sweeper.repair(&findings.found, manner(false).deadline, &stop, |_| ());
+    let (repaired, ()) = tokio::join!(repair, async {
+        crate::world::pass(10).await;
+        sender.send_replace(true);
+    });
+    assert_eq!((repaired.done, repaired.failed, repaired.left), (0, 0, 2));
+    assert_eq!(started.elapsed().as_secs(), 35);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_that_fails_is_never_an_empty_one() {
     for path in ["containerGroups", "/A", "/PTR"] {
@@ -110,6 +196,77 @@ async fn a_list_that_fails_is_never_an_empty_one() {
         assert!(findings.is_incomplete() && !findings.failures.is_empty(), "{path}: {findings:#?}");
         assert_eq!(findings.planned(), 0, "{path}");
         assert_eq!(findings.count(Verdict::Drift), 0, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_breaks_off_in_the_middle_is_no_shorter_list() {
+    let world = world(&[], &["one", "two", "three"]).await;
+    world.azure.configure(|settings| settings.group_page_size = 2);
+    let torn = Effect::Answer(When::Before, FaultAnswer::new(403, "AuthorizationFailed"));
+    world.azure.inject(Fault {
+        skip: 1,
+        ..Fault::once(Method::GET, "rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups?", torn)
+    });
+    let findings = look(&world.stage).await;
+    assert_eq!((findings.failures.len(), findings.planned(), findings.tally.groups), (1, 0, 0));
+    // Nobody knows whether the groups live whose records are there.
+    assert_eq!(findings.strays.len(), 6);
+    assert_eq!(look(&world.stage).await.tally.right, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thorough_sweep_does_not_believe_a_list_that_tells_the_address_of_a_stopped_group() {
+    let world = world(&[], &["one", "stopped"]).await;
+    world.azure.configure(|settings| settings.stopped_keeps_address = true);
+    world.azure.stop_group(&id("stopped")).unwrap();
+    let findings = look(&world.stage).await;
+    assert_eq!((told(&findings).len(), findings.tally.asked), (0, 0));
+    let findings = world.stage.functions.sweeper.look(manner(true)).await.unwrap();
+    assert_eq!((told(&findings), findings.tally.asked), (vec!["stopped: a_stale".to_owned()], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_are_listed_at_one_address_are_asked_for_by_themselves() {
+    let world = world(&[], &["old", "other"]).await;
+    world.azure.configure(|settings| settings.stopped_keeps_address = true);
+    let last = findings_of("old", &world);
+    world.azure.stop_group(&id("old")).unwrap();
+    world.create_at("new", last);
+    world.put(&format!("A new 60 10.1.5.{last} owner=new"));
+    let findings = look(&world.stage).await;
+    // The list alone says that both are there, and that the A record sets of both are right.
+    assert_eq!(
+        (told(&findings), findings.tally.asked),
+        (vec!["new: ptr_mismatch".to_owned(), "old: a_stale".to_owned()], 2)
+    );
+    assert_eq!(repair(&world.stage, &findings).await.done, 2);
+    let other = findings_of("other", &world);
+    world.has(&[&a("new", last), &ptr("new", last), &a("other", other), &ptr("other", other)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_may_run_to_its_end_is_asked_for_by_itself() {
+    for (policy, asked) in [("Always", 0), ("OnFailure", 1), ("Never", 1)] {
+        let world = world(&[], &["web"]).await;
+        let body = json!({"location": "westeurope", "properties": {
+            "osType": "Linux", "restartPolicy": policy,
+            "ipAddress": {"type": "Private", "ports": [{"port": 80}]},
+            "subnetIds": [{"id": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke1/providers/Microsoft.Network/virtualNetworks/vnet/subnets/default")}],
+            "containers": [{"name": "web", "properties": {
+                "image": "web", "resources": {"requests": {"cpu": 1, "memoryInGB": 1}}
+            }}],
+        }});
+        let path = format!("{}?api-version=2023-05-01", id("web"));
+        let put =
+            Request::put(path).header("authorization", "Bearer embedded").body(Body::from(body.to_string()));
+        let answer = world.azure.router().oneshot(put.unwrap()).await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        world.reconcile("web").await;
+        crate::world::pass(400).await;
+        world.reconcile("web").await;
+        let findings = look(&world.stage).await;
+        assert_eq!((findings.tally.right, findings.tally.asked), (1, asked), "{policy} {findings:#?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Exchanges with an Azure that answers as it is told and remembers what it was asked. Time is paused.
 
 mod answers;
+mod container_groups;
 mod failures;
 mod lists;
 mod network;

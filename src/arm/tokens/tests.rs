@@ -224,8 +224,8 @@ mod platform {
 
     const SECRET: &str = "identity-secret";
 
-    /// Set in the process that plays the function app.
-    const IS_FUNCTION_APP: &str = "ACI_DNS_TEST_IS_FUNCTION_APP";
+    /// Set in the process that plays the function app, or the container.
+    const IS_PLAYED: &str = "ACI_DNS_TEST_IS_PLAYED";
 
     /// Runs the test of this name once more, as a function app whose identity endpoint answers like this. There,
     /// this is where the test ends: it reads record sets, and reports.
@@ -235,7 +235,7 @@ mod platform {
         body: String,
         environment: &[(&str, &str)],
     ) -> (String, Vec<String>) {
-        if env::var_os(IS_FUNCTION_APP).is_some() {
+        if env::var_os(IS_PLAYED).is_some() {
             let report = function_app().await;
             std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes()).unwrap();
             process::exit(0);
@@ -254,11 +254,7 @@ mod platform {
         let (_, module) = module_path!().split_once("::").unwrap();
         let output = Command::new(env::current_exe().unwrap())
             .args(["--exact", &format!("{module}::{test}"), "--nocapture"])
-            .envs([
-                ("IDENTITY_ENDPOINT", endpoint.as_str()),
-                ("IDENTITY_HEADER", SECRET),
-                (IS_FUNCTION_APP, "yes"),
-            ])
+            .envs([("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", SECRET), (IS_PLAYED, "yes")])
             .envs(environment.iter().copied())
             .output()
             .await
@@ -318,6 +314,39 @@ mod platform {
         assert!(text.contains("calls=0 kind=Some(Refused)"), "{text}");
         assert!(text.contains("the HTTP client cannot be set up"), "{text}");
         assert_eq!(requests.len(), 0);
+    }
+
+    /// A Linux container group is told no `IDENTITY_ENDPOINT`. The address is fixed, so an embedded service answers.
+    #[tokio::test]
+    async fn a_container_group_has_its_identity_at_the_metadata_service() {
+        const TEST: &str = "a_container_group_has_its_identity_at_the_metadata_service";
+        if env::var_os(IS_PLAYED).is_some() {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let requests = seen.clone();
+            let answer = move |request: Incoming| {
+                let host = request.headers()["host"].to_str().unwrap().to_owned();
+                let metadata = request.headers()["metadata"].to_str().unwrap().to_owned();
+                requests.lock().unwrap().push(format!("{host} {} {metadata}", request.uri().path()));
+                async { granted() }
+            };
+            let wire = Wire::embedded(Router::new().fallback(answer));
+            let token = Tokens::azure(Some("c1".into()), &wire).bearer(SCOPE).await.unwrap();
+            let report = format!("{token} {:?}", seen.lock().unwrap());
+            std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes()).unwrap();
+            process::exit(0);
+        }
+        let (_, module) = module_path!().split_once("::").unwrap();
+        for told in [("IDENTITY_HEADER", SECRET), ("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")] {
+            let output = Command::new(env::current_exe().unwrap())
+                .args(["--exact", &format!("{module}::{TEST}"), "--nocapture"])
+                .env_clear()
+                .envs([told, (IS_PLAYED, "yes")])
+                .output()
+                .await
+                .unwrap();
+            let expected = r#"platform-token ["169.254.169.254 /metadata/identity/oauth2/token true"]"#;
+            assert!(text(&output).contains(expected), "{told:?}: {}", text(&output));
+        }
     }
 
     /// Everything that anybody logs.

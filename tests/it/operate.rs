@@ -1,0 +1,600 @@
+//! `drift`, `plan` and `sync`, as people and pipelines run them: the real program beside an Azure in this process.
+//!
+//! What the commands tell is checked in under `tests/operate` (`INSTA_UPDATE=always` writes it anew).
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs::File,
+    io::{Read as _, Write as _},
+    net::Ipv4Addr,
+    os::fd::OwnedFd,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aci_dns::simulator::{
+    self, Azure, Effect, FaultAnswer, Gate, GroupSpec, RecordSetSpec, RecordSetView, When,
+};
+use http::Method;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, runtime::Runtime};
+
+use crate::{
+    processes::wait_for,
+    world::{SUBSCRIPTION, id},
+};
+
+const FORWARD: [&str; 2] = ["spoke1.contoso.internal", "spoke2.contoso.internal"];
+const REVERSE: [&str; 2] = ["1.10.in-addr.arpa", "2.10.in-addr.arpa"];
+
+/// An Azure that is served, with two spokes that have zones of their own.
+struct Cloud {
+    azure: Azure,
+    port: u16,
+    // Dropped last: it serves.
+    _runtime: Runtime,
+}
+
+/// How a command ended.
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    /// As it looks on a terminal, but that what went to stderr is marked.
+    fn text(&self) -> String {
+        let mut text = self.stdout.clone();
+        for line in self.stderr.lines() {
+            writeln!(text, "stderr: {line}").unwrap();
+        }
+        text + &format!("exit code {}\n", self.code)
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    #[track_caller]
+    fn ends(&self, code: i32, text: &str) {
+        assert!(self.code == code && self.text().contains(text), "not {code}, {text}: {}", self.text());
+    }
+}
+
+impl Cloud {
+    fn new() -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let settings = simulator::Settings {
+            epoch_seconds: now,
+            identity_header: "simulator".to_owned(),
+            ..simulator::Settings::default()
+        };
+        let (azure, port) = runtime.block_on(async {
+            let azure = Azure::new(settings);
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tokio::spawn(simulator::serve(azure.clone(), listener, std::future::pending()));
+            (azure, port)
+        });
+        for (number, range) in [(1, "10.1.5.0/24"), (2, "10.2.6.0/24")] {
+            assert!(azure.set_address_range(SUBSCRIPTION, &format!("rg-spoke{number}"), range));
+            azure.create_zone(SUBSCRIPTION, "rg-dns", FORWARD[number - 1]);
+            azure.create_zone(SUBSCRIPTION, "rg-dns", REVERSE[number - 1]);
+        }
+        Self { azure, port, _runtime: runtime }
+    }
+
+    /// One in which these groups live, with their records.
+    fn with(names: &[&str]) -> Self {
+        let cloud = Self::new();
+        for name in names {
+            cloud.create(name);
+        }
+        cloud.run(&["sync", "--yes"]).ends(0, "");
+        cloud.azure.clear_calls();
+        cloud
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let zones = |number: usize| {
+            json!({
+                "forwardZone": FORWARD[number - 1], "reverseZones": [REVERSE[number - 1]],
+                "zoneResourceGroup": "rg-dns"
+            })
+        };
+        let mut map = serde_json::Map::new();
+        for number in [1, 2] {
+            map.insert(format!("{SUBSCRIPTION}/rg-spoke{number}"), zones(number));
+        }
+        let azure = format!("http://127.0.0.1:{}", self.port);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aci-dns"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("ACI_DNS_ZONES", Value::Object(map).to_string())
+            .env("ACI_DNS_ARM_ENDPOINT", format!("{azure}/"))
+            .env("IDENTITY_ENDPOINT", format!("{azure}/msi/token"))
+            .env("IDENTITY_HEADER", "simulator")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        ran(self.command(arguments).spawn().unwrap())
+    }
+
+    fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Ran {
+        ran(self.command(arguments).env(name, value).spawn().unwrap())
+    }
+
+    /// Runs a command on a terminal, where somebody answers.
+    fn answer(&self, arguments: &[&str], answer: &str) -> Ran {
+        let (mut keyboard, terminal) = terminal();
+        let child = self.command(arguments).stdin(terminal).spawn().unwrap();
+        keyboard.write_all(answer.as_bytes()).unwrap();
+        ran(child)
+    }
+
+    /// Creates `web` in `rg-spoke1`, or `rg-spoke2/web`.
+    fn create(&self, name: &str) {
+        self.create_as(name, |_| ());
+    }
+
+    fn create_as(&self, name: &str, describe: impl FnOnce(&mut GroupSpec)) {
+        let (resource_group, name) = name.split_once('/').unwrap_or(("rg-spoke1", name));
+        let mut spec = GroupSpec::new(resource_group, name);
+        describe(&mut spec);
+        self.azure.create_group(spec);
+    }
+
+    fn address(&self, name: &str, address: [u8; 4]) {
+        self.azure.set_address(&id(name), address.into()).unwrap();
+    }
+
+    /// Writes a record set as a person would: `A web 60 10.1.5.4`.
+    fn put(&self, record_set: &str, describe: impl FnOnce(&mut RecordSetSpec)) {
+        let words: Vec<&str> = record_set.split(' ').collect();
+        let zone = if words[0] == "A" { FORWARD[0] } else { REVERSE[0] };
+        let mut spec = RecordSetSpec::new(words[0], words[1], &words[3..]);
+        spec.ttl = words[2].parse().unwrap();
+        describe(&mut spec);
+        self.azure.put_record_set(zone, &spec).unwrap();
+    }
+
+    /// Every record set, its version included.
+    fn record_sets(&self) -> Vec<RecordSetView> {
+        FORWARD.iter().chain(&REVERSE).flat_map(|zone| self.azure.record_sets(zone)).collect()
+    }
+
+    /// Every record set of ours as a line, without what it remembers.
+    fn managed(&self) -> BTreeSet<String> {
+        let sets = self.record_sets().into_iter();
+        let ours = sets.filter(|set| set.metadata.contains_key("aci-dns-owner"));
+        ours.map(|set| format!("{} {} {} {}", set.record_type, set.fqdn, set.ttl, set.values.join(",")))
+            .collect()
+    }
+
+    fn writes(&self) -> usize {
+        self.azure.calls().iter().filter(|call| call.method != Method::GET).count()
+    }
+}
+
+fn ran(child: Child) -> Ran {
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// What Ctrl-C does.
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Both ends of a terminal.
+fn terminal() -> (File, OwnedFd) {
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&keyboard).unwrap();
+    unlockpt(&keyboard).unwrap();
+    let path = ptsname(&keyboard, vec![]).unwrap().into_string().unwrap();
+    let terminal = File::options().read(true).write(true).open(path).unwrap();
+    (keyboard.into(), terminal.into())
+}
+
+#[track_caller]
+fn check(name: &str, told: &[(&str, Ran)]) {
+    let told: Vec<_> = told.iter().map(|(command, ran)| format!("$ {command}\n{}", ran.text())).collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/operate"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, told.join("\n")));
+}
+
+/// A cloud in which everything is the matter that a sweep knows, and something that is none of its business.
+fn drifted() -> Cloud {
+    let cloud = Cloud::with(&[
+        "gone",
+        "misnamed",
+        "moved",
+        "nameless",
+        "rg-spoke2/web",
+        "right",
+        "slow",
+        "stopped",
+        "tagged",
+    ]);
+    cloud.create("fresh");
+    cloud.create("far");
+    cloud.address("far", [10, 9, 0, 4]);
+    cloud.create("taken");
+    cloud.create("adopted");
+    cloud.create("adopted-elsewhere");
+    cloud.address("adopted", [10, 1, 5, 40]);
+    cloud.address("adopted-elsewhere", [10, 1, 5, 41]);
+    cloud.put("A taken 10 10.1.7.7", |spec| spec.is_auto_registered = true);
+    cloud.put("A adopted 60 10.1.5.40", |_| ());
+    cloud.put("PTR 40.5 60 adopted.spoke1.contoso.internal", |_| ());
+    cloud.put("A adopted-elsewhere 60 10.1.5.99", |_| ());
+    cloud.address("moved", [10, 1, 5, 30]);
+    cloud.azure.stop_group(&id("stopped")).unwrap();
+    cloud.azure.delete_group(&id("gone")).unwrap();
+    let tags = [("aci-dns-ttl".to_owned(), "soon".to_owned())].into();
+    cloud.azure.set_tags(&id("tagged"), tags).unwrap();
+    for set in cloud.record_sets() {
+        let edit = |change: &dyn Fn(&mut RecordSetSpec)| {
+            let values: Vec<&str> = set.values.iter().map(String::as_str).collect();
+            let mut spec = RecordSetSpec::new(&set.record_type, &set.name, &values);
+            spec.ttl = set.ttl;
+            spec.metadata.clone_from(&set.metadata);
+            change(&mut spec);
+            cloud.azure.put_record_set(&set.zone, &spec).unwrap();
+        };
+        match (&*set.record_type, set.name.as_str(), set.values.first().map_or("", String::as_str)) {
+            ("A", "slow", _) => edit(&|spec| spec.ttl = 3600),
+            ("PTR", _, "misnamed.spoke1.contoso.internal") => {
+                edit(&|spec| spec.values = vec!["former.spoke1.contoso.internal".to_owned()]);
+            }
+            ("PTR", name, "nameless.spoke1.contoso.internal") => {
+                assert!(cloud.azure.remove_record_set(&set.zone, "PTR", name).unwrap());
+            }
+            _ => {}
+        }
+    }
+    cloud.put("PTR 77.5 60 right.spoke1.contoso.internal", |_| ());
+    // A mark of a group that no entry of the map serves.
+    cloud.put("A elsewhere 60 10.9.9.9", |spec| {
+        let owner = format!("{SUBSCRIPTION}/rg-other/elsewhere");
+        spec.metadata.insert("aci-dns-owner".to_owned(), owner);
+    });
+    // Foreign.
+    cloud.put("PTR 88.5 60 printer.example.org", |_| ());
+    cloud.put("A printer 3600 10.1.5.88", |spec| _ = spec.metadata.insert("room".to_owned(), "7".to_owned()));
+    cloud.azure.clear_calls();
+    cloud
+}
+
+/// The record sets that nobody may touch, byte for byte.
+fn foreign(cloud: &Cloud) -> Vec<RecordSetView> {
+    let names = ["taken", "elsewhere", "printer", "88.5", "@"];
+    cloud.record_sets().into_iter().filter(|set| names.contains(&&*set.name)).collect()
+}
+
+#[test]
+fn drift_tells_each_kind_of_drift_to_people_and_to_programs_and_writes_nothing() {
+    let cloud = drifted();
+    let before = cloud.record_sets();
+    let table = cloud.run(&["drift"]);
+    let json = cloud.run(&["drift", "--output", "json"]);
+    let groups = json.json()["groups"].as_array().unwrap().clone();
+    let told: BTreeSet<String> = groups
+        .iter()
+        .flat_map(|group| group["kinds"].as_array().unwrap())
+        .map(|kind| kind.as_str().unwrap().to_owned())
+        .collect();
+    let help = cloud.run(&["drift", "--help"]).stdout;
+    let (_, kinds) = help.split_once("Kinds of drift:\n").unwrap();
+    let (kinds, _) = kinds.split_once("\n\n").unwrap();
+    let kinds: BTreeSet<String> = kinds
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|kind| !kind.is_empty())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!((kinds.len(), &told), (11, &kinds));
+    assert_eq!((cloud.writes(), cloud.record_sets()), (0, before));
+    check("drift", &[("aci-dns drift", table), ("aci-dns drift --output json", json)]);
+}
+
+#[test]
+fn plan_shows_a_diff_with_what_it_would_take_over_and_writes_nothing() {
+    let cloud = drifted();
+    let before = cloud.record_sets();
+    let plan = cloud.run(&["plan"]);
+    let adopt_only = cloud.run(&["plan", "--adopt-only"]);
+    assert_eq!((cloud.writes(), cloud.record_sets()), (0, before));
+    check("plan", &[("aci-dns plan", plan), ("aci-dns plan --adopt-only", adopt_only)]);
+}
+
+#[test]
+fn sync_adopt_only_writes_marks_and_changes_no_answer() {
+    let cloud = drifted();
+    let answers = |cloud: &Cloud| {
+        let sets = cloud.record_sets().into_iter();
+        sets.map(|set| (set.fqdn, set.record_type, set.ttl, set.values)).collect::<Vec<_>>()
+    };
+    let (before, others) = (answers(&cloud), foreign(&cloud));
+    let first = cloud.run(&["sync", "--adopt-only", "--yes"]);
+    assert_eq!((answers(&cloud), foreign(&cloud)), (before, others));
+    assert!(cloud.managed().iter().any(|set| set.starts_with("A adopted.")));
+    cloud.azure.clear_calls();
+    let again = cloud.run(&["sync", "--adopt-only", "--yes"]);
+    assert_eq!(cloud.writes(), 0);
+    let command = "aci-dns sync --adopt-only --yes";
+    check("sync-adopt-only", &[(command, first), (command, again)]);
+}
+
+#[test]
+fn sync_refuses_upheaval_unless_it_is_forced_and_leaves_what_is_foreign() {
+    let cloud = drifted();
+    let others = foreign(&cloud);
+    let refused = cloud.run(&["sync", "--yes"]);
+    refused.ends(1, "--force");
+    assert_eq!(cloud.writes(), 0);
+    let forced = cloud.run(&["sync", "--yes", "--force"]);
+    forced.ends(1, "10 repaired, 1 failed");
+    cloud.azure.clear_calls();
+    let again = cloud.run(&["sync", "--yes"]);
+    assert_eq!((cloud.writes(), foreign(&cloud)), (0, others));
+    check(
+        "sync",
+        &[
+            ("aci-dns sync --yes", refused),
+            ("aci-dns sync --yes --force", forced),
+            ("aci-dns sync --yes", again),
+        ],
+    );
+}
+
+#[test]
+fn sync_asks_and_only_yes_is_yes() {
+    let cloud = Cloud::new();
+    cloud.create("web");
+    let nobody = cloud.run(&["sync"]);
+    nobody.ends(2, "nobody to ask");
+    assert!(cloud.azure.calls().is_empty());
+    let no = cloud.answer(&["sync"], "no\n");
+    for answer in ["\n", "maybe\n", "yesterday\n", "\u{4}"] {
+        cloud.answer(&["sync"], answer).ends(1, "nothing was written");
+    }
+    assert_eq!(cloud.writes(), 0);
+    let yes = cloud.answer(&["sync"], "Y\n");
+    assert_eq!(cloud.writes(), 2);
+    let nothing = cloud.answer(&["sync"], "");
+    nothing.ends(0, "1 right");
+    check(
+        "sync-asks",
+        &[
+            ("aci-dns sync </dev/null", nobody),
+            ("aci-dns sync (no)", no),
+            ("aci-dns sync (Y)", yes),
+            ("aci-dns sync (nothing to ask)", nothing),
+        ],
+    );
+}
+
+#[test]
+fn to_interrupt_the_question_is_to_say_no() {
+    let cloud = Cloud::new();
+    cloud.create("web");
+    let (_keyboard, terminal) = terminal();
+    let mut child = cloud.command(&["sync"]).stdin(terminal).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let mut told = vec![];
+    while !told.ends_with(b"[y/N] ") {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).unwrap();
+        told.extend(byte);
+    }
+    interrupt(&child);
+    stderr.read_to_end(&mut told).unwrap();
+    let ran = ran(child);
+    assert_eq!((ran.code, cloud.writes()), (1, 0));
+    assert!(String::from_utf8(told).unwrap().ends_with("\nerror: nothing was written\n"));
+}
+
+#[test]
+fn sync_group_makes_one_group_right_or_says_why_not() {
+    let cloud = Cloud::with(&["other"]);
+    cloud.create("web");
+    cloud.put("A taken 10 10.1.7.7", |spec| spec.is_auto_registered = true);
+    cloud.create("taken");
+    cloud.create_as("never", |spec| spec.provisioning = Duration::from_hours(1));
+    cloud.azure.move_group(&id("other")).unwrap();
+    let sync = |name: &str, wait: &[&str]| {
+        let id = id(name);
+        cloud.run(&[&["sync", "--group", &id][..], wait].concat())
+    };
+    let changed = sync("web", &[]);
+    let right = sync("web", &[]);
+    assert_eq!(cloud.writes(), 2);
+    let never = sync("never", &["--wait", "0"]);
+    let taken = sync("taken", &[]);
+    let absent = sync("absent", &[]);
+    let unmapped = sync("rg-other/web", &[]);
+    assert_eq!(cloud.writes(), 2);
+    cloud.run(&["sync", "--group", "web"]).ends(2, "--group <ID>");
+    cloud.run(&["sync", "--wait", "1"]).ends(2, "--group <ID>");
+    cloud.run(&["sync", "--group", &id("web"), "--force"]).ends(2, "--force");
+    check(
+        "sync-group",
+        &[
+            ("aci-dns sync --group .../web", changed),
+            ("aci-dns sync --group .../web (again)", right),
+            ("aci-dns sync --group .../never --wait 0", never),
+            ("aci-dns sync --group .../taken", taken),
+            ("aci-dns sync --group .../absent", absent),
+            ("aci-dns sync --group .../rg-other/.../web", unmapped),
+        ],
+    );
+}
+
+#[test]
+fn sync_group_waits_for_the_address_and_for_nobody_who_interrupts() {
+    let cloud = Cloud::new();
+    cloud.create_as("web", |spec| spec.provisioning = Duration::from_hours(1));
+    let (azure, looks) = (cloud.azure.clone(), AtomicUsize::new(0));
+    cloud.azure.set_interceptor(Box::new(move |call| {
+        let is_third = call.path.ends_with("/web")
+            && call.path.contains("containerGroups")
+            && looks.fetch_add(1, Ordering::SeqCst) == 2;
+        if is_third {
+            azure.complete_provisioning(&id("web")).unwrap();
+        }
+        None
+    }));
+    cloud.run(&["sync", "--group", &id("web")]).ends(0, "changed");
+    assert_eq!(cloud.managed().len(), 2);
+
+    cloud.create_as("late", |spec| spec.provisioning = Duration::from_hours(1));
+    cloud.azure.clear_calls();
+    let child = cloud.command(&["sync", "--group", &id("late")]).spawn().unwrap();
+    wait_for("a look", || (!cloud.azure.calls().is_empty()).then_some(()));
+    interrupt(&child);
+    ran(child).ends(1, "interrupted");
+}
+
+#[test]
+fn a_list_that_fails_leaves_its_zone_unknown_and_the_other_judged() {
+    let cloud = Cloud::with(&["one", "rg-spoke2/two"]);
+    cloud.address("one", [10, 1, 5, 30]);
+    cloud.address("rg-spoke2/two", [10, 2, 6, 30]);
+    let mut told = vec![];
+    for (path, name) in
+        [(FORWARD[0], "forward"), (REVERSE[0], "reverse"), ("/resourceGroups/rg-spoke1/", "groups")]
+    {
+        let refused = FaultAnswer::new(403, "AuthorizationFailed");
+        let path = path.to_owned();
+        cloud.azure.set_interceptor(Box::new(move |call| {
+            call.path.contains(&path).then(|| Effect::Answer(When::Before, refused.clone()))
+        }));
+        let ran = cloud.run(&["drift"]);
+        ran.ends(1, "1 list failed");
+        told.push((name, ran));
+    }
+    let json = cloud.run(&["drift", "--output", "json"]).json();
+    assert_eq!(json["groups"].as_array().unwrap().len(), 1, "{json:#}");
+    cloud.azure.clear_calls();
+    let sync = cloud.run(&["sync", "--yes"]);
+    sync.ends(1, "1 repaired");
+    let is_of_spoke2 = |path: &str| path.contains(FORWARD[1]) || path.contains(REVERSE[1]);
+    let writes = cloud.azure.calls().into_iter().filter(|call| call.method != Method::GET);
+    assert!(writes.map(|call| call.path).all(|path| is_of_spoke2(&path)));
+    told.push(("aci-dns sync --yes (likewise)", sync));
+    check("list-failed", &told);
+}
+
+#[test]
+fn drift_ends_with_0_where_there_is_none_and_with_2_where_the_settings_are_wrong() {
+    let cloud = Cloud::with(&["web"]);
+    cloud.run(&["drift"]).ends(0, "1 right");
+    cloud.run(&["plan"]).ends(0, "1 right");
+    cloud.run(&["sync", "--yes"]).ends(0, "1 right");
+    cloud.run_with("ACI_DNS_POLICY", "observe", &["sync", "--yes"]).ends(2, "observe");
+    cloud.run_with("ACI_DNS_ZONES", "{", &["drift"]).ends(2, "ACI_DNS_ZONES");
+    cloud.run(&["drift", "--subscription", "not/one"]).ends(2, "--subscription");
+    let anywhere = r#"{"rg-*": {"forwardZone": "spoke1.contoso.internal", "reverseZones": []}}"#;
+    cloud.run_with("ACI_DNS_ZONES", anywhere, &["drift"]).ends(2, "ACI_DNS_SWEEP_SUBSCRIPTIONS");
+    assert_eq!(cloud.writes(), 0);
+}
+
+/// A cloud where a sync has something to do of each kind: create, move, remove.
+fn unsettled() -> Cloud {
+    let cloud = Cloud::with(&["gone", "moved", "right", "b1", "b2", "b3"]);
+    cloud.create("new");
+    cloud.address("moved", [10, 1, 5, 30]);
+    cloud.azure.delete_group(&id("gone")).unwrap();
+    cloud.put("PTR 88.5 60 printer.example.org", |_| ());
+    cloud.put("A printer 3600 10.1.5.88", |spec| _ = spec.metadata.insert("room".to_owned(), "7".to_owned()));
+    cloud.azure.clear_calls();
+    cloud
+}
+
+#[test]
+fn a_sync_that_is_killed_at_any_write_is_resumed_by_the_next_and_the_one_after_writes_nothing() {
+    let whole = unsettled();
+    whole.run(&["sync", "--yes", "--force"]).ends(0, "3 repaired");
+    let (writes, expected) = (whole.writes(), whole.managed());
+    assert_eq!(writes, 7);
+    for (kill, when) in (0..writes).flat_map(|kill| [(kill, When::Before), (kill, When::After)]) {
+        let cloud = unsettled();
+        let others = foreign(&cloud);
+        let (sender, struck) = mpsc::channel();
+        let (count, sender, gate) = (AtomicUsize::new(0), Mutex::new(sender), Gate::new());
+        let closed = gate.clone();
+        cloud.azure.set_interceptor(Box::new(move |call| {
+            let is_struck = call.method != Method::GET && count.fetch_add(1, Ordering::SeqCst) == kill;
+            is_struck.then(|| {
+                sender.lock().unwrap().send(()).unwrap();
+                Effect::Hold(when, closed.clone())
+            })
+        }));
+        let mut child = cloud.command(&["sync", "--yes", "--force"]).spawn().unwrap();
+        struck.recv_timeout(Duration::from_mins(1)).unwrap();
+        child.kill().unwrap();
+        let mut stdout = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        child.wait().unwrap();
+        // What had arrived is carried out all the same.
+        gate.release();
+        wait_for("the write that was held", || {
+            cloud.azure.calls().iter().all(|call| call.status.is_some()).then_some(())
+        });
+        cloud.run(&["sync", "--yes", "--force"]).ends(0, "");
+        assert_eq!(
+            (cloud.managed(), foreign(&cloud)),
+            (expected.clone(), others),
+            "killed at {kill}, {when:?}"
+        );
+        cloud.azure.clear_calls();
+        cloud.run(&["sync", "--yes"]).ends(0, "6 right");
+        assert_eq!(cloud.writes(), 0, "killed at {kill}, {when:?}");
+    }
+}
+
+#[test]
+fn a_sync_that_is_interrupted_finishes_the_group_in_flight_and_says_what_is_left() {
+    let cloud = Cloud::new();
+    for name in ["a", "b", "c"] {
+        cloud.create(name);
+    }
+    let gate = cloud.azure.hold(Method::PUT, "/A/a", When::Before);
+    let child = cloud.command(&["sync", "--yes"]).spawn().unwrap();
+    wait_for("the first write", || {
+        cloud.azure.calls().iter().any(|call| call.method == Method::PUT).then_some(())
+    });
+    interrupt(&child);
+    // Two more groups would take many more round trips than a signal takes to be seen.
+    gate.release();
+    let ran = ran(child);
+    ran.ends(1, "left");
+    assert_eq!(cloud.managed().len() % 2, 0, "{}", ran.text());
+    cloud.run(&["sync", "--yes"]).ends(0, "repaired");
+    assert_eq!(cloud.managed().len(), 6);
+}
