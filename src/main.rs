@@ -321,11 +321,14 @@ async fn listen(port: u16, settings: Settings) -> Result<(), Failure> {
     let (wire, tokens) = network(&settings);
     let telemetry = Telemetry::new(&settings, &wire, &tokens);
     let arm = arm(&settings, (wire, tokens));
+    let warm_up = arm.clone();
     let functions = functions::router(settings, arm, Clock::new(unix_seconds), &telemetry);
-    // The host calls as soon as the port answers, so everything is ready before it does.
+    // The host calls as soon as the port answers, so everything is ready before it does, but for what can be made
+    // while it calls.
     let bind = |source| Failure::Bind { port, source };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
+    tokio::spawn(async move { warm_up.warm_up().await });
     tracing::info!(server.address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
     host::serve(listener, functions, shutdown, drain).await;
     // What delivers it blocks, and needs this runtime.

@@ -143,6 +143,10 @@ pub fn fold(text: &str) -> String {
 ///
 /// Source: <https://learn.microsoft.com/dotnet/api/system.stringcomparer.ordinalignorecase>
 fn fold_character(character: char) -> char {
+    // Nearly all there is. What follows says the same of it, and takes twenty times as long.
+    if character.is_ascii() {
+        return character.to_ascii_lowercase();
+    }
     let upper = only(character, character.to_uppercase());
     only(upper, upper.to_lowercase())
 }

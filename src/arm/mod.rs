@@ -111,6 +111,14 @@ impl Arm {
         }
     }
 
+    /// Sets up what the first request needs, its token included, so that it does not have to wait for that. What
+    /// fails here fails there again, and is told there.
+    pub async fn warm_up(&self) {
+        if let Err(error) = self.endpoint.token().await {
+            tracing::debug!(%error, "there is no access token yet");
+        }
+    }
+
     /// Since when Azure takes, or from when on it will take, reads of single record sets in a zone again, where it
     /// throttled them within the last day.
     #[must_use]

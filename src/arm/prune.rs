@@ -3,20 +3,59 @@
 //! The generated model demands fields that the service leaves out (a workspace key, the ports of an address, the
 //! offset of a time stamp) and fails on the whole answer without them; its preview API version also differs
 //! from the stable one that is asked for. What remains after the cut is only what both agree on, and neither
-//! environment variables nor images stay in memory.
+//! environment variables nor images get into memory.
+
+use std::fmt;
 
 use axum::BoxError;
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Value, json};
+
+/// Which members of an object are read, and what of each; of an array, what of each element.
+#[derive(Clone, Copy)]
+enum Keep {
+    All,
+    Members(Members),
+}
+
+type Members = &'static [(&'static str, Keep)];
+
+/// Reads a value of which only these members are kept.
+#[derive(Clone, Copy)]
+struct Part(Members);
+
+const GROUP: Keep = Keep::Members(&[
+    ("id", Keep::All),
+    ("name", Keep::All),
+    ("tags", Keep::All),
+    (
+        "properties",
+        Keep::Members(&[
+            ("provisioningState", Keep::All),
+            ("restartPolicy", Keep::All),
+            ("instanceView", Keep::Members(&[("state", Keep::All)])),
+            ("ipAddress", Keep::Members(&[("type", Keep::All), ("ip", Keep::All)])),
+            ("containers", Keep::Members(&[("properties", CONTAINER)])),
+        ]),
+    ),
+]);
+const CONTAINER: Keep = Keep::Members(&[(
+    "instanceView",
+    Keep::Members(&[("currentState", Keep::Members(&[("state", Keep::All)]))]),
+)]);
+const PAGE: Keep = Keep::Members(&[("value", GROUP), ("nextLink", Keep::All)]);
 
 /// The answer that the generated model reads, or why the text is no description of a container group.
 pub(super) fn container_group(text: &[u8]) -> Result<Vec<u8>, BoxError> {
-    Ok(serde_json::to_vec(&pruned(&serde_json::from_slice(text)?)?)?)
+    Ok(serde_json::to_vec(&pruned(&read(text, GROUP)?)?)?)
 }
 
 /// The page of a list that the generated model reads, or why the text is none. The model takes a page without
 /// `value` for an empty one, and groups that are not listed would count as gone.
 pub(super) fn container_groups(text: &[u8]) -> Result<Vec<u8>, BoxError> {
-    let page: Value = serde_json::from_slice(text)?;
+    let page = read(text, PAGE)?;
     let groups = page.get("value").and_then(Value::as_array).ok_or("a list without a value")?;
     let groups: Vec<Value> = groups.iter().map(pruned).collect::<Result<_, _>>()?;
     let mut kept = Map::from_iter([("value".to_owned(), groups.into())]);
@@ -26,6 +65,75 @@ pub(super) fn container_groups(text: &[u8]) -> Result<Vec<u8>, BoxError> {
         Some(_) => return Err("a nextLink that is no text".into()),
     }
     Ok(serde_json::to_vec(&kept)?)
+}
+
+fn read(text: &[u8], keep: Keep) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = keep.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+impl<'de> DeserializeSeed<'de> for Keep {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self {
+            Self::All => Value::deserialize(deserializer),
+            Self::Members(members) => deserializer.deserialize_any(Part(members)),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Part {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut kept = Vec::new();
+        while let Some(element) = elements.next_element_seed(Keep::Members(self.0))? {
+            kept.push(element);
+        }
+        Ok(kept.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut kept = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            match self.0.iter().find(|(wanted, _)| *wanted == name) {
+                Some((_, keep)) => _ = kept.insert(name, members.next_value_seed(*keep)?),
+                None => _ = members.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(kept.into())
+    }
 }
 
 fn pruned(group: &Value) -> Result<Value, BoxError> {

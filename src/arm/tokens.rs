@@ -1,7 +1,7 @@
 //! Access tokens: where they come from and how long they are used.
 //!
-//! A token is kept until it expires and refreshed some minutes before, by one request on behalf of all; when a
-//! refresh fails, the old token serves on. A token that Resource Manager did not accept is dropped. The
+//! A token is kept until it expires and refreshed some minutes before, in the background: no request waits for a
+//! token while there is one, and when a refresh fails, the old token serves on. A token that Resource Manager did not accept is dropped. The
 //! credential is made anew for each fetch: it is cheap, its own cache would hand out the token that was
 //! dropped (and, after a failed refresh, none although the old one is valid), and the platform rotates
 //! `IDENTITY_HEADER` (<https://learn.microsoft.com/azure/app-service/overview-managed-identity>).
@@ -43,8 +43,8 @@ const REFRESH_BEFORE: Duration = Duration::from_mins(4);
 /// How long a token that still serves is left alone after an attempt to refresh it.
 const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long a request waits for a refresh that it could do without.
-const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a refresh may take, repetitions included: it has to end before the token does.
+const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long the identity endpoint may take to answer one request.
 const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,8 +67,8 @@ type MakeCredential = dyn Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> 
 #[derive(Default)]
 struct Slot {
     cached: Mutex<Option<Cached>>,
-    /// Held by the request that fetches.
-    fetching: tokio::sync::Mutex<()>,
+    /// Held by whoever fetches.
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone)]
@@ -129,13 +129,13 @@ impl Tokens {
             if now < cached.refresh {
                 return Ok(cached.token);
             }
-            // One request refreshes; the others go on with what there is.
-            let Ok(_fetching) = slot.fetching.try_lock() else { return Ok(cached.token) };
-            if let Ok(Ok(token)) = timeout(REFRESH_TIMEOUT, fetch(make, scope)).await {
-                return Ok(slot.keep(&token));
+            if let Ok(fetching) = Arc::clone(&slot.fetching).try_lock_owned() {
+                let (tokens, scope, cached) = (self.clone(), scope.to_owned(), cached.clone());
+                tokio::spawn(async move {
+                    tokens.refresh(&scope, &slot, cached).await;
+                    drop(fetching);
+                });
             }
-            tracing::warn!("the access token could not be refreshed; the old one serves on");
-            slot.write(Some(Cached { refresh: now + REFRESH_PAUSE, ..cached.clone() }));
             return Ok(cached.token);
         }
         let _fetching = slot.fetching.lock().await;
@@ -144,6 +144,17 @@ impl Tokens {
             return Ok(cached.token);
         }
         fetch(make, scope).await.map(|token| slot.keep(&token))
+    }
+
+    /// Puts another token in the place of one that is soon to end, if there is another.
+    async fn refresh(&self, scope: &str, slot: &Slot, cached: Cached) {
+        let Source::Credential { make, .. } = &*self.0 else { return };
+        if let Ok(Ok(token)) = timeout(REFRESH_TIMEOUT, fetch(make, scope)).await {
+            slot.keep(&token);
+        } else {
+            tracing::warn!("the access token could not be refreshed; the old one serves on");
+            slot.write(Some(Cached { refresh: Instant::now() + REFRESH_PAUSE, ..cached }));
+        }
     }
 
     /// Drops a token that was not accepted, unless another has taken its place meanwhile.

@@ -171,6 +171,13 @@ fn operation(method: &str, path: &str) -> String {
 }
 
 impl Endpoint {
+    /// A token, on a wire that is ready.
+    pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
+        let Self { url, scope, wire, tokens, .. } = self;
+        wire.ready().await.map_err(|error| wire::explain(error, url.host_str().unwrap_or_default()))?;
+        tokens.bearer(scope).await
+    }
+
     /// A duration between half of the longest and the longest.
     pub(super) fn spread(&self, longest: Duration) -> Duration {
         // SplitMix64 (Steele, Lea, Flood 2014): a counter and a mix of its bits.
@@ -275,12 +282,7 @@ impl Transport {
     }
 
     async fn token(&self) -> Result<Arc<str>, Cause> {
-        let Endpoint { url, scope, wire, tokens, .. } = &*self.endpoint;
-        let token = async {
-            wire.ready().await.map_err(|error| wire::explain(error, url.host_str().unwrap_or_default()))?;
-            tokens.bearer(scope).await
-        };
-        timeout_at(self.deadline, token).await.map_err(|_| Cause::Deadline)?
+        timeout_at(self.deadline, self.endpoint.token()).await.map_err(|_| Cause::Deadline)?
     }
 
     async fn attempt(
@@ -382,6 +384,11 @@ impl Outgoing {
     }
 }
 
+/// What has to be the same of two addresses that are to get the same token.
+fn place(url: &Url) -> (&str, Option<&str>, Option<u16>) {
+    (url.scheme(), url.host_str(), url.port_or_known_default())
+}
+
 /// Lets through what goes to Resource Manager, over a connection that nobody else can read.
 fn check_address(url: &Url, endpoint: &Url) -> Result<(), Cause> {
     let refuse = |rule| {
@@ -398,8 +405,6 @@ fn check_address(url: &Url, endpoint: &Url) -> Result<(), Cause> {
     if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
         return refuse("only https, or http to this machine");
     }
-    let place =
-        |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
     if place(url) != place(endpoint) {
         return refuse("it is not the configured endpoint");
     }

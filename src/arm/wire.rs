@@ -2,7 +2,7 @@
 //!
 //! One HTTP client serves Resource Manager and the identity endpoint, so that connections and TLS sessions are
 //! shared. It follows no redirects and reads no proxy from the environment, because both would carry a token
-//! to a host that nobody configured. It is set up at the first request: reading the machine's CA certificates
+//! to a host that nobody configured. It is set up beside everything else: reading the machine's CA certificates
 //! must not delay the start of the process.
 //!
 //! Deliberately absent: retries, timeouts of whole requests and tokens, which are [`super::transport`]'s.
@@ -16,7 +16,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::HOST};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, task::spawn_blocking};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
 use super::error::Cause;
@@ -157,7 +157,9 @@ impl fmt::Debug for Wire {
 }
 
 async fn network_client(cell: &OnceCell<reqwest::Client>) -> Result<&reqwest::Client, WireError> {
-    cell.get_or_try_init(async || http_client()).await.map_err(WireError::NoClient)
+    // Reading some hundred certificates takes milliseconds, in which others are to be served.
+    let set_up = async || spawn_blocking(http_client).await.map_err(BoxError::from).flatten();
+    cell.get_or_try_init(set_up).await.map_err(WireError::NoClient)
 }
 
 /// Sets up an HTTP client as this process uses them. Reads the machine's CA certificates.
