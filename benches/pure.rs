@@ -1,6 +1,5 @@
 //! The parts that only compute: `cargo bench --bench pure`.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
-#![expect(missing_docs, reason = "the harness makes the entry point")]
 
 use std::net::Ipv4Addr;
 
