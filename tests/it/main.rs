@@ -18,6 +18,7 @@ mod least_privilege;
 mod log;
 mod order;
 mod outcomes;
+mod owed;
 mod ownership;
 mod processes;
 mod properties;
