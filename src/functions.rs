@@ -46,11 +46,14 @@ impl Functions {
     /// The routes of all functions.
     pub fn router(&self, telemetry: &Telemetry) -> Router {
         let Self { reconciler, tracker, sweeper } = self.clone();
-        let told = telemetry.clone();
+        let (told, heard) = (telemetry.clone(), telemetry.clone());
+        let tell = move |id: &ContainerGroupId, report: &Report, duration| {
+            heard.report_unasked(id, report, duration);
+        };
         host::router(
             move |id: ContainerGroupId| {
-                let reconciler = Arc::clone(&reconciler);
-                async move { reconciler.reconcile(&id).await }
+                let (reconciler, tell) = (Arc::clone(&reconciler), tell.clone());
+                async move { reconciler.serve(&id, tell).await }
             },
             move |id: ContainerGroupId| {
                 let tracker = Arc::clone(&tracker);

@@ -44,7 +44,7 @@ use crate::{
     event::{self, Event, EventError, Kind},
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
-    telemetry::{Chain, Invocation, Telemetry, TraceParent},
+    telemetry::{Chain, Invocation, RECONCILE, Telemetry, TraceParent},
 };
 
 /// The largest body that is read. Event Grid delivers a megabyte at most; the host repeats the event's data in the
@@ -75,7 +75,7 @@ enum Function {
 impl Function {
     fn name(self) -> &'static str {
         match self {
-            Self::Reconcile => "function_aci_reconcile",
+            Self::Reconcile => RECONCILE,
             Self::TrackDrift => "function_drift_tracker",
             Self::Sweep => "function_drift_sweep",
         }

@@ -23,6 +23,7 @@
 //! | [`apply`] | changes -> conditional writes; the only place that writes |
 //! | [`reconcile`] | observe, plan, apply; look again after a lost race |
 //! | [`share`] | concurrent events of one group share passes |
+//! | [`owed`] | what Azure throttled is tried again without being asked |
 //! | [`drift`] | observe, compare, report |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
 //! | [`report`] | what became of an event |
@@ -40,7 +41,8 @@
 //!   I/O, are not `async`, do not log, and read neither clock nor environment.
 //! * An event decides nothing but which group is looked at; an address is written only when it was read in the
 //!   same pass; every write is conditional on what was read.
-//! * There is no state between invocations but DNS itself.
+//! * There is no state between invocations but DNS itself. What is owed after a throttle saves time, and nothing
+//!   depends on it.
 //! * Nothing that failed is answered 2xx.
 
 pub mod apply;
@@ -55,6 +57,7 @@ pub mod findings;
 pub mod functions;
 pub mod host;
 pub mod observe;
+pub mod owed;
 pub mod plan;
 pub mod reconcile;
 pub mod replay;

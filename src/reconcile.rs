@@ -10,7 +10,11 @@
 //! * a live group: A record set with its memory, then PTR record sets, then forgetting;
 //! * a group that is gone: PTR record sets, then the A record set, because as long as it exists its memory does.
 //!
-//! Deliberately absent: any use of the event's type or order, any state between invocations.
+//! What an event asked for and Azure throttled is owed ([`crate::owed`]): the process goes on with it when Azure takes
+//! such requests again. That acknowledges nothing, and nothing depends on it; the event is delivered again as ever.
+//!
+//! Deliberately absent: any use of the event's type or order, and any state between invocations that what is right
+//! depends on.
 
 mod pass;
 
@@ -24,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 use tokio::time::Instant;
 
 use crate::{
@@ -31,7 +36,8 @@ use crate::{
     arm::{Arm, ArmError, Kind, Reader},
     config::{Policy, Settings},
     desired::TagError,
-    dns::{DomainName, MEMORY_SECONDS, Owner, ReverseZone},
+    dns::{DomainName, MEMORY_SECONDS, Owner, Place, ReverseZone},
+    owed::Owed,
     plan::{Change, Conflict, Hints, Refusal, Rules},
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
@@ -47,6 +53,13 @@ const STORM: Duration = Duration::from_secs(8);
 
 /// How much earlier than its callers a run ends, so that they can still be told how far it came.
 const GRACE: Duration = Duration::from_millis(100);
+
+/// How long a run lasts at most that no event asked for: it need not wait for a throttle with a permit in its hand,
+/// because it comes again.
+const UNASKED: Duration = Duration::from_secs(10);
+
+/// How long what is owed waits for events to be served.
+const STAND_BACK: Duration = Duration::from_secs(5);
 
 /// Tells the time in unix seconds. Simulations bring their own.
 #[derive(Clone)]
@@ -132,6 +145,12 @@ impl ReconcileError {
         }
     }
 
+    /// How long Azure wants to be left alone, where that is why it failed.
+    fn throttled(&self) -> Option<Duration> {
+        let Self::Arm(error) = self else { return None };
+        error.throttled()
+    }
+
     /// Whose the name is, where it is another group's.
     fn owner(&self) -> Option<&Owner> {
         let (Self::Refused(Refusal::Conflict(conflict)) | Self::PtrConflict(conflict)) = self else {
@@ -196,10 +215,12 @@ pub struct Reconciler {
     clock: Clock,
     rules: Rules,
     shared: Arc<Shared<ContainerGroupId, Report>>,
+    /// By forward zone.
+    owed: Arc<Owed<Place, ContainerGroupId>>,
 }
 
 impl Reconciler {
-    /// Puts a reconciler together. It holds no state but the passes that are under way.
+    /// Puts a reconciler together. It holds no state but the passes that are under way or owed.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let rules = Rules {
@@ -208,7 +229,46 @@ impl Reconciler {
             memory_seconds: MEMORY_SECONDS.max(settings.deadline.as_secs()),
         };
         let shared = Arc::new(Shared::new(settings.max_concurrency));
-        Arc::new(Self { settings, arm, clock, rules, shared })
+        Arc::new(Self { settings, arm, clock, rules, shared, owed: Arc::default() })
+    }
+
+    /// Answers an event of one container group. Where Azure throttled it, the group is owed from then on: `tell` is
+    /// told of every run that no event asked for, with how long it took.
+    pub async fn serve<Tell>(self: &Arc<Self>, id: &ContainerGroupId, tell: Tell) -> Report
+    where
+        Tell: Fn(&ContainerGroupId, &Report, Duration) + Clone + Send + Sync + 'static,
+    {
+        let report = self.reconcile(id).await;
+        let Some(zones) = self.settings.zones.serving(id) else { return report };
+        let lane = zones.forward.place();
+        match report.throttled {
+            // Who writes nothing is in no hurry.
+            Some(wait) if self.rules.policy != Policy::Observe => {
+                let this = Arc::clone(self);
+                let again = move |id| Arc::clone(&this).again(id, tell.clone());
+                self.owed.owe(lane, id.clone(), wait, again);
+            }
+            // Whose pass came to an end is not owed another one.
+            None if report.outcome != Outcome::Unavailable => self.owed.settle(&lane, id),
+            _ => {}
+        }
+        report
+    }
+
+    /// Tries once more what is owed, and says how long to wait where it still is.
+    async fn again<Tell>(self: Arc<Self>, id: ContainerGroupId, tell: Tell) -> Option<Duration>
+    where
+        Tell: Fn(&ContainerGroupId, &Report, Duration),
+    {
+        let now = Instant::now();
+        let (start, work) = (self.starting(&id), self.working(&id));
+        let deadline = now + self.settings.deadline.min(UNASKED);
+        let run = self.shared.run_unasked(id.clone(), deadline, start, work);
+        // Events come first, and what they ask for need not be done beside them.
+        let Some(result) = run.await else { return Some(STAND_BACK) };
+        let report = result.unwrap_or_else(|panicked| Report::failed(Outcome::Failed, &panicked));
+        tell(&id, &report, now.elapsed());
+        report.throttled
     }
 
     /// Makes the records of one container group right, together with whoever else asks for the same.
@@ -217,14 +277,7 @@ impl Reconciler {
             return unmapped(id);
         }
         let deadline = Instant::now() + self.settings.deadline;
-        let (this, group) = (Arc::clone(self), id.clone());
-        let work = move |deadline| {
-            let (this, group) = (Arc::clone(&this), group.clone());
-            async move { this.alone(&group, deadline - GRACE).await }
-        };
-        let (this, group) = (Arc::clone(self), id.clone());
-        let start = move |demand| this.start(&group, demand);
-        let run = self.shared.run(id.clone(), deadline, start, work);
+        let run = self.shared.run(id.clone(), deadline, self.starting(id), self.working(id));
         match tokio::time::timeout_at(deadline, run).await {
             Ok(Ok((report, Role::Leader))) => report,
             Ok(Ok((report, Role::Follower))) => {
@@ -236,6 +289,27 @@ impl Reconciler {
                 let error = ReconcileError::Deadline { deadline: self.settings.deadline };
                 Report::failed(error.outcome(), &error)
             }
+        }
+    }
+
+    /// When a run for a group starts.
+    fn starting(
+        self: &Arc<Self>,
+        id: &ContainerGroupId,
+    ) -> impl Fn(Demand) -> Option<Instant> + Send + use<> {
+        let (this, id) = (Arc::clone(self), id.clone());
+        move |demand| this.start(&id, demand)
+    }
+
+    /// A run for a group.
+    fn working(
+        self: &Arc<Self>,
+        id: &ContainerGroupId,
+    ) -> impl Fn(Instant) -> BoxFuture<'static, Report> + Send + use<> {
+        let (this, id) = (Arc::clone(self), id.clone());
+        move |deadline| {
+            let (this, id) = (Arc::clone(&this), id.clone());
+            async move { this.alone(&id, deadline - GRACE).await }.boxed()
         }
     }
 
@@ -334,6 +408,7 @@ impl Reconciler {
                 let mut report = Report::failed(error.outcome(), error);
                 report.message = format!("{subject}: {}", report.message);
                 report.conflict_owner = error.owner().map(ToString::to_string);
+                report.throttled = error.throttled();
                 report
             }
             Ok(_) if !journal.plan.is_empty() => match hand {
@@ -385,6 +460,7 @@ impl Report {
         self.plan.extend(next.plan);
         self.withheld.extend(next.withheld);
         self.error = self.error.or(next.error);
+        self.throttled = self.throttled.max(next.throttled);
         self
     }
 }

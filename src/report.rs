@@ -98,6 +98,8 @@ pub struct Report {
     pub is_shared: bool,
     /// The error with all its causes.
     pub error: Option<String>,
+    /// How long Azure wants to be left alone, where it failed because of a throttle.
+    pub throttled: Option<Duration>,
     /// Where the name belongs to another container group: that group, as its mark says it.
     pub conflict_owner: Option<String>,
     /// What the drift tracker found.
@@ -120,6 +122,7 @@ impl Report {
             exchanges: Vec::new(),
             is_shared: false,
             error: None,
+            throttled: None,
             conflict_owner: None,
             drift: None,
         }

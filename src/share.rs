@@ -1,5 +1,6 @@
 //! Concurrent events for one key share work: an event that arrives while a run is under way needs a run that
-//! *started after it arrived*, and one such run serves all that wait.
+//! *started after it arrived*, and one such run serves all that wait. A run that no event asked for takes nothing from
+//! the others: it starts only where little is asked for, and nothing for its key.
 //!
 //! A run lives in a task of its own, so that a caller that goes away (a closed connection) cuts nobody else off.
 
@@ -7,7 +8,7 @@ use std::{
     collections::HashMap,
     hash::Hash,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -25,6 +26,7 @@ pub struct Shared<Key, Value> {
     /// When the runs that were asked for would have begun, had they begun a second apart.
     paced: Mutex<Option<Instant>>,
     permits: Semaphore,
+    max_concurrency: usize,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ where
             waiting: Mutex::new(HashMap::new()),
             paced: Mutex::new(None),
             permits: Semaphore::new(max_concurrency),
+            max_concurrency,
         }
     }
 
@@ -89,28 +92,56 @@ where
         let (answer, answered) = oneshot::channel();
         let waiter = Waiter { deadline, answer };
         let is_first = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting();
             let is_first = !waiting.contains_key(&key);
             waiting.entry(key.clone()).or_default().push(waiter);
             is_first
         };
         if is_first {
-            tokio::spawn(Arc::clone(self).drive(key, start, work));
+            tokio::spawn(Arc::clone(self).drive(key, true, start, work));
         }
         answered.await.map_err(|_| Panicked)
     }
 
-    /// Runs the work until nobody waits for it.
-    async fn drive<Start, Work, Run>(self: Arc<Self>, key: Key, start: Start, work: Work)
+    /// Runs now, without having been asked; or not at all, where a run for the key is under way or waited for, or runs
+    /// for so many keys are that they might need more than a quarter of the permits. Whoever comes meanwhile is served
+    /// as by [`Shared::run`].
+    pub async fn run_unasked<Start, Work, Run>(
+        self: &Arc<Self>,
+        key: Key,
+        deadline: Instant,
+        start: Start,
+        work: Work,
+    ) -> Option<Result<Value, Panicked>>
+    where
+        Start: Fn(Demand) -> Option<Instant> + Send + 'static,
+        Work: Fn(Instant) -> Run + Send + 'static,
+        Run: Future<Output = Value> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut waiting = self.waiting();
+            if waiting.contains_key(&key) || waiting.len() > self.max_concurrency / 4 {
+                return None;
+            }
+            waiting.insert(key.clone(), vec![Waiter { deadline, answer }]);
+        }
+        tokio::spawn(Arc::clone(self).drive(key, false, start, work));
+        Some(answered.await.map(|(value, _)| value).map_err(|_| Panicked))
+    }
+
+    /// Runs the work until nobody waits for it. The first run, where nobody asked for it, starts at once.
+    async fn drive<Start, Work, Run>(self: Arc<Self>, key: Key, mut is_asked: bool, start: Start, work: Work)
     where
         Start: Fn(Demand) -> Option<Instant> + Send + 'static,
         Work: Fn(Instant) -> Run + Send + 'static,
         Run: Future<Output = Value> + Send + 'static,
     {
         while let Some(first_deadline) = self.first_deadline(&key) {
-            let demand = Demand { first_deadline, backlog: self.backlog() };
+            let demand = is_asked.then(|| Demand { first_deadline, backlog: self.backlog() });
+            is_asked = true;
             let mut permit = self.permit().await;
-            if let Some(start) = start(demand) {
+            if let Some(start) = demand.and_then(&start) {
                 // Others need not wait along.
                 drop(permit);
                 sleep_until(start).await;
@@ -134,7 +165,7 @@ where
 
     /// When the one who has waited longest gives up; where nobody waits any more, the key is forgotten.
     fn first_deadline(&self, key: &Key) -> Option<Instant> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         let first = waiting.get(key).and_then(|waiters| waiters.first()).map(|waiter| waiter.deadline);
         if first.is_none() {
             waiting.remove(key);
@@ -152,8 +183,11 @@ where
     }
 
     fn take(&self, key: &Key) -> Vec<Waiter<Value>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.get_mut(key).map(std::mem::take).unwrap_or_default()
+        self.waiting().get_mut(key).map(std::mem::take).unwrap_or_default()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, Vec<Waiter<Value>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn permit(&self) -> SemaphorePermit<'_> {
@@ -252,6 +286,39 @@ mod tests {
         assert_eq!(seconds(), 1);
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert_eq!(seconds(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_runs_unasked_for_a_key_that_is_asked_for_or_where_much_is_asked_for() {
+        let (shared, runs) = (Arc::new(Shared::new(8)), Arc::default());
+        let ask = |key: u8| {
+            let (shared, work) = (Arc::clone(&shared), counted(&runs));
+            tokio::spawn(async move { shared.run(key, after(9000), at_once, work).await })
+        };
+        let unasked = |key| shared.run_unasked(key, after(9000), at_once, counted(&runs));
+        let mut asked = vec![ask(1), ask(2)];
+        tokio::task::yield_now().await;
+        assert_eq!(unasked(1).await, None);
+        assert_eq!(unasked(3).await, Some(Ok(3)), "two of eight permits are few");
+        assert!(asked.iter().all(tokio::task::JoinHandle::is_finished));
+        asked = vec![ask(1), ask(2), ask(3)];
+        tokio::task::yield_now().await;
+        assert_eq!(unasked(4).await, None, "three are not");
+        futures::future::join_all(asked).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_during_a_run_that_nobody_asked_for_needs_a_run_that_starts_later() {
+        let (shared, runs) = (Arc::new(Shared::new(1)), Arc::default());
+        let unasked = shared.run_unasked(1, after(9000), at_once, counted(&runs));
+        let asked = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            shared.run(1, after(9000), at_once, counted(&runs)).await
+        };
+        assert_eq!(tokio::join!(unasked, asked), (Some(Ok(1)), Ok((2, Role::Leader))));
+        assert_eq!(shared.backlog().as_secs(), 0, "only what is asked for counts");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(shared.waiting().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,7 +38,11 @@ use crate::{
     config::Settings,
     event::{Event, EventError, Kind},
     report::{Outcome, Report},
+    resource_id::ContainerGroupId,
 };
+
+/// The function that writes.
+pub const RECONCILE: &str = "function_aci_reconcile";
 
 /// How long the end of the process waits for telemetry that was not delivered yet.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
@@ -190,13 +194,32 @@ impl Telemetry {
         duration: Duration,
     ) {
         let facts = facts(invocation, event, report, duration);
+        self.tell(invocation, event, report, &facts, duration);
+    }
+
+    /// Says what became of a container group that was reconciled without an event, and so without an invocation.
+    pub fn report_unasked(&self, container_group: &ContainerGroupId, report: &Report, duration: Duration) {
+        let invocation = Invocation { function: RECONCILE, id: None, trace: None };
+        let mut facts = facts(&invocation, None, report, duration);
+        facts.set("container_group.id", container_group.to_string());
+        self.tell(&invocation, None, report, &facts, duration);
+    }
+
+    fn tell(
+        &self,
+        invocation: &Invocation,
+        event: Option<&Result<Event, EventError>>,
+        report: &Report,
+        facts: &Fields,
+        duration: Duration,
+    ) {
         // The level of a line is fixed where it is written, so there is one place for each level.
         macro_rules! say {
             ($level:expr) => {
                 tracing::event!(
                     target: "aci_dns::invocation",
                     $level,
-                    { lines::FACTS } = field::debug(&facts),
+                    { lines::FACTS } = field::debug(facts),
                     "{}",
                     report.message
                 )
@@ -208,7 +231,7 @@ impl Telemetry {
             _ => say!(Level::INFO),
         }
         if let Some(insights) = &self.insights {
-            insights.record(invocation, event, report, &facts, duration, (self.now)());
+            insights.record(invocation, event, report, facts, duration, (self.now)());
         }
     }
 

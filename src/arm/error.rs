@@ -91,6 +91,18 @@ impl ArmError {
         }
     }
 
+    /// How long Azure wants no more such requests, where that is why it failed.
+    #[must_use]
+    pub fn throttled(&self) -> Option<Duration> {
+        let (Self::Race { source, .. }
+        | Self::Uncertain { source, .. }
+        | Self::Transient { source, .. }
+        | Self::Forbidden { source, .. }
+        | Self::Missing { source, .. }
+        | Self::Refused { source, .. }) = self;
+        source.throttled()
+    }
+
     pub(super) fn new(operation: &Operation, source: Cause) -> Self {
         let kind = source.kind(operation.subject);
         let operation = operation.to_string();
@@ -300,6 +312,7 @@ impl Cause {
     pub(super) fn throttled(&self) -> Option<Duration> {
         match self {
             Self::Answer(answer) if answer.status == 429 => answer.retry_after,
+            Self::Throttled { wait } => Some(*wait),
             _ => None,
         }
     }

@@ -109,6 +109,31 @@ fn queries_can_ask_for_every_fact_and_for_nothing_else() {
 }
 
 #[test]
+fn a_line_of_what_no_event_asked_for_names_the_container_group_and_no_event() {
+    let id = ContainerGroupId::new("s1", "rg", "web").unwrap();
+    let report =
+        Report { plan: vec!["- A".into()], arm_calls: 3, ..Report::new(Outcome::Changed, "web is gone") };
+    let lines = lines("info", || {
+        Telemetry::default().report_unasked(&id, &report, Duration::from_millis(7));
+    });
+    let expected = json!({
+        "level": "info",
+        "message": "web is gone",
+        "target": "aci_dns::invocation",
+        "function.name": "function_aci_reconcile",
+        "invocation.id": null,
+        "event.id": null,
+        "container_group.id":
+            "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/web",
+        "outcome": "changed",
+        "duration_ms": 7,
+        "arm.calls": 3,
+        "plan": ["- A"],
+    });
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
 fn a_line_says_everything_that_there_is_to_say() {
     let full = full();
     let lines = lines("info", || {

@@ -20,6 +20,7 @@ mod log;
 mod operate;
 mod order;
 mod outcomes;
+mod owed;
 mod ownership;
 mod processes;
 mod properties;

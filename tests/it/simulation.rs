@@ -62,6 +62,9 @@ struct Weather {
     kill_every: usize,
     /// Whether requests are held still for seconds.
     is_slow: bool,
+    /// For how many seconds Azure asks to be left alone at most. Where that is longer than an invocation lasts, it is
+    /// what every other struck request is told.
+    longest_wait: u64,
     /// Whether the platform moves groups, of which no event tells.
     is_moved: bool,
     /// Whether people edit the zones.
@@ -85,17 +88,24 @@ struct Instance {
     is_dead: Arc<AtomicBool>,
     /// Whether it sent anything but a GET.
     has_written: Arc<AtomicBool>,
+    /// How many invocations it serves now.
+    in_flight: Arc<AtomicU64>,
 }
 
 impl Instance {
-    fn start(azure: &Azure, seed: u64) -> Self {
+    fn start(azure: &Azure, seed: u64, unasked: &Arc<AtomicU64>) -> Self {
         let settings = Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| ZONES.to_owned()));
         let settings = settings.unwrap();
         let is_dead = Arc::new(AtomicBool::new(false));
         let has_written = Arc::new(AtomicBool::new(false));
         let (network, dead, written) = (azure.router(), Arc::clone(&is_dead), Arc::clone(&has_written));
+        let in_flight = Arc::new(AtomicU64::new(0));
+        let (serving, unasked) = (Arc::clone(&in_flight), Arc::clone(unasked));
         let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
             let (network, dead, written) = (network.clone(), Arc::clone(&dead), Arc::clone(&written));
+            if request.method() != Method::GET && serving.load(Ordering::SeqCst) == 0 {
+                unasked.fetch_add(1, Ordering::Relaxed);
+            }
             async move {
                 if request.method() != Method::GET {
                     written.store(true, Ordering::SeqCst);
@@ -121,14 +131,17 @@ impl Instance {
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
         let arm = Arm::new(endpoint, wire, Tokens::fixed("simulated"));
-        Self { router: functions::router(settings, arm, clock, &Telemetry::default()), is_dead, has_written }
+        let router = functions::router(settings, arm, clock, &Telemetry::default());
+        Self { router, is_dead, has_written, in_flight }
     }
 
     /// The status, or nothing when the instance was killed meanwhile.
     async fn invoke(&self, function: &str, event: &Value) -> Option<u16> {
         let body = Body::from(envelope(function, event).to_string());
         let request = Request::post(format!("/{function}")).body(body).unwrap();
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
         let status = self.router.clone().oneshot(request).await.unwrap().status().as_u16();
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
         (!self.is_dead.load(Ordering::SeqCst)).then_some(status)
     }
 }
@@ -153,6 +166,8 @@ struct Simulation {
     trace: RefCell<Vec<String>>,
     foreign: RefCell<Vec<RecordSetView>>,
     faults: Arc<AtomicU64>,
+    /// How many writes an instance sent that served no invocation then.
+    unasked: Arc<AtomicU64>,
     watch: Arc<Mutex<Watch>>,
     deliveries: RefCell<u64>,
     /// The events that were given up, by subject.
@@ -163,6 +178,7 @@ struct Simulation {
 #[derive(Debug, Default)]
 struct Tally {
     faults: u64,
+    unasked: u64,
     deliveries: u64,
     violations: Vec<String>,
     trace: Vec<String>,
@@ -179,18 +195,19 @@ impl Simulation {
             azure.create_resource_group(SUBSCRIPTION, resource_group);
         }
         let mut rng = Rng::with_seed(seed);
-        let faults = Arc::new(AtomicU64::new(0));
+        let (faults, unasked) = (Arc::new(AtomicU64::new(0)), Arc::default());
         let watch = Arc::new(Mutex::new(Watch::default()));
         let simulation = Rc::new(Self {
             instances: RefCell::new(
-                (0..3).map(|instance| Instance::start(&azure, seed ^ instance)).collect(),
+                (0..3).map(|instance| Instance::start(&azure, seed ^ instance, &unasked)).collect(),
             ),
-            tracker: Instance::start(&azure, seed),
+            tracker: Instance::start(&azure, seed, &unasked),
             rng: RefCell::new(rng.fork()),
             events: RefCell::default(),
             trace: RefCell::default(),
             foreign: RefCell::default(),
             faults: Arc::clone(&faults),
+            unasked,
             watch: Arc::clone(&watch),
             deliveries: RefCell::default(),
             given_up: RefCell::default(),
@@ -350,7 +367,7 @@ impl Simulation {
         let mut rng = self.rng.borrow_mut();
         let index = rng.usize(..instances.len());
         instances[index].is_dead.store(true, Ordering::SeqCst);
-        instances[index] = Instance::start(&self.azure, rng.u64(..));
+        instances[index] = Instance::start(&self.azure, rng.u64(..), &self.unasked);
         drop(rng);
         self.say(&format!("instance {index} is killed"));
     }
@@ -502,6 +519,10 @@ fn model(
 }
 
 impl Weather {
+    fn is_throttled(self) -> bool {
+        self.longest_wait > 25
+    }
+
     /// What happens to a request.
     fn strike(self, rng: &mut Rng, faults: &AtomicU64, call: &CallView) -> Option<Effect> {
         let latency = Effect::Delay(When::Before, Duration::from_millis(rng.u64(1..80)));
@@ -520,8 +541,11 @@ impl Weather {
             ][rng.usize(..5)];
             FaultAnswer::new(status, code)
         };
-        let seconds = rng.u64(1..15);
+        let seconds = rng.u64(if self.is_throttled() { 20 } else { 1 }..self.longest_wait);
         let fault = match rng.u8(..10) {
+            _ if self.is_throttled() && rng.bool() => {
+                Effect::Answer(When::Before, FaultAnswer::new(429, "TooManyRequests").retry_after(seconds))
+            }
             0 | 1 => Effect::Drop(when),
             2 | 3 => Effect::Answer(when, status(rng)),
             4 => Effect::Answer(When::Before, FaultAnswer::new(429, "TooManyRequests").retry_after(seconds)),
@@ -581,6 +605,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     violations.append(&mut simulation.watch.lock().unwrap().gaps);
     Tally {
         faults: simulation.faults.load(Ordering::Relaxed),
+        unasked: simulation.unasked.load(Ordering::Relaxed),
         deliveries: *simulation.deliveries.borrow(),
         violations,
         trace: simulation.trace.borrow().clone(),
@@ -607,7 +632,7 @@ fn check(name: &str, seeds: u64, weather: Weather) {
     }
     let seeds = std::env::var("ACI_DNS_SEEDS").map_or(seeds, |count| count.parse().unwrap());
     let next = AtomicU64::new(0);
-    let tallies = Mutex::new((0, 0, Vec::new()));
+    let tallies = Mutex::new((0, 0, 0, Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
             scope.spawn(|| {
@@ -619,15 +644,16 @@ fn check(name: &str, seeds: u64, weather: Weather) {
                     let tally = run(seed, weather);
                     let mut tallies = tallies.lock().unwrap();
                     tallies.0 += tally.faults;
-                    tallies.1 += tally.deliveries;
+                    tallies.1 += tally.unasked;
+                    tallies.2 += tally.deliveries;
                     if !tally.violations.is_empty() {
-                        tallies.2.push((seed, tally));
+                        tallies.3.push((seed, tally));
                     }
                 }
             });
         }
     });
-    let (faults, deliveries, broken) = tallies.into_inner().unwrap();
+    let (faults, unasked, deliveries, broken) = tallies.into_inner().unwrap();
     let broken_seeds: Vec<u64> = broken.iter().map(|(seed, _)| *seed).collect();
     if let Some((seed, tally)) = broken.first() {
         panic!(
@@ -637,11 +663,21 @@ fn check(name: &str, seeds: u64, weather: Weather) {
             tally.violations.join("\n")
         );
     }
-    println!("{name}: {seeds} seeds, {deliveries} deliveries, {faults} faults, 0 properties broken");
+    assert!(unasked > 0 || !weather.is_throttled(), "what was owed is written");
+    println!(
+        "{name}: {seeds} seeds, {deliveries} deliveries, {faults} faults, {unasked} writes unasked, 0 properties broken"
+    );
 }
 
-const CALM: Weather =
-    Weather { steps: 25, fault_every: 0, kill_every: 0, is_slow: false, is_moved: false, is_edited: false };
+const CALM: Weather = Weather {
+    steps: 25,
+    fault_every: 0,
+    kill_every: 0,
+    is_slow: false,
+    longest_wait: 15,
+    is_moved: false,
+    is_edited: false,
+};
 
 #[test]
 fn in_calm_weather_dns_is_what_the_living_groups_call_for() {
@@ -666,6 +702,13 @@ fn instances_that_are_killed_between_any_two_requests_do_no_lasting_harm() {
 #[test]
 fn slow_writers_do_no_lasting_harm() {
     check("slow", 60, Weather { fault_every: 4, is_slow: true, ..CALM });
+}
+
+#[test]
+fn what_is_owed_after_a_throttle_does_no_lasting_harm() {
+    check("throttled", 60, Weather { fault_every: 5, longest_wait: 50, ..CALM });
+    let killed = Weather { fault_every: 6, kill_every: 2, longest_wait: 50, ..CALM };
+    check("throttled and killed", 60, killed);
 }
 
 #[test]
