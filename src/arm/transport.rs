@@ -235,7 +235,8 @@ impl Transport {
         self.calls.load(Ordering::Relaxed)
     }
 
-    async fn exchange(
+    /// Sends a request as often as it takes, and gives status and body of the answer.
+    pub(super) async fn exchange(
         &self,
         request: &azure_core::Request,
     ) -> Result<(azure_core::StatusCode, Bytes), Cause> {
@@ -274,7 +275,8 @@ impl Transport {
         }
     }
 
-    async fn token(&self) -> Result<Arc<str>, Cause> {
+    /// The token that requests carry.
+    pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
         let Endpoint { url, scope, wire, tokens, .. } = &*self.endpoint;
         let token = async {
             wire.ready().await.map_err(|error| wire::explain(error, url.host_str().unwrap_or_default()))?;

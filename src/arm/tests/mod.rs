@@ -2,6 +2,7 @@
 
 mod answers;
 mod failures;
+mod inspections;
 mod lists;
 mod network;
 
