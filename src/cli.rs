@@ -2,6 +2,8 @@
 //!
 //! What they find goes to stdout; progress, questions and errors go to stderr.
 
+mod doctor;
+
 use std::{
     collections::BTreeSet,
     io::{self, BufRead as _, IsTerminal as _, Write as _},
@@ -11,6 +13,7 @@ use std::{
 };
 
 use aci_dns::{
+    arm::Arm,
     config::{BrokenRule, Mistake, Policy, SWEEP_SUBSCRIPTIONS, Settings, SettingsError},
     findings::{self, Findings, Spelling, Verdict},
     functions::Functions,
@@ -24,6 +27,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use tokio::{runtime, sync::watch, time::Instant};
 
+pub(crate) use self::doctor::{Doctor, doctor};
 use crate::{Failure, arm, network, shutdown, unix_seconds, variable};
 
 /// How long a sweep may last: whoever waits for it can interrupt it.
@@ -134,9 +138,9 @@ Record sets are written at the pace that Private DNS takes: 60 in a minute and z
 Exit codes: 0 all is right (with --group: its name leads to its address), 1 something failed or is left, 2 wrong
 settings or arguments, or nobody to ask, 3 what is left needs a person.";
 
-/// Where and how closely to look.
+/// Where to look.
 #[derive(Debug, clap::Args)]
-struct Look {
+struct Where {
     #[arg(
         long = "subscription",
         value_name = "ID",
@@ -144,6 +148,13 @@ struct Look {
                 [default: $ACI_DNS_SWEEP_SUBSCRIPTIONS, or those that other keys name]"
     )]
     subscriptions: Vec<String>,
+}
+
+/// Where and how closely to look.
+#[derive(Debug, clap::Args)]
+struct Look {
+    #[command(flatten)]
+    place: Where,
     /// Ask for each container group that the zones say something about, and trust no list about where it is
     #[arg(long)]
     thorough: bool,
@@ -162,7 +173,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const STRONG: Style = Style::new().bold();
 
-impl Look {
+impl Where {
     /// The settings, with what the arguments say of them.
     fn settings(&self) -> Result<Settings, Failure> {
         let wrong = self.subscriptions.iter().filter(|id| !is_subscription(id)).map(|id| Mistake {
@@ -183,22 +194,41 @@ impl Look {
             _ => Err(Failure::Settings(SettingsError { mistakes })),
         }
     }
+}
 
+/// What the map leaves open, as a mistake in the settings.
+fn nowhere(SweepError::Where(key): SweepError) -> Failure {
+    let broken = BrokenRule::SweptNowhere(key);
+    let mistakes = vec![Mistake { place: SWEEP_SUBSCRIPTIONS.to_owned(), broken }];
+    Failure::Settings(SettingsError { mistakes })
+}
+
+impl Look {
     /// Looks at everything, unless it is interrupted.
     async fn findings(&self, sweeper: &Sweeper, stop: &Stop) -> Result<Findings, Failure> {
         let manner = Manner { deadline: Instant::now() + TIME, is_thorough: self.thorough };
         tokio::select! {
-            found = sweeper.look(manner) => found.map_err(|SweepError::Where(key)| {
-                let broken = BrokenRule::SweptNowhere(key);
-                Failure::Settings(SettingsError { mistakes: vec![Mistake { place: SWEEP_SUBSCRIPTIONS.to_owned(), broken }] })
-            }),
+            found = sweeper.look(manner) => found.map_err(nowhere),
             () = stop.come() => Err(Failure::Interrupted),
         }
     }
 }
 
-/// Runs a command on the settings, with a way to interrupt it.
+/// Runs a command on the parts of the handler, with a way to interrupt it.
 fn run<Work>(settings: Settings, work: impl FnOnce(Functions, Stop) -> Work) -> Result<ExitCode, Failure>
+where
+    Work: Future<Output = Result<ExitCode, Failure>>,
+{
+    run_on_arm(settings, |settings, arm, stop| {
+        work(Functions::new(settings, arm, Clock::new(unix_seconds)), stop)
+    })
+}
+
+/// Runs a command on the settings and Resource Manager, with a way to interrupt it.
+fn run_on_arm<Work>(
+    settings: Settings,
+    work: impl FnOnce(Settings, Arm, Stop) -> Work,
+) -> Result<ExitCode, Failure>
 where
     Work: Future<Output = Result<ExitCode, Failure>>,
 {
@@ -215,7 +245,7 @@ where
             sender.send_replace(true);
         });
         let arm = arm(&settings, network(&settings));
-        work(Functions::new(settings, arm, Clock::new(unix_seconds)), Stop::when(receiver)).await
+        work(settings, arm, Stop::when(receiver)).await
     });
     // A name look-up that still runs must not hold up the end.
     runtime.shutdown_background();
@@ -223,7 +253,7 @@ where
 }
 
 pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
-    run(arguments.look.settings()?, async |functions, stop| {
+    run(arguments.look.place.settings()?, async |functions, stop| {
         let findings = arguments.look.findings(&functions.sweeper, &stop).await?;
         tell(&findings, arguments.output, findings::table);
         Ok(verdict(&findings, findings.drifted() > 0))
@@ -231,7 +261,7 @@ pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
 }
 
 pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
-    let mut settings = arguments.look.settings()?;
+    let mut settings = arguments.look.place.settings()?;
     if arguments.adopt_only {
         settings.policy = Policy::AdoptOnly;
     }
@@ -259,7 +289,7 @@ fn verdict(findings: &Findings, is_drift: bool) -> ExitCode {
 }
 
 pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
-    let mut settings = arguments.look.settings()?;
+    let mut settings = arguments.look.place.settings()?;
     if settings.policy == Policy::Observe {
         return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so nothing would be written: use aci-dns plan"));
     }

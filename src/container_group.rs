@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
+use crate::resource_id::ResourceId;
+
 /// A container group as Resource Manager described it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerGroup {
@@ -21,6 +23,8 @@ pub struct ContainerGroup {
     pub containers: Vec<Option<String>>,
     /// `properties.restartPolicy`; `Always` where it is left out.
     pub restart_policy: Option<String>,
+    /// `properties.subnetIds`.
+    pub subnets: Vec<ResourceId>,
 }
 
 /// `properties.ipAddress` of a container group.

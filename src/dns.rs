@@ -159,6 +159,15 @@ impl Zone {
     pub fn place(&self) -> Place {
         (fold(&self.subscription), fold(&self.resource_group), self.name.clone())
     }
+
+    /// Its resource id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let Self { subscription, resource_group, name } = self;
+        format!(
+            "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.Network/privateDnsZones/{name}"
+        )
+    }
 }
 
 /// Subscription, resource group and name of a zone, in lower case.
@@ -204,6 +213,16 @@ impl ReverseZone {
     #[must_use]
     pub fn octets(&self) -> usize {
         self.prefix.len()
+    }
+
+    /// The lowest of the addresses that it holds.
+    #[must_use]
+    pub fn first_address(&self) -> Ipv4Addr {
+        let mut octets = [0; 4];
+        for (octet, fixed) in octets.iter_mut().zip(&self.prefix) {
+            *octet = *fixed;
+        }
+        octets.into()
     }
 
     /// The relative name of an address in this zone, or nothing when the zone does not hold it.

@@ -26,6 +26,7 @@
 //! | [`owed`] | what Azure throttled is tried again without being asked |
 //! | [`drift`] | observe, compare, report |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
+//! | [`doctor`] | a preflight: whether everything that this depends on is as it should be |
 //! | [`report`] | what became of an event |
 //! | [`findings`] | what a sweep found, as table, diff and JSON |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
@@ -37,8 +38,8 @@
 //! # Invariants
 //!
 //! * The pure modules (`resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `plan`, `report`,
-//!   `findings`) do no
-//!   I/O, are not `async`, do not log, and read neither clock nor environment.
+//!   `findings`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and read neither clock
+//!   nor environment.
 //! * An event decides nothing but which group is looked at; an address is written only when it was read in the
 //!   same pass; every write is conditional on what was read.
 //! * There is no state between invocations but DNS itself. What is owed after a throttle saves time, and nothing
@@ -51,6 +52,7 @@ pub mod config;
 pub mod container_group;
 pub mod desired;
 pub mod dns;
+pub mod doctor;
 pub mod drift;
 pub mod event;
 pub mod findings;

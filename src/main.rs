@@ -42,6 +42,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Serve),
+    Doctor(cli::Doctor),
     Drift(cli::Drift),
     Plan(cli::Plan),
     Sync(cli::Sync),
@@ -236,6 +237,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Serve(arguments) => serve(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(arguments) => cli::doctor(&arguments),
         Command::Drift(arguments) => cli::drift(&arguments),
         Command::Plan(arguments) => cli::plan(&arguments),
         Command::Sync(arguments) => cli::sync(&arguments),

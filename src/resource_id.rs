@@ -189,6 +189,90 @@ fn is_container_group(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+/// The id of any resource, or of a resource group or a subscription: a path that leads nowhere else.
+///
+/// Displayed as it was given, compared without regard to case.
+#[derive(Clone, Debug)]
+pub struct ResourceId {
+    text: String,
+    folded: String,
+}
+
+impl ResourceId {
+    /// The id as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What it is in: the id without its last type and name.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (rest, _name) = self.text.rsplit_once('/')?;
+        let (rest, _type) = rest.rsplit_once('/')?;
+        rest.parse().ok()
+    }
+
+    /// The name of the resource.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The segment that follows this one, such as the name of the resource group after `resourceGroups`.
+    #[must_use]
+    pub fn after(&self, segment: &str) -> Option<&str> {
+        let mut segments = self.text.split('/');
+        segments.find(|given| given.eq_ignore_ascii_case(segment))?;
+        segments.next()
+    }
+}
+
+impl FromStr for ResourceId {
+    type Err = ResourceIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_segment = |segment: &str| {
+            !segment.trim_matches('.').is_empty()
+                && segment.chars().all(|character| character.is_alphanumeric() || "-_().".contains(character))
+        };
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let rest = text.strip_prefix('/').unwrap_or_default();
+        let mut segments = rest.split('/');
+        let is_below = segments.next().is_some_and(|first| first.eq_ignore_ascii_case("subscriptions"));
+        if !is_below || rest.split('/').count() < 2 || !segments.all(is_segment) {
+            return Err(ResourceIdError::NotAResourceId(text.to_owned()));
+        }
+        Ok(Self { text: text.to_owned(), folded: fold(text) })
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl PartialEq for ResourceId {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded == other.folded
+    }
+}
+
+impl Eq for ResourceId {}
+
+impl PartialOrd for ResourceId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ResourceId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded.cmp(&other.folded)
+    }
+}
+
 impl FromStr for ContainerGroupId {
     type Err = ResourceIdError;
 
@@ -271,6 +355,30 @@ mod tests {
         ] {
             assert_eq!(fold(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn any_id_is_a_path_that_leads_nowhere_else() {
+        let subnet = "/subscriptions/s1/resourceGroups/RG/providers/Microsoft.Network/virtualNetworks/v/subnets/a.b_(c)";
+        let id: ResourceId = subnet.parse().unwrap();
+        assert_eq!(id, format!("{}/", subnet.to_uppercase()).parse().unwrap());
+        assert_eq!((id.as_str(), id.name(), id.after("resourcegroups")), (subnet, "a.b_(c)", Some("RG")));
+        assert_eq!(id.parent().unwrap().name(), "v");
+        for text in [
+            "",
+            "/",
+            "subscriptions/s1",
+            "/subscriptions",
+            "/subscriptions/",
+            "/providers/x/y",
+            "/subscriptions/s1/../s2",
+            "/subscriptions/s1//a",
+            "/subscriptions/s1/a?b=c",
+            "/subscriptions/s1/a%2fb",
+        ] {
+            assert!(text.parse::<ResourceId>().is_err(), "{text}");
+        }
+        assert_eq!("/subscriptions/s1".parse::<ResourceId>().unwrap().parent(), None);
     }
 
     #[test]

@@ -34,6 +34,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 
+pub(crate) use self::gather::territory;
 pub use self::repair::{Repaired, Step, Stop};
 use self::{index::Index, pace::Pace};
 use crate::{

@@ -141,6 +141,8 @@ pub(super) enum Subject {
     RecordSets,
     /// Replaces or removes a record set.
     Write,
+    /// Reads what container groups and record sets stand in.
+    Surroundings,
 }
 
 /// What happened to a request.

@@ -19,6 +19,7 @@
 //! connections, tokens, and when Azure asked to be left alone.
 
 mod error;
+mod inspection;
 mod pace;
 mod prune;
 mod records;
@@ -46,6 +47,7 @@ use url::Url;
 
 pub use self::{
     error::{Answer, ArmError, Cause, Kind},
+    inspection::Inspector,
     snapshot::Snapshot,
     tokens::Tokens,
     wire::{Wire, http_client},
@@ -141,29 +143,39 @@ impl Arm {
 
     fn connection(&self, deadline: Instant) -> Arc<Connection> {
         let transport = Arc::new(Transport::new(self.endpoint.clone(), deadline));
-        let address = |version| {
-            let mut url = self.endpoint.url.clone();
-            // The generated clients keep a version that is there already.
-            url.set_query(Some(version));
-            url
-        };
-        let options =
-            || ClientOptions::new(TransportOptions::new(transport.clone())).retry(RetryOptions::none());
         let credential = Arc::new(Placeholder);
         let container_groups = container_instances::Client::new(
-            address(CONTAINER_INSTANCES_VERSION),
+            self.address(CONTAINER_INSTANCES_VERSION),
             credential.clone(),
             Vec::new(),
-            options(),
+            options(&transport),
         );
-        let record_sets =
-            private_dns::Client::new(address(PRIVATE_DNS_VERSION), credential, Vec::new(), options());
         Arc::new(Connection {
             container_groups: container_groups.container_groups_client(),
-            record_sets: record_sets.record_sets_client(),
+            record_sets: self.private_dns(&transport, credential).record_sets_client(),
             transport,
         })
     }
+
+    fn private_dns(&self, transport: &Arc<Transport>, credential: Arc<Placeholder>) -> private_dns::Client {
+        private_dns::Client::new(
+            self.address(PRIVATE_DNS_VERSION),
+            credential,
+            Vec::new(),
+            options(transport),
+        )
+    }
+
+    /// The generated clients keep a version that is there already.
+    fn address(&self, version: &str) -> Url {
+        let mut url = self.endpoint.url.clone();
+        url.set_query(Some(version));
+        url
+    }
+}
+
+fn options(transport: &Arc<Transport>) -> ClientOptions {
+    ClientOptions::new(TransportOptions::new(transport.clone())).retry(RetryOptions::none())
 }
 
 /// What an invocation may read. It has no way to write.
@@ -549,5 +561,6 @@ fn container_group(model: container_instances::models::ContainerGroup) -> Contai
             RestartPolicy::Never => "Never".to_owned(),
             RestartPolicy::UnknownValue(text) => text,
         }),
+        subnets: properties.subnet_ids.iter().filter_map(|subnet| subnet.id.parse().ok()).collect(),
     }
 }

@@ -158,6 +158,10 @@ fn pruned(group: &Value) -> Result<Value, BoxError> {
         // To read it as "no address" would be to read it as "deployed without ports".
         Some(_) => return Err("an ipAddress that is no object".into()),
     }
+    let subnets = properties.get("subnetIds").and_then(Value::as_array).into_iter().flatten();
+    let subnets = subnets.filter_map(|subnet| subnet.get("id").and_then(Value::as_str));
+    let subnets: Vec<Value> = subnets.map(|id| json!({"id": id})).collect();
+    kept.insert("subnetIds".to_owned(), subnets.into());
     let containers = properties.get("containers").and_then(Value::as_array);
     let containers: Vec<Value> = containers.into_iter().flatten().map(container).collect();
     kept.insert("containers".to_owned(), containers.into());
@@ -304,6 +308,7 @@ mod tests {
                 "restartPolicy": "Always",
                 "containers": [{"name": "", "properties": {"instanceView": {"currentState": {"state": "Running"}}}}],
                 "ipAddress": {"ports": [], "ip": "10.1.5.4", "type": "Private"},
+                "subnetIds": [{"id": "/subscriptions/s1/subnets/x"}],
                 "instanceView": {"state": "Running"}
             }
         });

@@ -242,7 +242,8 @@ impl Transport {
         self.calls.load(Ordering::Relaxed)
     }
 
-    async fn exchange(
+    /// Sends a request as often as it takes, and gives status and body of the answer.
+    pub(super) async fn exchange(
         &self,
         request: &azure_core::Request,
     ) -> Result<(azure_core::StatusCode, Bytes), Cause> {
@@ -281,7 +282,8 @@ impl Transport {
         }
     }
 
-    async fn token(&self) -> Result<Arc<str>, Cause> {
+    /// The token that requests carry.
+    pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
         timeout_at(self.deadline, self.endpoint.token()).await.map_err(|_| Cause::Deadline)?
     }
 

@@ -12,15 +12,18 @@ use axum::{Router, body::Body};
 use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Collected};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Subscriber;
 
 use crate::{
     arm::{Arm, ArmSettings, Tokens, Wire},
     config::Settings,
+    doctor::{self, Diagnosis},
     functions::Functions,
     reconcile::Clock,
     simulator::{Azure, ConnectionDropped},
+    sweep::SweepError,
     telemetry::{self, LogFilter, Telemetry},
 };
 
@@ -38,6 +41,8 @@ pub struct Stage {
     pub azure: Azure,
     /// The parts of the handler.
     pub functions: Functions,
+    arm: Arm,
+    settings: Settings,
     router: Router,
     /// How many invocations there were, which gives each its id.
     invocations: Arc<AtomicU64>,
@@ -71,8 +76,9 @@ impl Stage {
         let arm = Arm::new(endpoint, wire(&azure), Tokens::fixed("embedded"));
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
-        let functions = Functions::new(settings, arm, clock);
-        Self { router: functions.router(telemetry), functions, azure, invocations: Arc::default() }
+        let functions = Functions::new(settings.clone(), arm.clone(), clock);
+        let router = functions.router(telemetry);
+        Self { router, functions, arm, settings, azure, invocations: Arc::default() }
     }
 
     /// Invokes a function with an event (or an array of events) as the Functions host does.
@@ -82,6 +88,11 @@ impl Stage {
     /// When the function's name cannot stand in a path.
     pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
         self.post(function, &envelope(function, event)).await
+    }
+
+    /// Looks at what the handler depends on.
+    pub async fn examine(&self, principal: Option<&str>, deadline: Instant) -> Result<Diagnosis, SweepError> {
+        doctor::examine(&self.arm, &self.settings, principal, deadline).await
     }
 
     /// Invokes the function that looks at everything, as its timer does.

@@ -39,6 +39,12 @@ impl AddressPool {
         Some(Ipv4Addr::from(address))
     }
 
+    /// The range as it was read.
+    pub(super) fn cidr(&self) -> String {
+        let size = self.last - self.first + 6;
+        format!("{}/{}", Ipv4Addr::from(self.first - 4), size.leading_zeros() + 1)
+    }
+
     /// Takes this very address, whoever holds it.
     pub(super) fn take(&mut self, address: Ipv4Addr) {
         self.taken.insert(u32::from(address));
@@ -79,6 +85,13 @@ mod tests {
         assert_eq!(pool.take_lowest(former), Some(Ipv4Addr::new(10, 1, 5, 5)));
         pool.take(Ipv4Addr::new(10, 1, 5, 6));
         assert_eq!(pool.take_lowest(former), former);
+    }
+
+    #[test]
+    fn a_subnet_is_told_as_it_was_read() {
+        for cidr in ["10.0.0.0/8", "10.1.4.0/22", "10.1.5.0/24", "10.1.5.8/29"] {
+            assert_eq!(AddressPool::parse(cidr).unwrap().cidr(), cidr);
+        }
     }
 
     #[test]

@@ -25,11 +25,8 @@ impl Azure {
     /// Gives a subnet its range. Says whether Azure would accept it. Groups keep the addresses that they hold.
     #[must_use]
     pub fn set_subnet_range(&self, subnet: &str, cidr: &str) -> bool {
-        let Some(mut pool) = AddressPool::parse(cidr) else { return false };
-        let mut world = self.world();
-        let held = world.groups.values().filter(|group| group.subnet.eq_ignore_ascii_case(subnet));
-        held.filter_map(|group| group.address).for_each(|address| pool.take(address));
-        world.pools.insert(subnet.to_ascii_lowercase(), pool);
+        let Some(pool) = AddressPool::parse(cidr) else { return false };
+        self.world().set_pool(subnet, pool);
         true
     }
 

@@ -356,6 +356,13 @@ impl World {
         }
     }
 
+    /// Gives a subnet its range. Groups keep the addresses that they hold.
+    pub(super) fn set_pool(&mut self, subnet: &str, mut pool: AddressPool) {
+        let held = self.groups.values().filter(|group| group.subnet.eq_ignore_ascii_case(subnet));
+        held.filter_map(|group| group.address).for_each(|address| pool.take(address));
+        self.pools.insert(subnet.to_ascii_lowercase(), pool);
+    }
+
     /// Puts a deployment, a restart or a start of a group on the agenda.
     pub(super) fn begin(&mut self, id: &str, first_state: &'static str, happening: Happening) {
         self.release_address(id);

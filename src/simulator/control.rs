@@ -6,14 +6,23 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::authorization::read_permission;
 use super::container_groups::DEFAULT_SUBSCRIPTION;
 use super::messages::{Answer, Request, field, flat, method_not_allowed};
+use super::virtual_networks::default_network;
 use super::{
-    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, RecordSetSpec, Throttles, When,
-    cloud_event,
+    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, Permission, RecordSetSpec,
+    Throttles, When, cloud_event,
 };
 
-/// A world to start with. By JSON, with the names in camel case; what is absent has the default.
+/// The function app that the events of a seeded world go to.
+const FUNCTION_APP: &str = "resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/aci-dns";
+
+/// The identity of that function app, which has the rights that it needs.
+const PRINCIPAL: &str = "44444444-4444-4444-4444-444444444444";
+
+/// A world to start with, with all that `aci-dns` needs: zones that are linked to the networks of the groups, and
+/// subscriptions to their events. By JSON, with the names in camel case; what is absent has the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seed {
     /// Subscription of everything.
@@ -100,14 +109,27 @@ impl Azure {
     /// Creates zones, record sets and container groups, and answers the resource ids of the groups.
     pub fn seed(&self, seed: &Seed) -> Result<Vec<String>, Missing> {
         for zone in seed.reverse_zones.iter().chain([&seed.forward_zone]) {
-            self.create_zone(&seed.subscription, &seed.zone_resource_group, zone);
+            let id = self.create_zone(&seed.subscription, &seed.zone_resource_group, zone);
+            let record_sets =
+                ["Microsoft.Network/privateDnsZones/A/*", "Microsoft.Network/privateDnsZones/PTR/*"];
+            self.assign(PRINCIPAL, &id, Permission::new(&record_sets, &[]));
         }
         let wrong = || Missing(format!("a subnet like '{}'", seed.address_range));
         let places = seed.resource_groups().ok_or_else(wrong)?;
+        let function_app = format!("/subscriptions/{}/{FUNCTION_APP}", seed.subscription);
         for (subscription, resource_group, range) in &places {
+            self.create_resource_group(subscription, resource_group);
             if !self.set_address_range(subscription, resource_group, range) {
                 return Err(wrong());
             }
+            let group = format!("/subscriptions/{subscription}/resourceGroups/{resource_group}");
+            let read = Permission::new(&["Microsoft.ContainerInstance/containerGroups/read"], &[]);
+            self.assign(PRINCIPAL, &group, read);
+            let network = default_network(subscription, resource_group);
+            for zone in seed.reverse_zones.iter().chain([&seed.forward_zone]) {
+                self.link(zone, &network)?;
+            }
+            self.subscribe(subscription, Some(resource_group), &function_app);
         }
         for number in 1..=seed.record_sets {
             let spec = RecordSetSpec::new("A", &format!("other-{number}"), &["10.200.0.4"]);
@@ -177,6 +199,21 @@ impl Azure {
                 self.configure(|settings| settings.throttles = read_throttles(&body));
                 Value::Null
             }),
+            (&Method::PUT, ["permissions"]) => control_json(request).and_then(|body| {
+                let (scope, permission) = read_permission(&body)?;
+                if let Some(principal) = field(&body, "principal").as_str() {
+                    self.take_back(principal, &scope);
+                    self.assign(principal, &scope, permission);
+                } else {
+                    self.set_permissions(&scope, vec![permission]);
+                }
+                Ok(Value::Null)
+            }),
+            (&Method::POST, ["event-subscriptions"]) => control_json(request).and_then(|body| {
+                let change = |properties: &mut Value| merge(properties, field(&body, "properties"));
+                let changed = self.change_event_subscription(text(&body, "id")?, change);
+                changed.map(|()| Value::Null).map_err(|missing| missing.to_string())
+            }),
             (&Method::POST, ["seed"]) => control_json(request).and_then(|body| {
                 let ids = self.seed(&read_seed(&body)).map_err(|missing| missing.to_string())?;
                 Ok(json!(ids))
@@ -224,6 +261,25 @@ impl Azure {
 
 fn control_json(request: &Request) -> Result<Value, String> {
     serde_json::from_slice(&request.body).map_err(|error| format!("the body is no JSON: {error}"))
+}
+
+/// Members of `change` replace those of the same name, and `null` removes them (RFC 7396).
+fn merge(value: &mut Value, change: &Value) {
+    let Value::Object(members) = change else {
+        *value = change.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let Some(object) = value.as_object_mut() else { return };
+    for (name, change) in members {
+        if change.is_null() {
+            object.remove(name);
+        } else {
+            merge(object.entry(name.clone()).or_insert(Value::Null), change);
+        }
+    }
 }
 
 fn text<'a>(body: &'a Value, name: &str) -> Result<&'a str, String> {

@@ -12,6 +12,8 @@ use super::World;
 use super::clock::Identifiers;
 use super::messages::{Answer, Request, flat, wrapped};
 
+const TENANT_ID: &str = "11111111-1111-1111-1111-111111111111";
+const OBJECT_ID: &str = "33333333-3333-3333-3333-333333333333";
 const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
 const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\
                          11111111-1111-1111-1111-111111111111\", error=\"invalid_token\"";
@@ -56,8 +58,12 @@ impl Identity {
         if let Some((token, issued)) = fresh {
             return (token.clone(), issued.expires);
         }
-        let token = format!("simulated-{}", self.ids.guid());
         let expires = now + lifetime;
+        let claims =
+            json!({"aud": resource, "appid": client_id, "oid": OBJECT_ID, "tid": TENANT_ID, "idtyp": "app"});
+        let parts = [json!({"typ": "JWT", "alg": "none"}), claims]
+            .map(|part| base64_url(part.to_string().as_bytes()));
+        let token = format!("{}.{}", parts.join("."), self.ids.guid());
         let issued =
             Token { resource: resource.to_owned(), client_id: client_id.to_owned(), issued: now, expires };
         self.issued.insert(token.clone(), issued);
@@ -133,6 +139,39 @@ impl World {
     }
 }
 
+/// Base64 for addresses, without padding, as a token has it (RFC 7515, section 2).
+fn base64_url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let digits = bytes.chunks(3).flat_map(|chunk| {
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let digit =
+            move |at: usize| DIGITS.get(usize::try_from(bits >> (18 - 6 * at) & 63).unwrap_or_default());
+        (0..=chunk.len()).filter_map(digit)
+    });
+    digits.copied().map(char::from).collect()
+}
+
 fn identity_error(status: StatusCode, message: &str) -> Answer {
     flat(status, status.as_str(), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_for_addresses_has_no_padding() {
+        // RFC 4648, section 10; and a text that uses the two digits of its own.
+        for (text, expected) in [
+            ("", ""),
+            ("f", "Zg"),
+            ("fo", "Zm8"),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg"),
+            ("~~?\u{3ff}", "fn4_z78"),
+        ] {
+            assert_eq!(base64_url(text.as_bytes()), expected, "{text}");
+        }
+    }
 }

@@ -13,8 +13,8 @@
 //! - All state is behind one mutex, which is never held across an `await`.
 //! - A request that has arrived is carried out even when its client is gone, as in a real service.
 //!
-//! It deliberately does not check permissions, resolve names, or model virtual networks beyond the addresses of
-//! a subnet.
+//! It deliberately does not check permissions (but those that were taken away), resolve names, deliver events, or
+//! model virtual networks beyond the addresses of a subnet and the zones that are linked.
 //!
 //! # Three ways to drive it
 //!
@@ -35,6 +35,8 @@
 //! | `POST /simulator/groups/provisioning-state` | `{"id","value"}`: any string |
 //! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
 //! | `PUT /simulator/throttles` | `{"creates","updates","deletes","gets","lists"}` per zone and minute; `null` switches off |
+//! | `PUT /simulator/permissions` | `{"scope","actions","notActions"}`: all that whoever asks may do there and below; with `principal`: all that somebody else may do there |
+//! | `POST /simulator/event-subscriptions` | `{"id","properties"}`: changes these properties; `null` removes one |
 //! | `POST /simulator/seed` | zones, groups and record sets, see [`Seed`] |
 //!
 //! A fault is `{"method","path","skip","times","when","effect",...}`: `when` is `before` or `after` the request's
@@ -42,6 +44,7 @@
 //! `milliseconds`), `truncate` (with `bytes`) or `replace` (with `body`).
 
 mod addresses;
+mod authorization;
 mod calls;
 mod clock;
 mod container_group_body;
@@ -49,6 +52,7 @@ mod container_group_rest;
 mod container_group_verbs;
 mod container_groups;
 mod control;
+mod event_grid;
 mod events;
 mod faults;
 mod identity;
@@ -60,6 +64,7 @@ mod rest;
 #[cfg(test)]
 mod testing;
 mod throttles;
+mod virtual_networks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -73,6 +78,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+pub use authorization::Permission;
 pub use calls::Call;
 pub use container_groups::{GroupSpec, GroupView, Ip};
 pub use control::Seed;
@@ -82,9 +88,11 @@ pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use throttles::Throttles;
 
 use addresses::AddressPool;
+use authorization::Assignment;
 use calls::CallLog;
 use clock::Identifiers;
 use container_groups::{ContainerGroup, Operation};
+use event_grid::EventGrid;
 use identity::Identity;
 use private_dns::Zone;
 
@@ -211,6 +219,9 @@ impl Azure {
             pools: BTreeMap::new(),
             operations: VecDeque::new(),
             zones: BTreeMap::new(),
+            permissions: BTreeMap::new(),
+            assignments: Vec::new(),
+            event_grid: EventGrid::default(),
             events: Vec::new(),
             calls: CallLog::default(),
             faults: Vec::new(),
@@ -382,6 +393,11 @@ struct World {
     operations: VecDeque<Operation>,
     /// By lower-case resource id.
     zones: BTreeMap<String, Zone>,
+    /// What whoever asks may do, by lower-case scope.
+    permissions: BTreeMap<String, Vec<Permission>>,
+    /// What others may do.
+    assignments: Vec<Assignment>,
+    event_grid: EventGrid,
     events: Vec<Value>,
     calls: CallLog,
     faults: Vec<Fault>,

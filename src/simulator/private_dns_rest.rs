@@ -113,56 +113,6 @@ impl World {
         }
     }
 
-    fn answer_link(&mut self, request: &Request, zone: &str, name: Option<&str>) -> Result<Answer, Answer> {
-        let etag = self.etags.guid();
-        let Some(zone) = self.zones.get_mut(zone) else { return Err(zone_vanished()) };
-        let Some(name) = name else {
-            let links: Vec<_> = zone.links.values().cloned().collect();
-            return Ok(match request.method {
-                Method::GET => Answer::json(StatusCode::OK, &json!({"value": links})),
-                _ => method_not_allowed(&request.method),
-            });
-        };
-        let key = name.to_ascii_lowercase();
-        match request.method {
-            Method::GET => {
-                zone.links.get(&key).map(|link| Answer::json(StatusCode::OK, link)).ok_or_else(|| {
-                    resource_not_found(
-                        "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
-                        &format!("{}/{name}", zone.name()),
-                        &zone.resource_group,
-                    )
-                })
-            }
-            Method::PUT => {
-                let body = request.json()?;
-                let link = json!({
-                    "id": format!("{}/virtualNetworkLinks/{name}", zone.id()),
-                    "name": name,
-                    "type": "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
-                    "location": "global",
-                    "etag": etag,
-                    "properties": {
-                        "virtualNetwork": field(field(&body, "properties"), "virtualNetwork"),
-                        "registrationEnabled": field(field(&body, "properties"), "registrationEnabled").as_bool().unwrap_or(false),
-                        "virtualNetworkLinkState": "Completed",
-                        "provisioningState": "Succeeded",
-                    },
-                });
-                let status = match zone.links.insert(key, link.clone()) {
-                    Some(_) => StatusCode::OK,
-                    None => StatusCode::CREATED,
-                };
-                Ok(Answer::json(status, &link).effective())
-            }
-            Method::DELETE => Ok(match zone.links.remove(&key) {
-                Some(_) => Answer::empty(StatusCode::OK).effective(),
-                None => Answer::empty(StatusCode::NO_CONTENT),
-            }),
-            _ => Err(method_not_allowed(&request.method)),
-        }
-    }
-
     /// One page of record sets by type and name. A page is found by the last name of the one before, so that a
     /// list under which the zone changes neither repeats nor skips what stays.
     fn list_record_sets(&mut self, request: &Request, zone: &str, only: Option<RecordType>) -> Answer {
@@ -406,7 +356,7 @@ fn zone_body(zone: &Zone) -> Value {
     })
 }
 
-fn zone_vanished() -> Answer {
+pub(super) fn zone_vanished() -> Answer {
     flat(StatusCode::NOT_FOUND, "NotFound", "The zone does not exist.")
 }
 

@@ -209,6 +209,9 @@ impl World {
             let message = "The api-version query parameter (?api-version=) is required for all requests.";
             return wrapped(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", message);
         }
+        if let Some(refusal) = self.refuse_unauthorized(request) {
+            return refusal;
+        }
         self.route(request).unwrap_or_else(|| {
             let message =
                 format!("No HTTP resource was found that matches the request URI '{}'.", request.path);
@@ -242,11 +245,17 @@ impl World {
         if !is("providers", segments.next()) {
             return None;
         }
+        if let Some(answer) = self.answer_authorization(request) {
+            return Some(answer);
+        }
         let provider = segments.next()?.to_ascii_lowercase();
         let path = ArmPath { subscription, resource_group, rest: segments.collect() };
         match provider.as_str() {
             "microsoft.containerinstance" => self.answer_container_instance(request, &path),
-            "microsoft.network" => self.answer_private_dns(request, &path),
+            "microsoft.network" => self
+                .answer_private_dns(request, &path)
+                .or_else(|| self.answer_virtual_network(request, &path)),
+            "microsoft.eventgrid" => self.answer_event_grid(request, &path),
             _ => None,
         }
     }

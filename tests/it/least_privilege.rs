@@ -6,11 +6,19 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use aci_dns::sweep::{Manner, Stop};
+use aci_dns::{
+    config::Policy,
+    dns::RecordType,
+    doctor::{self, rights},
+    sweep::{Manner, Stop},
+};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::world::{SUBSCRIPTION, World, id, pass};
+use crate::{
+    doctor::{PRINCIPAL, azure, examine_for, map},
+    world::{SUBSCRIPTION, World, id, pass},
+};
 
 type Actions = BTreeSet<String>;
 
@@ -137,6 +145,26 @@ async fn the_drift_tracker_needs_the_reads_alone() {
 async fn an_observer_needs_the_reads_alone() {
     let needed = lives(&[("ACI_DNS_POLICY", "observe")]).await;
     assert!(needed.reconciler.iter().all(|action| action.ends_with("/read")), "{:?}", needed.reconciler);
+}
+
+/// Whoever runs a preflight does so with his own rights, which are no part of the roles.
+#[tokio::test(start_paused = true)]
+async fn the_doctor_reads_what_it_says_and_nothing_else() {
+    let azure = azure();
+    azure.clear_calls();
+    for principal in [None, Some(PRINCIPAL)] {
+        examine_for(principal, &azure, &map(), &[]).await;
+    }
+    let needed: Actions = azure.calls().iter().map(|call| action(call.method.as_str(), &call.path)).collect();
+    assert_eq!(needed, doctor::READS.map(str::to_owned).into());
+    assert!(needed.iter().all(|action| action.ends_with("/read")), "{needed:?}");
+}
+
+#[test]
+fn the_doctor_looks_for_the_actions_of_the_roles_and_no_others() {
+    assert_eq!(granted("containerGroups"), rights::OF_CONTAINER_GROUPS.map(str::to_owned).into());
+    let of_zones = [RecordType::A, RecordType::Ptr].map(|kind| rights::of_zone(kind, Policy::Sync));
+    assert_eq!(granted("recordSets"), of_zones.concat().into_iter().collect());
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod addresses;
 mod cost;
 mod deployment;
+mod doctor;
 mod drift;
 mod exhaustive;
 mod fleet;

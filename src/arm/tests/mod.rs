@@ -3,6 +3,7 @@
 mod answers;
 mod container_groups;
 mod failures;
+mod inspections;
 mod lists;
 mod network;
 

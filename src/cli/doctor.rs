@@ -1,0 +1,85 @@
+//! The command that looks at what everything depends on: `doctor`.
+
+use std::{io::Write as _, process::ExitCode};
+
+use aci_dns::{
+    config::{BrokenRule, Mistake, Settings, SettingsError},
+    doctor::{self, State},
+    resource_id::is_subscription,
+};
+use tokio::time::Instant;
+
+use super::{DRIFTED, Output, TIME, Where, nowhere, run_on_arm};
+use crate::Failure;
+
+/// Look at everything that aci-dns depends on in Azure, and tell what is not as it should be
+///
+/// Settings, token, rights, zones, links to virtual networks, subnets, event subscriptions, quotas: for each thing
+/// that is not as it should be, what that breaks and how to mend it. Reads only, as whoever is signed in; the rights
+/// that count are those of the function app's identity, which --principal names. The settings are those of `serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = DOCTOR)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    place: Where,
+    /// Look at the rights of this one (an object id of Entra ID) instead of those of whoever is signed in
+    #[arg(long, value_name = "ID")]
+    principal: Option<String>,
+    /// How it is told
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+const DOCTOR: &str = "\
+States:
+  ok           all is well
+  warning      it works, and may not for long, or not everywhere
+  not checked  it could not be looked at, mostly because a right to read is missing, which is named
+  problem      it does not work
+
+Examples:
+  aci-dns doctor
+  aci-dns doctor --principal \"$(az functionapp identity show --name APP --resource-group RG \\
+    --query principalId --output tsv)\"
+  aci-dns doctor --subscription 00000000-0000-0000-0000-000000000000 --output json
+
+Exit codes: 0 all is well, warnings apart, 1 something could not be looked at, 2 wrong settings or
+arguments, 3 a problem, whatever else.";
+
+pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
+    let principal = arguments.principal.as_deref();
+    run_on_arm(settings(arguments)?, async |settings, arm, stop| {
+        let looking = doctor::examine(&arm, &settings, principal, Instant::now() + TIME);
+        let diagnosis = tokio::select! {
+            diagnosis = looking => diagnosis.map_err(nowhere)?,
+            () = stop.come() => return Err(Failure::Interrupted),
+        };
+        let told = match arguments.output {
+            Output::Table => doctor::table(&diagnosis),
+            Output::Json => format!("{:#}\n", doctor::json(&diagnosis)),
+        };
+        let _ = anstream::stdout().write_all(told.as_bytes());
+        Ok(match diagnosis.state() {
+            State::Ok | State::Warning => ExitCode::SUCCESS,
+            State::NotChecked => ExitCode::FAILURE,
+            State::Problem => ExitCode::from(DRIFTED),
+        })
+    })
+}
+
+/// Every mistake at once, the one in the arguments first.
+fn settings(arguments: &Doctor) -> Result<Settings, Failure> {
+    let wrong = arguments.principal.as_ref().filter(|id| !is_subscription(id)).map(|id| Mistake {
+        place: "--principal".to_owned(),
+        broken: BrokenRule::Text { given: id.clone(), rule: "an object id" },
+    });
+    match (wrong, arguments.place.settings()) {
+        (None, settings) => settings,
+        (Some(wrong), Ok(_)) => Err(Failure::Settings(SettingsError { mistakes: vec![wrong] })),
+        (Some(wrong), Err(Failure::Settings(mut error))) => {
+            error.mistakes.insert(0, wrong);
+            Err(Failure::Settings(error))
+        }
+        (Some(_), Err(failure)) => Err(failure),
+    }
+}

@@ -1,0 +1,475 @@
+//! Events: whether each function is told of whatever happens to the container groups of the map.
+//!
+//! A filter is judged by what it does to the events that there may be: one of each type, about a container group of
+//! each resource group. What the filter asks of them and cannot be foretold is said to be unknown.
+//!
+//! Sources: <https://learn.microsoft.com/azure/event-grid/event-filtering>,
+//! <https://learn.microsoft.com/azure/event-grid/event-schema-resource-groups>.
+
+use std::collections::BTreeSet;
+
+use super::{
+    checks::count,
+    diagnosis::{Check, Finding, State, Title},
+    evidence::{Asker, Condition, EventSubscription, Events, Evidence, Filter, Quota, Topic},
+    zones::{fullness, share},
+};
+use crate::{
+    config::Settings,
+    resource_id::{ResourceId, Scope, fold},
+};
+
+pub(super) const RECONCILE: Title = Title { group: "events", name: "function_aci_reconcile is told" };
+pub(super) const TRACK_DRIFT: Title = Title { group: "events", name: "function_drift_tracker is told" };
+pub(super) const ROOM: Title = Title { group: "quotas", name: "topics have room" };
+
+/// How many event subscriptions a topic may have.
+///
+/// Source: <https://learn.microsoft.com/azure/event-grid/quotas-limits>
+const MOST_SUBSCRIPTIONS: u64 = 500;
+
+/// What the subject of an event of a container group contains.
+const CONTAINER_GROUPS: &str = "/providers/Microsoft.ContainerInstance/containerGroups/";
+
+/// What happens to a resource: the end of the event's type, and of the operation's name.
+const HAPPENINGS: [(&str, &str); 4] =
+    [("Write", "write"), ("Delete", "delete"), ("Action", "restart/action"), ("Action", "start/action")];
+/// How it ends: the end of the event's type, and the status.
+const ENDS: [(&str, &str); 3] = [("Success", "Succeeded"), ("Failure", "Failed"), ("Cancel", "Canceled")];
+
+/// One of the two functions that are told of events.
+struct Function {
+    title: Title,
+    name: &'static str,
+    /// How grave it is when it is not told.
+    state: State,
+    breaks: &'static str,
+    /// Whether the end of a group concerns it.
+    sees_deletions: bool,
+}
+
+pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+    let function = Function {
+        title: RECONCILE,
+        name: "function_aci_reconcile",
+        state: State::Problem,
+        breaks: "records stay as they are, whatever happens to groups there, until a sweep finds it",
+        sees_deletions: true,
+    };
+    function.check(evidence, settings, asker)
+}
+
+pub(super) fn of_drift_tracker(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+    let function = Function {
+        title: TRACK_DRIFT,
+        name: "function_drift_tracker",
+        state: State::Warning,
+        breaks: "drift of groups there is told by sweeps alone",
+        // Of a group that is gone there is nothing to compare.
+        sees_deletions: false,
+    };
+    function.check(evidence, settings, asker)
+}
+
+impl Function {
+    fn check(&self, evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+        let mut findings = vec![];
+        let mut told = BTreeSet::new();
+        for (subscription, events) in &evidence.events {
+            let scope = format!("/subscriptions/{subscription}");
+            let unseen = [events.topics.as_ref().err(), events.loose.as_ref().err()].into_iter().flatten();
+            let of_topics =
+                events.topics.iter().flatten().filter_map(|topic| topic.subscriptions.as_ref().err());
+            let unseen: Vec<_> =
+                unseen.chain(of_topics).map(|unseen| Finding::unseen(unseen, &scope, asker)).collect();
+            let all: Vec<_> = subscriptions(events).collect();
+            let telling = |place: &Scope| {
+                all.iter().copied().filter(|one| self.is_told(one, place)).collect::<Vec<_>>()
+            };
+            for place in places(evidence, subscription) {
+                let groups = resource_groups(evidence, settings, &place);
+                let is_whole = !telling(&place).is_empty();
+                if !is_whole && place.resource_group().is_none() && !groups.is_empty() && unseen.is_empty() {
+                    findings.push(self.untold_in_future(&place, events));
+                }
+                // Where nobody tells of a whole subscription, somebody has to tell of what is in it.
+                let parts = if is_whole || groups.is_empty() { vec![place] } else { groups.clone() };
+                for part in parts {
+                    let telling = telling(&part);
+                    told.extend(telling.iter().map(|one| &one.subscription.id));
+                    if telling.is_empty() && unseen.is_empty() {
+                        findings.push(self.untold(&part, events));
+                    }
+                    let groups = if part.resource_group().is_some() { vec![part] } else { groups.clone() };
+                    let faults: Vec<_> = telling.iter().map(|one| self.faults(one, &groups)).collect();
+                    // One that is as it should be makes up for others that are not.
+                    if !faults.iter().any(Vec::is_empty) {
+                        let new = faults.into_iter().flatten().filter(|fault| !findings.contains(fault));
+                        findings.extend(new.collect::<Vec<_>>());
+                    }
+                }
+            }
+            findings.extend(unseen);
+        }
+        Check { title: self.title, looked: count(told.len(), "event subscription"), findings }
+    }
+
+    /// Whether an event subscription tells this function of a place.
+    fn is_told(&self, told: &Told<'_>, place: &Scope) -> bool {
+        let source = told.topic.map(|topic| &topic.source).or(told.subscription.topic.as_ref());
+        let covers = |source: &ResourceId| {
+            let (source, place) = (fold(source.as_str()), fold(&place.to_string()));
+            source == place || place.strip_prefix(&source).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let is_ours = |function: &ResourceId| function.name().eq_ignore_ascii_case(self.name);
+        told.subscription.function.as_ref().is_some_and(is_ours) && source.is_some_and(covers)
+    }
+
+    fn untold(&self, place: &Scope, events: &Events) -> Finding {
+        let what = format!("no event subscription tells {} of {place}", self.name);
+        Finding::new(self.state, what, self.breaks, self.subscribe(place, events))
+    }
+
+    fn untold_in_future(&self, place: &Scope, events: &Events) -> Finding {
+        let what = format!("no event subscription tells {} of all of {place}", self.name);
+        let breaks =
+            "of further resource groups that a pattern of ACI_DNS_ZONES matches, nobody will be told";
+        Finding::new(State::Warning, what, breaks, self.subscribe(place, events))
+    }
+
+    /// The commands that subscribe the function to the events of a place.
+    fn subscribe(&self, place: &Scope, events: &Events) -> String {
+        let is_source = |topic: &&Topic| fold(topic.source.as_str()) == fold(&place.to_string());
+        let topic = events.topics.iter().flatten().find(is_source);
+        let (create, topic, resource_group) = if let Some(topic) = topic {
+            (String::new(), topic.id.name(), topic.id.after("resourceGroups").unwrap_or_default())
+        } else {
+            let resource_group = place.resource_group().unwrap_or("RG");
+            let kind = place.resource_group().map_or("Subscriptions", |_| "ResourceGroups");
+            let create = format!(
+                "az eventgrid system-topic create --subscription {} --resource-group {resource_group} --name \
+                 aci-dns-events --location global --topic-type Microsoft.Resources.{kind} --source {place}; ",
+                place.subscription()
+            );
+            (create, "aci-dns-events", resource_group)
+        };
+        format!(
+            "infra/deploy.sh, or {create}az eventgrid system-topic event-subscription create --subscription {} \
+             --resource-group {resource_group} --system-topic-name {topic} --name aci-dns-{} --endpoint-type \
+             azurefunction --endpoint FUNCTION_APP_ID/functions/{} --advanced-filter subject StringContains \
+             {CONTAINER_GROUPS}",
+            place.subscription(),
+            self.name.replace('_', "-"),
+            self.name
+        )
+    }
+
+    /// What is wrong with an event subscription that tells this function of these resource groups.
+    fn faults(&self, told: &Told<'_>, groups: &[Scope]) -> Vec<Finding> {
+        let Told { topic, subscription } = *told;
+        let mut faults = vec![];
+        let mut fault = |state: State, what: String, breaks: &str, mend: String| {
+            faults.push(Finding::new(state, what, breaks, mend));
+        };
+        let id = &subscription.id;
+        let again = "run infra/deploy.sh, which makes it anew";
+        let states = [(id, &subscription.provisioning_state)].into_iter();
+        let states = states.chain(topic.map(|topic| (&topic.id, &topic.provisioning_state)));
+        for (id, state) in states {
+            match state.as_deref() {
+                Some(state @ ("Creating" | "Updating")) => {
+                    let what = format!("{id} is {state}");
+                    fault(
+                        State::Warning,
+                        what,
+                        "events may not be told yet",
+                        "wait, and look again".to_owned(),
+                    );
+                }
+                None | Some("Succeeded") => {}
+                Some(state) => fault(self.state, format!("{id} is {state}"), self.breaks, again.to_owned()),
+            }
+        }
+        let silenced = self.silenced(&subscription.filter, groups);
+        let (vital, others): (Vec<_>, Vec<_>) =
+            silenced.kept_out.iter().partition(|name| name.contains("Success"));
+        let filter = self.refilter(subscription);
+        if !vital.is_empty() {
+            let what = format!("the filter of {id} keeps out {}", names(&vital));
+            fault(self.state, what, self.breaks, filter.clone());
+        } else if !others.is_empty() {
+            let what = format!("the filter of {id} keeps out {}", names(&others));
+            let breaks = "an update that failed may have moved the group all the same, and nobody is told";
+            fault(State::Warning, what, breaks, filter.clone());
+        }
+        for condition in silenced.unknown {
+            let what =
+                format!("what the condition {condition} in the filter of {id} keeps out is not known here");
+            fault(State::Warning, what, "events may be kept out", filter.clone());
+        }
+        if !subscription.keeps_dead_letters {
+            let what = format!("{id} keeps no dead letters");
+            let breaks = "what cannot be delivered for a day is lost without a trace, until a sweep finds it";
+            fault(State::Warning, what, breaks, again.to_owned());
+        }
+        if let Some(end) = &subscription.expires {
+            let what = format!("{id} ends by itself at {end}");
+            fault(State::Warning, what, self.breaks, again.to_owned());
+        }
+        faults
+    }
+
+    /// The command that gives an event subscription the filter that it should have.
+    fn refilter(&self, subscription: &EventSubscription) -> String {
+        let verbs =
+            ["Write", "Delete", "Action"].into_iter().filter(|verb| self.sees_deletions || *verb != "Delete");
+        let types = verbs
+            .flat_map(|verb| ENDS.map(|(end, _)| format!("\"Microsoft.Resources.Resource{verb}{end}\"")));
+        format!(
+            "infra/deploy.sh, or az rest --method patch --url {}?api-version=2022-06-15 --body \
+             '{{\"filter\":{{\"includedEventTypes\":[{}],\"advancedFilters\":[{{\"operatorType\":\"StringContains\",\
+             \"key\":\"subject\",\"values\":[\"{CONTAINER_GROUPS}\"]}}]}}}}'",
+            subscription.id,
+            types.collect::<Vec<_>>().join(",")
+        )
+    }
+
+    /// What a filter keeps out that the function has to be told.
+    fn silenced(&self, filter: &Filter, groups: &[Scope]) -> Silenced {
+        let mut silenced = Silenced::default();
+        for group in groups {
+            for (verb, operation) in HAPPENINGS {
+                if verb == "Delete" && !self.sees_deletions {
+                    continue;
+                }
+                for (end, status) in ENDS {
+                    let event = Sample {
+                        event_type: format!("Microsoft.Resources.Resource{verb}{end}"),
+                        operation: format!("Microsoft.ContainerInstance/containerGroups/{operation}"),
+                        topic: group.to_string(),
+                        subject: format!("{group}{CONTAINER_GROUPS}web"),
+                        status,
+                    };
+                    silenced.judge(filter, &event);
+                }
+            }
+        }
+        silenced
+    }
+}
+
+/// `A, B, C`.
+fn names(names: &[&String]) -> String {
+    names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// What a filter does to events.
+#[derive(Default)]
+struct Silenced {
+    /// The types of events that it keeps out.
+    kept_out: BTreeSet<String>,
+    /// Conditions of which nothing is known here.
+    unknown: BTreeSet<String>,
+}
+
+/// An event as it may come.
+struct Sample {
+    event_type: String,
+    subject: String,
+    topic: String,
+    operation: String,
+    status: &'static str,
+}
+
+impl Silenced {
+    fn judge(&mut self, filter: &Filter, event: &Sample) {
+        let is_type = |name: &String| name.eq_ignore_ascii_case(&event.event_type);
+        let text = |text: &str| if filter.is_case_sensitive { text.to_owned() } else { fold(text) };
+        let subject = text(&event.subject);
+        let mut passes = (filter.event_types.is_empty() || filter.event_types.iter().any(is_type))
+            && subject.starts_with(&text(&filter.subject_begins_with))
+            // No name ends all names.
+            && filter.subject_ends_with.is_empty();
+        for condition in &filter.advanced {
+            match event.meets(condition) {
+                Some(is_met) => passes &= is_met,
+                None => _ = self.unknown.insert(format!("{} {}", condition.operator, condition.key)),
+            }
+        }
+        if !passes {
+            self.kept_out.insert(event.event_type.clone());
+        }
+    }
+}
+
+impl Sample {
+    /// Whether the event meets a condition; nothing, where that is not known.
+    fn meets(&self, condition: &Condition) -> Option<bool> {
+        let value = match fold(&condition.key).as_str() {
+            "subject" | "data.resourceuri" => &self.subject,
+            "eventtype" => &self.event_type,
+            "topic" => &self.topic,
+            "data.operationname" => &self.operation,
+            "data.resourceprovider" => "Microsoft.ContainerInstance",
+            "data.status" => self.status,
+            _ => return None,
+        };
+        let value = fold(value);
+        let any = |is_met: fn(&str, &str) -> bool| {
+            condition.values.iter().any(|given| is_met(&value, &fold(given)))
+        };
+        Some(match fold(&condition.operator).as_str() {
+            "stringin" => any(|value, given| value == given),
+            "stringnotin" => !any(|value, given| value == given),
+            "stringcontains" => any(|value, given| value.contains(given)),
+            "stringnotcontains" => !any(|value, given| value.contains(given)),
+            "stringbeginswith" => any(|value, given| value.starts_with(given)),
+            "stringnotbeginswith" => !any(|value, given| value.starts_with(given)),
+            // What a name ends on differs from group to group.
+            "stringendswith" | "stringnotendswith" if value == fold(&self.subject) => return None,
+            "stringendswith" => any(|value, given| value.ends_with(given)),
+            "stringnotendswith" => !any(|value, given| value.ends_with(given)),
+            "isnotnull" => true,
+            "isnullorundefined" => false,
+            _ => return None,
+        })
+    }
+}
+
+/// An event subscription, and the topic that it stands in.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    topic: Option<&'a Topic>,
+    subscription: &'a EventSubscription,
+}
+
+/// The event subscriptions that are known of a subscription.
+fn subscriptions(events: &Events) -> impl Iterator<Item = Told<'_>> {
+    let of_topics = events.topics.iter().flatten().flat_map(|topic| {
+        let subscriptions = topic.subscriptions.iter().flatten();
+        subscriptions.map(move |subscription| Told { topic: Some(topic), subscription })
+    });
+    let loose = events.loose.iter().flatten().map(|subscription| Told { topic: None, subscription });
+    of_topics.chain(loose)
+}
+
+/// Where the events of a subscription come from: the scopes of the map, as far as they exist.
+fn places(evidence: &Evidence, subscription: &str) -> Vec<Scope> {
+    let exists = evidence.scopes.iter().filter(|(_, territory)| territory.rights != Ok(None));
+    exists.map(|(scope, _)| scope).filter(|scope| scope.subscription() == subscription).cloned().collect()
+}
+
+/// The resource groups of a place whose container groups the map serves.
+fn resource_groups(evidence: &Evidence, settings: &Settings, place: &Scope) -> Vec<Scope> {
+    if place.resource_group().is_some() {
+        return vec![place.clone()];
+    }
+    let groups =
+        evidence.scopes.get(place).into_iter().flat_map(|territory| territory.groups.iter().flatten());
+    let served = groups.map(|(id, _)| id).filter(|id| settings.zones.serving(id).is_some());
+    let names: BTreeSet<String> = served.map(|id| fold(id.resource_group())).collect();
+    names.into_iter().map(|name| Scope::new(place.subscription(), Some(&name))).collect()
+}
+
+pub(super) fn of_room(evidence: &Evidence) -> Check {
+    let (mut findings, mut looked) = (vec![], 0);
+    for topic in evidence.events.values().flat_map(|events| events.topics.iter().flatten()) {
+        let Ok(subscriptions) = &topic.subscriptions else { continue };
+        looked += 1;
+        let used = u64::try_from(subscriptions.len()).unwrap_or(u64::MAX);
+        let quota = Quota { used, most: Some(MOST_SUBSCRIPTIONS) };
+        if let Some(fullness) = fullness(quota) {
+            findings.push(Finding::new(
+                fullness,
+                format!("{} has {} event subscriptions", topic.id, share(quota)),
+                "once it is full, nobody else can be told of these events",
+                "delete event subscriptions that nobody needs",
+            ));
+        }
+    }
+    Check { title: ROOM, looked: count(looked, "topic"), findings }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(operator: &str, key: &str, values: &[&str]) -> Condition {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Condition { operator: operator.to_owned(), key: key.to_owned(), values }
+    }
+
+    /// What a filter keeps out that the reconciler has to be told, and the conditions that are not known.
+    fn check(filter: &Filter, kept_out: &[&str], unknown: &[&str]) {
+        let function = Function {
+            title: RECONCILE,
+            name: "function_aci_reconcile",
+            state: State::Problem,
+            breaks: "",
+            sees_deletions: true,
+        };
+        let silenced = function.silenced(filter, &[Scope::new("s1", Some("rg-spoke1"))]);
+        let short = |name: &String| name.replace("Microsoft.Resources.Resource", "");
+        assert_eq!(silenced.kept_out.iter().map(short).collect::<Vec<_>>(), kept_out, "{filter:?}");
+        assert_eq!(silenced.unknown.into_iter().collect::<Vec<_>>(), unknown, "{filter:?}");
+    }
+
+    fn with(condition: Condition) -> Filter {
+        Filter { advanced: vec![condition], ..Filter::default() }
+    }
+
+    const ALL: [&str; 9] = [
+        "ActionCancel",
+        "ActionFailure",
+        "ActionSuccess",
+        "DeleteCancel",
+        "DeleteFailure",
+        "DeleteSuccess",
+        "WriteCancel",
+        "WriteFailure",
+        "WriteSuccess",
+    ];
+    fn contains(text: &str) -> Filter {
+        with(condition("StringContains", "subject", &[text]))
+    }
+
+    #[test]
+    fn a_filter_is_judged_by_what_it_lets_through() {
+        check(&Filter::default(), &[], &[]);
+        check(&contains(CONTAINER_GROUPS), &[], &[]);
+        check(&contains(&CONTAINER_GROUPS.to_lowercase()), &[], &[]);
+        check(&contains("/providers/Microsoft.Compute/"), &ALL, &[]);
+        check(&with(condition("stringnotcontains", "Subject", &["/containerGroups/"])), &ALL, &[]);
+        check(
+            &with(condition("StringIn", "data.resourceProvider", &["Microsoft.ContainerInstance"])),
+            &[],
+            &[],
+        );
+        let writes = ["Microsoft.ContainerInstance/containerGroups/write"];
+        check(&with(condition("StringContains", "data.operationName", &writes)), &ALL[..6], &[]);
+        let succeeded = with(condition("StringIn", "data.status", &["Succeeded"]));
+        let failed: Vec<_> = ALL.into_iter().filter(|name| !name.ends_with("Success")).collect();
+        check(&succeeded, &failed, &[]);
+    }
+
+    #[test]
+    fn types_and_subjects_count_too() {
+        let types = ["Microsoft.Resources.ResourceWriteSuccess".to_owned()].to_vec();
+        check(&Filter { event_types: types, ..Filter::default() }, &ALL[..8], &[]);
+        let begins = |start: &str, is_case_sensitive| Filter {
+            subject_begins_with: start.to_owned(),
+            is_case_sensitive,
+            ..Filter::default()
+        };
+        check(&begins("/subscriptions/s1/resourcegroups/RG-SPOKE1/", false), &[], &[]);
+        check(&begins("/subscriptions/s1/resourcegroups/RG-SPOKE1/", true), &ALL, &[]);
+        check(&begins("/subscriptions/s1/resourceGroups/rg-spoke2/", false), &ALL, &[]);
+        check(&Filter { subject_ends_with: "/web".to_owned(), ..Filter::default() }, &ALL, &[]);
+    }
+
+    #[test]
+    fn what_cannot_be_foretold_is_said_to_be_unknown() {
+        check(&with(condition("NumberIn", "data.size", &["1"])), &[], &["NumberIn data.size"]);
+        check(&with(condition("StringEndsWith", "subject", &["/web"])), &[], &["StringEndsWith subject"]);
+    }
+}

@@ -1,0 +1,234 @@
+//! Looks at everything that something depends on: reads only, several at a time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
+
+use futures::{
+    Stream, StreamExt as _,
+    future::{join, join3},
+    stream,
+};
+
+use super::evidence::{Events, Evidence, Permission, Seen, Territory, Topic, Unseen, ZoneSight};
+use crate::{
+    arm::{ArmError, Cause, Inspector},
+    config::{self, Settings, Zones},
+    dns::{Place, ReverseZone, Zone},
+    resource_id::{ResourceId, Scope},
+    sweep::{self, SweepError},
+    telemetry::Chain,
+};
+
+/// How many requests are under way at the same time.
+const ASKED_AT_ONCE: usize = 8;
+
+/// The actions that the reads need.
+///
+/// Source: <https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations>
+pub const READS: [&str; 10] = [
+    CONTAINER_GROUPS,
+    PERMISSIONS,
+    ROLE_ASSIGNMENTS,
+    ROLES,
+    ZONES,
+    LINKS,
+    SUBNETS,
+    TOPICS,
+    TOPIC_SUBSCRIPTIONS,
+    EVENT_SUBSCRIPTIONS,
+];
+const CONTAINER_GROUPS: &str = "Microsoft.ContainerInstance/containerGroups/read";
+const PERMISSIONS: &str = "Microsoft.Authorization/permissions/read";
+const ROLE_ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments/read";
+const ROLES: &str = "Microsoft.Authorization/roleDefinitions/read";
+const ZONES: &str = "Microsoft.Network/privateDnsZones/read";
+const LINKS: &str = "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read";
+const SUBNETS: &str = "Microsoft.Network/virtualNetworks/subnets/read";
+const TOPICS: &str = "Microsoft.EventGrid/systemTopics/read";
+const TOPIC_SUBSCRIPTIONS: &str = "Microsoft.EventGrid/systemTopics/eventSubscriptions/read";
+const EVENT_SUBSCRIPTIONS: &str = "Microsoft.EventGrid/eventSubscriptions/read";
+
+/// Looks at everything that the settings name, and at the rights of whoever asks, or of somebody else.
+pub(super) async fn evidence(
+    inspector: &Inspector,
+    settings: &Settings,
+    principal: Option<&str>,
+) -> Result<Evidence, SweepError> {
+    let rights = Rights { inspector, principal, roles: Mutex::default() };
+    let config::Territory { scopes, zones } = sweep::territory(settings)?;
+    let asker = inspector.asker().await.map_err(|error| Unseen::Failed(Chain(&error).to_string()));
+    let mut evidence = Evidence {
+        asker,
+        principal: principal.map(str::to_owned),
+        scopes: BTreeMap::new(),
+        zones: BTreeMap::new(),
+        serving: Vec::new(),
+        subnets: BTreeMap::new(),
+        events: BTreeMap::new(),
+        requests: 0,
+    };
+    if evidence.asker.is_ok() {
+        let subscriptions: BTreeSet<String> =
+            scopes.iter().map(|scope| scope.subscription().to_owned()).collect();
+        evidence.scopes = all(scopes, |scope| territory(&rights, scope)).await;
+        let rights = &rights;
+        let needs = Needs::of(&evidence.scopes, &zones, settings);
+        let zones = all(needs.zones, |(place, (zone, is_needed))| async move {
+            (place, zone_sight(rights, zone, is_needed).await)
+        });
+        let subnets = all(needs.subnets, |subnet| async move {
+            let ranges = inspector.subnet(&subnet).await.map_err(unseen(SUBNETS));
+            (subnet, ranges)
+        });
+        let events = all(subscriptions, |subscription| async move {
+            let events = events(inspector, &subscription).await;
+            (subscription, events)
+        });
+        (evidence.zones, evidence.subnets, evidence.events) = join3(zones, subnets, events).await;
+        evidence.serving = needs.serving;
+        evidence.requests = inspector.reader().calls();
+    }
+    Ok(evidence)
+}
+
+/// Looks at each, several at a time.
+async fn all<Item, Key: Ord, Sight, Look: Future<Output = (Key, Sight)>>(
+    items: impl IntoIterator<Item = Item>,
+    look: impl FnMut(Item) -> Look,
+) -> BTreeMap<Key, Sight> {
+    let looks = stream::iter(items).map(look);
+    looks.buffer_unordered(ASKED_AT_ONCE).collect().await
+}
+
+/// Whose rights are looked at: those of whoever asks, or of somebody else.
+struct Rights<'a> {
+    inspector: &'a Inspector,
+    principal: Option<&'a str>,
+    /// What roles grant that were read before.
+    roles: Mutex<BTreeMap<String, Vec<Permission>>>,
+}
+
+impl Rights<'_> {
+    /// What may be done at a scope; nothing where there is no such scope.
+    async fn at(&self, subscription: &str, scope: &str) -> Seen<Option<Vec<Permission>>> {
+        let Some(principal) = self.principal else {
+            return self.inspector.permissions(scope).await.map_err(unseen(PERMISSIONS));
+        };
+        let roles = self.inspector.roles(principal, scope).await.map_err(unseen(ROLE_ASSIGNMENTS))?;
+        let Some(roles) = roles else { return Ok(None) };
+        let mut permissions = Vec::new();
+        for role in roles {
+            permissions.extend(self.role(subscription, &role).await?);
+        }
+        Ok(Some(permissions))
+    }
+
+    async fn role(&self, subscription: &str, name: &str) -> Seen<Vec<Permission>> {
+        let known = self.roles.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let role = self.inspector.role(subscription, name).await.map_err(unseen(ROLES))?;
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), role.clone());
+        Ok(role)
+    }
+}
+
+async fn territory(rights: &Rights<'_>, scope: Scope) -> (Scope, Territory) {
+    let place = scope.to_string();
+    let groups = rights.inspector.reader().list_container_groups(&scope);
+    let (rights, groups) = join(rights.at(scope.subscription(), &place), groups).await;
+    let territory = Territory { rights, groups: groups.map_err(unseen(CONTAINER_GROUPS)) };
+    (scope, territory)
+}
+
+async fn zone_sight(rights: &Rights<'_>, zone: Zone, is_needed: bool) -> ZoneSight {
+    let inspector = rights.inspector;
+    let state = inspector.zone(&zone).await;
+    let mut sight = ZoneSight {
+        reverse: ReverseZone::new(zone.clone()).ok(),
+        is_needed,
+        links: Ok(Vec::new()),
+        rights: Ok(Vec::new()),
+        state: state.map_err(unseen(ZONES)),
+        zone,
+    };
+    // Of a zone that is not there, nothing can be asked.
+    if sight.state != Ok(None) {
+        let id = sight.zone.id();
+        let rights = rights.at(&sight.zone.subscription, &id);
+        let (links, rights) = join(inspector.links(&sight.zone), rights).await;
+        sight.links = links.map_err(unseen(LINKS));
+        sight.rights = rights.map(Option::unwrap_or_default);
+    }
+    sight
+}
+
+async fn events(inspector: &Inspector, subscription: &str) -> Events {
+    let (topics, loose) =
+        join(inspector.topics(subscription), inspector.loose_event_subscriptions(subscription)).await;
+    let topics = match topics.map_err(unseen(TOPICS)) {
+        Ok(topics) => {
+            let looks = topics.into_iter().map(|topic| with_subscriptions(inspector, topic));
+            Ok(in_order(stream::iter(looks)).await)
+        }
+        Err(unseen) => Err(unseen),
+    };
+    Events { topics, loose: loose.map_err(unseen(EVENT_SUBSCRIPTIONS)) }
+}
+
+async fn in_order<Look: Future>(looks: impl Stream<Item = Look>) -> Vec<Look::Output> {
+    looks.buffered(ASKED_AT_ONCE).collect().await
+}
+
+async fn with_subscriptions(inspector: &Inspector, topic: Topic) -> Topic {
+    let subscriptions = inspector.event_subscriptions(&topic.id).await;
+    Topic { subscriptions: subscriptions.map_err(unseen(TOPIC_SUBSCRIPTIONS)), ..topic }
+}
+
+/// What the map and the groups that exist depend on.
+#[derive(Default)]
+struct Needs {
+    /// Zones, and whether a group that exists needs them.
+    zones: BTreeMap<Place, (Zone, bool)>,
+    serving: Vec<Zones>,
+    subnets: BTreeSet<ResourceId>,
+}
+
+impl Needs {
+    fn of(scopes: &BTreeMap<Scope, Territory>, of_map: &[Zones], settings: &Settings) -> Self {
+        let mut needs = Self::default();
+        for zones in of_map {
+            needs.add(zones, false);
+        }
+        for (id, group) in scopes.values().flat_map(|territory| territory.groups.iter().flatten()) {
+            if let Some(zones) = settings.zones.serving(id) {
+                needs.add(&zones, true);
+                needs.subnets.extend(group.subnets.iter().cloned());
+            }
+        }
+        needs
+    }
+
+    fn add(&mut self, zones: &Zones, is_needed: bool) {
+        for zone in zones.reverse.iter().map(ReverseZone::zone).chain([&zones.forward]) {
+            let (_, is_needed_yet) = self.zones.entry(zone.place()).or_insert_with(|| (zone.clone(), false));
+            *is_needed_yet |= is_needed;
+        }
+        if !self.serving.contains(zones) {
+            self.serving.push(zones.clone());
+        }
+    }
+}
+
+/// Why a read that needs this action failed.
+fn unseen(action: &'static str) -> impl Fn(ArmError) -> Unseen {
+    move |error| match error {
+        ArmError::Forbidden { operation, source: Cause::Answer(answer) } if answer.status == 403 => {
+            Unseen::Forbidden { operation, action }
+        }
+        error => Unseen::Failed(Chain(&error).to_string()),
+    }
+}

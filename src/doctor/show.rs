@@ -1,0 +1,95 @@
+//! How a diagnosis is told: as a table, in colours that the writer may leave out, and as JSON.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use super::{
+    checks::count,
+    diagnosis::{Diagnosis, State},
+};
+
+const STRONG: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+
+fn style(state: State) -> Style {
+    let color = match state {
+        State::Ok => AnsiColor::Green,
+        State::Warning | State::NotChecked => AnsiColor::Yellow,
+        State::Problem => AnsiColor::Red,
+    };
+    color.on_default()
+}
+
+/// Each check on a line, by group, and below it what is not as it should be.
+#[must_use]
+pub fn table(diagnosis: &Diagnosis) -> String {
+    let width =
+        diagnosis.checks.iter().map(|check| check.title.name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    let mut group = "";
+    for check in &diagnosis.checks {
+        if check.title.group != group {
+            group = check.title.group;
+            _ = writeln!(text, "{STRONG}{group}{STRONG:#}");
+        }
+        let state = check.state();
+        let style_of_state = style(state);
+        let (state, name) = (state.as_str(), check.title.name);
+        let looked =
+            if check.looked.is_empty() { String::new() } else { format!("{QUIET}{}{QUIET:#}", check.looked) };
+        let line = format!("  {style_of_state}{state:<11}{style_of_state:#}  {name:<width$}  {looked}");
+        _ = writeln!(text, "{}", line.trim_end());
+        for finding in &check.findings {
+            let style = style(finding.state);
+            _ = writeln!(text, "    {style}{}{style:#}: {}", finding.state.as_str(), finding.what);
+            _ = writeln!(text, "      breaks: {}", finding.breaks);
+            _ = writeln!(text, "      mend:   {}", finding.mend);
+        }
+    }
+    _ = writeln!(text, "\n{}", summary(diagnosis));
+    text
+}
+
+/// One sentence about everything.
+fn summary(diagnosis: &Diagnosis) -> String {
+    let counts = State::ALL.map(|state| (diagnosis.count(state), state.as_str()));
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let requests = count(usize::try_from(diagnosis.requests).unwrap_or(usize::MAX), "request");
+    format!("{}: {} ({requests})", count(diagnosis.checks.len(), "check"), counts.join(", "))
+}
+
+/// The same for programs.
+#[must_use]
+pub fn json(diagnosis: &Diagnosis) -> Value {
+    let checks = diagnosis.checks.iter().map(|check| {
+        let findings = check.findings.iter().map(|finding| {
+            json!({
+                "state": finding.state.as_str(),
+                "what": finding.what,
+                "breaks": finding.breaks,
+                "mend": finding.mend,
+            })
+        });
+        json!({
+            "group": check.title.group,
+            "check": check.title.name,
+            "state": check.state().as_str(),
+            "looked": check.looked,
+            "findings": findings.collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "state": diagnosis.state().as_str(),
+        "checks": checks.collect::<Vec<_>>(),
+        "summary": {
+            "ok": diagnosis.count(State::Ok),
+            "warning": diagnosis.count(State::Warning),
+            "notChecked": diagnosis.count(State::NotChecked),
+            "problem": diagnosis.count(State::Problem),
+            "requests": diagnosis.requests,
+        },
+    })
+}

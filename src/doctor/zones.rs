@@ -1,0 +1,324 @@
+//! Zones: whether they exist, which networks resolve their names, whether the reverse ones hold the addresses that
+//! groups can have, and how full they are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use super::{
+    checks::count,
+    diagnosis::{Check, Finding, State, Title},
+    evidence::{Asker, Evidence, Quota, Seen, Unseen, ZoneSight},
+    ranges::Range,
+};
+use crate::{
+    config::{Settings, Zones},
+    container_group::{ContainerGroup, Standing},
+    dns::{Place, ReverseZone, Zone},
+    resource_id::{ContainerGroupId, ResourceId},
+};
+
+pub(super) const EXIST: Title = Title { group: "zones", name: "zones of the map exist" };
+pub(super) const FORWARD_LINKS: Title = Title { group: "zones", name: "forward zones are linked" };
+pub(super) const REVERSE_LINKS: Title = Title { group: "zones", name: "reverse zones are linked" };
+pub(super) const COVERAGE: Title = Title { group: "zones", name: "reverse zones hold the subnets" };
+pub(super) const ROOM: Title = Title { group: "quotas", name: "zones have room" };
+
+/// From this share of a quota on, in percent, there is a warning.
+const NEARLY_FULL: u64 = 80;
+
+pub(super) fn of_existence(evidence: &Evidence, asker: &Asker) -> Check {
+    let (mut findings, mut looked) = (vec![], 0);
+    for sight in evidence.zones.values() {
+        match &sight.state {
+            Ok(Some(_)) => looked += 1,
+            Err(unseen) => findings.push(Finding::unseen(unseen, &sight.zone.id(), asker)),
+            Ok(None) if sight.is_needed || !has_namesake(evidence, &sight.zone) => {
+                let Zone { subscription, resource_group, name } = &sight.zone;
+                findings.push(Finding::new(
+                    State::Problem,
+                    format!("{} does not exist", sight.zone.id()),
+                    "the records of its groups cannot be written: their events end in failed (500)",
+                    format!(
+                        "az network private-dns zone create --subscription {subscription} --resource-group \
+                         {resource_group} --name {name}; or correct ACI_DNS_ZONES"
+                    ),
+                ));
+            }
+            Ok(None) => {}
+        }
+    }
+    Check { title: EXIST, looked: count(looked, "zone"), findings }
+}
+
+/// Whether a zone of this name exists elsewhere: the map may mean that one.
+fn has_namesake(evidence: &Evidence, zone: &Zone) -> bool {
+    evidence.zones.values().any(|other| other.zone.name == zone.name && matches!(other.state, Ok(Some(_))))
+}
+
+/// The zones that exist, or may.
+fn existing(evidence: &Evidence) -> impl Iterator<Item = &ZoneSight> {
+    evidence.zones.values().filter(|sight| sight.state != Ok(None))
+}
+
+/// The networks that a zone is linked to; none where that is not known.
+fn linked(sight: &ZoneSight) -> BTreeSet<&ResourceId> {
+    sight.links.iter().flatten().map(|link| &link.network).collect()
+}
+
+pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+    let mut homes: BTreeMap<Place, BTreeSet<ResourceId>> = BTreeMap::new();
+    for (_, group, zones) in served(evidence, settings) {
+        let networks = group.subnets.iter().filter_map(ResourceId::parent);
+        homes.entry(zones.forward.place()).or_default().extend(networks);
+    }
+    let (mut findings, mut links) = (vec![], 0);
+    for sight in existing(evidence).filter(|sight| sight.reverse.is_none()) {
+        let linked = linked(sight);
+        links += linked.len();
+        let of_links = of_links(sight, asker);
+        if of_links.is_empty() {
+            let home = homes.remove(&sight.zone.place()).unwrap_or_default();
+            for network in home.iter().filter(|network| !linked.contains(network)) {
+                findings.push(Finding::new(
+                    State::Warning,
+                    format!("{} is not linked to {network}, in which its groups are", sight.zone),
+                    "there, names do not resolve, unless its DNS servers ask a network that is linked",
+                    link_command(&sight.zone, network),
+                ));
+            }
+        }
+        findings.extend(of_links);
+    }
+    Check { title: FORWARD_LINKS, looked: count(links, "link"), findings }
+}
+
+/// Who resolves names has to resolve addresses, too: the reverse zones beside a forward zone.
+pub(super) fn of_reverse_links(evidence: &Evidence, asker: &Asker) -> Check {
+    let (mut findings, mut links) = (vec![], 0);
+    for sight in existing(evidence) {
+        let Some(reverse) = &sight.reverse else { continue };
+        let linked = linked(sight);
+        links += linked.len();
+        let of_links = of_links(sight, asker);
+        if of_links.is_empty() {
+            let forward = evidence.serving.iter().filter(|zones| zones.reverse.contains(reverse));
+            let forward = forward.filter_map(|zones| evidence.zones.get(&zones.forward.place()));
+            let forward: BTreeSet<&ResourceId> = forward.flat_map(self::linked).collect();
+            for network in forward.difference(&linked) {
+                findings.push(Finding::new(
+                    State::Problem,
+                    format!("{} is not linked to {network}, as its forward zone is", sight.zone),
+                    "there, reverse look-ups of the groups' addresses are answered NXDOMAIN",
+                    link_command(&sight.zone, network),
+                ));
+            }
+        }
+        findings.extend(of_links);
+    }
+    Check { title: REVERSE_LINKS, looked: count(links, "link"), findings }
+}
+
+/// What is wrong with the links that a zone has, or with its having none.
+fn of_links(sight: &ZoneSight, asker: &Asker) -> Vec<Finding> {
+    let zone = &sight.zone;
+    let links = match &sight.links {
+        Ok(links) => links,
+        Err(unseen) => return vec![Finding::unseen(unseen, &zone.id(), asker)],
+    };
+    if links.is_empty() {
+        return vec![Finding::new(
+            State::Problem,
+            format!("{zone} is linked to no virtual network"),
+            "nobody resolves anything in it",
+            link_command(zone, "NETWORK_ID"),
+        )];
+    }
+    let is = |state: &Option<String>, word: &str| {
+        state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case(word))
+    };
+    let broken = links.iter().filter_map(|link| {
+        let (state, told) = if is(&link.provisioning_state, "Failed") {
+            (State::Problem, "Failed")
+        } else if is(&link.state, "InProgress") {
+            (State::Warning, "InProgress")
+        } else {
+            return None;
+        };
+        Some(Finding::new(
+            state,
+            format!("the link of {zone} to {} is {told}", link.network),
+            "there, what is in the zone does not resolve yet",
+            format!(
+                "az network private-dns link vnet show --subscription {} --resource-group {} --zone-name {} --name \
+                 {}; where it stays so, delete it and create it again",
+                zone.subscription, zone.resource_group, zone.name, link.name
+            ),
+        ))
+    });
+    broken.collect()
+}
+
+fn link_command(zone: &Zone, network: impl std::fmt::Display) -> String {
+    format!(
+        "az network private-dns link vnet create --subscription {} --resource-group {} --zone-name {} --name NAME \
+         --registration-enabled false --virtual-network {network}",
+        zone.subscription, zone.resource_group, zone.name
+    )
+}
+
+/// The container groups that the map serves, with their zones.
+fn served<'a>(
+    evidence: &'a Evidence,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (&'a ContainerGroupId, &'a ContainerGroup, Zones)> {
+    let groups = evidence.scopes.values().flat_map(|territory| territory.groups.iter().flatten());
+    groups.filter_map(|(id, group)| Some((id, group, settings.zones.serving(id)?)))
+}
+
+/// An address of a subnet may be any of its range, so the zones have to hold all of it. Where the range could not be
+/// read, the addresses that groups have stand for it.
+pub(super) fn of_coverage(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+    let mut held: BTreeMap<(Option<ResourceId>, Vec<ReverseZone>), BTreeSet<Ipv4Addr>> = BTreeMap::new();
+    for (_, group, zones) in served(evidence, settings) {
+        let address = match Standing::of(Some(group)) {
+            Standing::Running(address) => Some(address),
+            _ => None,
+        };
+        let subnets = group.subnets.iter().cloned().map(Some);
+        let subnets = if group.subnets.is_empty() { vec![None] } else { subnets.collect() };
+        for subnet in subnets.into_iter().filter(|_| !zones.reverse.is_empty()) {
+            let held = held.entry((subnet, zones.reverse.clone())).or_default();
+            held.extend(address);
+        }
+    }
+    let mut findings = vec![];
+    let mut looked = BTreeSet::new();
+    for ((subnet, zones), held) in held {
+        let covered: Vec<Range> = zones.iter().map(Range::of_zone).collect();
+        let ranges = subnet.as_ref().and_then(|id| Some((id, evidence.subnets.get(id)?)));
+        let ranges = match ranges {
+            Some((id, seen)) => {
+                looked.insert(id.clone());
+                ranges_of(id, seen, &held, &mut findings, asker)
+            }
+            None => held.iter().copied().map(Range::of_address).collect(),
+        };
+        let place = subnet.map_or_else(|| "of a group".to_owned(), |id| format!("of {id}"));
+        for bare in ranges.into_iter().flat_map(|range| range.without(&covered)) {
+            findings.push(uncovered(bare, &place, &zones));
+        }
+    }
+    Check { title: COVERAGE, looked: count(looked.len(), "subnet"), findings }
+}
+
+/// The ranges of a subnet, or else the addresses that are known of it.
+fn ranges_of(
+    id: &ResourceId,
+    seen: &Seen<Option<Vec<Range>>>,
+    held: &BTreeSet<Ipv4Addr>,
+    findings: &mut Vec<Finding>,
+    asker: &Asker,
+) -> Vec<Range> {
+    let addresses = || held.iter().copied().map(Range::of_address).collect();
+    match seen {
+        Ok(Some(ranges)) => ranges.clone(),
+        // The groups tell of a subnet that is gone or hidden.
+        Ok(None) => addresses(),
+        Err(unseen) => {
+            let mut finding = Finding::unseen(unseen, id.as_str(), asker);
+            if let Unseen::Forbidden { .. } = unseen {
+                finding.state = State::Warning;
+                finding.breaks = format!(
+                    "not known: only the {} that groups have there now were looked at, and not the whole range",
+                    count(held.len(), "address")
+                );
+            }
+            findings.push(finding);
+            addresses()
+        }
+    }
+}
+
+fn uncovered(range: Range, place: &str, zones: &[ReverseZone]) -> Finding {
+    let names: Vec<String> = zones.iter().map(|zone| zone.zone().to_string()).collect();
+    let create = zones.first().zip(range.zone_name()).map_or_else(String::new, |(zone, name)| {
+        let Zone { subscription, resource_group, .. } = zone.zone();
+        format!(
+            ": az network private-dns zone create --subscription {subscription} --resource-group {resource_group} \
+             --name {name}, and link it"
+        )
+    });
+    Finding::new(
+        State::Problem,
+        format!("no reverse zone holds {range} {place}: {}", names.join(", ")),
+        "a group that gets an address there has no reverse name: its events end in failed (500)",
+        format!("add a reverse zone to reverseZones in ACI_DNS_ZONES{create}"),
+    )
+}
+
+pub(super) fn of_room(evidence: &Evidence) -> Check {
+    let (mut findings, mut looked, mut fullest) = (vec![], 0, Quota::default());
+    for sight in evidence.zones.values() {
+        let Ok(Some(state)) = &sight.state else { continue };
+        let zone = &sight.zone;
+        looked += 1;
+        fullest = if state.record_sets.used > fullest.used { state.record_sets } else { fullest };
+        if let Some(fullness) = fullness(state.record_sets) {
+            findings.push(Finding::new(
+                fullness,
+                format!("{zone} has {} record sets", share(state.record_sets)),
+                "once it is full, new groups get no record there: their events end in failed (500)",
+                "spread the groups over more zones, delete record sets that nobody needs, or ask Azure support for more",
+            ));
+        }
+        if let Some(fullness) = fullness(state.links) {
+            findings.push(Finding::new(
+                fullness,
+                format!("{zone} has {} links", share(state.links)),
+                "once there is no room, no further virtual network can resolve its names",
+                "link a hub and let the others ask its DNS resolver",
+            ));
+        }
+    }
+    let looked = format!("{}, the fullest with {} record sets", count(looked, "zone"), share(fullest));
+    Check { title: ROOM, looked, findings }
+}
+
+/// How grave it is that so much of a quota is used.
+pub(super) fn fullness(quota: Quota) -> Option<State> {
+    let most = quota.most.filter(|most| *most > 0)?;
+    if quota.used >= most {
+        Some(State::Problem)
+    } else if quota.used.saturating_mul(100) >= most.saturating_mul(NEARLY_FULL) {
+        Some(State::Warning)
+    } else {
+        None
+    }
+}
+
+/// `20001 of 25000`.
+pub(super) fn share(quota: Quota) -> String {
+    match quota.most {
+        Some(most) => format!("{} of {most}", quota.used),
+        None => quota.used.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_a_warning_when_it_is_nearly_used_and_a_problem_when_it_is() {
+        let check =
+            |used, most, expected| assert_eq!(fullness(Quota { used, most }), expected, "{used} {most:?}");
+        check(19_999, Some(25_000), None);
+        check(20_000, Some(25_000), Some(State::Warning));
+        check(24_999, Some(25_000), Some(State::Warning));
+        check(25_000, Some(25_000), Some(State::Problem));
+        check(1, Some(0), None);
+        check(1, None, None);
+    }
+}

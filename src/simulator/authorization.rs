@@ -1,0 +1,304 @@
+//! Rights: what whoever asks may do where, as the permissions API tells it
+//! (<https://learn.microsoft.com/rest/api/authorization/permissions>), and the refusal of what he may not do.
+//!
+//! Whoever asks may do everything until it is said otherwise of a scope. What is said of a scope holds below it, and
+//! the deepest scope counts alone: other than in Azure, where rights of all scopes above are added up, a right can so
+//! be taken away without listing all the others.
+//!
+//! Others than whoever asks have the rights of the roles that were assigned to them, which are told and not enforced
+//! (<https://learn.microsoft.com/rest/api/authorization/role-assignments>).
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::messages::{Answer, Request, field, method_not_allowed, wrapped};
+use super::{Azure, World};
+
+/// What one role grants: actions less those that are excepted; `*` stands for any text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// What is granted.
+    pub actions: Vec<String>,
+    /// What is excepted from it.
+    pub not_actions: Vec<String>,
+}
+
+impl Permission {
+    /// Grants these actions, except those.
+    #[must_use]
+    pub fn new(actions: &[&str], not_actions: &[&str]) -> Self {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Self { actions: owned(actions), not_actions: owned(not_actions) }
+    }
+
+    fn grants(&self, action: &str) -> bool {
+        let is_named = |patterns: &[String]| patterns.iter().any(|pattern| covers(pattern, action));
+        is_named(&self.actions) && !is_named(&self.not_actions)
+    }
+}
+
+impl Azure {
+    /// Says what whoever asks may do at a scope (the id of a subscription, a resource group or a resource) and below.
+    pub fn set_permissions(&self, scope: &str, permissions: Vec<Permission>) {
+        self.world().permissions.insert(scope.trim_end_matches('/').to_ascii_lowercase(), permissions);
+    }
+
+    /// Assigns a role with these permissions to somebody (an object id of Entra ID) at a scope.
+    pub fn assign(&self, principal: &str, scope: &str, permission: Permission) {
+        let (principal, scope) = (principal.to_owned(), scope.trim_end_matches('/').to_owned());
+        self.world().assignments.push(Assignment { principal, scope, permission });
+    }
+
+    /// Takes back all roles that were assigned to somebody at this very scope.
+    pub fn take_back(&self, principal: &str, scope: &str) {
+        let is_meant = |one: &Assignment| one.principal == principal && one.scope.eq_ignore_ascii_case(scope);
+        self.world().assignments.retain(|one| !is_meant(one));
+    }
+}
+
+/// A role that somebody holds at a scope.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    principal: String,
+    scope: String,
+    permission: Permission,
+}
+
+/// `{"scope", "actions", "notActions"}`: the scope, and the one role that is held there.
+pub(super) fn read_permission(body: &Value) -> Result<(String, Permission), String> {
+    let scope = field(body, "scope").as_str().ok_or("'scope' is missing")?;
+    let texts = |name| {
+        let texts = field(body, name).as_array().into_iter().flatten();
+        texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    Ok((scope.to_owned(), Permission { actions: texts("actions"), not_actions: texts("notActions") }))
+}
+
+impl World {
+    /// Answers a request to the provider of rights; nothing, when it is for something else.
+    pub(super) fn answer_authorization(&self, request: &Request) -> Option<Answer> {
+        let provider = "/providers/microsoft.authorization/";
+        let at = request.path.to_ascii_lowercase().rfind(provider)?;
+        let (scope, rest) = (request.path.get(..at)?, request.path.get(at + provider.len()..)?);
+        let rest: Vec<&str> = rest.split('/').collect();
+        if request.method != Method::GET {
+            return Some(method_not_allowed(&request.method));
+        }
+        match rest.as_slice() {
+            ["permissions"] => Some(self.answer_permissions(scope)),
+            ["roleAssignments"] => Some(self.answer_assignments(request, scope)),
+            ["roleDefinitions", name] => Some(self.answer_role(scope, name)),
+            _ => None,
+        }
+    }
+
+    /// Those at a scope and above of whom the filter names: `atScope() and assignedTo('…')`.
+    fn answer_assignments(&self, request: &Request, scope: &str) -> Answer {
+        let filter = request.query("$filter").unwrap_or_default();
+        let principal = filter.split('\'').nth(1).unwrap_or_default();
+        let held = self.assignments.iter().enumerate().filter(|(_, held)| {
+            held.principal == principal
+                && is_above(&held.scope.to_ascii_lowercase(), &scope.to_ascii_lowercase())
+        });
+        let told = held.map(|(number, held)| {
+            json!({
+                "id": format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", held.scope, role_name(number)),
+                "type": "Microsoft.Authorization/roleAssignments",
+                "name": role_name(number),
+                "properties": {
+                    "roleDefinitionId": format!("/providers/Microsoft.Authorization/roleDefinitions/{}", role_name(number)),
+                    "principalId": held.principal,
+                    "principalType": "ServicePrincipal",
+                    "scope": held.scope,
+                },
+            })
+        });
+        Answer::json(StatusCode::OK, &json!({"value": told.collect::<Vec<_>>()}))
+    }
+
+    fn answer_role(&self, scope: &str, name: &str) -> Answer {
+        let held = self.assignments.iter().enumerate().find(|(number, _)| role_name(*number) == name);
+        let Some((_, Assignment { permission, .. })) = held else {
+            let message = format!("The specified role definition with ID '{name}' does not exist.");
+            return wrapped(StatusCode::NOT_FOUND, "RoleDefinitionDoesNotExist", &message);
+        };
+        let role = json!({
+            "id": format!("{scope}/providers/Microsoft.Authorization/roleDefinitions/{name}"),
+            "type": "Microsoft.Authorization/roleDefinitions",
+            "name": name,
+            "properties": {
+                "roleName": format!("role {name}"),
+                "type": "CustomRole",
+                "permissions": [{
+                    "actions": permission.actions,
+                    "notActions": permission.not_actions,
+                    "dataActions": [],
+                    "notDataActions": [],
+                }],
+            },
+        });
+        Answer::json(StatusCode::OK, &role)
+    }
+
+    fn answer_permissions(&self, scope: &str) -> Answer {
+        let permissions: Vec<Value> = self
+            .permissions_at(scope)
+            .iter()
+            .map(|permission| {
+                json!({
+                    "actions": permission.actions,
+                    "notActions": permission.not_actions,
+                    "dataActions": [],
+                    "notDataActions": [],
+                })
+            })
+            .collect();
+        Answer::json(StatusCode::OK, &json!({"value": permissions}))
+    }
+
+    /// The refusal of a request that whoever asks may not send.
+    pub(super) fn refuse_unauthorized(&self, request: &Request) -> Option<Answer> {
+        let action = action(&request.method, &request.segments())?;
+        let permissions = self.permissions_at(&request.path);
+        if permissions.iter().any(|permission| permission.grants(&action)) {
+            return None;
+        }
+        let message = format!(
+            "The client does not have authorization to perform action '{action}' over scope '{}' or the scope is \
+             invalid. If access was recently granted, please refresh your credentials.",
+            request.path
+        );
+        Some(wrapped(StatusCode::FORBIDDEN, "AuthorizationFailed", &message))
+    }
+
+    /// What was said of the deepest scope that a path lies in.
+    fn permissions_at(&self, path: &str) -> Vec<Permission> {
+        let path = path.to_ascii_lowercase();
+        let deepest = self.permissions.iter().filter(|(scope, _)| is_above(scope, &path));
+        let deepest = deepest.max_by_key(|(scope, _)| scope.len());
+        deepest.map_or_else(|| vec![Permission::new(&["*"], &[])], |(_, permissions)| permissions.clone())
+    }
+}
+
+/// Whether a path is a scope's own, or lies in it; both in lower case.
+fn is_above(scope: &str, path: &str) -> bool {
+    path.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The name of the role that came with an assignment.
+fn role_name(number: usize) -> String {
+    format!("66666666-0000-0000-0000-{number:012}")
+}
+
+/// The action that a request needs: the types of the path, and what the method does.
+fn action(method: &Method, segments: &[String]) -> Option<String> {
+    let verb = match *method {
+        Method::GET => "read",
+        Method::DELETE => "delete",
+        Method::POST => "action",
+        _ => "write",
+    };
+    let at = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"));
+    let Some(at) = at else {
+        return (segments.len() > 3)
+            .then(|| format!("Microsoft.Resources/subscriptions/resourceGroups/{verb}"));
+    };
+    let namespace = segments.get(at + 1)?;
+    // Types and names stand by turns; a list, or a verb, ends on the type.
+    let types: Vec<&str> = segments.iter().skip(at + 2).step_by(2).map(String::as_str).collect();
+    Some(format!("{namespace}/{}/{verb}", types.join("/")))
+}
+
+/// Whether a pattern stands for an action.
+fn covers(pattern: &str, action: &str) -> bool {
+    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| action.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    let mut is_open = false;
+    while let Some(part) = parts.next() {
+        is_open = true;
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = rest.get(at + part.len()..).unwrap_or_default();
+    }
+    is_open || rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::super::testing::{SUBSCRIPTION, ZONES, azure, get, put};
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, expected) in [
+            ("*", true),
+            ("*/read", true),
+            ("Microsoft.Network/*", true),
+            ("microsoft.network/privateDnsZones/*/READ", true),
+            ("Microsoft.Network/privateDnsZones/A/read", true),
+            ("Microsoft.Network/privateDnsZones/A", false),
+            ("Microsoft.Network/privateDnsZones/A/read/x", false),
+            ("*/write", false),
+            ("Microsoft.Compute/*", false),
+        ] {
+            assert_eq!(covers(pattern, "Microsoft.Network/privateDnsZones/A/read"), expected, "{pattern}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_role_that_is_assigned_is_told_below_its_scope_and_not_above() {
+        let azure = azure(Settings::default());
+        let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-dns");
+        azure.assign("ada", &group, Permission::new(&["*/read"], &[]));
+        azure.assign("bob", &group, Permission::new(&["*"], &[]));
+        let held = async |scope: &str| {
+            let path = format!(
+                "{scope}/providers/Microsoft.Authorization/roleAssignments?$filter=atScope()+and+assignedTo('ada')"
+            );
+            get(&azure, &path).await.json()["value"].clone()
+        };
+        assert_eq!(held(&format!("/subscriptions/{SUBSCRIPTION}")).await, json!([]));
+        let told = held(&format!("{ZONES}/contoso.internal")).await;
+        assert_eq!(
+            (told[0]["properties"]["principalId"].clone(), told[1].clone()),
+            (json!("ada"), Value::Null)
+        );
+        let role = format!(
+            "/subscriptions/{SUBSCRIPTION}{}",
+            told[0]["properties"]["roleDefinitionId"].as_str().unwrap()
+        );
+        assert_eq!(
+            get(&azure, &role).await.json()["properties"]["permissions"][0]["actions"],
+            json!(["*/read"])
+        );
+        assert_eq!(
+            get(&azure, &format!("{role}x")).await.error(),
+            (404, "RoleDefinitionDoesNotExist".to_owned())
+        );
+        azure.take_back("ada", &group);
+        assert_eq!(held(&group).await, json!([]));
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_away_is_not_told_and_not_done() {
+        let azure = azure(Settings::default());
+        azure.create_zone(SUBSCRIPTION, "rg-dns", "contoso.internal");
+        let zone = format!("{ZONES}/contoso.internal");
+        let permissions = format!("{zone}/providers/Microsoft.Authorization/permissions");
+        assert_eq!(get(&azure, &permissions).await.json()["value"][0]["actions"], json!(["*"]));
+        let write = "Microsoft.Network/privateDnsZones/A/write";
+        azure.set_permissions(&zone.to_uppercase(), vec![Permission::new(&["*"], &[write])]);
+        assert_eq!(get(&azure, &permissions).await.json()["value"][0]["notActions"], json!([write]));
+        let set = json!({"properties": {"ttl": 60, "aRecords": [{"ipv4Address": "10.1.5.4"}]}});
+        let refused = put(&azure, &format!("{zone}/A/web"), set.clone()).await;
+        assert_eq!(refused.error(), (403, "AuthorizationFailed".to_owned()));
+        assert_eq!(get(&azure, &format!("{zone}/A")).await.status, 200);
+        azure.set_permissions(&format!("{zone}/A/web"), vec![Permission::new(&["*/write"], &[])]);
+        assert_eq!(put(&azure, &format!("{zone}/A/web"), set).await.status, 201);
+    }
+}

@@ -1,0 +1,683 @@
+//! The preflight: one test for each kind of finding, and the whole report of the real program on a simulated Azure
+//! that is well, and on one in which everything is wrong.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
+
+use aci_dns::{
+    config::Settings,
+    doctor::{self, Diagnosis, State},
+    replay::stage::Stage,
+    simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Permission, RecordSetSpec, Seed, When},
+};
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    processes::{Program, exchange},
+    world::{FORWARD, REVERSE, SUBSCRIPTION},
+};
+
+/// A seeded Azure: two resource groups with two container groups each, and all that they need.
+pub(crate) fn azure() -> Azure {
+    let azure = Azure::default();
+    azure.seed(&Seed { groups: 4, resource_groups: 2, with_records: true, ..Seed::default() }).unwrap();
+    azure
+}
+
+fn zones() -> Value {
+    json!({"forwardZone": FORWARD, "reverseZones": [REVERSE], "zoneResourceGroup": "rg-dns"})
+}
+
+pub(crate) fn map() -> Value {
+    json!({"rg-spoke1": zones(), "rg-spoke2": zones()})
+}
+
+async fn examine(azure: &Azure, map: &Value, settings: &[(&str, &str)]) -> Diagnosis {
+    examine_for(None, azure, map, settings).await
+}
+
+pub(crate) async fn examine_for(
+    principal: Option<&str>,
+    azure: &Azure,
+    map: &Value,
+    settings: &[(&str, &str)],
+) -> Diagnosis {
+    let map = map.to_string();
+    let settings = Settings::from_variables(|name| match name {
+        "ACI_DNS_ZONES" => Some(map.clone()),
+        "ACI_DNS_SWEEP_SUBSCRIPTIONS" => Some(SUBSCRIPTION.to_owned()),
+        name => settings.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()),
+    });
+    let stage = Stage::new(settings.unwrap(), azure.clone());
+    stage.examine(principal, Instant::now() + Duration::from_mins(1)).await.unwrap()
+}
+
+/// Each finding: `problem: the zone ...`, with short ids.
+fn told(diagnosis: &Diagnosis) -> Vec<String> {
+    let findings = diagnosis.checks.iter().flat_map(|check| &check.findings);
+    let told = findings.map(|finding| format!("{}: {}", finding.state.as_str(), finding.what));
+    told.map(|text| brief(&text)).collect()
+}
+
+fn brief(text: &str) -> String {
+    let text = text.replace(&format!("/subscriptions/{SUBSCRIPTION}"), "").replace("/resourceGroups/", "/");
+    ["Microsoft.Network", "Microsoft.EventGrid", "Microsoft.Web"]
+        .iter()
+        .fold(text, |text, provider| text.replace(&format!("/providers/{provider}/"), "/"))
+}
+
+/// What is found after something was done to a world that was well.
+async fn check(act: impl FnOnce(&Azure), expected: &[&str]) -> Diagnosis {
+    let azure = azure();
+    act(&azure);
+    let diagnosis = examine(&azure, &map(), &[]).await;
+    assert_eq!(told(&diagnosis), expected);
+    diagnosis
+}
+
+fn zone_id(zone: &str) -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones/{zone}"
+    )
+}
+
+fn network(resource_group: &str) -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/{resource_group}/providers/Microsoft.Network/virtualNetworks/vnet"
+    )
+}
+
+fn topic(resource_group: &str) -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/{resource_group}/providers/Microsoft.EventGrid/systemTopics/aci-dns-events"
+    )
+}
+
+fn event_subscription(resource_group: &str, function: &str) -> String {
+    format!("{}/eventSubscriptions/aci-dns-{}", topic(resource_group), function.replace('_', "-"))
+}
+
+const RECONCILE: &str = "function_aci_reconcile";
+/// The identity of the function app of a seeded world.
+pub(crate) const PRINCIPAL: &str = "44444444-4444-4444-4444-444444444444";
+
+#[tokio::test(start_paused = true)]
+async fn of_a_world_that_is_well_nothing_is_told_and_nothing_is_written() {
+    let azure = azure();
+    azure.clear_calls();
+    let diagnosis = examine(&azure, &map(), &[]).await;
+    assert_eq!(told(&diagnosis), [""; 0]);
+    assert_eq!((diagnosis.state(), diagnosis.count(State::Ok)), (State::Ok, 13));
+    // Rights and groups of two scopes; zone, links and rights of two zones; two subnets; the topics of a
+    // subscription, of which there are two, and its other event subscriptions.
+    assert_eq!((diagnosis.requests, azure.calls().len()), (4 + 6 + 2 + 4, 16));
+    assert_eq!(azure.calls_of(&Method::GET).len(), 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_action_that_is_missing_is_named_with_the_command_that_grants_it() {
+    let diagnosis = check(
+        |azure| {
+            let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke2");
+            let reads = Permission::new(&["*/read"], &["Microsoft.ContainerInstance/*"]);
+            azure.set_permissions(&group, vec![reads]);
+            let except =
+                ["Microsoft.Network/privateDnsZones/A/delete", "Microsoft.Network/privateDnsZones/A/write"];
+            azure.set_permissions(&zone_id(FORWARD), vec![Permission::new(&["*"], &except)]);
+            azure.set_permissions(&zone_id(REVERSE), vec![Permission::new(&["*/read"], &[])]);
+        },
+        &[
+            "not checked: could not be looked at: to list container groups of /rg-spoke2 needs action \
+             Microsoft.ContainerInstance/containerGroups/read",
+            "problem: Microsoft.ContainerInstance/containerGroups/read is missing on /rg-spoke2",
+            "problem: Microsoft.Network/privateDnsZones/PTR/write is missing on 1.10.in-addr.arpa",
+            "problem: Microsoft.Network/privateDnsZones/PTR/delete is missing on 1.10.in-addr.arpa",
+            "problem: Microsoft.Network/privateDnsZones/A/write is missing on spoke1.contoso.internal",
+            "problem: Microsoft.Network/privateDnsZones/A/delete is missing on spoke1.contoso.internal",
+        ],
+    )
+    .await;
+    let mends: Vec<_> = diagnosis.checks[4].findings.iter().map(|finding| finding.mend.as_str()).collect();
+    let role =
+        "az role assignment create --assignee OBJECT_ID --role \"Private DNS Zone Contributor\" --scope ";
+    assert_eq!(mends[1], format!("{role}{}", zone_id(REVERSE)));
+    assert_eq!(mends[2], format!("{role}{}", zone_id(FORWARD)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_policy_does_not_do_needs_no_right() {
+    let azure = azure();
+    for zone in [FORWARD, REVERSE] {
+        azure.set_permissions(&zone_id(zone), vec![Permission::new(&["*/read"], &[])]);
+    }
+    let diagnosis = examine(&azure, &map(), &[("ACI_DNS_POLICY", "observe")]).await;
+    assert_eq!(told(&diagnosis), ["warning: ACI_DNS_POLICY is observe"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_looked_at_is_not_checked_and_the_action_is_named() {
+    // All that an invocation does, and nothing that only a preflight does.
+    let bare = Permission::new(
+        &[
+            "Microsoft.ContainerInstance/containerGroups/read",
+            "Microsoft.Network/privateDnsZones/A/*",
+            "Microsoft.Network/privateDnsZones/PTR/*",
+        ],
+        &[],
+    );
+    let azure = azure();
+    azure.set_permissions(&format!("/subscriptions/{SUBSCRIPTION}"), vec![bare]);
+    let mut named = vec![];
+    for principal in [None, Some(PRINCIPAL)] {
+        let diagnosis = examine_for(principal, &azure, &map(), &[]).await;
+        assert_eq!(diagnosis.state(), State::NotChecked);
+        named.extend(told(&diagnosis));
+    }
+    for action in doctor::READS.into_iter().filter(|action| !action.contains("containerGroups")) {
+        // Where no topic and no assignment can be seen, nobody asks for what they lead to.
+        let leads_on =
+            action.contains("systemTopics/eventSubscriptions") || action.contains("roleDefinitions");
+        let is_named = named.iter().any(|text| text.ends_with(&format!("needs action {action}")));
+        assert_eq!(is_named, !leads_on, "{action}: {named:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rights_that_count_may_be_those_of_somebody_else() {
+    let azure = azure();
+    azure.clear_calls();
+    let diagnosis = examine_for(Some(PRINCIPAL), &azure, &map(), &[]).await;
+    assert_eq!(told(&diagnosis), [""; 0]);
+    assert_eq!(diagnosis.checks[4].looked, format!("2 zones, rights of {PRINCIPAL}"));
+    assert_eq!(azure.calls_of(&Method::GET).len(), azure.calls().len());
+
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke1");
+    azure.take_back(PRINCIPAL, &group);
+    azure.take_back(PRINCIPAL, &zone_id(FORWARD));
+    azure.assign(PRINCIPAL, &format!("/subscriptions/{SUBSCRIPTION}"), Permission::new(&["*/A/read"], &[]));
+    let diagnosis = examine_for(Some(PRINCIPAL), &azure, &map(), &[]).await;
+    let expected = [
+        "problem: Microsoft.ContainerInstance/containerGroups/read is missing on /rg-spoke1",
+        "problem: Microsoft.Network/privateDnsZones/A/write is missing on spoke1.contoso.internal",
+        "problem: Microsoft.Network/privateDnsZones/A/delete is missing on spoke1.contoso.internal",
+    ];
+    assert_eq!(told(&diagnosis), expected);
+    let mend = format!("az role assignment create --assignee {PRINCIPAL} --role \"Reader\" --scope {group}");
+    assert_eq!(diagnosis.checks[3].findings[0].mend, mend);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_does_not_exist_is_told() {
+    check(
+        |azure| azure.delete_zone(REVERSE).unwrap(),
+        &["problem: /rg-dns/privateDnsZones/1.10.in-addr.arpa does not exist"],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_no_group_needs_may_stand_elsewhere() {
+    let azure = azure();
+    let everywhere = format!("{SUBSCRIPTION},11111111-0000-0000-0000-000000000000");
+    let stage = |map: &Value| {
+        let (map, everywhere) = (map.to_string(), everywhere.clone());
+        let settings = Settings::from_variables(|name| match name {
+            "ACI_DNS_ZONES" => Some(map.clone()),
+            "ACI_DNS_SWEEP_SUBSCRIPTIONS" => Some(everywhere.clone()),
+            _ => None,
+        });
+        Stage::new(settings.unwrap(), azure.clone())
+    };
+    let deadline = Instant::now() + Duration::from_mins(1);
+    assert_eq!(told(&stage(&map()).examine(None, deadline).await.unwrap()), [""; 0]);
+    let other = json!({"rg-spoke1": zones(), "rg-spoke3": {"forwardZone": "c.internal", "reverseZones": [], "zoneResourceGroup": "rg-dns"}});
+    let found = told(&stage(&other).examine(None, deadline).await.unwrap());
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert_eq!(found[0], "warning: /rg-spoke3 does not exist");
+    assert!(found[1].ends_with("/rg-dns/privateDnsZones/c.internal does not exist"), "{found:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_is_linked_to_nothing_is_told() {
+    check(
+        |azure| {
+            for (zone, group) in [
+                (FORWARD, "rg-spoke1"),
+                (FORWARD, "rg-spoke2"),
+                (REVERSE, "rg-spoke1"),
+                (REVERSE, "rg-spoke2"),
+            ] {
+                azure.unlink(zone, &network(group)).unwrap();
+            }
+        },
+        &[
+            "problem: spoke1.contoso.internal is linked to no virtual network",
+            "problem: 1.10.in-addr.arpa is linked to no virtual network",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_resolves_names_has_to_resolve_addresses() {
+    let diagnosis = check(
+        |azure| azure.unlink(REVERSE, &network("rg-spoke2")).unwrap(),
+        &["problem: 1.10.in-addr.arpa is not linked to /rg-spoke2/virtualNetworks/vnet, as its forward zone is"],
+    )
+    .await;
+    let mend = &diagnosis.checks[7].findings[0].mend;
+    assert!(mend.ends_with(&format!("--virtual-network {}", network("rg-spoke2"))), "{mend}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_of_groups_that_only_a_hub_may_serve_is_a_warning() {
+    check(
+        |azure| {
+            for zone in [FORWARD, REVERSE] {
+                azure.unlink(zone, &network("rg-spoke2")).unwrap();
+            }
+        },
+        &["warning: spoke1.contoso.internal is not linked to /rg-spoke2/virtualNetworks/vnet, in which its groups are"],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_does_not_work_yet_is_told() {
+    check(
+        |azure| azure.set_link_state(REVERSE, "InProgress").unwrap(),
+        &[
+            "warning: the link of 1.10.in-addr.arpa to /rg-spoke1/virtualNetworks/vnet is InProgress",
+            "warning: the link of 1.10.in-addr.arpa to /rg-spoke2/virtualNetworks/vnet is InProgress",
+        ],
+    )
+    .await;
+}
+
+fn wide_subnet(azure: &Azure) {
+    assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke2", "10.0.0.0/15"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_a_group_can_have_needs_a_reverse_zone() {
+    let diagnosis = check(
+        wide_subnet,
+        &["problem: no reverse zone holds 10.0.0.0/16 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa"],
+    )
+    .await;
+    let mend = &diagnosis.checks[8].findings[0].mend;
+    assert!(mend.contains("--name 0.10.in-addr.arpa"), "{mend}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_subnet_may_not_be_read_the_addresses_of_its_groups_stand_for_it() {
+    let hide = |azure: &Azure| {
+        azure.set_permissions(
+            &format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke2"),
+            vec![Permission::new(&["*"], &["Microsoft.Network/virtualNetworks/*"])],
+        );
+    };
+    let hidden = "warning: could not be looked at: to read subnet /rg-spoke2/virtualNetworks/vnet/subnets/default needs \
+                  action Microsoft.Network/virtualNetworks/subnets/read";
+    let diagnosis = check(
+        |azure| {
+            wide_subnet(azure);
+            hide(azure);
+        },
+        &[hidden],
+    )
+    .await;
+    let breaks = &diagnosis.checks[8].findings[0].breaks;
+    assert!(breaks.contains("only the 2 addresses that groups have there now"), "{breaks}");
+    check(
+        |azure| {
+            wide_subnet(azure);
+            hide(azure);
+            azure.create_group(GroupSpec::new("rg-spoke2", "far"));
+        },
+        &[
+            hidden,
+            "problem: no reverse zone holds 10.0.0.4 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_reverse_zones_on_purpose_need_none() {
+    let azure = azure();
+    wide_subnet(&azure);
+    let bare = json!({"forwardZone": FORWARD, "reverseZones": [], "zoneResourceGroup": "rg-dns"});
+    let diagnosis = examine(&azure, &json!({"rg-spoke1": bare, "rg-spoke2": bare}), &[]).await;
+    assert_eq!(told(&diagnosis), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_nobody_tells_is_told_of() {
+    let diagnosis = check(
+        |azure| azure.delete_from_event_grid(&topic("rg-spoke2")).unwrap(),
+        &[
+            "problem: no event subscription tells function_aci_reconcile of /rg-spoke2",
+            "warning: no event subscription tells function_drift_tracker of /rg-spoke2",
+        ],
+    )
+    .await;
+    let mend = &diagnosis.checks[9].findings[0].mend;
+    assert!(
+        mend.contains("az eventgrid system-topic create") && mend.contains("--resource-group rg-spoke2"),
+        "{mend}"
+    );
+    let diagnosis = check(
+        |azure| azure.delete_from_event_grid(&event_subscription("rg-spoke1", RECONCILE)).unwrap(),
+        &["problem: no event subscription tells function_aci_reconcile of /rg-spoke1"],
+    )
+    .await;
+    let mend = &diagnosis.checks[9].findings[0].mend;
+    assert!(
+        !mend.contains("system-topic create") && mend.contains("--system-topic-name aci-dns-events"),
+        "{mend}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_subscription_has_to_be_healthy() {
+    let change = |members: Value| {
+        move |azure: &Azure| {
+            let id = event_subscription("rg-spoke1", RECONCILE);
+            azure
+                .change_event_subscription(&id, |properties| {
+                    let properties = properties.as_object_mut().unwrap();
+                    for (name, value) in members.as_object().unwrap() {
+                        properties.insert(name.clone(), value.clone());
+                    }
+                })
+                .unwrap();
+        }
+    };
+    let id = "/rg-spoke1/systemTopics/aci-dns-events/eventSubscriptions/aci-dns-function-aci-reconcile";
+    check(change(json!({"provisioningState": "Failed"})), &[&format!("problem: {id} is Failed")]).await;
+    check(change(json!({"provisioningState": "Updating"})), &[&format!("warning: {id} is Updating")]).await;
+    check(
+        change(json!({"deadLetterWithResourceIdentity": null})),
+        &[&format!("warning: {id} keeps no dead letters")],
+    )
+    .await;
+    check(
+        change(json!({"expirationTimeUtc": "2026-02-01T00:00:00Z"})),
+        &[&format!("warning: {id} ends by itself at 2026-02-01T00:00:00Z")],
+    )
+    .await;
+    check(
+        change(json!({"destination": {"endpointType": "WebHook", "properties": {"endpointBaseUrl": "https://x"}}})),
+        &["problem: no event subscription tells function_aci_reconcile of /rg-spoke1"],
+    )
+    .await;
+    let types = ["Microsoft.Resources.ResourceWriteSuccess", "Microsoft.Resources.ResourceDeleteSuccess"];
+    check(
+        change(json!({"filter": {"includedEventTypes": types}})),
+        &[&format!("problem: the filter of {id} keeps out Microsoft.Resources.ResourceActionSuccess")],
+    )
+    .await;
+    let all = ["Write", "Delete", "Action"].map(|verb| format!("Microsoft.Resources.Resource{verb}Success"));
+    check(
+        change(json!({"filter": {"includedEventTypes": all, "subjectBeginsWith": "/subscriptions/"}})),
+        &[&format!(
+            "warning: the filter of {id} keeps out {}",
+            ["ActionCancel", "ActionFailure", "DeleteCancel", "DeleteFailure", "WriteCancel", "WriteFailure"]
+                .map(|name| format!("Microsoft.Resources.Resource{name}"))
+                .join(", ")
+        )],
+    )
+    .await;
+    let odd = json!([{"operatorType": "NumberGreaterThan", "key": "data.size", "value": 1}]);
+    check(
+        change(json!({"filter": {"advancedFilters": odd}})),
+        &[&format!(
+            "warning: what the condition NumberGreaterThan data.size in the filter of {id} keeps out is not known here"
+        )],
+    )
+    .await;
+    check(change(json!({"filter": {"includedEventTypes": null}})), &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_filter_that_mends_is_that_of_the_deployment() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/events.json");
+    let events: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let azure = azure();
+    for (check, function) in [(9, RECONCILE), (10, "function_drift_tracker")] {
+        let id = event_subscription("rg-spoke1", function);
+        azure
+            .change_event_subscription(&id, |told| told["filter"] = json!({"subjectEndsWith": "/web"}))
+            .unwrap();
+        let diagnosis = examine(&azure, &map(), &[]).await;
+        let mend = &diagnosis.checks[check].findings[0].mend;
+        let body = mend.split_once("--body '").unwrap().1.strip_suffix('\'').unwrap();
+        let condition = json!({"operatorType": "StringContains", "key": "subject", "values": [events["subjectContains"]]});
+        let expected =
+            json!({"includedEventTypes": events["functions"][function], "advancedFilters": [condition]});
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap(), json!({"filter": expected}));
+        assert!(mend.contains(&format!("--url {id}?api-version=")), "{mend}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_needs_to_be_told_of_the_whole_subscription() {
+    let azure = azure();
+    let map = json!({"rg-*": zones()});
+    let partly = |name: &str| format!("warning: no event subscription tells {name} of all of ");
+    let expected = [RECONCILE, "function_drift_tracker"].map(partly);
+    assert_eq!(told(&examine(&azure, &map, &[]).await), expected);
+    azure.subscribe(
+        SUBSCRIPTION,
+        None,
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Web/sites/aci-dns",
+    );
+    assert_eq!(told(&examine(&azure, &map, &[]).await), [""; 0]);
+    for group in ["rg-spoke1", "rg-spoke2", "rg-dns"] {
+        azure.delete_from_event_grid(&topic(group)).unwrap();
+    }
+    let found = told(&examine(&azure, &map, &[]).await);
+    assert_eq!(found.iter().filter(|text| text.starts_with("problem")).count(), 2, "{found:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_subscription_without_a_topic_of_its_own_tells_as_well() {
+    let azure = azure();
+    let broken = event_subscription("rg-spoke1", RECONCILE);
+    azure.change_event_subscription(&broken, |told| told["provisioningState"] = json!("Failed")).unwrap();
+    let app = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Web/sites/aci-dns";
+    for function in [RECONCILE, "function_drift_tracker"] {
+        let destination = json!({"endpointType": "AzureFunction", "properties": {"resourceId": format!("{app}/functions/{function}")}});
+        let dead = json!({"endpointType": "StorageBlob", "properties": {"resourceId": "/s", "blobContainerName": "d"}});
+        let body = json!({"properties": {"destination": destination, "deadLetterDestination": dead}});
+        let path = format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke1/providers/Microsoft.EventGrid/eventSubscriptions/{function}?api-version=2022-06-15"
+        );
+        let request = http::Request::put(path).body(axum::body::Body::from(body.to_string())).unwrap();
+        azure.configure(|settings| settings.require_token = false);
+        let answer = tower::ServiceExt::oneshot(azure.router(), request).await.unwrap();
+        assert_eq!(answer.status(), 201);
+    }
+    // One that is as it should be makes up for one that is not, and for a topic that is gone.
+    assert_eq!(told(&examine(&azure, &map(), &[]).await), [""; 0]);
+    azure.delete_from_event_grid(&topic("rg-spoke1")).unwrap();
+    assert_eq!(told(&examine(&azure, &map(), &[]).await), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_is_nearly_full_is_told_and_one_that_is_full_is_a_problem() {
+    let fill = |azure: &Azure, from: u32, to: u32| {
+        for number in from..to {
+            let spec = RecordSetSpec::new("TXT", &format!("noise-{number}"), &["x"]);
+            azure.put_record_set(FORWARD, &spec).unwrap();
+        }
+    };
+    let azure = azure();
+    // The SOA and the records of four groups are there already.
+    fill(&azure, 0, 19_994);
+    assert_eq!(told(&examine(&azure, &map(), &[]).await), [""; 0]);
+    fill(&azure, 19_994, 19_995);
+    let nearly = ["warning: spoke1.contoso.internal has 20000 of 25000 record sets"];
+    assert_eq!(told(&examine(&azure, &map(), &[]).await), nearly);
+    fill(&azure, 19_995, 24_995);
+    let without_room = ["problem: spoke1.contoso.internal has 25000 of 25000 record sets"];
+    assert_eq!(told(&examine(&azure, &map(), &[]).await), without_room);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_is_not_checked() {
+    let azure = azure();
+    let answer = FaultAnswer::new(500, "InternalServerError");
+    let effect = Effect::Answer(When::Before, answer);
+    azure.inject(Fault { times: u64::MAX, ..Fault::once(Method::GET, "virtualNetworkLinks", effect) });
+    let diagnosis = examine(&azure, &map(), &[]).await;
+    assert_eq!((diagnosis.state(), diagnosis.count(State::NotChecked)), (State::NotChecked, 2));
+    let found = told(&diagnosis);
+    assert!(
+        found[0].contains("cannot list the virtual networks") && found[0].contains("status 500"),
+        "{found:#?}"
+    );
+}
+
+/// The real program, with these variables alone.
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aci-dns"));
+    command.arg("doctor").args(arguments).env_clear().envs(variables.iter().copied()).output().unwrap()
+}
+
+/// A simulated Azure as a process.
+struct Simulated {
+    azure: Program,
+    _folder: tempfile::TempDir,
+    map: String,
+}
+
+impl Simulated {
+    fn new(arguments: &[&str], map: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = [&["simulate", "--port", "0", "--no-token", "--with-records"], arguments].concat();
+        let azure = Program::start(folder.path(), &arguments, &[]);
+        Self { azure, _folder: folder, map: map.to_string() }
+    }
+
+    /// Plays requests, one on a line: method, path, and a body where there is one.
+    fn play(&self, script: &str) {
+        for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let mut words = line.splitn(3, ' ');
+            let [method, path] = [(); 2].map(|()| words.next().unwrap());
+            let body = words.next().unwrap_or_default();
+            let (status, answer) = exchange(self.azure.port, method, path, "", body.as_bytes()).unwrap();
+            assert!((200..300).contains(&status), "{line}: {status} {answer}");
+        }
+    }
+
+    fn doctor(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+        let endpoint = format!("http://127.0.0.1:{}/", self.azure.port);
+        let identity = format!("{endpoint}msi/token");
+        let common = [
+            ("ACI_DNS_ARM_ENDPOINT", endpoint.as_str()),
+            ("IDENTITY_ENDPOINT", &identity),
+            ("IDENTITY_HEADER", "simulator"),
+            ("ACI_DNS_ZONES", &self.map),
+        ];
+        let output = run(arguments, &[&common, variables].concat());
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code(), text.replace(&format!(":{}/", self.azure.port), ":PORT/"))
+    }
+}
+
+/// The world of the issue: 2,000 groups over 20 resource groups and 3 subscriptions.
+fn large() -> Simulated {
+    let key =
+        |number: usize| format!("00000000-0000-0000-0000-00000000000{}/rg-spoke{}", number % 3, number + 1);
+    let entry = json!({
+        "forwardZone": FORWARD, "reverseZones": [REVERSE],
+        "zoneSubscriptionId": SUBSCRIPTION, "zoneResourceGroup": "rg-dns"
+    });
+    let map: Value =
+        (0..20).map(|number| (key(number), entry.clone())).collect::<serde_json::Map<_, _>>().into();
+    Simulated::new(&["--groups", "2000", "--resource-groups", "20", "--subscriptions", "3"], &map)
+}
+
+fn check_snapshot(name: &str, told: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, told));
+}
+
+#[test]
+fn the_whole_report_of_a_large_world_that_is_well() {
+    let world = large();
+    let (code, text) = world.doctor(&[], &[]);
+    check_snapshot("healthy", &text);
+    assert_eq!(code, Some(0));
+    let (code, text) = world.doctor(&["--output", "json", "--principal", PRINCIPAL], &[]);
+    check_snapshot("healthy-json", &text);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn the_whole_report_of_a_world_in_which_everything_is_wrong() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/everything-wrong.txt");
+    let other = json!({"forwardZone": "gone.internal", "reverseZones": [], "zoneResourceGroup": "rg-dns"});
+    let map = json!({"rg-spoke1": zones(), "rg-spoke2": zones(), "rg-gone": other});
+    let arguments = ["--groups", "4", "--resource-groups", "2", "--record-sets", "20000"];
+    let world = Simulated::new(&arguments, &map);
+    world.play(&fs::read_to_string(script).unwrap());
+    let variables = [("ACI_DNS_SWEEP_SUBSCRIPTIONS", SUBSCRIPTION), ("ACI_DNS_POLICY", "upsert-only")];
+    let (code, text) = world.doctor(&[], &variables);
+    check_snapshot("everything-wrong", &text);
+    assert_eq!(code, Some(3));
+    let (code, text) = world.doctor(&["--output", "json"], &variables);
+    check_snapshot("everything-wrong-json", &text);
+    assert_eq!(code, Some(3));
+}
+
+#[test]
+fn what_could_not_be_looked_at_ends_with_1() {
+    let world = Simulated::new(&["--groups", "1"], &json!({"rg-spoke1": zones()}));
+    let hidden = json!({
+        "scope": format!("/subscriptions/{SUBSCRIPTION}"), "actions": ["*"],
+        "notActions": ["Microsoft.EventGrid/*"]
+    });
+    world.play(&format!("PUT /simulator/permissions {hidden}"));
+    let (code, text) = world.doctor(&["--subscription", SUBSCRIPTION], &[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("needs action Microsoft.EventGrid/systemTopics/read"), "{text}");
+}
+
+#[test]
+fn wrong_settings_are_told_all_at_once_and_end_with_2() {
+    let output = run(
+        &["--subscription", "a/b", "--principal", "'"],
+        &[("ACI_DNS_ZONES", "{"), ("ACI_DNS_POLICY", "nothing")],
+    );
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in ["--principal", "--subscription", "ACI_DNS_ZONES", "ACI_DNS_POLICY"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let output = run(&[], &[("ACI_DNS_ZONES", &map().to_string())]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("ACI_DNS_SWEEP_SUBSCRIPTIONS"), "{text}");
+}
+
+#[test]
+fn without_a_token_nothing_else_is_looked_at() {
+    let world = Simulated::new(&["--groups", "1"], &json!({"rg-spoke1": zones()}));
+    let wrong = [("IDENTITY_HEADER", "wrong"), ("ACI_DNS_SWEEP_SUBSCRIPTIONS", SUBSCRIPTION)];
+    let (code, text) = world.doctor(&[], &wrong);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("problem: not permitted to get an access token"), "{text}");
+    assert!(text.contains("az login") && text.contains("11 not checked, 1 problem (0 requests)"), "{text}");
+}
