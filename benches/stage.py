@@ -38,7 +38,7 @@ def group_id(name):
 
 def reverse_name(address):
     """The relative name of an address in the reverse zone."""
-    return ".".join(reversed(address.split("."))) .removesuffix(".1.10")
+    return ".".join(reversed(address.split("."))).removesuffix(".1.10")
 
 
 def free_port():
@@ -83,9 +83,10 @@ class Azure(Process):
 
     def __init__(self, binary, **options):
         """`options` are those of `aci-dns simulate`."""
-        options = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in options.items()]
-        options += ["--port=0", "--provisioning=0", "--no-token"]
-        super().__init__([binary, "simulate", *options], stdout=subprocess.PIPE)
+        options = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+        given = [name if value is True else f"{name}={value}" for name, value in options.items()]
+        fixed = ["--port=0", "--provisioning=0", "--no-token"]
+        super().__init__([binary, "simulate", *given, *fixed], stdout=subprocess.PIPE)
         self.url = re.search(r"http://127\.0\.0\.1:\d+", self.child.stdout.readline()).group()
         self.port = int(self.url.rpartition(":")[2])
 
@@ -114,8 +115,10 @@ class Azure(Process):
         """Makes what an A record set remembers ten minutes older."""
         path = f"{DNS}/{FORWARD}/A/{name}?api-version=2024-06-01"
         read = self.call("GET", path)["properties"]
-        older = lambda entry: f"@{int(entry[1]) - 600}"
-        read["metadata"]["aci-dns-previous"] = re.sub(r"@(\d+)", older, read["metadata"]["aci-dns-previous"])
+        metadata = read["metadata"]
+        metadata["aci-dns-previous"] = re.sub(
+            r"@(\d+)", lambda since: f"@{int(since[1]) - 600}", metadata["aci-dns-previous"]
+        )
         kept = {key: read[key] for key in ("ttl", "metadata", "aRecords")}
         self.call("PUT", path, {"properties": kept})
 
@@ -251,13 +254,17 @@ class Kind:
         self.name, self.command, self.environment = name, command, environment
 
     def start(self, azure):
-        common = {
-            "ACI_DNS_ZONES": json.dumps(ZONES),
-            "ACI_DNS_ARM_ENDPOINT": f"{azure.url}/",
-            "IDENTITY_ENDPOINT": f"{azure.url}/msi/token",
-            "IDENTITY_HEADER": "simulator",
-        }
-        return Worker(self.command, {**common, **self.environment(azure)})
+        return Worker(self.command, {**environment(azure), **self.environment(azure)})
+
+
+def environment(azure):
+    """The settings of a worker in front of an Azure, as the platform gives them."""
+    return {
+        "ACI_DNS_ZONES": json.dumps(ZONES),
+        "ACI_DNS_ARM_ENDPOINT": f"{azure.url}/",
+        "IDENTITY_ENDPOINT": f"{azure.url}/msi/token",
+        "IDENTITY_HEADER": "simulator",
+    }
 
 
 def deliver(workers, names, in_flight):

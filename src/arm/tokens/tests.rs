@@ -200,6 +200,20 @@ async fn no_token_is_fetched_for_an_address_that_it_must_not_go_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_was_warmed_up_has_its_token() {
+    let identity = Identity::new([Err(ErrorKind::Credential), Ok(3600)]);
+    let url = "https://management.azure.com/".parse().unwrap();
+    let settings = ArmSettings { endpoint: url, scope: SCOPE.to_owned(), jitter_seed: 1 };
+    let tokens = identity.tokens();
+    let arm = Arm::new(settings, Wire::embedded(axum::Router::new()), tokens.clone());
+    arm.warm_up().await;
+    arm.warm_up().await;
+    assert_eq!(identity.fetches(), 2, "the first came to nothing");
+    let started = Instant::now();
+    assert_eq!((bearer(&tokens).await, started.elapsed()), ("token-2".to_owned(), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_ends_the_wait_for_a_token() {
     let tokens = Identity::new([Ok(3600)]).tokens();
     let wire = Wire::embedded(axum::Router::new());
