@@ -37,6 +37,7 @@ const GROUP: Keep = Keep::Members(&[
             ("restartPolicy", Keep::All),
             ("instanceView", Keep::Members(&[("state", Keep::All)])),
             ("ipAddress", Keep::Members(&[("type", Keep::All), ("ip", Keep::All)])),
+            ("subnetIds", Keep::Members(&[("id", Keep::All)])),
             ("containers", Keep::Members(&[("properties", CONTAINER)])),
         ]),
     ),

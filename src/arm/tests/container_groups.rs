@@ -2,6 +2,8 @@
 
 use super::*;
 
+const SUBNET: &str =
+    "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/aci";
 const GROUPS: &str = "providers/Microsoft.ContainerInstance/containerGroups";
 
 fn group(resource_group: &str, name: &str) -> Value {
@@ -18,6 +20,7 @@ fn group(resource_group: &str, name: &str) -> Value {
             "restartPolicy": "OnFailure",
             "osType": "Linux",
             "ipAddress": {"ports": [{"port": 80}], "type": "Private", "ip": "10.1.5.4"},
+            "subnetIds": [{"id": SUBNET}],
         }
     })
 }
@@ -60,6 +63,7 @@ async fn a_listed_group_has_all_but_the_state_that_lists_leave_out() {
         ip_address: Some(IpAddress { kind: Some("Private".to_owned()), ip: Some("10.1.5.4".to_owned()) }),
         containers: vec![None],
         restart_policy: Some("OnFailure".to_owned()),
+        subnets: vec![SUBNET.parse().unwrap()],
     };
     assert_eq!(listed[0].1, expected);
 }
