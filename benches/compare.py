@@ -94,7 +94,9 @@ class Bench:
             note(READY, name, ready * 1000, "ms")
             note(ANSWERED, name, (ready + answered) * 1000, "ms")
             note("start: processor time until then", name, processor * 1000, "ms")
-            note("memory after 1 event", name, memory, "MB")
+            # The memory of a shell worker is that of its commands, which are gone.
+            if name != CLI:
+                note("memory after 1 event", name, memory, "MB")
 
     def lives(self):
         """Each case of the cost table, one event after the other, with more and more latency."""
@@ -159,7 +161,8 @@ class Bench:
             assert all(right.values()), (kind.name, right)
             note("storm: events per second", kind.name, events / wall)
             note(STORM_PROCESSOR, kind.name, spent / events * 1e6, "us")
-            note(STORM_MEMORY, kind.name, max(it.memory(peak=True) for it in workers), "MB")
+            if kind is not self.cli:
+                note(STORM_MEMORY, kind.name, max(it.memory(peak=True) for it in workers), "MB")
             for worker in workers:
                 worker.stop()
             azure.stop()
