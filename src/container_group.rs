@@ -23,7 +23,7 @@ pub struct ContainerGroup {
     pub containers: Vec<Option<String>>,
     /// `properties.restartPolicy`; `Always` where it is left out.
     pub restart_policy: Option<String>,
-    /// `properties.subnetIds`.
+    /// `properties.subnetIds`, as lists tell them; of a group that is asked for by itself they are not read.
     pub subnets: Vec<ResourceId>,
 }
 

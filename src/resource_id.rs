@@ -193,22 +193,19 @@ fn is_container_group(text: &str) -> bool {
 ///
 /// Displayed as it was given, compared without regard to case.
 #[derive(Clone, Debug)]
-pub struct ResourceId {
-    text: String,
-    folded: String,
-}
+pub struct ResourceId(String);
 
 impl ResourceId {
     /// The id as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
     }
 
     /// What it is in: the id without its last type and name.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
-        let (rest, _name) = self.text.rsplit_once('/')?;
+        let (rest, _name) = self.0.rsplit_once('/')?;
         let (rest, _type) = rest.rsplit_once('/')?;
         rest.parse().ok()
     }
@@ -216,15 +213,19 @@ impl ResourceId {
     /// The name of the resource.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.text.rsplit('/').next().unwrap_or_default()
+        self.0.rsplit('/').next().unwrap_or_default()
     }
 
     /// The segment that follows this one, such as the name of the resource group after `resourceGroups`.
     #[must_use]
     pub fn after(&self, segment: &str) -> Option<&str> {
-        let mut segments = self.text.split('/');
+        let mut segments = self.0.split('/');
         segments.find(|given| given.eq_ignore_ascii_case(segment))?;
         segments.next()
+    }
+
+    fn key(&self) -> impl Iterator<Item = char> + '_ {
+        self.0.chars().map(fold_character)
     }
 }
 
@@ -243,19 +244,19 @@ impl FromStr for ResourceId {
         if !is_below || rest.split('/').count() < 2 || !segments.all(is_segment) {
             return Err(ResourceIdError::NotAResourceId(text.to_owned()));
         }
-        Ok(Self { text: text.to_owned(), folded: fold(text) })
+        Ok(Self(text.to_owned()))
     }
 }
 
 impl fmt::Display for ResourceId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
+        formatter.write_str(&self.0)
     }
 }
 
 impl PartialEq for ResourceId {
     fn eq(&self, other: &Self) -> bool {
-        self.folded == other.folded
+        self.key().eq(other.key())
     }
 }
 
@@ -269,7 +270,7 @@ impl PartialOrd for ResourceId {
 
 impl Ord for ResourceId {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.folded.cmp(&other.folded)
+        self.key().cmp(other.key())
     }
 }
 

@@ -20,33 +20,41 @@ enum Keep {
     Members(Members),
 }
 
-type Members = &'static [(&'static str, Keep)];
+type Member = (&'static str, Keep);
+type Members = &'static [Member];
 
 /// Reads a value of which only these members are kept.
 #[derive(Clone, Copy)]
 struct Part(Members);
 
+const ID: Member = ("id", Keep::All);
+const NAME: Member = ("name", Keep::All);
+const TAGS: Member = ("tags", Keep::All);
+const PROVISIONING: Member = ("provisioningState", Keep::All);
+const RESTARTS: Member = ("restartPolicy", Keep::All);
+const VIEW: Member = ("instanceView", Keep::Members(&[("state", Keep::All)]));
+const ADDRESS: Member = ("ipAddress", Keep::Members(&[("type", Keep::All), ("ip", Keep::All)]));
+const CONTAINERS: Member = ("containers", Keep::Members(&[("properties", CONTAINER)]));
+const SUBNETS: Member = ("subnetIds", Keep::Members(&[ID]));
+
 const GROUP: Keep = Keep::Members(&[
-    ("id", Keep::All),
-    ("name", Keep::All),
-    ("tags", Keep::All),
-    (
-        "properties",
-        Keep::Members(&[
-            ("provisioningState", Keep::All),
-            ("restartPolicy", Keep::All),
-            ("instanceView", Keep::Members(&[("state", Keep::All)])),
-            ("ipAddress", Keep::Members(&[("type", Keep::All), ("ip", Keep::All)])),
-            ("subnetIds", Keep::Members(&[("id", Keep::All)])),
-            ("containers", Keep::Members(&[("properties", CONTAINER)])),
-        ]),
-    ),
+    ID,
+    NAME,
+    TAGS,
+    ("properties", Keep::Members(&[PROVISIONING, RESTARTS, VIEW, ADDRESS, CONTAINERS])),
+]);
+/// No event asks where a group is, so that only lists tell it.
+const LISTED: Keep = Keep::Members(&[
+    ID,
+    NAME,
+    TAGS,
+    ("properties", Keep::Members(&[PROVISIONING, RESTARTS, VIEW, ADDRESS, CONTAINERS, SUBNETS])),
 ]);
 const CONTAINER: Keep = Keep::Members(&[(
     "instanceView",
     Keep::Members(&[("currentState", Keep::Members(&[("state", Keep::All)]))]),
 )]);
-const PAGE: Keep = Keep::Members(&[("value", GROUP), ("nextLink", Keep::All)]);
+const PAGE: Keep = Keep::Members(&[("value", LISTED), ("nextLink", Keep::All)]);
 
 /// The answer that the generated model reads, or why the text is no description of a container group.
 pub(super) fn container_group(text: &[u8]) -> Result<Vec<u8>, BoxError> {
@@ -159,10 +167,10 @@ fn pruned(group: &Value) -> Result<Value, BoxError> {
         // To read it as "no address" would be to read it as "deployed without ports".
         Some(_) => return Err("an ipAddress that is no object".into()),
     }
-    let subnets = properties.get("subnetIds").and_then(Value::as_array).into_iter().flatten();
-    let subnets = subnets.filter_map(|subnet| subnet.get("id").and_then(Value::as_str));
-    let subnets: Vec<Value> = subnets.map(|id| json!({"id": id})).collect();
-    kept.insert("subnetIds".to_owned(), subnets.into());
+    if let Some(subnets) = properties.get("subnetIds").and_then(Value::as_array) {
+        let ids = subnets.iter().filter(|subnet| subnet.get("id").is_some_and(Value::is_string));
+        kept.insert("subnetIds".to_owned(), ids.cloned().collect());
+    }
     let containers = properties.get("containers").and_then(Value::as_array);
     let containers: Vec<Value> = containers.into_iter().flatten().map(container).collect();
     kept.insert("containers".to_owned(), containers.into());
@@ -309,7 +317,6 @@ mod tests {
                 "restartPolicy": "Always",
                 "containers": [{"name": "", "properties": {"instanceView": {"currentState": {"state": "Running"}}}}],
                 "ipAddress": {"ports": [], "ip": "10.1.5.4", "type": "Private"},
-                "subnetIds": [{"id": "/subscriptions/s1/subnets/x"}],
                 "instanceView": {"state": "Running"}
             }
         });

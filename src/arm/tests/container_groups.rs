@@ -20,7 +20,7 @@ fn group(resource_group: &str, name: &str) -> Value {
             "restartPolicy": "OnFailure",
             "osType": "Linux",
             "ipAddress": {"ports": [{"port": 80}], "type": "Private", "ip": "10.1.5.4"},
-            "subnetIds": [{"id": SUBNET}],
+            "subnetIds": [{"id": SUBNET}, {"id": "no id"}, {"name": "no id either"}],
         }
     })
 }
