@@ -17,6 +17,7 @@
 //! depends on.
 
 mod pass;
+mod unfinished;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -31,6 +32,7 @@ use std::{
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::time::Instant;
 
+use self::unfinished::Unfinished;
 use crate::{
     apply::Hand,
     arm::{Arm, ArmError, Kind, Reader},
@@ -60,6 +62,9 @@ const UNASKED: Duration = Duration::from_secs(10);
 
 /// How long what is owed waits for events to be served.
 const STAND_BACK: Duration = Duration::from_secs(5);
+
+/// How long after a run that wrote a PTR record and could not take its last look another one follows.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// Tells the time in unix seconds. Simulations bring their own.
 #[derive(Clone)]
@@ -217,10 +222,11 @@ pub struct Reconciler {
     shared: Arc<Shared<ContainerGroupId, Report>>,
     /// By forward zone.
     owed: Arc<Owed<Place, ContainerGroupId>>,
+    unfinished: Unfinished,
 }
 
 impl Reconciler {
-    /// Puts a reconciler together. It holds no state but the passes that are under way or owed.
+    /// Puts a reconciler together. It holds no state but the passes that are under way, owed or unfinished.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let rules = Rules {
@@ -229,7 +235,15 @@ impl Reconciler {
             memory_seconds: MEMORY_SECONDS.max(settings.deadline.as_secs()),
         };
         let shared = Arc::new(Shared::new(settings.max_concurrency));
-        Arc::new(Self { settings, arm, clock, rules, shared, owed: Arc::default() })
+        Arc::new(Self {
+            settings,
+            arm,
+            clock,
+            rules,
+            shared,
+            owed: Arc::default(),
+            unfinished: Unfinished::default(),
+        })
     }
 
     /// Answers an event of one container group. Where Azure throttled it, the group is owed from then on: `tell` is
@@ -241,7 +255,7 @@ impl Reconciler {
         let report = self.reconcile(id).await;
         let Some(zones) = self.settings.zones.serving(id) else { return report };
         let lane = zones.forward.place();
-        match report.throttled {
+        match self.wait(id, &report) {
             // Who writes nothing is in no hurry.
             Some(wait) if self.rules.policy != Policy::Observe => {
                 let this = Arc::clone(self);
@@ -268,7 +282,13 @@ impl Reconciler {
         let Some(result) = run.await else { return Some(STAND_BACK) };
         let report = result.unwrap_or_else(|panicked| Report::failed(Outcome::Failed, &panicked));
         tell(&id, &report, now.elapsed());
-        report.throttled
+        self.wait(&id, &report)
+    }
+
+    /// How long to wait before a group is tried again without an event, where that is called for.
+    fn wait(&self, id: &ContainerGroupId, report: &Report) -> Option<Duration> {
+        let is_unfinished = || report.outcome != Outcome::Failed && !self.unfinished.of(id).is_empty();
+        report.throttled.or_else(|| is_unfinished().then_some(LOOK_AGAIN))
     }
 
     /// Makes the records of one container group right, together with whoever else asks for the same.
@@ -374,12 +394,16 @@ impl Reconciler {
         // The deadline ends it even where groups go on taking records from each other.
         while let Some(id) = queue.pop_front() {
             let Some(zones) = self.settings.zones.serving(&id) else { continue };
-            let mut journal = Journal::default();
+            let mut journal = Journal { written_ptrs: self.unfinished.of(&id), ..Journal::default() };
             let passes = self.passes(&run, &id, &zones, &mut journal);
             let result = match tokio::time::timeout_at(run.deadline, passes).await {
                 Ok(result) => result,
                 Err(_) => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
             };
+            if let Hand::Writes(_) = hand {
+                let written = std::mem::take(&mut journal.written_ptrs);
+                self.unfinished.keep(&id, if result.is_err() { written } else { BTreeSet::new() });
+            }
             let given_up = journal.taken.iter().filter(|(address, _)| journal.address != Some(**address));
             queue.extend(given_up.filter_map(|(_, owner)| owner.container_group()));
             let next = Self::report(&hand, &id, result.as_ref(), journal);

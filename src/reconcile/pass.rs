@@ -202,6 +202,10 @@ impl Pass<'_> {
         let (written, mut reads) = join(write, read).await;
         let mut etag = before.map(|before| before.etag.clone());
         self.note(written, journal, &mut etag)?;
+        if let Some(error) = gravest(std::mem::take(&mut errors)) {
+            // The record set waits for our mark, and may go with the one that it has: it would not remember our PTR.
+            return Err(error.into());
+        }
 
         others.visit(self.reader(), desired, &self.hints.names).await?;
         // What the PTR records say besides: names that the group had, whose A record sets remember on their own.
@@ -272,8 +276,12 @@ impl Pass<'_> {
         let reverse = plan::disown(desired, rules, &reads.ptrs);
         journal.withheld.extend(reverse.withheld.into_iter().map(|edit| Change::Ptr(edit).to_string()));
         let step = reverse.edits.into_iter().map(|(address, edit)| (address, Change::Ptr(edit))).collect();
-        // What cannot be read or written now is tried again with the redelivery that a conflict brings anyway.
-        self.steps(vec![step], &BTreeMap::new(), journal, &mut None, &mut vec![]).await?;
+        // What cannot be read or written now stays in the journal, and is tried again.
+        let mut errors = reads.errors;
+        self.steps(vec![step], &BTreeMap::new(), journal, &mut None, &mut errors).await?;
+        if errors.is_empty() {
+            journal.written_ptrs.clear();
+        }
         Ok(())
     }
 

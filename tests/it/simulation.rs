@@ -717,3 +717,12 @@ fn everything_at_once_does_no_lasting_harm() {
         Weather { fault_every: 6, kill_every: 4, is_slow: true, is_moved: true, is_edited: true, ..CALM };
     check("storm", 60, storm);
 }
+
+/// Nobody is killed here: long throttles make slow writers of all, and what a slow writer is killed over after the A
+/// record set that remembered it went is the one thing that stays until the group goes or a sweep comes (design 5.5).
+#[test]
+fn everything_at_once_and_long_throttles_do_no_lasting_harm() {
+    let storm =
+        Weather { fault_every: 6, is_slow: true, longest_wait: 50, is_moved: true, is_edited: true, ..CALM };
+    check("throttled storm", 60, storm);
+}
