@@ -90,6 +90,11 @@ where
         }
     }
 
+    /// Whether nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.lanes().is_empty()
+    }
+
     /// The work for a key is not owed any more.
     pub fn settle(&self, lane: &Lane, key: &Key) {
         if let Some(debts) = self.lanes().get_mut(lane) {

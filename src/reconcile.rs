@@ -253,9 +253,13 @@ impl Reconciler {
         Tell: Fn(&ContainerGroupId, &Report, Duration) + Clone + Send + Sync + 'static,
     {
         let report = self.reconcile(id).await;
+        let wait = self.wait(id, &report);
+        if wait.is_none() && self.owed.is_empty() {
+            return report;
+        }
         let Some(zones) = self.settings.zones.serving(id) else { return report };
         let lane = zones.forward.place();
-        match self.wait(id, &report) {
+        match wait {
             // Who writes nothing is in no hurry.
             Some(wait) if self.rules.policy != Policy::Observe => {
                 let this = Arc::clone(self);
@@ -293,7 +297,7 @@ impl Reconciler {
 
     /// Makes the records of one container group right, together with whoever else asks for the same.
     pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId) -> Report {
-        if self.settings.zones.serving(id).is_none() {
+        if !self.settings.zones.serves(id) {
             return unmapped(id);
         }
         let deadline = Instant::now() + self.settings.deadline;
@@ -339,6 +343,9 @@ impl Reconciler {
     /// then shares the run; groups follow each other instead of using up the minute's reads together; and what
     /// cannot be done in time is delivered again spread likewise, so that more minutes are used.
     fn start(&self, id: &ContainerGroupId, demand: Demand) -> Option<Instant> {
+        if !self.arm.was_throttled() {
+            return None;
+        }
         let zones = self.settings.zones.serving(id)?;
         let zones = iter::once(&zones.forward).chain(zones.reverse.iter().map(ReverseZone::zone));
         let opens = zones.filter_map(|zone| self.arm.reads_open(zone)).max()?;

@@ -121,6 +121,12 @@ impl Arm {
         }
     }
 
+    /// Whether Azure throttled anything of late.
+    #[must_use]
+    pub fn was_throttled(&self) -> bool {
+        !self.endpoint.pace.is_idle()
+    }
+
     /// Since when Azure takes, or from when on it will take, reads of single record sets in a zone again, where it
     /// throttled them within the last day.
     #[must_use]

@@ -148,6 +148,11 @@ impl Pace {
         closure.next = closure.next.max(opens);
     }
 
+    /// Whether no lane is throttled or was lately.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lanes().is_empty()
+    }
+
     /// When a lane opens, or opened, that was throttled within the last day.
     pub(super) fn opens(&self, lane: &Lane) -> Option<Instant> {
         let now = Instant::now();

@@ -81,10 +81,19 @@ impl ZoneMap {
     /// before shorter.
     #[must_use]
     pub fn serving(&self, id: &ContainerGroupId) -> Option<Zones> {
-        let subscription = fold(id.subscription());
-        let resource_group = fold(id.resource_group());
-        let (_, entry) = self.entries.iter().find(|(key, _)| key.covers(&subscription, &resource_group))?;
-        Some(entry.zones(id.subscription(), id.resource_group()))
+        self.entry(id).map(|entry| entry.zones(id.subscription(), id.resource_group()))
+    }
+
+    /// Whether a container group is managed.
+    #[must_use]
+    pub fn serves(&self, id: &ContainerGroupId) -> bool {
+        self.entry(id).is_some()
+    }
+
+    fn entry(&self, id: &ContainerGroupId) -> Option<&Entry> {
+        let (subscription, resource_group) = (fold(id.subscription()), fold(id.resource_group()));
+        let mut entries = self.entries.iter();
+        entries.find(|(key, _)| key.covers(&subscription, &resource_group)).map(|(_, entry)| entry)
     }
 
     /// The subscriptions that keys name, in lower case.

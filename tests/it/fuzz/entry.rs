@@ -30,6 +30,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
@@ -398,6 +399,10 @@ async fn read_group(answers: &Answers) {
             "notfound",
             "resourcegroupnotfound"
         ])),
+        // JSON with a number beyond all measure, where nobody reads it.
+        Ok(Some(_)) if answers.said.is_null() => {
+            assert!(serde_json::from_slice::<IgnoredAny>(&answers.body).is_ok());
+        }
         Ok(Some(group)) => {
             assert!(answers.is_whole(200) && answers.said["properties"].is_object());
             let text = answers.said.to_string().to_ascii_lowercase();
