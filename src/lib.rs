@@ -30,7 +30,7 @@
 //! | [`report`] | what became of an event |
 //! | [`findings`] | what a sweep found, as table, diff and JSON |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
-//! | [`host`], [`functions`] | the custom handler's protocol, and the two functions wired to it |
+//! | [`host`], [`functions`] | the custom handler's protocol, and the functions wired to it |
 //! | [`arm`] | client of Azure's REST API; the only user of the Azure SDK |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
 //! | [`replay`] | plays events against the simulator, or against a running handler |
