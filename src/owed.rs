@@ -1,4 +1,4 @@
-//! What is owed: work that failed because of a throttle, done again without being asked.
+//! What is owed: work that failed because of a throttle, or before its last look, done again without being asked.
 //!
 //! Whoever asked was told to come again, and does so on a schedule of its own. Meanwhile, once a second in each lane,
 //! what has been owed the longest is tried again, until it is done, fails for another reason, or its time is over.

@@ -11,7 +11,7 @@
 //! * a group that is gone: PTR record sets, then the A record set, because as long as it exists its memory does.
 //!
 //! What an event asked for and Azure throttled is owed ([`crate::owed`]): the process goes on with it when Azure takes
-//! such requests again. That acknowledges nothing, and nothing depends on it; the event is delivered again as ever.
+//! such requests again. So is the last look of a run that wrote a PTR record and failed before it. That acknowledges nothing, and nothing depends on it; the event is delivered again as ever.
 //!
 //! Deliberately absent: any use of the event's type or order, and any state between invocations that what is right
 //! depends on.
@@ -291,7 +291,7 @@ impl Reconciler {
 
     /// How long to wait before a group is tried again without an event, where that is called for.
     fn wait(&self, id: &ContainerGroupId, report: &Report) -> Option<Duration> {
-        let is_unfinished = || report.outcome != Outcome::Failed && !self.unfinished.of(id).is_empty();
+        let is_unfinished = || report.outcome != Outcome::Failed && self.unfinished.has(id);
         report.throttled.or_else(|| is_unfinished().then_some(LOOK_AGAIN))
     }
 

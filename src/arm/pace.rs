@@ -77,17 +77,14 @@ impl Closure {
 impl Lane {
     /// The lane of a request.
     pub(super) fn of(method: &Method, path: &str, headers: &HeaderMap) -> Self {
-        let path = path.to_ascii_lowercase();
-        let segments: Vec<&str> = path.split('/').collect();
-        let zones = segments.iter().position(|segment| *segment == "privatednszones");
         // Up to the name of the zone, or else of the subscription.
-        let place = segments.iter().take(zones.map_or(3, |at| at + 2));
-        let place = place.copied().collect::<Vec<_>>().join("/").into();
+        let place = path.split('/').take(zones_in(path).map_or(3, |at| at + 2));
+        let place = place.collect::<Vec<_>>().join("/").to_ascii_lowercase().into();
         let kind = match *method {
             Method::PUT if headers.contains_key(header::IF_NONE_MATCH) => Kind::Create,
             Method::PUT => Kind::Replace,
             Method::DELETE => Kind::Delete,
-            _ if zones.is_some_and(|at| segments.len() == at + 3) => Kind::List,
+            _ if is_list(path) => Kind::List,
             _ => Kind::Read,
         };
         Self { place, kind }
@@ -101,11 +98,16 @@ impl Lane {
         );
         Self { place: place.to_ascii_lowercase().into(), kind: Kind::Read }
     }
+}
 
-    /// Whether its requests list the record sets of one type.
-    pub(super) fn is_list(&self) -> bool {
-        self.kind == Kind::List
-    }
+/// Whether what is read at a path is the list of the record sets of one type.
+pub(super) fn is_list(path: &str) -> bool {
+    zones_in(path).is_some_and(|at| path.split('/').count() == at + 3)
+}
+
+/// Which segment of a path has the names of zones behind it.
+fn zones_in(path: &str) -> Option<usize> {
+    path.split('/').position(|segment| segment.eq_ignore_ascii_case("privateDnsZones"))
 }
 
 impl Pace {
@@ -217,7 +219,8 @@ mod tests {
         for (at, one) in all.iter().enumerate() {
             assert!(all.iter().skip(at + 1).all(|other| one != other), "{one:?}");
         }
-        assert!(all[1].is_list() && !all[0].is_list() && !all[5].is_list());
+        let lists: Vec<_> = all.iter().filter(|lane| lane.kind == Kind::List).collect();
+        assert_eq!(lists, [&all[1]]);
         assert_eq!(lane(&Method::GET, &format!("{}/PTR/4.5", ZONE.to_uppercase())), reads());
         let other = "/subscriptions/S1/resourceGroups/other/providers/x/containerGroups/api";
         assert_eq!(lane(&Method::GET, other), all[7]);

@@ -34,7 +34,7 @@ use url::{Host, Url};
 
 use super::{
     error::{Answer, Cause},
-    pace::{Lane, Pace},
+    pace::{self, Lane, Pace},
     prune,
     tokens::{self, Tokens},
     wire::{self, BodyError, Wire},
@@ -125,7 +125,6 @@ impl HttpClient for Transport {
 
 /// A request without its token, ready to be sent as often as it takes.
 struct Outgoing {
-    lane: Lane,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -255,8 +254,10 @@ impl Transport {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let turn = self.endpoint.pace.turn(&outgoing.lane, self.deadline).await;
-            turn.map_err(|wait| Cause::Throttled { wait })?;
+            if !self.endpoint.pace.is_idle() {
+                let turn = self.endpoint.pace.turn(&outgoing.lane(), self.deadline).await;
+                turn.map_err(|wait| Cause::Throttled { wait })?;
+            }
             let token = self.token().await?;
             let cause = match self.attempt(&outgoing, attempt, &token).await {
                 Ok(answer) => return Ok(answer),
@@ -268,7 +269,7 @@ impl Transport {
                 continue;
             }
             if let Some(wait) = cause.throttled() {
-                self.endpoint.pace.close(&outgoing.lane, wait);
+                self.endpoint.pace.close(&outgoing.lane(), wait);
             }
             let wait = cause.retry_after().unwrap_or_default().max(self.endpoint.spread(longest_wait));
             let remaining = self.deadline.saturating_duration_since(Instant::now());
@@ -346,7 +347,7 @@ impl Transport {
             prune(&body).map_err(unreadable)?.into()
         } else {
             // Read here once, so that a page of a proxy, or half an answer, is asked for again.
-            check_json(&body, outgoing.lane.is_list()).map_err(unreadable)?;
+            check_json(&body, outgoing.is_list()).map_err(unreadable)?;
             body
         };
         Ok((parts.status, body))
@@ -368,12 +369,21 @@ impl Outgoing {
         };
         let method = method.map_err(|error| unsendable(error.into()))?;
         Ok(Self {
-            lane: Lane::of(&method, request.url().path(), &headers),
             method,
             uri: Uri::try_from(request.url().as_str()).map_err(|error| unsendable(error.into()))?,
             headers,
             body,
         })
+    }
+
+    /// What Azure counts it among.
+    fn lane(&self) -> Lane {
+        Lane::of(&self.method, self.uri.path(), &self.headers)
+    }
+
+    /// Whether it lists the record sets of one type.
+    fn is_list(&self) -> bool {
+        self.method == Method::GET && pace::is_list(self.uri.path())
     }
 
     fn with_token(&self, token: &str) -> Result<http::Request<Bytes>, Cause> {

@@ -24,6 +24,11 @@ impl Unfinished {
         self.groups().get(id).cloned().unwrap_or_default()
     }
 
+    /// Whether the last run for a group wrote a PTR record and failed.
+    pub(super) fn has(&self, id: &ContainerGroupId) -> bool {
+        self.groups().contains_key(id)
+    }
+
     /// Keeps in mind where a run wrote that failed; nothing is to be kept of one that came to its end.
     pub(super) fn keep(&self, id: &ContainerGroupId, addresses: BTreeSet<Ipv4Addr>) {
         let mut groups = self.groups();
@@ -55,5 +60,6 @@ mod tests {
         unfinished.keep(&id(0), BTreeSet::new());
         unfinished.keep(&id(MOST), address.clone());
         assert_eq!((unfinished.of(&id(0)), unfinished.of(&id(MOST))), (BTreeSet::new(), address));
+        assert_eq!((unfinished.has(&id(0)), unfinished.has(&id(MOST))), (false, true));
     }
 }
