@@ -42,9 +42,9 @@ use tracing::Instrument as _;
 
 use crate::{
     event::{self, Event, EventError, Kind},
-    report::{Outcome, Report},
+    report::{Outcome, RECONCILE, Report, SWEEP, TRACK_DRIFT},
     resource_id::ContainerGroupId,
-    telemetry::{Chain, Invocation, RECONCILE, Telemetry, TraceParent},
+    telemetry::{Chain, Invocation, Telemetry, TraceParent},
 };
 
 /// The largest body that is read. Event Grid delivers a megabyte at most; the host repeats the event's data in the
@@ -76,8 +76,8 @@ impl Function {
     fn name(self) -> &'static str {
         match self {
             Self::Reconcile => RECONCILE,
-            Self::TrackDrift => "function_drift_tracker",
-            Self::Sweep => "function_drift_sweep",
+            Self::TrackDrift => TRACK_DRIFT,
+            Self::Sweep => SWEEP,
         }
     }
 }

@@ -1,10 +1,18 @@
-//! What became of one event: the outcome, and everything that its log line and its answer say.
+//! What became of one event, and in which function: the outcome, and everything that its log line and its answer
+//! say.
 //!
 //! Pure: made by [`crate::reconcile`] and [`crate::drift`], told by [`crate::telemetry`] and [`crate::host`].
 
 use std::{fmt, net::Ipv4Addr, time::Duration};
 
 use crate::dns::DomainName;
+
+/// The function that writes.
+pub const RECONCILE: &str = "function_aci_reconcile";
+/// The function that reports.
+pub const TRACK_DRIFT: &str = "function_drift_tracker";
+/// The function that looks at everything.
+pub const SWEEP: &str = "function_drift_sweep";
 
 /// What became of an event, gravest last: the answer to an array of events is the gravest of its outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

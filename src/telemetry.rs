@@ -37,12 +37,9 @@ use crate::{
     arm::{Tokens, Wire},
     config::Settings,
     event::{Event, EventError, Kind},
-    report::{Outcome, Report},
+    report::{Outcome, RECONCILE, Report},
     resource_id::ContainerGroupId,
 };
-
-/// The function that writes.
-pub const RECONCILE: &str = "function_aci_reconcile";
 
 /// How long the end of the process waits for telemetry that was not delivered yet.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::Settings,
+    report,
     resource_id::{ResourceId, Scope, fold},
 };
 
@@ -51,7 +52,7 @@ struct Function {
 pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
     let function = Function {
         title: RECONCILE,
-        name: "function_aci_reconcile",
+        name: report::RECONCILE,
         state: State::Problem,
         breaks: "records stay as they are, whatever happens to groups there, until a sweep finds it",
         sees_deletions: true,
@@ -62,7 +63,7 @@ pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, asker: &As
 pub(super) fn of_drift_tracker(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
     let function = Function {
         title: TRACK_DRIFT,
-        name: "function_drift_tracker",
+        name: report::TRACK_DRIFT,
         state: State::Warning,
         breaks: "drift of groups there is told by sweeps alone",
         // Of a group that is gone there is nothing to compare.
@@ -403,7 +404,7 @@ mod tests {
     fn check(filter: &Filter, kept_out: &[&str], unknown: &[&str]) {
         let function = Function {
             title: RECONCILE,
-            name: "function_aci_reconcile",
+            name: report::RECONCILE,
             state: State::Problem,
             breaks: "",
             sees_deletions: true,

@@ -27,12 +27,7 @@ use crate::{
     telemetry::{self, LogFilter, Telemetry},
 };
 
-/// The function that writes.
-pub const RECONCILE: &str = "function_aci_reconcile";
-/// The function that reports.
-pub const TRACK_DRIFT: &str = "function_drift_tracker";
-/// The function that looks at everything.
-pub const SWEEP: &str = "function_drift_sweep";
+pub use crate::report::{RECONCILE, SWEEP, TRACK_DRIFT};
 
 /// An embedded Azure, and one instance of the handler on it.
 #[derive(Clone, Debug)]
