@@ -4,11 +4,11 @@
 use std::net::Ipv4Addr;
 
 use aci_dns::{
-    config::{Ownership, Policy, Settings, ZoneMap, Zones},
+    config::{Ownership, Policy, Settings, Stopped, ZoneMap, Zones},
+    decide::{Names, ObservedA, ObservedPtr, Rules, forward, reverse},
     desired::Desired,
     dns::{Content, ETag, OWNER_KEY, RecordSet},
     event,
-    plan::{Names, ObservedA, ObservedPtr, Rules, forward, reverse},
     resource_id::ContainerGroupId,
 };
 use divan::{Bencher, black_box};
@@ -20,7 +20,12 @@ const ID: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGr
                   Microsoft.ContainerInstance/containerGroups/web";
 const EVENT: &str = include_str!("../tests/events/01-create.json");
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 5, 4);
-const RULES: Rules = Rules { ownership: Ownership::Adopt, policy: Policy::Sync, memory_seconds: 300 };
+const RULES: Rules = Rules {
+    ownership: Ownership::Adopt,
+    policy: Policy::Sync,
+    stopped: Stopped::Remove,
+    memory_seconds: 300,
+};
 
 fn main() {
     divan::main();

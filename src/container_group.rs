@@ -42,15 +42,15 @@ const FINAL: [&str; 3] = ["Succeeded", "Failed", "Canceled"];
 
 /// What a container group's address is treated as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum AddressState {
     /// There is no such group.
-    Gone,
+    Deleted,
     /// The group is on its way out; its address is given up, its mark holds until it is gone.
     Deleting,
     /// The group is reached by a public address, which has no place in a private zone.
     Public,
     /// The group runs and was deployed without ports, so Azure tells no address of it.
-    Portless,
+    NoAddress,
     /// The address is being assigned.
     Pending,
     /// The group was stopped or has run to its end; its address may go to another workload.
@@ -59,11 +59,11 @@ pub enum Standing {
     Running(Ipv4Addr),
 }
 
-impl Standing {
+impl AddressState {
     /// What a group (or its absence) is treated as.
     #[must_use]
     pub fn of(group: Option<&ContainerGroup>) -> Self {
-        group.map_or(Self::Gone, ContainerGroup::standing)
+        group.map_or(Self::Deleted, ContainerGroup::standing)
     }
 }
 
@@ -81,24 +81,24 @@ impl ContainerGroup {
         !FINAL.iter().any(|end| is(state, end))
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> AddressState {
         let provisioning = self.provisioning_state.as_deref().unwrap_or_default();
         if is(provisioning, "Deleting") {
-            return Standing::Deleting;
+            return AddressState::Deleting;
         }
         if self.ip_address.as_ref().and_then(|ip| ip.kind.as_deref()).is_some_and(|kind| is(kind, "Public")) {
-            return Standing::Public;
+            return AddressState::Public;
         }
         if self.is_in_transition() {
-            return Standing::Pending;
+            return AddressState::Pending;
         }
         if self.is_released() {
-            return Standing::Released;
+            return AddressState::Released;
         }
         match &self.ip_address {
-            Some(ip) => ip.usable().map_or(Standing::Pending, Standing::Running),
-            None if self.runs() && is(provisioning, "Succeeded") => Standing::Portless,
-            None => Standing::Pending,
+            Some(ip) => ip.usable().map_or(AddressState::Pending, AddressState::Running),
+            None if self.runs() && is(provisioning, "Succeeded") => AddressState::NoAddress,
+            None => AddressState::Pending,
         }
     }
 
@@ -144,42 +144,42 @@ mod tests {
         IpAddress { kind: Some("Private".into()), ip: ip.map(str::to_owned) }
     }
 
-    fn check(change: impl FnOnce(&mut ContainerGroup), expected: Standing) {
+    fn check(change: impl FnOnce(&mut ContainerGroup), expected: AddressState) {
         let mut group = running();
         change(&mut group);
-        assert_eq!(Standing::of(Some(&group)), expected, "{group:?}");
+        assert_eq!(AddressState::of(Some(&group)), expected, "{group:?}");
     }
 
-    const LIVE: Standing = Standing::Running(Ipv4Addr::new(10, 1, 5, 4));
+    const LIVE: AddressState = AddressState::Running(Ipv4Addr::new(10, 1, 5, 4));
 
     #[test]
     fn a_group_that_is_not_there_is_gone() {
-        assert_eq!(Standing::of(None), Standing::Gone);
+        assert_eq!(AddressState::of(None), AddressState::Deleted);
     }
 
     #[test]
     fn a_deleting_group_gives_up_its_address() {
-        check(|group| group.provisioning_state = Some("Deleting".into()), Standing::Deleting);
+        check(|group| group.provisioning_state = Some("Deleting".into()), AddressState::Deleting);
     }
 
     #[test]
     fn a_public_address_has_no_place_in_a_private_zone() {
         check(
             |group| group.ip_address = Some(IpAddress { kind: Some("Public".into()), ip: None }),
-            Standing::Public,
+            AddressState::Public,
         );
     }
 
     #[test]
     fn a_running_group_without_ports_has_no_address() {
-        check(|group| group.ip_address = None, Standing::Portless);
+        check(|group| group.ip_address = None, AddressState::NoAddress);
         for state in ["Pending", "Succeeded"] {
             check(
                 |group| {
                     group.ip_address = None;
                     group.state = Some(state.into());
                 },
-                Standing::Pending,
+                AddressState::Pending,
             );
         }
     }
@@ -197,29 +197,29 @@ mod tests {
             "Novel",
             "",
         ] {
-            check(|group| group.provisioning_state = Some(state.into()), Standing::Pending);
+            check(|group| group.provisioning_state = Some(state.into()), AddressState::Pending);
         }
-        check(|group| group.provisioning_state = None, Standing::Pending);
+        check(|group| group.provisioning_state = None, AddressState::Pending);
         check(
             |group| {
                 group.provisioning_state = Some("Creating".into());
                 group.ip_address = None;
                 group.state = Some("Stopped".into());
             },
-            Standing::Pending,
+            AddressState::Pending,
         );
     }
 
     #[test]
     fn an_address_that_cannot_be_used_is_waited_for() {
         for ip in [None, Some(""), Some("0.0.0.0"), Some("::1"), Some("10.1.5")] {
-            check(|group| group.ip_address = Some(private(ip)), Standing::Pending);
+            check(|group| group.ip_address = Some(private(ip)), AddressState::Pending);
         }
     }
 
     #[test]
     fn a_stopped_group_has_released_its_address_whatever_it_says() {
-        check(|group| group.state = Some("Stopped".into()), Standing::Released);
+        check(|group| group.state = Some("Stopped".into()), AddressState::Released);
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
                     group.state = Some(state.into());
                     group.containers = vec![Some("Terminated".into()); 2];
                 },
-                Standing::Released,
+                AddressState::Released,
             );
             check(
                 |group| {
@@ -273,7 +273,7 @@ mod tests {
                 group.provisioning_state = Some("Failed".into());
                 group.ip_address = None;
             },
-            Standing::Pending,
+            AddressState::Pending,
         );
     }
 }

@@ -11,8 +11,9 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use crate::{
+    change::{Change, Effect},
+    decide::ExtraLookups,
     dns::{Owner, Place, RecordType, RelativeName},
-    plan::{Change, Effect, Hints},
     report::{DriftKind, Outcome, Report},
     resource_id::ContainerGroupId,
 };
@@ -42,7 +43,7 @@ pub struct Found {
     /// The changes of that pass.
     pub changes: Vec<Change>,
     /// Where that pass has to look.
-    pub hints: Hints,
+    pub hints: ExtraLookups,
 }
 
 /// What was found about a container group.

@@ -37,7 +37,7 @@ impl Functions {
     #[must_use]
     pub fn new(settings: Settings, arm: Arm, clock: Clock) -> Self {
         let settings = Arc::new(settings);
-        let tracker = Arc::new(DriftTracker::new(Arc::clone(&settings), arm.clone()));
+        let tracker = Arc::new(DriftTracker::new(Arc::clone(&settings), arm.clone(), clock.clone()));
         let reconciler = Reconciler::new(Arc::clone(&settings), arm.clone(), clock.clone());
         let sweeper = Arc::new(Sweeper::new(settings, arm, clock, Arc::clone(&reconciler)));
         Self { reconciler, tracker, sweeper }

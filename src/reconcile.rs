@@ -1,27 +1,20 @@
-//! Observe, plan, apply; and look again.
+//! The reconciler: answers an event of a container group by making its record sets right.
 //!
-//! One *pass* reads the live group and the record sets that matter, plans, and writes conditionally. A pass that
-//! lost a race, or that does not know whether a write took effect, is followed by another one that starts from
-//! what is there now; so is a pass whose last look shows that the group or its A record set moved on meanwhile.
-//! The event that woke us is used for nothing but the id of its group.
+//! What is read and written is decided by [`crate::decide`] and carried out by [`crate::driver`]. Here an invocation
+//! gets its deadline, shares its run with concurrent events of the same group ([`crate::coalesce`]), and becomes a
+//! [`Report`]. The event is used for nothing but the id of its group.
 //!
-//! Order is what makes a crash harmless (section 3.4 of the design):
+//! Work that Azure throttled, or that failed before its verification, is done again in the background ([`backlog`]).
+//! Nothing depends on that; Event Grid delivers the event again.
 //!
-//! * a live group: A record set with its memory, then PTR record sets, then forgetting;
-//! * a group that is gone: PTR record sets, then the A record set, because as long as it exists its memory does.
-//!
-//! What an event asked for and Azure throttled is owed ([`crate::owed`]): the process goes on with it when Azure takes
-//! such requests again. So is the last look of a run that wrote a PTR record and failed before it. That acknowledges nothing, and nothing depends on it; the event is delivered again as ever.
-//!
-//! Deliberately absent: any use of the event's type or order, and any state between invocations that what is right
+//! Deliberately absent: any use of the event's type or order, and any state between invocations that correctness
 //! depends on.
 
-mod pass;
+mod backlog;
 mod unfinished;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
+    collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
     iter,
     net::Ipv4Addr,
@@ -32,23 +25,24 @@ use std::{
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::time::Instant;
 
-use self::unfinished::Unfinished;
+use self::backlog::Backlog;
+pub use crate::clock::Clock;
 use crate::{
-    apply::Hand,
     arm::{Arm, ArmError, Kind, Reader},
-    config::{Policy, Settings},
+    change::Change,
+    coalesce::{Coalescer, Demand, Role},
+    config::Settings,
+    decide::{
+        Conflict, ExtraLookups, Goal, MAX_PASSES, PlanError, Purpose, Refusal, Right, Rules, RunState,
+        Unmanaged, Verdict,
+    },
     desired::TagError,
-    dns::{DomainName, MEMORY_SECONDS, Owner, Place, ReverseZone},
-    owed::Owed,
-    plan::{Change, Conflict, Hints, Refusal, Rules},
+    dns::{DomainName, Owner, ReverseZone},
+    driver::{Access, Trace, pursue},
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
-    share::{Demand, Role, Shared},
     telemetry::Chain,
 };
-
-/// How many passes one invocation makes at most.
-const MAX_PASSES: u32 = 5;
 
 /// How far ahead of one in a second runs have to be, so that a zone that was throttled meets a storm.
 const STORM: Duration = Duration::from_secs(8);
@@ -56,38 +50,12 @@ const STORM: Duration = Duration::from_secs(8);
 /// How much earlier than its callers a run ends, so that they can still be told how far it came.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How long a run lasts at most that no event asked for: it need not wait for a throttle with a permit in its hand,
-/// because it comes again.
-const UNASKED: Duration = Duration::from_secs(10);
+/// How long a background run lasts at most: it does not wait for a throttle while it holds a permit, because it is
+/// retried.
+const BACKGROUND: Duration = Duration::from_secs(10);
 
-/// How long what is owed waits for events to be served.
+/// How long background work waits while events hold the permits.
 const STAND_BACK: Duration = Duration::from_secs(5);
-
-/// How long after a run that wrote a PTR record and could not take its last look another one follows.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
-
-/// Tells the time in unix seconds. Simulations bring their own.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
-
-impl Clock {
-    /// A clock that asks a function.
-    pub fn new(unix_seconds: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self(Arc::new(unix_seconds))
-    }
-
-    /// The time now.
-    #[must_use]
-    pub fn unix_seconds(&self) -> u64 {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Clock").field(&self.unix_seconds()).finish()
-    }
-}
 
 /// Why DNS could not be made right.
 #[derive(Debug, thiserror::Error)]
@@ -98,10 +66,10 @@ pub enum ReconcileError {
     /// A tag of the group cannot be read.
     #[error(transparent)]
     Tag(#[from] TagError),
-    /// The name belongs to somebody else, or has no room to remember.
+    /// The name belongs to another owner, or its A record set cannot remember more addresses.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// PTR record sets at the group's address belong to somebody else.
+    /// PTR record sets at the group's address belong to another owner.
     #[error(transparent)]
     PtrConflict(Conflict),
     /// The reverse zones of the map do not contain the address.
@@ -133,6 +101,21 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
+    /// The error of a run, with the error of the request that decided it.
+    pub(crate) fn of(error: PlanError, goal: &Goal, trace: &mut Trace) -> Self {
+        match error {
+            PlanError::Tag(error) => Self::Tag(error),
+            PlanError::Refused(refusal) => Self::Refused(refusal),
+            PlanError::PtrConflict(conflict) => Self::PtrConflict(conflict),
+            PlanError::NoReverseZone { address, fqdn } => Self::NoReverseZone { address, fqdn },
+            PlanError::AddressPending => Self::AddressPending(goal.id.clone()),
+            PlanError::LostRaces => Self::LostRaces { last: trace.last_race.take() },
+            PlanError::Request(key) => {
+                trace.errors.remove(&key).map_or(Self::LostRaces { last: None }, Self::Arm)
+            }
+        }
+    }
+
     /// What an invocation that ends with this error is answered with.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -166,50 +149,15 @@ impl ReconcileError {
     }
 }
 
-/// What an invocation that came to an end has to say beyond its changes.
+/// What a run would do, found out without doing it.
 #[derive(Debug)]
-enum End {
-    /// DNS is right.
-    Right(String),
-    /// The group is not managed, or not now.
-    Unmanaged(String),
-    /// The group runs without any address: not managed, and worth a warning.
-    Portless(String),
-}
-
-/// What one invocation did, kept outside of the passes so that it can be told even when time runs out.
-#[derive(Debug, Default)]
-struct Journal {
-    fqdn: Option<DomainName>,
-    address: Option<Ipv4Addr>,
-    plan: Vec<String>,
-    /// The changes that the plan is made of.
-    changes: Vec<Change>,
-    withheld: Vec<String>,
-    /// The addresses at which a PTR was written: every later pass reads them again.
-    written_ptrs: BTreeSet<Ipv4Addr>,
-    /// The groups whose mark was replaced, by address.
-    taken: BTreeMap<Ipv4Addr, Owner>,
-}
-
-/// What a pass would do, found out without doing it.
-#[derive(Debug)]
-pub struct Rehearsal {
+pub struct DryRun {
     /// What would become of the group.
     pub report: Report,
     /// The changes that the report's plan is made of.
     pub changes: Vec<Change>,
     /// Why DNS could not be made right, where it could not.
     pub error: Option<ReconcileError>,
-}
-
-/// How one run goes about its work.
-struct Run<'a> {
-    hand: &'a Hand,
-    hints: &'a Hints,
-    /// How long it waits for an address.
-    wait: Duration,
-    deadline: Instant,
 }
 
 /// The reconciler: the only writer.
@@ -219,101 +167,80 @@ pub struct Reconciler {
     arm: Arm,
     clock: Clock,
     rules: Rules,
-    shared: Arc<Shared<ContainerGroupId, Report>>,
-    /// By forward zone.
-    owed: Arc<Owed<Place, ContainerGroupId>>,
-    unfinished: Unfinished,
+    coalescer: Arc<Coalescer<ContainerGroupId, Report>>,
+    backlog: Backlog,
 }
 
 impl Reconciler {
-    /// Puts a reconciler together. It holds no state but the passes that are under way, owed or unfinished.
+    /// Puts a reconciler together. It holds no state but the runs that are under way, and the backlog.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
-        let rules = Rules {
-            ownership: settings.ownership,
-            policy: settings.policy,
-            memory_seconds: MEMORY_SECONDS.max(settings.deadline.as_secs()),
-        };
-        let shared = Arc::new(Shared::new(settings.max_concurrency));
-        Arc::new(Self {
-            settings,
-            arm,
-            clock,
-            rules,
-            shared,
-            owed: Arc::default(),
-            unfinished: Unfinished::default(),
-        })
+        let rules = Rules::of(&settings);
+        let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
+        Arc::new(Self { settings, arm, clock, rules, coalescer, backlog: Backlog::default() })
     }
 
-    /// Answers an event of one container group. Where Azure throttled it, the group is owed from then on: `tell` is
-    /// told of every run that no event asked for, with how long it took.
+    /// Answers an event of one container group. Where Azure throttled it, the group is put into the backlog: `tell`
+    /// is given the report of each background run, with how long it took.
     pub async fn serve<Tell>(self: &Arc<Self>, id: &ContainerGroupId, tell: Tell) -> Report
     where
         Tell: Fn(&ContainerGroupId, &Report, Duration) + Clone + Send + Sync + 'static,
     {
         let report = self.reconcile(id).await;
-        let wait = self.wait(id, &report);
-        if wait.is_none() && self.owed.is_empty() {
+        let wait = self.backlog.wait(id, &report);
+        if wait.is_none() && self.backlog.is_empty() {
             return report;
         }
         let Some(zones) = self.settings.zones.serving(id) else { return report };
         let lane = zones.forward.place();
         match wait {
-            // Who writes nothing is in no hurry.
-            Some(wait) if self.rules.policy != Policy::Observe => {
+            // A dry run has nothing to finish.
+            Some(wait) if !self.rules.is_dry_run() => {
                 let this = Arc::clone(self);
-                let again = move |id| Arc::clone(&this).again(id, tell.clone());
-                self.owed.owe(lane, id.clone(), wait, again);
+                self.backlog.add(lane, id, wait, move |id| Arc::clone(&this).again(id, tell.clone()));
             }
-            // Whose pass came to an end is not owed another one.
-            None if report.outcome != Outcome::Unavailable => self.owed.settle(&lane, id),
+            None if report.outcome != Outcome::Unavailable => self.backlog.complete(&lane, id),
             _ => {}
         }
         report
     }
 
-    /// Tries once more what is owed, and says how long to wait where it still is.
+    /// Retries a group of the backlog, and returns how long to wait where it has to be retried once more.
     async fn again<Tell>(self: Arc<Self>, id: ContainerGroupId, tell: Tell) -> Option<Duration>
     where
         Tell: Fn(&ContainerGroupId, &Report, Duration),
     {
         let now = Instant::now();
         let (start, work) = (self.starting(&id), self.working(&id));
-        let deadline = now + self.settings.deadline.min(UNASKED);
-        let run = self.shared.run_unasked(id.clone(), deadline, start, work);
-        // Events come first, and what they ask for need not be done beside them.
+        let deadline = now + self.settings.deadline.min(BACKGROUND);
+        let run = self.coalescer.run_in_background(id.clone(), deadline, start, work);
         let Some(result) = run.await else { return Some(STAND_BACK) };
         let report = result.unwrap_or_else(|panicked| Report::failed(Outcome::Failed, &panicked));
         tell(&id, &report, now.elapsed());
-        self.wait(&id, &report)
+        self.backlog.wait(&id, &report)
     }
 
-    /// How long to wait before a group is tried again without an event, where that is called for.
-    fn wait(&self, id: &ContainerGroupId, report: &Report) -> Option<Duration> {
-        let is_unfinished = || report.outcome != Outcome::Failed && self.unfinished.has(id);
-        report.throttled.or_else(|| is_unfinished().then_some(LOOK_AGAIN))
-    }
-
-    /// Makes the records of one container group right, together with whoever else asks for the same.
+    /// Makes the records of one container group right, together with concurrent events of the same group.
     pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId) -> Report {
         if !self.settings.zones.serves(id) {
             return unmapped(id);
         }
         let deadline = Instant::now() + self.settings.deadline;
-        let run = self.shared.run(id.clone(), deadline, self.starting(id), self.working(id));
+        let run = self.coalescer.run(id.clone(), deadline, self.starting(id), self.working(id));
         match tokio::time::timeout_at(deadline, run).await {
             Ok(Ok((report, Role::Leader))) => report,
             Ok(Ok((report, Role::Follower))) => {
                 Report { is_shared: true, arm_calls: 0, exchanges: vec![], ..report }
             }
-            // The panic itself has its own line; this event's must not be acknowledged.
+            // The panic itself has its own line; this event must not be acknowledged.
             Ok(Err(panicked)) => Report::failed(Outcome::Failed, &panicked),
-            Err(_) => {
-                let error = ReconcileError::Deadline { deadline: self.settings.deadline };
-                Report::failed(error.outcome(), &error)
-            }
+            Err(_) => self.out_of_time(),
         }
+    }
+
+    fn out_of_time(&self) -> Report {
+        let error = ReconcileError::Deadline { deadline: self.settings.deadline };
+        Report::failed(error.outcome(), &error)
     }
 
     /// When a run for a group starts.
@@ -333,7 +260,7 @@ impl Reconciler {
         let (this, id) = (Arc::clone(self), id.clone());
         move |deadline| {
             let (this, id) = (Arc::clone(&this), id.clone());
-            async move { this.alone(&id, deadline - GRACE).await }.boxed()
+            async move { this.invocation(&id, &ExtraLookups::default(), deadline - GRACE).await }.boxed()
         }
     }
 
@@ -361,109 +288,123 @@ impl Reconciler {
         Some(earliest + (latest - earliest) * moment / 1000)
     }
 
-    /// Makes the records of one container group right, hints included, until a deadline.
-    pub async fn mend(&self, id: &ContainerGroupId, hints: &Hints, deadline: Instant) -> Report {
-        self.invocation(id, hints, deadline).await
+    /// Makes the records of one container group right until a deadline, at the given places, too.
+    pub async fn repair(&self, id: &ContainerGroupId, lookups: &ExtraLookups, deadline: Instant) -> Report {
+        self.invocation(id, lookups, deadline).await
     }
 
-    /// Says what a pass would do that sees no more than this reader, which may be one of lists. It does not wait
-    /// for an address.
-    pub async fn rehearse(&self, reader: Reader, id: &ContainerGroupId, hints: &Hints) -> Rehearsal {
-        let hand = Hand::Observes(reader);
-        let deadline = Instant::now() + self.settings.deadline;
-        let run = Run { hand: &hand, hints, wait: Duration::ZERO, deadline };
-        let mut journal = Journal::default();
-        let result = match self.settings.zones.serving(id) {
-            Some(zones) => self.passes(&run, id, &zones, &mut journal).await,
-            None => Ok(End::Unmanaged("no entry of ACI_DNS_ZONES serves it".into())),
+    /// Says what a run would do that sees no more than this reader, which may be one of lists. It does not wait for
+    /// an address.
+    pub async fn dry_run(&self, reader: Reader, id: &ContainerGroupId, lookups: &ExtraLookups) -> DryRun {
+        let Some(zones) = self.settings.zones.serving(id) else {
+            return DryRun { report: unmapped(id), changes: vec![], error: None };
         };
-        let changes = std::mem::take(&mut journal.changes);
-        let report = Self::report(&hand, id, result.as_ref(), journal);
-        Rehearsal { report, changes, error: result.err() }
+        let goal = Goal::new(id, zones, lookups.clone(), Purpose::Reconcile);
+        let mut trace = Trace::new(RunState::default());
+        let access = Access::ReadOnly(reader);
+        let verdict = pursue(&access, self.rules, &goal, &self.clock, &mut trace).await;
+        let result = result(verdict, &goal, &mut trace);
+        let report = report(&access, &goal, result.as_ref(), &trace);
+        DryRun { report, changes: trace.changes, error: result.err() }
     }
 
-    async fn alone(&self, id: &ContainerGroupId, deadline: Instant) -> Report {
-        self.invocation(id, &Hints::default(), deadline).await
-    }
-
-    /// One invocation: the group, and those whose PTR records were taken and given up again.
-    async fn invocation(&self, id: &ContainerGroupId, hints: &Hints, deadline: Instant) -> Report {
-        let hand = match self.rules.policy {
-            Policy::Observe => Hand::Observes(self.arm.observation(deadline)),
-            Policy::Sync | Policy::UpsertOnly | Policy::AdoptOnly => {
-                Hand::Writes(self.arm.invocation(deadline))
-            }
+    /// One invocation: the group, and the groups whose PTR records it took and gave up again.
+    async fn invocation(&self, id: &ContainerGroupId, lookups: &ExtraLookups, deadline: Instant) -> Report {
+        let access = if self.rules.is_dry_run() {
+            Access::ReadOnly(self.arm.observation(deadline))
+        } else {
+            Access::ReadWrite(self.arm.invocation(deadline))
         };
-        let mut run = Run { hand: &hand, hints, wait: self.settings.address_wait, deadline };
-        let nothing = Hints::default();
-        let mut report: Option<Report> = None;
+        // An address is waited for once in an invocation.
+        let mut wait = self.settings.address_wait;
+        let mut whole: Option<Report> = None;
         let mut queue = VecDeque::from([id.clone()]);
         // The deadline ends it even where groups go on taking records from each other.
-        while let Some(id) = queue.pop_front() {
-            let Some(zones) = self.settings.zones.serving(&id) else { continue };
-            let mut journal = Journal { written_ptrs: self.unfinished.of(&id), ..Journal::default() };
-            let passes = self.passes(&run, &id, &zones, &mut journal);
-            let result = match tokio::time::timeout_at(run.deadline, passes).await {
-                Ok(result) => result,
-                Err(_) => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
-            };
-            if let Hand::Writes(_) = hand {
-                let written = std::mem::take(&mut journal.written_ptrs);
-                self.unfinished.keep(&id, if result.is_err() { written } else { BTreeSet::new() });
-            }
-            let given_up = journal.taken.iter().filter(|(address, _)| journal.address != Some(**address));
-            queue.extend(given_up.filter_map(|(_, owner)| owner.container_group()));
-            let next = Self::report(&hand, &id, result.as_ref(), journal);
-            // What was hinted is about the first group.
-            run.hints = &nothing;
-            report = Some(match report {
-                None => next,
-                Some(report) => report.followed_by(next),
+        while let Some(next) = queue.pop_front() {
+            let Some(zones) = self.settings.zones.serving(&next) else { continue };
+            let lookups = if whole.is_none() { lookups.clone() } else { ExtraLookups::default() };
+            let goal = Goal::new(&next, zones, lookups, Purpose::Reconcile);
+            let mut trace = Trace::new(RunState::new(wait, self.backlog.unverified_ptrs(&next)));
+            let report = self.group(&access, &goal, deadline, &mut trace).await;
+            wait = trace.facts.run.wait_left();
+            let address = trace.target.as_ref().and_then(|target| target.address);
+            queue.extend(trace.facts.run.given_up(address).filter_map(Owner::container_group));
+            whole = Some(match whole {
+                None => report,
+                Some(whole) => whole.followed_by(report),
             });
         }
-        let report = report.unwrap_or_else(|| unmapped(id));
-        Report { arm_calls: hand.reader().calls(), exchanges: hand.reader().exchanges(), ..report }
+        let whole = whole.unwrap_or_else(|| unmapped(id));
+        Report { arm_calls: access.reader().calls(), exchanges: access.reader().exchanges(), ..whole }
     }
 
-    /// Says what became of one group.
-    fn report(
-        hand: &Hand,
-        id: &ContainerGroupId,
-        result: Result<&End, &ReconcileError>,
-        journal: Journal,
-    ) -> Report {
-        let subject = journal.fqdn.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
-        let written = || format!("{subject}: {}", journal.plan.join("; "));
-        let mut report = match result {
-            Err(error) => {
-                let mut report = Report::failed(error.outcome(), error);
-                report.message = format!("{subject}: {}", report.message);
-                report.conflict_owner = error.owner().map(ToString::to_string);
-                report.throttled = error.throttled();
-                report
-            }
-            Ok(_) if !journal.plan.is_empty() => match hand {
-                Hand::Observes(_) => Report::new(Outcome::Planned, format!("planned for {}", written())),
-                Hand::Writes(_) => Report::new(Outcome::Changed, written()),
-            },
-            Ok(End::Right(_)) if !journal.withheld.is_empty() => {
-                let message =
-                    format!("{subject}: withheld by ACI_DNS_POLICY: {}", journal.withheld.join("; "));
-                Report::new(Outcome::Converged, message)
-            }
-            Ok(End::Right(message)) => Report::new(Outcome::Converged, format!("{subject}: {message}")),
-            Ok(End::Unmanaged(message)) => Report::new(Outcome::Unmanaged, format!("{subject}: {message}")),
-            Ok(End::Portless(message)) => Report {
-                is_warning: true,
-                ..Report::new(Outcome::Unmanaged, format!("{subject}: {message}"))
-            },
+    /// One group of an invocation.
+    async fn group(&self, access: &Access, goal: &Goal, deadline: Instant, trace: &mut Trace) -> Report {
+        let run = pursue(access, self.rules, goal, &self.clock, trace);
+        let verdict = tokio::time::timeout_at(deadline, run).await.ok();
+        if let Access::ReadWrite(_) = access {
+            let all = || trace.facts.run.written_ptrs().clone();
+            let unverified = verdict.as_ref().map_or_else(all, |end| trace.facts.unverified_ptrs(goal, end));
+            self.backlog.keep_unverified(&goal.id, unverified);
+        }
+        let result = match verdict {
+            Some(verdict) => result(verdict, goal, trace),
+            None => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
         };
-        report.fqdn = journal.fqdn;
-        report.address = journal.address;
-        report.plan = journal.plan;
-        report.withheld = journal.withheld;
-        report
+        report(access, goal, result.as_ref(), trace)
     }
+}
+
+/// A verdict that is no failure, as a report of it starts.
+fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, ReconcileError> {
+    let report = match verdict {
+        Verdict::Right(Right::Named(address)) => {
+            Report::new(Outcome::Converged, format!("the records name {address}"))
+        }
+        Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records, as it should be"),
+        Verdict::Right(Right::Kept) => Report::new(Outcome::Converged, "stopped; its records are kept"),
+        Verdict::Unmanaged(reason) => Report {
+            is_warning: reason == Unmanaged::NoAddress,
+            ..Report::new(Outcome::Unmanaged, reason.to_string())
+        },
+        Verdict::Compared(drift) => {
+            Report { drift: Some(drift), ..Report::new(Outcome::Reported, "compared with the live group") }
+        }
+        Verdict::Failed(error) => return Err(ReconcileError::of(error, goal, trace)),
+    };
+    Ok(report)
+}
+
+/// Says what became of one group.
+fn report(access: &Access, goal: &Goal, result: Result<&Report, &ReconcileError>, trace: &Trace) -> Report {
+    let fqdn = trace.target.as_ref().map(|target| target.fqdn.clone());
+    let subject = fqdn.as_ref().map_or_else(|| goal.id.to_string(), ToString::to_string);
+    let lines = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
+    let (plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
+    let written = || format!("{subject}: {}", plan.join("; "));
+    let mut report = match result {
+        Err(error) => {
+            let mut report = Report::failed(error.outcome(), error);
+            report.message = format!("{subject}: {}", report.message);
+            report.conflict_owner = error.owner().map(ToString::to_string);
+            report.throttled = error.throttled();
+            report
+        }
+        Ok(_) if !plan.is_empty() => match access {
+            Access::ReadOnly(_) => Report::new(Outcome::Planned, format!("planned for {}", written())),
+            Access::ReadWrite(_) => Report::new(Outcome::Changed, written()),
+        },
+        Ok(report) if report.outcome == Outcome::Converged && !withheld.is_empty() => {
+            let message = format!("{subject}: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
+            Report::new(Outcome::Converged, message)
+        }
+        Ok(report) => Report { message: format!("{subject}: {}", report.message), ..report.clone() },
+    };
+    report.fqdn = fqdn;
+    report.address = trace.target.as_ref().and_then(|target| target.address);
+    report.plan = plan;
+    report.withheld = withheld;
+    report
 }
 
 /// The report for a container group whose resource group is not in the map.

@@ -40,11 +40,11 @@ use self::{index::Index, pace::Pace};
 use crate::{
     arm::{Arm, ArmError, Kind, Reader, Snapshot},
     config::{Settings, Sweep},
-    container_group::{ContainerGroup, Standing},
+    container_group::{AddressState, ContainerGroup},
+    decide::ExtraLookups,
     drift::DriftTracker,
     findings::{Failure, Findings, Found, Tally, Verdict},
-    plan::Hints,
-    reconcile::{Clock, ReconcileError, Reconciler, Rehearsal},
+    reconcile::{Clock, DryRun, ReconcileError, Reconciler},
     report::{Drift, Outcome, Report},
     resource_id::ContainerGroupId,
     telemetry::Chain,
@@ -91,7 +91,7 @@ impl Sweeper {
     /// Puts a sweeper together.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock, reconciler: Arc<Reconciler>) -> Self {
-        let tracker = DriftTracker::new(Arc::clone(&settings), arm.clone());
+        let tracker = DriftTracker::new(Arc::clone(&settings), arm.clone(), clock.clone());
         Self { settings, arm, clock, reconciler, tracker, pace: Pace::default() }
     }
 
@@ -173,14 +173,14 @@ impl Sweeper {
         let (hints, is_concerned) =
             zones.map(|zones| index.about(snapshot, id, group.as_ref(), &zones)).unwrap_or_default();
         let reader = || Reader::of(Arc::clone(snapshot));
-        let rehearsal = self.reconciler.rehearse(reader(), id, &hints).await;
-        let standing = Standing::of(group.as_ref());
+        let dry_run = self.reconciler.dry_run(reader(), id, &hints).await;
+        let standing = AddressState::of(group.as_ref());
         let drift = match standing {
-            Standing::Running(_) => self.tracker.look(&reader(), id, &hints).await.ok(),
+            AddressState::Running(_) => self.tracker.look(reader(), id, &hints).await.ok(),
             _ => None,
         };
         let drift = drift.and_then(|report| report.drift);
-        Look { id: id.clone(), group, standing, hints, is_concerned, rehearsal, drift }
+        Look { id: id.clone(), group, standing, hints, is_concerned, dry_run, drift }
     }
 
     /// The timed sweep: looks, tells of each group that drifts, and where the settings say so repairs what it
@@ -250,11 +250,11 @@ struct Asked {
 struct Look {
     id: ContainerGroupId,
     group: Option<ContainerGroup>,
-    standing: Standing,
-    hints: Hints,
+    standing: AddressState,
+    hints: ExtraLookups,
     /// Whether anything in the zones is about it.
     is_concerned: bool,
-    rehearsal: Rehearsal,
+    dry_run: DryRun,
     drift: Option<Drift>,
 }
 
@@ -274,7 +274,7 @@ fn count(look: Look, tally: &mut Tally, findings: &mut Findings) {
 fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
     let mut counts: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
     for (_, group) in snapshot.listed_container_groups() {
-        if let Standing::Running(address) = Standing::of(Some(group)) {
+        if let AddressState::Running(address) = AddressState::of(Some(group)) {
             *counts.entry(address).or_default() += 1;
         }
     }
@@ -284,20 +284,22 @@ fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
 /// Whether a group has to be asked for by itself: see the module's documentation.
 fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
     let Some(group) = &look.group else { return true };
-    match &look.rehearsal.error {
+    match &look.dry_run.error {
         // A list that failed is not mended by another answer, and tags are whole in a list.
         Some(ReconcileError::Arm(_) | ReconcileError::Tag(_)) => return false,
         Some(ReconcileError::AddressPending(_)) if group.is_in_transition() => return false,
         Some(_) | None => {}
     }
-    let report = &look.rehearsal.report;
-    let is_right = report.plan.is_empty() && report.withheld.is_empty() && look.rehearsal.error.is_none();
+    let report = &look.dry_run.report;
+    let is_right = report.plan.is_empty() && report.withheld.is_empty() && look.dry_run.error.is_none();
     match look.standing {
-        Standing::Running(address) => {
+        AddressState::Running(address) => {
             !is_right || crowded.contains(&address) || (look.is_concerned && (is_thorough || group.may_end()))
         }
-        Standing::Pending | Standing::Portless => look.is_concerned,
-        Standing::Gone | Standing::Deleting | Standing::Public | Standing::Released => !is_right,
+        AddressState::Pending | AddressState::NoAddress => look.is_concerned,
+        AddressState::Deleted | AddressState::Deleting | AddressState::Public | AddressState::Released => {
+            !is_right
+        }
     }
 }
 

@@ -7,22 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::BoxError;
 
-/// What the sender of a request should do about its failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Somebody else was there first: look again.
-    Race,
-    /// A write that may have happened: look again, never repeat it blindly.
-    Uncertain,
-    /// Redelivery will do.
-    Transient,
-    /// The identity has no permission, or there is no identity.
-    Forbidden,
-    /// The zone, its resource group or its subscription does not exist.
-    Missing,
-    /// Azure, or this client itself, will not do that, however often it is asked.
-    Refused,
-}
+pub use crate::failure::FailureKind as Kind;
 
 /// Why an operation failed: what it was, and what happened to it.
 #[derive(Debug, thiserror::Error)]

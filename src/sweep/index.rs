@@ -9,10 +9,10 @@ use crate::{
     arm::Snapshot,
     config::{ZoneMap, Zones},
     container_group::ContainerGroup,
+    decide::ExtraLookups,
     desired::Desired,
     dns::{DomainName, Owner, Place, PtrTarget, RelativeName, ReverseZone},
     findings::Stray,
-    plan::Hints,
     resource_id::ContainerGroupId,
 };
 
@@ -94,16 +94,16 @@ impl Index {
         id: &ContainerGroupId,
         group: Option<&ContainerGroup>,
         zones: &Zones,
-    ) -> (Hints, bool) {
+    ) -> (ExtraLookups, bool) {
         let desired = match group.map(|group| Desired::of(id, group, zones)) {
             Some(Ok(Some(desired))) => desired,
             // Tagged to be ignored, or with tags that cannot be read: nothing is done, so nothing is hinted.
-            Some(Ok(None) | Err(_)) => return (Hints::default(), false),
+            Some(Ok(None) | Err(_)) => return (ExtraLookups::default(), false),
             None => Desired::of_absent(id, zones),
         };
         let forward = zones.forward.place();
         let reverse: BTreeSet<Place> = zones.reverse.iter().map(|zone| zone.zone().place()).collect();
-        let mut hints = Hints::default();
+        let mut hints = ExtraLookups::default();
         if let Some(marks) = self.marks.get(&desired.owner) {
             let names = marks.names.iter().filter(|(place, _)| *place == forward);
             hints.names.extend(names.map(|(_, name)| name.clone()));
@@ -117,7 +117,7 @@ impl Index {
             }
         }
         let is_named = matches!(snapshot.a_record_set(&zones.forward, &desired.name), Ok(Some(_)));
-        let is_concerned = is_named || hints != Hints::default();
+        let is_concerned = is_named || hints != ExtraLookups::default();
         // The name that counts is looked at anyway.
         hints.names.remove(&desired.name);
         (hints, is_concerned)

@@ -123,7 +123,7 @@ impl Sweeper {
             let now = Instant::now();
             let time = (now + PATIENCE).min(deadline).max(now + self.settings.deadline);
             let report = tokio::select! {
-                report = self.reconciler.mend(&found.id, &found.hints, time) => report,
+                report = self.reconciler.repair(&found.id, &found.hints, time) => report,
                 () = self.patience_ends(stop) => break,
             };
             repaired.left -= 1;

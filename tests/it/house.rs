@@ -11,8 +11,19 @@ use std::{
 };
 
 /// Modules that take values and return values.
-const PURE: [&str; 9] =
-    ["resource_id", "dns", "container_group", "event", "config", "desired", "plan", "report", "findings"];
+const PURE: [&str; 11] = [
+    "resource_id",
+    "dns",
+    "container_group",
+    "event",
+    "config",
+    "desired",
+    "change",
+    "decide",
+    "failure",
+    "report",
+    "findings",
+];
 
 /// Parts of other modules that are no less pure: what a preflight makes of what it saw.
 const PURE_PARTS: [&str; 8] =
@@ -227,10 +238,10 @@ fn only_arm_names_the_azure_sdk() {
 }
 
 #[test]
-fn only_plan_decides_what_is_written() {
+fn only_decide_makes_changes() {
     let says_what_a_type_is = |line: &str| names(line, "struct Edit") || names(line, "impl");
     check(
-        |source| source.is_in_crate() && !source.is_of(&["plan"]),
+        |source| source.is_in_crate() && !source.is_of(&["decide", "change"]),
         |_, line| {
             (names(line, "Edit {") || names(line, "Edit::<") || names(line, "after: Some"))
                 && !says_what_a_type_is(line)
@@ -239,9 +250,29 @@ fn only_plan_decides_what_is_written() {
 }
 
 #[test]
-fn only_apply_writes() {
+fn only_decide_knows_policy_and_ownership() {
     check(
-        |source| source.is_in_crate() && !source.is_of(&["apply", "arm", "simulator"]),
+        // The doctor says which rights a policy needs, and the command line offers one of its own.
+        |source| source.is_in_crate() && !source.is_of(&["decide", "config", "doctor", "cli"]),
+        |_, line| {
+            let is_redirect = names(line, "redirect::Policy::");
+            (names(line, "Policy::") && !is_redirect) || names(line, "Ownership::")
+        },
+    );
+}
+
+#[test]
+fn the_driver_fits_on_a_screen() {
+    let driver = SOURCES.iter().find(|source| source.path == "src/driver.rs").unwrap();
+    let lines = driver.code.lines().skip_while(|line| !line.starts_with("pub async fn pursue("));
+    let length = lines.take_while(|line| *line != "}").count();
+    assert!((10..=60).contains(&length), "{length}");
+}
+
+#[test]
+fn only_the_driver_writes() {
+    check(
+        |source| source.is_in_crate() && !source.is_of(&["driver", "arm", "simulator"]),
         |source, line| {
             // A scenario, and the story behind events, play people who edit the simulated zones.
             let is_person = source.is_of(&["replay"]) && line.contains("azure.");
@@ -253,8 +284,8 @@ fn only_apply_writes() {
 #[test]
 fn the_drift_tracker_and_the_doctor_have_nothing_to_write_with() {
     check(
-        |source| source.is_of(&["drift", "observe", "doctor"]),
-        |_, line| ["Writer", "Hand", "apply"].iter().any(|text| names(line, text)),
+        |source| source.is_of(&["drift", "doctor"]),
+        |_, line| ["Writer", "ReadWrite"].iter().any(|text| names(line, text)),
     );
 }
 

@@ -9,16 +9,18 @@ use std::{
 };
 
 use aci_dns::{
-    config::{Ownership, Policy, ZoneMap, Zones},
+    change::Edit,
+    config::{Ownership, Policy, Stopped, ZoneMap, Zones},
+    decide::{
+        self, Conflict, ForeignOwners, Names, ObservedA, ObservedPtr, OwnerMark, Refusal, RemovalScope,
+        ReversePlan, Rules,
+    },
     desired::Desired,
     dns::{
         ARecordSet, Content, DomainName, ETag, MEMORY_LIMIT, Memory, Metadata, OWNER_KEY, Owner,
         PREVIOUS_KEY, PtrTarget, RecordSet, ReverseZone, Zone,
     },
     event,
-    plan::{
-        self, Conflict, Edit, Mark, Names, ObservedA, ObservedPtr, Others, Reach, Refusal, ReversePlan, Rules,
-    },
     resource_id::ContainerGroupId,
 };
 use proptest::prelude::*;
@@ -54,6 +56,7 @@ fn any_rules() -> impl Strategy<Value = Rules> {
     (ownership, policy).prop_map(|(ownership, policy)| Rules {
         ownership,
         policy,
+        stopped: Stopped::Remove,
         memory_seconds: MEMORY_SECONDS,
     })
 }
@@ -135,14 +138,14 @@ fn any_observed_a(us: Owner) -> impl Strategy<Value = ObservedA> {
     (record_set, any::<bool>(), prop::bool::weighted(0.2), listed).prop_map(
         move |(record_set, is_abandoned, is_listing_incomplete, listed)| match record_set
             .as_ref()
-            .map(|set| Mark::of(set, &us))
+            .map(|set| OwnerMark::of(set, &us))
         {
-            None | Some(Mark::Ours | Mark::AutoRegistered) => {
+            None | Some(OwnerMark::Ours | OwnerMark::AutoRegistered) => {
                 ObservedA { record_set, ..ObservedA::default() }
             }
             Some(mark) => ObservedA {
                 record_set,
-                is_abandoned: is_abandoned && mark != Mark::None,
+                is_abandoned: is_abandoned && mark != OwnerMark::None,
                 is_listing_incomplete,
                 listed,
             },
@@ -204,7 +207,7 @@ fn check_isolation(
     rules: Rules,
     plan: &ReversePlan,
     observed: &[ObservedPtr],
-    is_others: impl Fn(&PtrTarget, &Mark, Ipv4Addr) -> bool,
+    is_others: impl Fn(&PtrTarget, &OwnerMark, Ipv4Addr) -> bool,
 ) -> Result<(), TestCaseError> {
     for (address, edit) in &plan.edits {
         let ptr = observed.iter().find(|ptr| ptr.address == *address).unwrap();
@@ -214,10 +217,10 @@ fn check_isolation(
             "a change starts from what was read"
         );
         let Some(before) = &edit.before else { continue };
-        let mark = Mark::of(before, &us());
-        prop_assert_ne!(&mark, &Mark::AutoRegistered);
+        let mark = OwnerMark::of(before, &us());
+        prop_assert_ne!(&mark, &OwnerMark::AutoRegistered);
         if rules.ownership == Ownership::Strict {
-            prop_assert_ne!(&mark, &Mark::None, "strict touches what is marked");
+            prop_assert_ne!(&mark, &OwnerMark::None, "strict touches what is marked");
         }
         let kept = |target: &PtrTarget| is_others(target, &mark, *address);
         let Some(after) = &edit.after else {
@@ -249,16 +252,16 @@ proptest! {
         (desired, rules, observed) in with_desired(|_| any_observed_a(us()).boxed()),
         address in any_address(),
     ) {
-        let plan = plan::forward(&desired, rules, address, &observed, NOW);
+        let plan = decide::forward(&desired, rules, address, &observed, NOW);
         let before = observed.record_set.as_ref();
-        let mark = before.map(|set| Mark::of(set, &us()));
+        let mark = before.map(|set| OwnerMark::of(set, &us()));
         match mark {
-            Some(Mark::AutoRegistered) => prop_assert!(matches!(plan, Err(Refusal::Conflict(_)))),
-            Some(Mark::Other(_)) if !observed.is_abandoned => {
+            Some(OwnerMark::AutoRegistered) => prop_assert!(matches!(plan, Err(Refusal::Conflict(_)))),
+            Some(OwnerMark::Other(_)) if !observed.is_abandoned => {
                 let is_refused = matches!(plan, Err(Refusal::Conflict(Conflict::OtherGroup { .. })));
                 prop_assert!(is_refused);
             }
-            Some(Mark::None) if rules.ownership == Ownership::Strict || desired.is_name_from_tag => {
+            Some(OwnerMark::None) if rules.ownership == Ownership::Strict || desired.is_name_from_tag => {
                 prop_assert!(matches!(plan, Err(Refusal::Conflict(_))));
             }
             _ => prop_assert!(!matches!(plan, Err(Refusal::Conflict(_)))),
@@ -271,7 +274,7 @@ proptest! {
         let metadata = before.map(|set| set.content.metadata.clone()).unwrap_or_default();
         prop_assert_eq!(foreign(&after.content.metadata), foreign(&metadata));
         if !observed.is_listing_incomplete {
-            prop_assert_eq!(Mark::of(&after, &us()), Mark::Ours);
+            prop_assert_eq!(OwnerMark::of(&after, &us()), OwnerMark::Ours);
         }
         if rules.policy == Policy::UpsertOnly {
             prop_assert_eq!(after.content.metadata.get(PREVIOUS_KEY), metadata.get(PREVIOUS_KEY));
@@ -287,10 +290,10 @@ proptest! {
             prop_assert_eq!(memory, expected, "what leaves is remembered, and nothing is forgotten");
         }
 
-        let is_ours = Mark::of(&after, &us()) == Mark::Ours;
+        let is_ours = OwnerMark::of(&after, &us()) == OwnerMark::Ours;
         let listed = if is_ours { BTreeSet::new() } else { observed.listed.clone() };
         let again = ObservedA { record_set: Some(after), listed, ..observed.clone() };
-        prop_assert_eq!(plan::forward(&desired, rules, address, &again, NOW), Ok(None));
+        prop_assert_eq!(decide::forward(&desired, rules, address, &again, NOW), Ok(None));
     }
 
     #[test]
@@ -299,7 +302,7 @@ proptest! {
         clean in prop::collection::btree_set(any_address(), 0..6),
         now in 9_000..12_000_u64,
     ) {
-        let Some(edit) = plan::forget(&desired, rules, &record_set, &clean, now) else { return Ok(()) };
+        let Some(edit) = decide::forget(&desired, rules, &record_set, &clean, now) else { return Ok(()) };
         prop_assert_ne!(rules.policy, Policy::UpsertOnly);
         let after: ARecordSet = applied(&edit).unwrap();
         let without_memory = |content: &Content<Ipv4Addr>| {
@@ -314,7 +317,7 @@ proptest! {
             prop_assert!(clean.contains(&address) || desired.zones.reverse_name(address).is_none());
         }
         prop_assert!(new.len() < old.len());
-        prop_assert_eq!(plan::forget(&desired, rules, &after, &clean, now), None);
+        prop_assert_eq!(decide::forget(&desired, rules, &after, &clean, now), None);
     }
 
     #[test]
@@ -323,21 +326,21 @@ proptest! {
         live in any_address(),
     ) {
         let names = names(&desired);
-        let plan = plan::reverse(&desired, rules, live, &observed, &names);
+        let plan = decide::reverse(&desired, rules, live, &observed, &names);
         let is_in_zone = |target: &PtrTarget| {
             target.name().is_some_and(|name| name.relative_to(&desired.zones.forward.name).is_some())
         };
-        let is_said = |target: &PtrTarget, mark: &Mark| {
+        let is_said = |target: &PtrTarget, mark: &OwnerMark| {
             target.name().is_some_and(|name| {
-                names.held.contains(&name) || (*mark == Mark::Ours && names.vanished.contains(&name))
+                names.held.contains(&name) || (*mark == OwnerMark::Ours && names.vanished.contains(&name))
             })
         };
         check_isolation(rules, &plan, &observed, |target, mark, address| {
-            let is_taken = address == live && *mark != Mark::Ours;
+            let is_taken = address == live && *mark != OwnerMark::Ours;
             if is_taken { !is_in_zone(target) } else { !is_said(target, mark) }
         })?;
         for (_, edit) in &plan.edits {
-            let before = edit.before.iter().filter(|set| Mark::of(set, &us()) == Mark::Ours);
+            let before = edit.before.iter().filter(|set| OwnerMark::of(set, &us()) == OwnerMark::Ours);
             for target in before.flat_map(|set| &set.content.records) {
                 let is_kept = edit.after.as_ref().is_some_and(|after| after.records.contains(target));
                 prop_assert!(is_kept || rules.policy != Policy::UpsertOnly, "upsert-only drops no value of ours");
@@ -352,19 +355,19 @@ proptest! {
         for ptr in &after {
             let targets: Vec<_> = ptr.record_set.iter().flat_map(|set| set.content.records.clone()).collect();
             let names_us = targets.iter().any(|target| target.names(&desired.fqdn()));
-            let mark = ptr.record_set.as_ref().map(|set| Mark::of(set, &us()));
+            let mark = ptr.record_set.as_ref().map(|set| OwnerMark::of(set, &us()));
             if ptr.address == live && desired.wants_ptr && plan.conflicts.is_empty() {
-                prop_assert!(names_us && mark == Some(Mark::Ours));
+                prop_assert!(names_us && mark == Some(OwnerMark::Ours));
                 prop_assert_eq!(ptr.record_set.as_ref().map(|set| set.content.ttl), Some(desired.ttl));
             } else if ptr.address != live
                 && rules.policy != Policy::UpsertOnly
-                && mark != Some(Mark::AutoRegistered)
-                && (mark != Some(Mark::None) || rules.ownership == Ownership::Adopt)
+                && mark != Some(OwnerMark::AutoRegistered)
+                && (mark != Some(OwnerMark::None) || rules.ownership == Ownership::Adopt)
             {
                 prop_assert!(!names_us, "no other address names us");
             }
         }
-        let again = plan::reverse(&desired, rules, live, &after, &names);
+        let again = decide::reverse(&desired, rules, live, &after, &names);
         prop_assert_eq!(again.edits, vec![]);
         prop_assert_eq!(again.conflicts, plan.conflicts);
     }
@@ -379,17 +382,17 @@ proptest! {
         let unmarked = is_unmarked_reached && rules.ownership == Ownership::Adopt;
         let other = Owner::from(&ContainerGroupId::new("s1", "rg-spoke2", "web").unwrap());
         let gone: BTreeSet<_> = is_other_gone.then_some(other).into_iter().collect();
-        let reach = Reach { unmarked, others: Others::Of(&gone) };
-        let plan = plan::reverse_removal(&desired, rules, &observed, &names, reach);
-        let is_reached = |mark: &Mark| match mark {
-            Mark::Ours => true,
-            Mark::None => unmarked,
-            Mark::Other(owner) => gone.contains(owner),
-            Mark::AutoRegistered => false,
+        let reach = RemovalScope { unmarked, others: ForeignOwners::Of(&gone) };
+        let plan = decide::reverse_removal(&desired, rules, &observed, &names, reach);
+        let is_reached = |mark: &OwnerMark| match mark {
+            OwnerMark::Ours => true,
+            OwnerMark::None => unmarked,
+            OwnerMark::Other(owner) => gone.contains(owner),
+            OwnerMark::AutoRegistered => false,
         };
-        let is_said = |target: &PtrTarget, mark: &Mark| {
+        let is_said = |target: &PtrTarget, mark: &OwnerMark| {
             target.name().is_some_and(|name| {
-                names.held.contains(&name) || (*mark == Mark::Ours && names.vanished.contains(&name))
+                names.held.contains(&name) || (*mark == OwnerMark::Ours && names.vanished.contains(&name))
             })
         };
         check_isolation(rules, &plan, &observed, |target, mark, _| !is_reached(mark) || !is_said(target, mark))?;
@@ -399,32 +402,32 @@ proptest! {
             prop_assert_eq!(&plan.withheld, &vec![]);
         }
         for (_, edit) in &plan.edits {
-            prop_assert!(is_reached(&Mark::of(edit.before.as_ref().unwrap(), &us())));
+            prop_assert!(is_reached(&OwnerMark::of(edit.before.as_ref().unwrap(), &us())));
         }
         let after = applied_all(&observed, &plan);
         for set in after.iter().filter_map(|ptr| ptr.record_set.as_ref()) {
-            let mark = Mark::of(set, &us());
+            let mark = OwnerMark::of(set, &us());
             if rules.policy != Policy::UpsertOnly && is_reached(&mark) {
-                prop_assert_ne!(&mark, &Mark::Ours);
+                prop_assert_ne!(&mark, &OwnerMark::Ours);
                 prop_assert!(!set.content.records.iter().any(|target| is_said(target, &mark)));
             }
         }
-        prop_assert_eq!(plan::reverse_removal(&desired, rules, &after, &names, reach).edits, vec![]);
+        prop_assert_eq!(decide::reverse_removal(&desired, rules, &after, &names, reach).edits, vec![]);
     }
 
     #[test]
     fn what_is_disowned_was_ours_and_said_the_name(
         (desired, rules, observed) in with_desired(|desired| any_observed_ptrs(desired).boxed()),
     ) {
-        let plan = plan::disown(&desired, rules, &observed);
+        let plan = decide::remove_false_ptrs(&desired, rules, &observed);
         check_isolation(rules, &plan, &observed, |target, _, _| !target.names(&desired.fqdn()))?;
         for (_, edit) in &plan.edits {
             let before = edit.before.as_ref().unwrap();
-            prop_assert_eq!(Mark::of(before, &us()), Mark::Ours);
+            prop_assert_eq!(OwnerMark::of(before, &us()), OwnerMark::Ours);
             prop_assert!(before.content.records.iter().any(|target| target.names(&desired.fqdn())));
         }
         let after = applied_all(&observed, &plan);
-        prop_assert_eq!(plan::disown(&desired, rules, &after).edits, vec![]);
+        prop_assert_eq!(decide::remove_false_ptrs(&desired, rules, &after).edits, vec![]);
     }
 
     #[test]
@@ -499,7 +502,7 @@ proptest! {
         let content = Content { ttl: 60, records: vec![], metadata };
         let set: ARecordSet =
             RecordSet { etag: ETag::from("e".to_owned()), content, is_auto_registered: false };
-        prop_assert_eq!(Mark::of(&set, &owner), Mark::Ours);
+        prop_assert_eq!(OwnerMark::of(&set, &owner), OwnerMark::Ours);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
 use aci_dns::{
     arm::{Arm, ArmError, ArmSettings, Kind, Tokens, Wire, Writer},
     config::Settings,
-    container_group::Standing,
+    container_group::AddressState,
     desired::Desired,
     dns::{Content, ETag, Metadata, Precondition, PtrTarget, RecordSet, RecordType, RelativeName, Zone},
     functions,
@@ -407,16 +407,16 @@ async fn read_group(answers: &Answers) {
             assert!(answers.is_whole(200) && answers.said["properties"].is_object());
             let text = answers.said.to_string().to_ascii_lowercase();
             let says = |word: &str| assert!(text.contains(word), "nobody said {word}: {text}");
-            match Standing::of(Some(&group)) {
-                Standing::Gone => panic!("a group that is there is not gone"),
-                Standing::Deleting => says("\"deleting\""),
-                Standing::Public => says("\"public\""),
-                Standing::Released => {
+            match AddressState::of(Some(&group)) {
+                AddressState::Deleted => panic!("a group that is there is not gone"),
+                AddressState::Deleting => says("\"deleting\""),
+                AddressState::Public => says("\"public\""),
+                AddressState::Released => {
                     assert!(text.contains("\"stopped\"") || text.contains("\"terminated\""));
                 }
-                Standing::Running(address) => says(&address.to_string()),
-                Standing::Portless => assert!(answers.said["properties"]["ipAddress"].is_null()),
-                Standing::Pending => {}
+                AddressState::Running(address) => says(&address.to_string()),
+                AddressState::NoAddress => assert!(answers.said["properties"]["ipAddress"].is_null()),
+                AddressState::Pending => {}
             }
         }
         Err(_) => {}

@@ -1,10 +1,8 @@
-//! The rules of `plan`, one test each.
+//! The rules about single record sets, one test each.
 
 use super::*;
-use crate::{
-    config::Zones,
-    dns::{ETag, ReverseZone},
-    resource_id::ContainerGroupId,
+use crate::dns::{
+    Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrTarget, ReverseZone, Zone,
 };
 
 const NOW: u64 = 10_000;
@@ -12,7 +10,7 @@ const OWN: &str = "s1/rg-spoke1/web";
 const OTHER: &str = "s1/rg-spoke2/web";
 
 fn rules() -> Rules {
-    Rules { ownership: Ownership::Adopt, policy: Policy::Sync, memory_seconds: 300 }
+    Rules { ownership: Ownership::Adopt, policy: Policy::Sync, stopped: Stopped::Remove, memory_seconds: 300 }
 }
 
 fn strict() -> Rules {
@@ -374,7 +372,7 @@ fn a_group_that_wants_no_ptr_loses_the_one_that_is_its_own() {
 fn a_ptr_of_ours_that_says_anothers_name_goes_and_no_other() {
     let ours: &[(&str, &str)] = &[(OWNER_KEY, OWN)];
     let check = |ptr: ObservedPtr, expected: &[&str]| {
-        assert_eq!(show_reverse(&disown(&desired(), rules(), &[ptr])), expected);
+        assert_eq!(show_reverse(&remove_false_ptrs(&desired(), rules(), &[ptr])), expected);
     };
     let removed = "- PTR 4.5.1.10.in-addr.arpa web.spoke1.internal";
     check(ptr(4, &["web.spoke1.internal"], ours), &[removed]);
@@ -389,7 +387,7 @@ fn when_a_group_is_gone_only_what_is_ours_or_free_goes() {
     let gone: BTreeSet<Owner> = a(&[], &[(OWNER_KEY, OTHER)]).owner().into_iter().collect();
     let nobody = BTreeSet::new();
     let check = |ptr: ObservedPtr, unmarked: bool, owners: &BTreeSet<Owner>, is_removed: bool| {
-        let reach = Reach { unmarked, others: Others::Of(owners) };
+        let reach = RemovalScope { unmarked, others: ForeignOwners::Of(owners) };
         let plan = reverse_removal(&desired(), rules(), &[ptr], &names(), reach);
         assert_eq!(plan.edits.len(), usize::from(is_removed));
     };

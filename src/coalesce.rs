@@ -20,7 +20,7 @@ use tokio::{
 
 /// Runs of work, at most one at a time for a key and at most so many in all.
 #[derive(Debug)]
-pub struct Shared<Key, Value> {
+pub struct Coalescer<Key, Value> {
     /// For each key with a run under way or about to start: who waits for the next one.
     waiting: Mutex<HashMap<Key, Vec<Waiter<Value>>>>,
     /// When the runs that were asked for would have begun, had they begun a second apart.
@@ -58,7 +58,7 @@ pub enum Role {
 #[error("the work panicked")]
 pub struct Panicked;
 
-impl<Key, Value> Shared<Key, Value>
+impl<Key, Value> Coalescer<Key, Value>
 where
     Key: Clone + Eq + Hash + Send + 'static,
     Value: Clone + Send + 'static,
@@ -105,8 +105,8 @@ where
 
     /// Runs now, without having been asked; or not at all, where a run for the key is under way or waited for, or runs
     /// for so many keys are that they might need more than a quarter of the permits. Whoever comes meanwhile is served
-    /// as by [`Shared::run`].
-    pub async fn run_unasked<Start, Work, Run>(
+    /// as by [`Coalescer::run`].
+    pub async fn run_in_background<Start, Work, Run>(
         self: &Arc<Self>,
         key: Key,
         deadline: Instant,
@@ -225,8 +225,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_event_that_arrives_during_a_run_needs_a_run_that_starts_later_and_shares_it() {
-        let (shared, runs) = (Arc::new(Shared::new(8)), Arc::default());
-        let call = |shared: &Arc<Shared<u8, u32>>| {
+        let (shared, runs) = (Arc::new(Coalescer::new(8)), Arc::default());
+        let call = |shared: &Arc<Coalescer<u8, u32>>| {
             let (shared, work) = (Arc::clone(shared), counted(&runs));
             tokio::spawn(async move { shared.run(1, after(9000), at_once, work).await })
         };
@@ -242,7 +242,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn different_keys_run_side_by_side_up_to_the_limit() {
-        let (shared, runs) = (Arc::new(Shared::new(2)), Arc::default());
+        let (shared, runs) = (Arc::new(Coalescer::new(2)), Arc::default());
         let started = Instant::now();
         let calls = (0..4_u8).map(|key| shared.run(key, after(9000), at_once, counted(&runs)));
         futures::future::join_all(calls).await;
@@ -251,7 +251,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_run_is_given_the_latest_deadline_of_those_whom_it_serves() {
-        let shared = Arc::new(Shared::new(1));
+        let shared = Arc::new(Coalescer::new(1));
         let late = after(9000);
         let work = move |deadline| async move { deadline };
         let (first, second) =
@@ -261,7 +261,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_before_a_run_that_starts_later_shares_it_and_others_need_no_permit_from_it() {
-        let (shared, runs) = (Arc::new(Shared::new(1)), Arc::default());
+        let (shared, runs) = (Arc::new(Coalescer::new(1)), Arc::default());
         let began = Instant::now();
         let call = |key: u8, start| {
             let (shared, work) = (Arc::clone(&shared), counted(&runs));
@@ -279,7 +279,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_backlog_is_what_runs_are_ahead_of_one_in_a_second() {
-        let shared: Shared<u8, u8> = Shared::new(1);
+        let shared: Coalescer<u8, u8> = Coalescer::new(1);
         let seconds = || shared.backlog().as_secs();
         assert_eq!([seconds(), seconds(), seconds()], [0, 1, 2]);
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -290,12 +290,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_runs_unasked_for_a_key_that_is_asked_for_or_where_much_is_asked_for() {
-        let (shared, runs) = (Arc::new(Shared::new(8)), Arc::default());
+        let (shared, runs) = (Arc::new(Coalescer::new(8)), Arc::default());
         let ask = |key: u8| {
             let (shared, work) = (Arc::clone(&shared), counted(&runs));
             tokio::spawn(async move { shared.run(key, after(9000), at_once, work).await })
         };
-        let unasked = |key| shared.run_unasked(key, after(9000), at_once, counted(&runs));
+        let unasked = |key| shared.run_in_background(key, after(9000), at_once, counted(&runs));
         let mut asked = vec![ask(1), ask(2)];
         tokio::task::yield_now().await;
         assert_eq!(unasked(1).await, None);
@@ -309,8 +309,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_during_a_run_that_nobody_asked_for_needs_a_run_that_starts_later() {
-        let (shared, runs) = (Arc::new(Shared::new(1)), Arc::default());
-        let unasked = shared.run_unasked(1, after(9000), at_once, counted(&runs));
+        let (shared, runs) = (Arc::new(Coalescer::new(1)), Arc::default());
+        let unasked = shared.run_in_background(1, after(9000), at_once, counted(&runs));
         let asked = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             shared.run(1, after(9000), at_once, counted(&runs)).await
@@ -323,7 +323,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_fails_those_who_wait_and_nobody_after() {
-        let shared: Arc<Shared<u8, u32>> = Arc::new(Shared::new(1));
+        let shared: Arc<Coalescer<u8, u32>> = Arc::new(Coalescer::new(1));
         let panics = |_| async { panic!("on purpose") };
         assert_eq!(shared.run(1, after(9000), at_once, panics).await, Err(Panicked));
         assert_eq!(shared.run(1, after(9000), at_once, |_| async { 7 }).await, Ok((7, Role::Leader)));

@@ -1,0 +1,101 @@
+//! How DNS and the live group differ: drift is what a plan would change.
+
+use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
+
+use super::{
+    Decider, Lookup, Names, Observation, ObservedA, ObservedPtr, OwnerMark, PlanError, Rules, Step, Target,
+    Unmanaged, Verdict, addresses_of, conflict, failed, reverse, unmanaged,
+};
+use crate::{
+    container_group::AddressState,
+    desired::Desired,
+    dns::ARecordSet,
+    report::{Drift, DriftEvent, DriftKind},
+};
+
+impl Decider<'_> {
+    /// Compares what the live group calls for with its record sets. What is only partly read is no verdict.
+    pub(super) fn compare(
+        &mut self,
+        observation: &Observation,
+        own: Option<&ARecordSet>,
+    ) -> Result<Step, Step> {
+        let address = match observation.state {
+            AddressState::Running(address) => address,
+            AddressState::Deleted => return Ok(unmanaged(Unmanaged::Deleted)),
+            AddressState::Deleting => return Ok(unmanaged(Unmanaged::Deleting)),
+            AddressState::Public => return Ok(unmanaged(Unmanaged::Public)),
+            AddressState::NoAddress => return Ok(unmanaged(Unmanaged::NoAddress)),
+            AddressState::Pending => return Ok(unmanaged(Unmanaged::Pending)),
+            AddressState::Released => return Ok(unmanaged(Unmanaged::Released)),
+        };
+        let desired = match &observation.desired {
+            Err(error) => return Err(failed(PlanError::Tag(error.clone()))),
+            Ok(None) => return Ok(unmanaged(Unmanaged::Ignored)),
+            Ok(Some(desired)) => Arc::clone(desired),
+        };
+        let mut lookup = Lookup::new(self.facts);
+        let set = if desired.is_name_from_tag { lookup.a(&desired.name) } else { Some(own) };
+        lookup.ptr(self.goal, address);
+        let mut observed = ObservedA::default();
+        if let Some(set) = set {
+            for address in
+                set.into_iter().flat_map(addresses_of).chain(self.goal.lookups.addresses.iter().copied())
+            {
+                lookup.ptr(self.goal, address);
+            }
+            if let Some(OwnerMark::Other(owner)) = set.map(|set| OwnerMark::of(set, &desired.owner)) {
+                observed.is_abandoned = lookup.owner(&owner) == Some(true);
+            }
+            observed.record_set = set.cloned();
+        }
+        lookup.finish()?;
+        self.check_failures(self.facts.failed_ptr_reads())?;
+        let ptrs = self.facts.ptrs(&self.goal.zones);
+        self.target = Some(Target { fqdn: desired.fqdn(), address: Some(address) });
+        Ok(Step::Done(Verdict::Compared(compare(&desired, self.rules, address, &observed, &ptrs))))
+    }
+}
+
+/// Compares what a group at an address calls for with what there is.
+#[must_use]
+pub fn compare(
+    desired: &Desired,
+    rules: Rules,
+    address: Ipv4Addr,
+    observed: &ObservedA,
+    ptrs: &[ObservedPtr],
+) -> Drift {
+    let at_address = ptrs.iter().find(|ptr| ptr.address == address).and_then(|ptr| ptr.record_set.as_ref());
+    let dns_ptr: Vec<String> =
+        at_address.iter().flat_map(|set| &set.content.records).map(ToString::to_string).collect();
+    let Some(record_set) = &observed.record_set else {
+        let (event, kinds, dns_addresses) = (DriftEvent::FirstSeen, vec![], vec![]);
+        return Drift { event, kinds, dns_addresses, dns_ptr };
+    };
+    let fqdn = desired.fqdn();
+    let names = Names { held: BTreeSet::from([fqdn.clone()]), ..Names::default() };
+    let reverse = reverse(desired, rules, address, ptrs, &names);
+    let is_ptr_due = desired.wants_ptr && !desired.zones.reverse.is_empty();
+    let is_named = ptrs.iter().any(|ptr| ptr.address == address && ptr.says(&fqdn));
+    let other_ttl = |ttl: u32| ttl != desired.ttl;
+    let applies = [
+        (DriftKind::Address, record_set.content.records != [address]),
+        (
+            DriftKind::Ttl,
+            other_ttl(record_set.content.ttl)
+                || (is_ptr_due && is_named && at_address.is_some_and(|set| other_ttl(set.content.ttl))),
+        ),
+        (DriftKind::PtrMissing, is_ptr_due && dns_ptr.is_empty()),
+        (DriftKind::PtrMismatch, is_ptr_due && !dns_ptr.is_empty() && !is_named),
+        (
+            DriftKind::PtrStale,
+            ptrs.iter().any(|ptr| ptr.says(&fqdn) && (ptr.address != address || !desired.wants_ptr)),
+        ),
+        (DriftKind::Foreign, conflict(desired, rules, observed).is_some() || !reverse.conflicts.is_empty()),
+    ];
+    let kinds: Vec<DriftKind> =
+        applies.into_iter().filter(|(_, applies)| *applies).map(|(kind, _)| kind).collect();
+    let event = if kinds.is_empty() { DriftEvent::NoChange } else { DriftEvent::DriftDetected };
+    Drift { event, kinds, dns_addresses: record_set.content.records.clone(), dns_ptr }
+}
