@@ -16,8 +16,8 @@ use crate::{
     dns::MEMORY_SECONDS,
     observe,
     plan::{self, Hints, ObservedA, ObservedPtr, Rules},
-    reconcile::{ReconcileError, unmapped},
-    report::{Drift, DriftEvent, DriftKind, Outcome, Report},
+    reconcile::ReconcileError,
+    report::{Drift, DriftEvent, DriftKind, Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
 };
 

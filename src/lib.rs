@@ -26,20 +26,23 @@
 //! | [`owed`] | what Azure throttled is tried again without being asked |
 //! | [`drift`] | observe, compare, report |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
+//! | [`inventory`] | what Azure says about permissions, zones, links, subnets and event subscriptions |
 //! | [`doctor`] | a preflight: whether everything that this depends on is as it should be |
 //! | [`report`] | what became of an event |
 //! | [`findings`] | what a sweep found, as table, diff and JSON |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`host`], [`functions`] | the custom handler's protocol, and the functions wired to it |
-//! | [`arm`] | client of Azure's REST API; the only user of the Azure SDK |
+//! | [`wire`], [`tokens`] | HTTP transport and access tokens, for [`arm`] and [`telemetry`] |
+//! | [`arm`] | client of Azure's REST API; with [`tokens`] the only user of the Azure SDK |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
 //! | [`replay`] | plays events against the simulator, or against a running handler |
 //!
 //! # Invariants
 //!
 //! * The pure modules (`resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `plan`, `report`,
-//!   `findings`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and read neither clock
+//!   `findings`, `inventory`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and read neither clock
 //!   nor environment.
+//! * No modules import each other in a circle, and no pure module reaches an impure one through others.
 //! * An event decides nothing but which group is looked at; an address is written only when it was read in the
 //!   same pass; every write is conditional on what was read.
 //! * There is no state between invocations but DNS itself. What is owed after a throttle saves time, and nothing
@@ -58,6 +61,7 @@ pub mod event;
 pub mod findings;
 pub mod functions;
 pub mod host;
+pub mod inventory;
 pub mod observe;
 pub mod owed;
 pub mod plan;
@@ -69,3 +73,5 @@ pub mod share;
 pub mod simulator;
 pub mod sweep;
 pub mod telemetry;
+pub mod tokens;
+pub mod wire;

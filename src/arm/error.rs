@@ -7,6 +7,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::BoxError;
 
+use crate::{tokens::TokenError, wire::WireError};
+
 /// What the sender of a request should do about its failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -243,6 +245,27 @@ pub enum Cause {
         "no access token: assign a managed identity to the function app, or correct AZURE_CLIENT_ID (on a developer's machine: az login)"
     )]
     TokenRefused(#[source] BoxError),
+}
+
+impl From<WireError> for Cause {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::NoClient(error) => Self::NoClient(error),
+            WireError::Unsendable(error) => Self::Unsendable(error),
+            WireError::Unreachable { host, source } => Self::Unreachable { host, source },
+            WireError::Lost(error) => Self::Lost(error),
+            WireError::TooLarge { limit } => Self::TooLarge { limit },
+        }
+    }
+}
+
+impl From<TokenError> for Cause {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Unavailable(error) => Self::TokenUnavailable(error),
+            TokenError::Refused(error) => Self::TokenRefused(error),
+        }
+    }
 }
 
 impl Cause {
