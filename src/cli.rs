@@ -14,13 +14,15 @@ use std::{
 
 use aci_dns::{
     arm::Arm,
-    config::{BrokenRule, Mistake, Policy, SWEEP_SUBSCRIPTIONS, Settings, SettingsError},
+    config::{
+        BrokenRule, MissingSubscription, Mistake, Policy, SWEEP_SUBSCRIPTIONS, Settings, SettingsError,
+    },
     findings::{self, Findings, Spelling, Verdict},
     functions::Functions,
     reconcile::{Clock, Reconciler},
     report::{Outcome, Report},
     resource_id::{ContainerGroupId, fold, is_subscription},
-    sweep::{Manner, Repaired, Step, Stop, SweepError, Sweeper},
+    sweep::{Manner, Repaired, Step, Stop, Sweeper},
     telemetry,
 };
 use anstyle::{AnsiColor, Style};
@@ -197,7 +199,7 @@ impl Where {
 }
 
 /// What the map leaves open, as a mistake in the settings.
-fn nowhere(SweepError::Where(key): SweepError) -> Failure {
+fn nowhere(MissingSubscription(key): MissingSubscription) -> Failure {
     let broken = BrokenRule::SweptNowhere(key);
     let mistakes = vec![Mistake { place: SWEEP_SUBSCRIPTIONS.to_owned(), broken }];
     Failure::Settings(SettingsError { mistakes })

@@ -7,6 +7,8 @@
 //! identity is a managed one).
 
 mod json;
+mod log_filter;
+mod territory;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -16,11 +18,14 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 use tracing_subscriber::filter::ParseError;
 use url::{Host, Url};
 
-pub use self::zones::{Territory, ZoneMap, Zones};
+pub use self::{
+    log_filter::LogFilter,
+    territory::MissingSubscription,
+    zones::{Territory, ZoneMap, Zones},
+};
 use crate::{
     dns::{DomainName, NameError},
     resource_id::{fold, is_subscription},
-    telemetry::LogFilter,
 };
 
 /// Everything that an operator decides.

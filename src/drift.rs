@@ -13,8 +13,8 @@ use crate::{
     config::Settings,
     decide::{ExtraLookups, Goal, Purpose, Rules, RunState, Unmanaged, Verdict},
     driver::{Access, Trace, pursue},
-    reconcile::{ReconcileError, unmapped},
-    report::{DriftEvent, Outcome, Report},
+    reconcile::ReconcileError,
+    report::{DriftEvent, Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
 };
 

@@ -42,9 +42,9 @@ use tracing::Instrument as _;
 
 use crate::{
     event::{self, Event, EventError, Kind},
-    report::{Outcome, RECONCILE, Report, SWEEP, TRACK_DRIFT},
+    report::{Chain, Outcome, RECONCILE, Report, SWEEP, TRACK_DRIFT},
     resource_id::ContainerGroupId,
-    telemetry::{Chain, Invocation, Telemetry, TraceParent},
+    telemetry::{Invocation, Telemetry, TraceParent},
 };
 
 /// The largest body that is read. Event Grid delivers a megabyte at most; the host repeats the event's data in the

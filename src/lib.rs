@@ -27,21 +27,24 @@
 //! | [`owed`] | work that Azure throttled is retried in the background |
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
+//! | [`inventory`] | what Azure says about permissions, zones, links, subnets and event subscriptions |
 //! | [`doctor`] | a preflight: whether everything that this depends on is as it should be |
 //! | [`report`] | what became of an event |
 //! | [`findings`] | what a sweep found, as table, diff and JSON |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`host`], [`functions`] | the custom handler's protocol, and the functions wired to it |
 //! | [`clock`] | the time, as simulations can set it |
-//! | [`arm`] | client of Azure's REST API; the only user of the Azure SDK |
+//! | [`wire`], [`tokens`] | HTTP transport and access tokens, for [`arm`] and [`telemetry`] |
+//! | [`arm`] | client of Azure's REST API; with [`tokens`] the only user of the Azure SDK |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
 //! | [`replay`] | plays events against the simulator, or against a running handler |
 //!
 //! # Invariants
 //!
 //! * The pure modules (`resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `change`, `decide`,
-//!   `failure`, `report`, `findings`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and
+//!   `failure`, `report`, `findings`, `inventory`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and
 //!   read neither clock nor environment.
+//! * No modules import each other in a circle, and no pure module reaches an impure one through others.
 //! * An event decides nothing but which group is looked at; an address is written only when it was read in the
 //!   same pass; every write is conditional on what was read.
 //! * There is no state between invocations but DNS itself. Background retries save time, and nothing depends on them.
@@ -64,6 +67,7 @@ pub mod failure;
 pub mod findings;
 pub mod functions;
 pub mod host;
+pub mod inventory;
 pub mod owed;
 pub mod reconcile;
 pub mod replay;
@@ -72,3 +76,5 @@ pub mod resource_id;
 pub mod simulator;
 pub mod sweep;
 pub mod telemetry;
+pub mod tokens;
+pub mod wire;

@@ -15,13 +15,16 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmSettings, Tokens, Wire},
-    config::{BrokenRule, Mistake, Settings, SettingsError},
+    arm::{Arm, ArmSettings},
+    config::{BrokenRule, LogFilter, Mistake, Settings, SettingsError},
     functions, host,
     reconcile::Clock,
     replay::{self, ReplayError, stage::Lines},
+    report::Chain,
     simulator::{self, Azure, Seed, Throttles},
-    telemetry::{self, Chain, LogFilter, Telemetry},
+    telemetry::{self, Telemetry},
+    tokens::Tokens,
+    wire::Wire,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::{

@@ -39,9 +39,8 @@ use crate::{
     desired::TagError,
     dns::{DomainName, Owner, ReverseZone},
     driver::{Access, Trace, pursue},
-    report::{Outcome, Report},
+    report::{Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
-    telemetry::Chain,
 };
 
 /// How far ahead of one in a second runs have to be, so that a zone that was throttled meets a storm.
@@ -405,34 +404,4 @@ fn report(access: &Access, goal: &Goal, result: Result<&Report, &ReconcileError>
     report.plan = plan;
     report.withheld = withheld;
     report
-}
-
-/// The report for a container group whose resource group is not in the map.
-#[must_use]
-pub fn unmapped(id: &ContainerGroupId) -> Report {
-    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}"))
-}
-
-impl Report {
-    /// A report that says why something failed, with all causes.
-    #[must_use]
-    pub fn failed(outcome: Outcome, error: &(dyn std::error::Error + 'static)) -> Self {
-        let chain = Chain(error).to_string();
-        Self { error: Some(chain.clone()), ..Self::new(outcome, chain) }
-    }
-
-    /// Adds what became of another group that this invocation had to make good.
-    fn followed_by(mut self, next: Self) -> Self {
-        if next.outcome > self.outcome {
-            self.outcome = next.outcome;
-        }
-        if !next.plan.is_empty() || next.error.is_some() {
-            self.message = format!("{}; then {}", self.message, next.message);
-        }
-        self.plan.extend(next.plan);
-        self.withheld.extend(next.withheld);
-        self.error = self.error.or(next.error);
-        self.throttled = self.throttled.max(next.throttled);
-        self
-    }
 }

@@ -3,9 +3,9 @@
 //!
 //! Pure: made by [`crate::reconcile`] and [`crate::drift`], told by [`crate::telemetry`] and [`crate::host`].
 
-use std::{fmt, net::Ipv4Addr, time::Duration};
+use std::{error::Error, fmt, net::Ipv4Addr, time::Duration};
 
-use crate::dns::DomainName;
+use crate::{dns::DomainName, resource_id::ContainerGroupId};
 
 /// The function that writes.
 pub const RECONCILE: &str = "function_aci_reconcile";
@@ -134,6 +134,50 @@ impl Report {
             conflict_owner: None,
             drift: None,
         }
+    }
+
+    /// A report that says why something failed, with all causes.
+    #[must_use]
+    pub fn failed(outcome: Outcome, error: &(dyn Error + 'static)) -> Self {
+        let chain = Chain(error).to_string();
+        Self { error: Some(chain.clone()), ..Self::new(outcome, chain) }
+    }
+
+    /// Adds what became of another group that this invocation had to make good.
+    pub(crate) fn followed_by(mut self, next: Self) -> Self {
+        if next.outcome > self.outcome {
+            self.outcome = next.outcome;
+        }
+        if !next.plan.is_empty() || next.error.is_some() {
+            self.message = format!("{}; then {}", self.message, next.message);
+        }
+        self.plan.extend(next.plan);
+        self.withheld.extend(next.withheld);
+        self.error = self.error.or(next.error);
+        self.throttled = self.throttled.max(next.throttled);
+        self
+    }
+}
+
+/// The report for a container group whose resource group is not in the map.
+#[must_use]
+pub fn unmapped(id: &ContainerGroupId) -> Report {
+    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}"))
+}
+
+/// An error with all its causes, once each: the only place where causes are printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a>(pub &'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 

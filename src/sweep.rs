@@ -34,20 +34,18 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-pub(crate) use self::gather::territory;
 pub use self::repair::{Repaired, Step, Stop};
 use self::{index::Index, pace::Pace};
 use crate::{
     arm::{Arm, ArmError, Kind, Reader, Snapshot},
-    config::{Settings, Sweep},
+    config::{MissingSubscription, Settings, Sweep},
     container_group::{AddressState, ContainerGroup},
     decide::ExtraLookups,
     drift::DriftTracker,
     findings::{Failure, Findings, Found, Tally, Verdict},
     reconcile::{Clock, DryRun, ReconcileError, Reconciler},
-    report::{Drift, Outcome, Report},
+    report::{Chain, Drift, Outcome, Report},
     resource_id::ContainerGroupId,
-    telemetry::Chain,
 };
 
 /// How many groups are asked for at the same time.
@@ -56,16 +54,6 @@ const ASKED_AT_ONCE: usize = 16;
 /// How long the timed sweep may last: with one reconciliation at the end of it, less than the ten minutes of
 /// `functionTimeout` in `host.json`.
 const TIME: Duration = Duration::from_mins(8);
-
-/// Why nothing can be swept.
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    /// The map does not say where to look.
-    #[error(
-        "the key {0:?} of ACI_DNS_ZONES names no subscription: say in ACI_DNS_SWEEP_SUBSCRIPTIONS, or with --subscription, in which ones to look for it"
-    )]
-    Where(String),
-}
 
 /// Sweeps over everything that the map serves.
 #[derive(Debug)]
@@ -96,7 +84,7 @@ impl Sweeper {
     }
 
     /// Looks at everything, and writes nothing.
-    pub async fn look(&self, manner: Manner) -> Result<Findings, SweepError> {
+    pub async fn look(&self, manner: Manner) -> Result<Findings, MissingSubscription> {
         let reader = self.arm.observation(manner.deadline);
         let mut snapshot = Arc::new(gather::snapshot(&reader, &self.settings).await?);
         let index = Index::of(&snapshot, &self.settings.zones);

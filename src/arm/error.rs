@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use axum::BoxError;
 
 pub use crate::failure::FailureKind as Kind;
+use crate::{tokens::TokenError, wire::WireError};
 
 /// Why an operation failed: what it was, and what happened to it.
 #[derive(Debug, thiserror::Error)]
@@ -228,6 +229,27 @@ pub enum Cause {
         "no access token: assign a managed identity to the function app, or correct AZURE_CLIENT_ID (on a developer's machine: az login)"
     )]
     TokenRefused(#[source] BoxError),
+}
+
+impl From<WireError> for Cause {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::NoClient(error) => Self::NoClient(error),
+            WireError::Unsendable(error) => Self::Unsendable(error),
+            WireError::Unreachable { host, source } => Self::Unreachable { host, source },
+            WireError::Lost(error) => Self::Lost(error),
+            WireError::TooLarge { limit } => Self::TooLarge { limit },
+        }
+    }
+}
+
+impl From<TokenError> for Cause {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Unavailable(error) => Self::TokenUnavailable(error),
+            TokenError::Refused(error) => Self::TokenRefused(error),
+        }
+    }
 }
 
 impl Cause {

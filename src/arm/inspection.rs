@@ -20,9 +20,8 @@ use super::{
 };
 use crate::{
     dns::Zone,
-    doctor::{
-        evidence::{Asker, Condition, EventSubscription, Filter, Link, Permission, Quota, Topic, ZoneState},
-        ranges::Range,
+    inventory::{
+        Asker, Condition, EventSubscription, Filter, Link, Permission, Quota, Topic, ZoneState, ranges::Range,
     },
     resource_id::{ResourceId, ResourceIdError},
 };

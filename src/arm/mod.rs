@@ -1,6 +1,6 @@
 //! Client of Azure's REST API: container groups and the record sets of Private DNS zones.
 //!
-//! The only module that names the Azure SDK. Two generations of it meet here: the generated clients of Resource
+//! This module and [`crate::tokens`] are the only ones that name the Azure SDK. Two generations of it meet here: the generated clients of Resource
 //! Manager, frozen at 0.21, make every call and hold its URL and its model; `azure_identity` 1.x finds the
 //! credential. What the generated clients lack lies below them, in `transport`: timeouts, retries that obey
 //! a deadline, a pool of connections, limits, and tokens that appear in no log. A later move to official
@@ -24,9 +24,7 @@ mod pace;
 mod prune;
 mod records;
 mod snapshot;
-mod tokens;
 mod transport;
-mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -49,15 +47,12 @@ pub use self::{
     error::{Answer, ArmError, Cause, Kind},
     inspection::Inspector,
     snapshot::Snapshot,
-    tokens::Tokens,
-    wire::{Wire, http_client},
 };
 use self::{
     error::{Operation, Subject},
     pace::{Lane, Pace},
     transport::{Endpoint, Placeholder, Transport},
 };
-pub(crate) use self::{tokens::bearer, transport::retry_after};
 use crate::{
     container_group::{ContainerGroup, IpAddress},
     dns::{ARecordSet, Content, ETag, Precondition, PtrRecordSet, PtrTarget, RecordType, RelativeName, Zone},
@@ -66,6 +61,8 @@ use crate::{
         ContainerGroupId, RESOURCE_GROUP_RULE, ResourceIdError, SUBSCRIPTION_RULE, Scope, is_resource_group,
         is_subscription,
     },
+    tokens::Tokens,
+    wire::Wire,
 };
 
 /// The stable version that is asked for; the generated crate knows previews only, and the answer is pruned to

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    diagnosis::{Check, Diagnosis, Finding, State, Title},
+    diagnosis::{Check, Diagnosis, Finding, State, Title, count},
     events,
-    evidence::{Asker, Evidence, Seen},
+    evidence::Evidence,
     rights, zones,
 };
 use crate::{
     config::{Policy, Settings},
+    inventory::{Asker, Seen},
     resource_id::Scope,
 };
 
@@ -142,14 +143,4 @@ fn of_places(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
     let looked =
         format!("{whole}{}, {}", count(places.len(), "resource group"), count(groups, "container group"));
     Check { title: PLACES, looked, findings }
-}
-
-/// `1 zone`, `2 zones`, `2 addresses`.
-pub(super) fn count(count: usize, word: &str) -> String {
-    let ending = match (count, word.ends_with('s')) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{count} {word}{ending}")
 }

@@ -9,13 +9,13 @@
 use std::collections::BTreeSet;
 
 use super::{
-    checks::count,
-    diagnosis::{Check, Finding, State, Title},
-    evidence::{Asker, Condition, EventSubscription, Events, Evidence, Filter, Quota, Topic},
+    diagnosis::{Check, Finding, State, Title, count},
+    evidence::{Events, Evidence},
     zones::{fullness, share},
 };
 use crate::{
     config::Settings,
+    inventory::{Asker, Condition, EventSubscription, Filter, Quota, Topic},
     report,
     resource_id::{ResourceId, Scope, fold},
 };

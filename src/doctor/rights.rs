@@ -7,11 +7,15 @@
 //! Source: <https://learn.microsoft.com/azure/role-based-access-control/role-definitions>.
 
 use super::{
-    checks::count,
-    diagnosis::{Check, Finding, State, Title, grant},
-    evidence::{Asker, Evidence, Permission},
+    diagnosis::{Check, Finding, State, Title, count, grant},
+    evidence::Evidence,
 };
-use crate::{config::Policy, dns::RecordType, resource_id::fold};
+use crate::{
+    config::Policy,
+    dns::RecordType,
+    inventory::{Asker, Permission},
+    resource_id::fold,
+};
 
 pub(super) const CONTAINER_GROUPS: Title = Title { group: "rights", name: "container groups can be read" };
 pub(super) const RECORD_SETS: Title = Title { group: "rights", name: "record sets can be read and written" };

@@ -7,15 +7,14 @@ use std::{
 };
 
 use super::{
-    checks::count,
-    diagnosis::{Check, Finding, State, Title},
-    evidence::{Asker, Evidence, Quota, Seen, Unseen, ZoneSight},
-    ranges::Range,
+    diagnosis::{Check, Finding, State, Title, count},
+    evidence::{Evidence, ZoneSight},
 };
 use crate::{
     config::{Settings, Zones},
     container_group::{AddressState, ContainerGroup},
     dns::{Place, ReverseZone, Zone},
+    inventory::{Asker, Quota, Seen, Unseen, ranges::Range},
     resource_id::{ContainerGroupId, ResourceId},
 };
 

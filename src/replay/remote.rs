@@ -15,7 +15,7 @@ use super::{
     files::Found,
     stage::{RECONCILE, envelope},
 };
-use crate::arm;
+use crate::wire;
 
 /// Why an event cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum RemoteError {
 
 /// Sends every event, one after the other, and prints what is answered.
 pub async fn send(found: &[Found], handler: &Url, out: &mut dyn Write) -> Result<Tally, RemoteError> {
-    let client = arm::http_client().map_err(RemoteError::Client)?;
+    let client = wire::http_client().map_err(RemoteError::Client)?;
     let is_handler = handler.path() == "/";
     let mut url = handler.clone();
     if is_handler {

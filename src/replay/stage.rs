@@ -17,14 +17,15 @@ use tower::ServiceExt;
 use tracing::Subscriber;
 
 use crate::{
-    arm::{Arm, ArmSettings, Tokens, Wire},
-    config::Settings,
+    arm::{Arm, ArmSettings},
+    config::{LogFilter, MissingSubscription, Settings},
     doctor::{self, Diagnosis},
     functions::Functions,
     reconcile::Clock,
     simulator::{Azure, ConnectionDropped},
-    sweep::SweepError,
-    telemetry::{self, LogFilter, Telemetry},
+    telemetry::{self, Telemetry},
+    tokens::Tokens,
+    wire::Wire,
 };
 
 pub use crate::report::{RECONCILE, SWEEP, TRACK_DRIFT};
@@ -86,7 +87,11 @@ impl Stage {
     }
 
     /// Looks at what the handler depends on.
-    pub async fn examine(&self, principal: Option<&str>, deadline: Instant) -> Result<Diagnosis, SweepError> {
+    pub async fn examine(
+        &self,
+        principal: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Diagnosis, MissingSubscription> {
         doctor::examine(&self.arm, &self.settings, principal, deadline).await
     }
 

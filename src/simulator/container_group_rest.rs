@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::container_group_body::{Detail, complete_definition, read_ip_address, read_tags};
-use super::container_groups::{ContainerGroup, Deployment, PROVIDER, group_id};
+use super::container_groups::{ContainerGroup, Deployment};
 use super::events::Happening;
 use super::messages::{Answer, Request, field, method_not_allowed, wrapped};
+use super::resource_ids::{PROVIDER, group_id};
 use super::rest::ArmPath;
 
 impl World {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::addresses::AddressPool;
-use super::container_groups::{Containers, Deployment, GroupSpec, Ip, default_subnet, group_id, ports};
+use super::container_groups::{Containers, Deployment, GroupSpec, Ip, default_subnet, ports};
 use super::events::Happening;
+use super::resource_ids::group_id;
 use super::{Azure, Missing, World};
 
 /// The verbs of people and of the platform. Resource ids compare without regard to case.

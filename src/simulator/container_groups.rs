@@ -13,9 +13,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::events::Happening;
+use super::resource_ids::group_id;
 use super::{AddressPool, World};
 
-pub(super) const PROVIDER: &str = "Microsoft.ContainerInstance";
 pub(super) const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 const OPERATIONS_KEPT: usize = 1000;
 
@@ -250,12 +250,6 @@ impl ContainerGroup {
             ip: self.ip,
         }
     }
-}
-
-pub(super) fn group_id(subscription: &str, resource_group: &str, name: &str) -> String {
-    format!(
-        "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/{PROVIDER}/containerGroups/{name}"
-    )
 }
 
 pub(super) fn default_subnet(subscription: &str, resource_group: &str) -> String {

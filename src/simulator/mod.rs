@@ -60,6 +60,7 @@ mod messages;
 mod private_dns;
 mod private_dns_rest;
 mod record_set_body;
+mod resource_ids;
 mod rest;
 #[cfg(test)]
 mod testing;

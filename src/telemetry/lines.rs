@@ -6,7 +6,7 @@
 //! The Functions host takes each line of stdout for one entry and of stderr for an error, so nothing is written
 //! to stderr in normal operation, a panic included.
 
-use std::{error::Error, fmt, io::Write as _, str::FromStr, time::SystemTime};
+use std::{error::Error, fmt, io::Write as _, time::SystemTime};
 
 use serde_json::Value;
 use tracing::{
@@ -15,46 +15,16 @@ use tracing::{
     span,
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    filter::{FilterExt as _, FilterFn, LevelFilter, ParseError, filter_fn},
+    Layer, Registry,
+    filter::{FilterExt as _, FilterFn, filter_fn},
     layer::{Context, SubscriberExt as _},
     registry::LookupSpan,
 };
 
-use super::Chain;
+use crate::{config::LogFilter, report::Chain};
 
 /// The field of a log event that holds members of its line, as the text of a JSON object.
 pub(super) const FACTS: &str = "facts";
-
-/// What is logged, such as `info` or `aci_dns=debug`; `info` by default.
-///
-/// Source: <https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html#directives>
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFilter(String);
-
-impl LogFilter {
-    fn read(text: &str) -> Result<EnvFilter, ParseError> {
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(text)
-    }
-
-    fn env_filter(&self) -> EnvFilter {
-        Self::read(&self.0).expect("the text was read before")
-    }
-}
-
-impl Default for LogFilter {
-    fn default() -> Self {
-        Self("info".to_owned())
-    }
-}
-
-impl FromStr for LogFilter {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::read(text).map(|_| Self(text.to_owned()))
-    }
-}
 
 /// Writes every log line through `sink`, which is given the line without its end.
 #[must_use]

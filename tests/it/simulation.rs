@@ -23,7 +23,7 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmSettings, Tokens, Wire},
+    arm::{Arm, ArmSettings},
     config::Settings,
     functions,
     reconcile::Clock,
@@ -33,6 +33,8 @@ use aci_dns::{
         View, When,
     },
     telemetry::Telemetry,
+    tokens::Tokens,
+    wire::Wire,
 };
 use axum::{Router, body::Body};
 use fastrand::Rng;

@@ -14,13 +14,15 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmSettings, Tokens, Wire},
+    arm::{Arm, ArmSettings},
     config::Settings,
     functions::Functions,
     reconcile::{Clock, Reconciler},
     replay::stage::{RECONCILE, envelope},
     simulator::{Azure, GroupSpec, Throttles, View},
     telemetry::Telemetry,
+    tokens::Tokens,
+    wire::Wire,
 };
 use axum::{Router, body::Body};
 use bytes::Bytes;

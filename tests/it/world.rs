@@ -13,10 +13,9 @@ use std::{
 };
 
 use aci_dns::{
-    config::Settings,
+    config::{LogFilter, Settings},
     replay::stage::{Answer, Lines, RECONCILE, Stage, TRACK_DRIFT},
     simulator::{Azure, Effect, Fault, FaultAnswer, Gate, GroupSpec, RecordSetSpec, When},
-    telemetry::LogFilter,
 };
 use http::Method;
 use serde_json::{Value, json};

@@ -14,8 +14,8 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmError, ArmSettings, Kind, Tokens, Wire, Writer},
-    config::Settings,
+    arm::{Arm, ArmError, ArmSettings, Kind, Writer},
+    config::{LogFilter, Settings},
     container_group::AddressState,
     desired::Desired,
     dns::{Content, ETag, Metadata, Precondition, PtrTarget, RecordSet, RecordType, RelativeName, Zone},
@@ -24,7 +24,9 @@ use aci_dns::{
     replay::stage::{RECONCILE, TRACK_DRIFT, envelope},
     resource_id::ContainerGroupId,
     simulator::{Azure, GroupSpec},
-    telemetry::{self, LogFilter, Telemetry},
+    telemetry::{self, Telemetry},
+    tokens::Tokens,
+    wire::Wire,
 };
 use axum::body::Body;
 use bytes::Bytes;

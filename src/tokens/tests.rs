@@ -239,7 +239,7 @@ mod platform {
     use tracing::{Metadata, Subscriber, field::Visit, span};
 
     use super::*;
-    use crate::arm::{ArmError, tests::chain};
+    use crate::{arm::ArmError, report::Chain};
 
     const SECRET: &str = "identity-secret";
 
@@ -443,7 +443,7 @@ mod platform {
         let authorizations = authorizations.lock().unwrap();
         let authorization = authorizations.first().cloned().unwrap_or_default();
         let count = authorizations.len();
-        let told = failure.as_ref().map_or_else(String::new, |error| chain(error));
+        let told = failure.as_ref().map_or_else(String::new, |error| Chain(error).to_string());
         assert!(!format!("{failure:?}").contains(SECRET));
         let report = format!("calls={calls} kind={kind:?} authorization={authorization} x{count} {told}");
         let log = log.text();

@@ -31,10 +31,7 @@ use azure_identity::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{
-    error::Cause,
-    wire::{self, BodyError, Wire, WireError},
-};
+use crate::wire::{self, Wire, WireError};
 
 /// How long before its end a token is refreshed. `azure_identity` refreshes at five minutes; a little less
 /// makes sure that it agrees.
@@ -51,6 +48,19 @@ const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest answer of the identity endpoint: tokens are a few kilobytes.
 const ENDPOINT_LIMIT: usize = 256 * 1024;
+
+/// Why there is no access token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// There is none for now.
+    #[error("no access token: the identity endpoint cannot be reached or fails")]
+    Unavailable(#[source] BoxError),
+    /// There is none at all.
+    #[error(
+        "no access token: assign a managed identity to the function app, or correct AZURE_CLIENT_ID (on a developer's machine: az login)"
+    )]
+    Refused(#[source] BoxError),
+}
 
 /// Where bearer tokens come from; cheap to clone, clones share what is cached.
 #[derive(Clone)]
@@ -119,7 +129,7 @@ impl Tokens {
     }
 
     /// A token for a scope.
-    pub(crate) async fn bearer(&self, scope: &str) -> Result<Arc<str>, Cause> {
+    pub(crate) async fn bearer(&self, scope: &str) -> Result<Arc<str>, TokenError> {
         let (make, slot) = match &*self.0 {
             Source::Fixed(text) => return Ok(text.clone()),
             Source::Credential { make, scopes } => (make, slot(scopes, scope)),
@@ -185,9 +195,9 @@ fn is_managed_identity() -> bool {
 }
 
 /// A token as the header that carries it, which is shown in no log.
-pub(crate) fn bearer(token: &str) -> Result<http::HeaderValue, Cause> {
+pub(crate) fn bearer(token: &str) -> Result<http::HeaderValue, TokenError> {
     let mut bearer = http::HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|error| Cause::TokenRefused(error.into()))?;
+        .map_err(|error| TokenError::Refused(error.into()))?;
     bearer.set_sensitive(true);
     Ok(bearer)
 }
@@ -220,13 +230,13 @@ impl Slot {
     }
 }
 
-async fn fetch(make: &MakeCredential, scope: &str) -> Result<AccessToken, Cause> {
-    let credential = make().map_err(|error| Cause::TokenRefused(error.into()))?;
+async fn fetch(make: &MakeCredential, scope: &str) -> Result<AccessToken, TokenError> {
+    let credential = make().map_err(|error| TokenError::Refused(error.into()))?;
     credential.get_token(&[scope], None).await.map_err(|error| {
         if is_passing(&error) {
-            Cause::TokenUnavailable(error.into())
+            TokenError::Unavailable(error.into())
         } else {
-            Cause::TokenRefused(error.into())
+            TokenError::Refused(error.into())
         }
     })
 }
@@ -265,16 +275,16 @@ impl HttpClient for IdentityTransport {
         }
         let outgoing = outgoing.body(body).map_err(|error| unsendable(error.into()))?;
         let exchange = async {
-            let response = self.0.send(outgoing).await.map_err(|error| match error {
+            let failed = |error| match error {
                 WireError::NoClient(error) | WireError::Unsendable(error) => unsendable(error),
-                WireError::Unreachable(error) => azure_core1::Error::new(ErrorKind::Connection, error),
+                WireError::Unreachable { source, .. } => {
+                    azure_core1::Error::new(ErrorKind::Connection, source)
+                }
                 WireError::Lost(error) => azure_core1::Error::new(ErrorKind::Io, error),
-            })?;
-            let (parts, body) = response.into_parts();
-            let body = wire::collect(body, ENDPOINT_LIMIT).await.map_err(|error| match error {
-                BodyError::TooLarge => unsendable("the answer to a token request is too large".into()),
-                BodyError::Truncated(error) => azure_core1::Error::new(ErrorKind::Io, error),
-            })?;
+                WireError::TooLarge { .. } => unsendable("the answer to a token request is too large".into()),
+            };
+            let (parts, body) = self.0.send(outgoing).await.map_err(failed)?.into_parts();
+            let body = wire::collect(body, ENDPOINT_LIMIT).await.map_err(failed)?;
             let headers = parts.headers.iter().filter_map(|(name, value)| {
                 let value = value.to_str().ok()?.to_owned();
                 Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))

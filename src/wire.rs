@@ -5,21 +5,24 @@
 //! to a host that nobody configured. It is set up beside everything else: reading the machine's CA certificates
 //! must not delay the start of the process.
 //!
-//! Deliberately absent: retries, timeouts of whole requests and tokens, which are [`super::transport`]'s.
+//! Deliberately absent: retries, timeouts of whole requests and tokens, which belong to the clients.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     BoxError,
     body::{Body, HttpBody},
 };
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header::HOST};
+use http::{HeaderMap, HeaderValue, Request, Response, header::HOST};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::{sync::OnceCell, task::spawn_blocking};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
-
-use super::error::Cause;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,26 +39,32 @@ enum Way {
     Embedded(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>),
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum WireError {
-    /// There is no HTTP client.
-    NoClient(BoxError),
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// There is no HTTP client, most likely because the machine has no CA certificates.
+    #[error("the HTTP client cannot be set up")]
+    NoClient(#[source] BoxError),
     /// The request cannot be written down as HTTP.
-    Unsendable(BoxError),
-    /// The request was certainly not received.
-    Unreachable(BoxError),
-    /// The request may have been received.
-    Lost(BoxError),
-}
-
-/// Why there is no body.
-#[derive(Debug)]
-pub(super) enum BodyError {
-    /// It is larger than allowed.
-    TooLarge,
-    /// It ended too early.
-    Truncated(BoxError),
+    #[error("the request cannot be sent")]
+    Unsendable(#[source] BoxError),
+    /// No connection came about: the request was certainly not received.
+    #[error("no connection to {host}")]
+    Unreachable {
+        /// The host of the request.
+        host: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The connection broke before the whole answer was there: the request may have been received.
+    #[error("the connection broke before the answer was complete")]
+    Lost(#[source] BoxError),
+    /// The answer is larger than allowed.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// How large an answer may be, in bytes.
+        limit: usize,
+    },
 }
 
 impl Wire {
@@ -80,7 +89,7 @@ impl Wire {
     }
 
     /// Sets up what the first request needs.
-    pub(super) async fn ready(&self) -> Result<(), WireError> {
+    pub(crate) async fn ready(&self) -> Result<(), WireError> {
         match &*self.0 {
             Way::Network(client) => network_client(client).await.map(|_| ()),
             Way::Embedded(_) => Ok(()),
@@ -92,19 +101,15 @@ impl Wire {
         &self,
         request: Request<Bytes>,
         limit: usize,
-    ) -> Result<Response<Bytes>, Cause> {
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        let response = self.send(request).await.map_err(|error| explain(error, &host))?;
-        let (parts, body) = response.into_parts();
-        let body = collect(body, limit).await.map_err(|error| match error {
-            BodyError::TooLarge => Cause::TooLarge { limit },
-            BodyError::Truncated(error) => Cause::Lost(error),
-        })?;
+    ) -> Result<Response<Bytes>, WireError> {
+        let (parts, body) = self.send(request).await?.into_parts();
+        let body = collect(body, limit).await?;
         Ok(Response::from_parts(parts, body))
     }
 
     /// Sends one request, once.
-    pub(super) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
+    pub(crate) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
         match &*self.0 {
             Way::Network(client) => {
                 let client = network_client(client).await?;
@@ -114,7 +119,7 @@ impl Wire {
                 let response = client.execute(request).await.map_err(|error| {
                     let error = error.without_url();
                     if error.is_connect() {
-                        WireError::Unreachable(error.into())
+                        WireError::Unreachable { host, source: error.into() }
                     } else {
                         WireError::Lost(error.into())
                     }
@@ -128,22 +133,14 @@ impl Wire {
                 }
                 service.clone().oneshot(request.map(Body::from)).await.map_err(|error| {
                     match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-                        Some(io::ErrorKind::ConnectionRefused) => WireError::Unreachable(error),
+                        Some(io::ErrorKind::ConnectionRefused) => {
+                            WireError::Unreachable { host, source: error }
+                        }
                         _ => WireError::Lost(error),
                     }
                 })
             }
         }
-    }
-}
-
-/// What the failure of a request to a host means to whoever sent it.
-pub(super) fn explain(error: WireError, host: &str) -> Cause {
-    match error {
-        WireError::NoClient(error) => Cause::NoClient(error),
-        WireError::Unsendable(error) => Cause::Unsendable(error),
-        WireError::Unreachable(source) => Cause::Unreachable { host: host.to_owned(), source },
-        WireError::Lost(error) => Cause::Lost(error),
     }
 }
 
@@ -176,14 +173,59 @@ pub fn http_client() -> Result<reqwest::Client, BoxError> {
 }
 
 /// Reads a body whole, up to a limit.
-pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, BodyError> {
+pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, WireError> {
     let announced = body.size_hint().lower();
     if usize::try_from(announced).map_or(true, |length| length > limit) {
-        return Err(BodyError::TooLarge);
+        return Err(WireError::TooLarge { limit });
     }
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-        Err(error) => Err(BodyError::Truncated(error)),
+        Err(error) if error.is::<LengthLimitError>() => Err(WireError::TooLarge { limit }),
+        Err(error) => Err(WireError::Lost(error)),
+    }
+}
+
+/// How long the service asks to be left alone: in milliseconds as Azure's own headers say it, or as RFC 9110,
+/// section 10.2.3 says it, in seconds or as a date.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let milliseconds =
+        ["retry-after-ms", "x-ms-retry-after-ms"].into_iter().find_map(|name| text(name)?.parse().ok());
+    milliseconds.map(Duration::from_millis).or_else(|| {
+        let text = text("retry-after")?;
+        text.parse().ok().map(Duration::from_secs).or_else(|| {
+            let date = SystemTime::from(OffsetDateTime::parse(text, &Rfc2822).ok()?);
+            Some(date.duration_since(now).unwrap_or_default())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn azure_says_how_long_to_wait_in_several_ways() {
+        // The first second of 2021.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(447_072);
+        let check = |headers: &[(&'static str, &str)], expected: Option<u64>| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::try_from(*value).unwrap()));
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(retry_after(&headers.collect(), now), expected);
+        };
+        check(&[], None);
+        check(&[("retry-after", "10")], Some(10_000));
+        check(&[("retry-after", " 0 ")], Some(0));
+        check(&[("retry-after", "Fri, 01 Jan 2021 00:00:10 GMT")], Some(10_000));
+        check(&[("retry-after", "Thu, 31 Dec 2020 23:59:50 GMT")], Some(0));
+        check(&[("retry-after", "soon")], None);
+        check(&[("retry-after", "-1")], None);
+        check(&[("retry-after", "10"), ("retry-after-ms", "1500")], Some(1500));
+        check(&[("retry-after", "10"), ("x-ms-retry-after-ms", "1500")], Some(1500));
+        check(&[("retry-after", "10"), ("retry-after-ms", "x")], Some(10_000));
     }
 }
