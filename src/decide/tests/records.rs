@@ -1,4 +1,4 @@
-//! The rules about single record sets, one test each.
+//! The rules about single record sets (design: ownership and memory; plan and apply), one test each.
 
 use super::*;
 use crate::dns::{
