@@ -220,7 +220,7 @@ impl World {
                     content.ttl = ttl.parse().unwrap();
                     continue;
                 }
-                Some(("owner", mark)) => (OWNER_KEY, owner(mark).as_str().to_owned()),
+                Some(("owner", mark)) => (OWNER_KEY, owner_mark(mark).to_owned()),
                 Some(("previous", memory)) => (PREVIOUS_KEY, memory.replace(',', " ")),
                 Some((key, value)) => (key, value.to_owned()),
             };
@@ -599,13 +599,17 @@ fn group(words: &[&str]) -> Option<ContainerGroup> {
 
 /// `us`, `other`, `third`, or a mark as it is written.
 pub(super) fn owner(word: &str) -> Owner {
-    let mark = OWNERS.iter().find(|(short, _)| *short == word).map_or(word, |(_, mark)| *mark);
+    let mark = owner_mark(word);
     let content = Content {
         ttl: TTL,
         records: Vec::<Ipv4Addr>::new(),
         metadata: Metadata::from([(OWNER_KEY.to_owned(), mark.to_owned())]),
     };
     RecordSet { etag: ETag::from(String::new()), content, is_auto_registered: false }.owner().unwrap()
+}
+
+fn owner_mark(word: &str) -> &str {
+    OWNERS.iter().find(|(short, _)| *short == word).map_or(word, |(_, mark)| *mark)
 }
 
 fn show_owner(mark: &str) -> &str {
