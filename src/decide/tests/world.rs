@@ -94,7 +94,7 @@ pub(super) fn check(row: &str) {
         panic!("there was no {}: {happened:#?}", unused.request);
     }
     if is_good && !world.is_dry {
-        world.whens.clear();
+        world.forget_whens();
         let (again, _) = world.play();
         let is_write = |line: &&String| line.trim_start_matches("& ").starts_with(['+', '~', '-']);
         assert_eq!(again.iter().find(is_write), None, "the next invocation writes: {again:#?}");
@@ -135,7 +135,8 @@ impl World {
         world
     }
 
-    fn apply_line(&mut self, line: &str) {
+    /// Reads one line of a row.
+    pub(super) fn apply_line(&mut self, line: &str) {
         let (kind, rest) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?} is no line of a world"));
         let words: Vec<&str> = rest.split_whitespace().collect();
         match (kind, words.as_slice()) {
@@ -229,7 +230,7 @@ impl World {
         RecordSet { etag: self.next_etag(), content, is_auto_registered }
     }
 
-    fn next_etag(&mut self) -> ETag {
+    pub(super) fn next_etag(&mut self) -> ETag {
         self.version += 1;
         ETag::from(self.version.to_string())
     }
@@ -244,6 +245,11 @@ impl World {
         };
         let zone = self.zones.reverse.iter().position(|known| *known == reverse_zone(zone)).unwrap();
         PtrKey { address, zone, name: self.zones.reverse[zone].relative_name(address).unwrap() }
+    }
+
+    /// From now on every request succeeds.
+    pub(super) fn forget_whens(&mut self) {
+        self.whens.clear();
     }
 
     /// What is decided: the group that rows call `us`.
@@ -289,7 +295,8 @@ impl World {
             }
             Step::Poll => {
                 self.happen("poll");
-                self.now += facts.begin_poll(goal).as_secs_f32().ceil() as u64;
+                // The clock shows whole seconds.
+                self.now += facts.begin_poll(goal).as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
             }
             Step::Repeat => {
                 self.happen("repeat");
