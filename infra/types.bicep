@@ -48,6 +48,20 @@ type topic = {
   existingName: string?
 }
 
+@description('Private DNS zones in which the private endpoints of the storage account register.')
+@export()
+@sealed()
+type privateDnsZones = {
+  @description('Id of the zone of the blob service.')
+  blob: string?
+
+  @description('Id of the zone of the queue service.')
+  queue: string?
+
+  @description('Id of the zone of the table service.')
+  table: string?
+}
+
 @description('Settings of aci-dns that are not derived from anything else.')
 @export()
 @sealed()

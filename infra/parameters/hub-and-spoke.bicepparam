@@ -49,7 +49,8 @@ param settings = {
   ACI_DNS_OWNERSHIP: 'strict'
 }
 
-param sweepSchedule = '0 */30 * * * *'
+param alwaysReadyInstances = 1
+param locks = 'resources'
 param onlyEventGrid = true
 param integrationSubnetId = '/subscriptions/${hub}/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-aci-dns'
 param privateEndpointSubnetId = '/subscriptions/${hub}/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-private-endpoints'

@@ -1,5 +1,6 @@
 # The parameters of ../main.bicep by the same names, and four that Bicep has from its deployment or its script:
-# resource_group_name, cloud, package, functions_published.
+# resource_group_name, cloud, package, functions_published. What is an id in Bicep, or empty, is an object with an id
+# here, or null: Terraform has to know how many resources there are before it knows ids of the same configuration.
 
 variable "resource_group_name" {
   description = "Resource group, in the provider's subscription, for everything that is not a zone or a topic."
@@ -89,6 +90,17 @@ variable "topics" {
     condition     = length(var.topics) > 0 || !anytrue([for spoke in var.spokes : endswith(spoke.resource_group, "*")])
     error_message = "Where the resource group of a spoke is a pattern, topics have to be given."
   }
+  validation {
+    condition = length(var.topics) == 0 || alltrue([for spoke in local.spokes : anytrue([
+      for topic in var.topics :
+      lower(coalesce(topic.subscription_id, local.home_subscription_id)) == spoke.subscription_id && (
+        topic.source == "subscription" || lower(topic.resource_group) == lower(spoke.resource_group) || (
+          spoke.is_pattern && startswith(lower(topic.resource_group), trimsuffix(lower(spoke.resource_group), "*"))
+        )
+      )
+    ])])
+    error_message = "Where topics are given, each spoke needs one that carries its events."
+  }
 }
 
 variable "create_zones" {
@@ -105,6 +117,17 @@ variable "roles" {
   validation {
     condition     = contains(["custom", "builtIn"], var.roles)
     error_message = "The roles are custom or builtIn."
+  }
+}
+
+variable "container_group_scope" {
+  description = "Where the app may read container groups: in the subscriptions of the spokes (subscription), or in their resource groups alone (resourceGroup). A right in a resource group is deleted with it; Azure then answers 403 for its container groups, and their records stay."
+  type        = string
+  default     = "subscription"
+
+  validation {
+    condition     = contains(["subscription", "resourceGroup"], var.container_group_scope)
+    error_message = "The scope is subscription or resourceGroup."
   }
 }
 
@@ -129,9 +152,9 @@ variable "settings" {
 }
 
 variable "sweep_schedule" {
-  description = "When the drift sweep runs, as six fields of NCRONTAB; empty: never."
+  description = "When the drift sweep runs, as six fields of NCRONTAB; empty: never. The platform moves container groups without an event, and only the sweep finds these."
   type        = string
-  default     = ""
+  default     = "0 */15 * * * *"
 }
 
 variable "sweep_mode" {
@@ -173,28 +196,48 @@ variable "tags" {
   default     = {}
 }
 
-variable "user_assigned_identity_id" {
-  description = "Id of a user-assigned managed identity; empty: the app has a system-assigned one."
-  type        = string
-  default     = ""
+variable "user_assigned_identity" {
+  description = "A user-assigned managed identity; null: a new one."
+  type        = object({ id = string })
+  default     = null
 }
 
-variable "integration_subnet_id" {
-  description = "Id of the subnet that the app sends from, delegated to Microsoft.App/environments; empty: none."
-  type        = string
-  default     = ""
+variable "integration_subnet" {
+  description = "The subnet that the app sends from, delegated to Microsoft.App/environments; null: none."
+  type        = object({ id = string })
+  default     = null
 }
 
-variable "private_endpoint_subnet_id" {
-  description = "Id of the subnet for a private endpoint of the storage account, which is then closed; empty: none."
-  type        = string
-  default     = ""
+variable "private_endpoint_subnet" {
+  description = "The subnet for private endpoints of the storage account, which is then closed; null: none. It needs integration_subnet, or the app itself does not reach its storage."
+  type        = object({ id = string })
+  default     = null
+
+  validation {
+    condition     = var.private_endpoint_subnet == null || var.integration_subnet != null
+    error_message = "private_endpoint_subnet closes the storage account: the app needs integration_subnet to reach it."
+  }
 }
 
-variable "blob_private_dns_zone_id" {
-  description = "Id of the zone privatelink.blob.core.windows.net, where no policy registers private endpoints."
+variable "storage_public_access" {
+  description = "What may reach the closed storage account besides its private endpoints: nothing, since public network access is off (off); or the services that Azure trusts (trustedServices). Event Grid writes dead letters as such a service. Where it refuses the event subscriptions because of them, choose trustedServices."
   type        = string
-  default     = ""
+  default     = "off"
+
+  validation {
+    condition     = contains(["off", "trustedServices"], var.storage_public_access)
+    error_message = "Public access is off or trustedServices."
+  }
+}
+
+variable "private_dns_zone_ids" {
+  description = "Ids of the private DNS zones of the blob, queue and table services, where no policy registers private endpoints."
+  type = object({
+    blob  = optional(string)
+    queue = optional(string)
+    table = optional(string)
+  })
+  default = {}
 }
 
 variable "only_event_grid" {
@@ -215,7 +258,7 @@ variable "maximum_instance_count" {
 }
 
 variable "always_ready_instances" {
-  description = "Instances that are kept warm for events, and paid for all the time."
+  description = "Instances that are kept warm for events, and paid for all the time. Without one, the first event after a pause waits for a cold start."
   type        = number
   default     = 0
 
@@ -225,10 +268,27 @@ variable "always_ready_instances" {
   }
 }
 
-variable "existing_workspace_id" {
-  description = "Id of a Log Analytics workspace; empty: a new one."
-  type        = string
-  default     = ""
+variable "instance_memory_mb" {
+  description = "Memory of an instance in MB: 512, 2048 or 4096."
+  type        = number
+  default     = 512
+
+  validation {
+    condition     = contains([512, 2048, 4096], var.instance_memory_mb)
+    error_message = "An instance has 512, 2048 or 4096 MB."
+  }
+}
+
+variable "zone_redundant" {
+  description = "Whether plan and storage account are spread over availability zones. The region has to have them."
+  type        = bool
+  default     = false
+}
+
+variable "existing_workspace" {
+  description = "A Log Analytics workspace; null: a new one."
+  type        = object({ id = string })
+  default     = null
 }
 
 variable "workspace_location" {
@@ -237,10 +297,10 @@ variable "workspace_location" {
   default     = ""
 }
 
-variable "existing_application_insights_id" {
-  description = "Id of an Application Insights component; empty: a new one."
-  type        = string
-  default     = ""
+variable "existing_application_insights" {
+  description = "An Application Insights component; null: a new one."
+  type        = object({ id = string })
+  default     = null
 }
 
 variable "application_insights_local_auth" {
@@ -260,14 +320,48 @@ variable "retention_days" {
   }
 }
 
+variable "diagnostic_logs" {
+  description = "Whether resource logs go to the workspace: delivery failures of the topics, logs of the app, writes and deletions in the storage account."
+  type        = bool
+  default     = true
+}
+
+variable "locks" {
+  description = "Locks against deletion: none; on app, identity, storage account, workspace and topics (resources); or on the zones as well (resourcesAndZones). A lock on a zone holds for its record sets: aci-dns then empties those that it would delete."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["none", "resources", "resourcesAndZones"], var.locks)
+    error_message = "Locks are none, resources or resourcesAndZones."
+  }
+}
+
+variable "dead_letter_days" {
+  description = "Days that events which could not be delivered are kept."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.dead_letter_days >= 1 && var.dead_letter_days <= 365
+    error_message = "Dead letters are kept for 1 to 365 days."
+  }
+}
+
 variable "action_group_ids" {
-  description = "Ids of the action groups that alerts go to."
+  description = "Ids of the action groups that alerts go to. They have to be in the provider's subscription."
   type        = list(string)
   default     = []
 }
 
+variable "alert_email" {
+  description = "Address that alerts are sent to, by an action group that is made for it; empty: none."
+  type        = string
+  default     = ""
+}
+
 variable "drift_minutes" {
-  description = "Minutes after which drift that stays is an alert."
+  description = "Minutes after which a name that stays wrong is an alert."
   type        = number
   default     = 15
 

@@ -56,7 +56,6 @@ AZURERM = {
         "=primary_table_endpoint": STRING,
     },
     "azurerm_storage_container": {"!name": STRING, "!storage_account_id": STRING, "=id": STRING},
-    "azurerm_storage_queue": {"!name": STRING, "!storage_account_id": STRING, "=id": STRING, "=url": STRING},
     "azurerm_storage_management_policy": {
         "!storage_account_id": STRING,
         "=id": STRING,
@@ -78,8 +77,6 @@ AZURERM = {
         },
         "private_dns_zone_group": {"!name": STRING, "!private_dns_zone_ids": STRINGS},
     },
-    "azurerm_service_plan": COMMON
-    | {"!os_type": STRING, "!sku_name": STRING, "zone_balancing_enabled": BOOL},
     "azurerm_log_analytics_workspace": COMMON
     | {"sku": STRING, "retention_in_days": NUMBER, "local_authentication_enabled": BOOL},
     "azurerm_application_insights": COMMON
