@@ -10,31 +10,51 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bicep import parameters_of
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOY = ROOT / "infra" / "deploy.sh"
+PUBLISH_SCRIPT = ROOT / "infra" / "publish.sh"
 
-# Answers by the beginning of the call; the first that fits. A list gives its members in turn, and then its last one;
-# `!` is a failure.
+# Answers by command, and, behind a colon, by words of the call; the first that fits. A list gives its members in turn,
+# and then its last one; `!` is a failure.
+# The parameters of the one spoke of infra/parameters, as the Bicep compiler would give them.
+PARAMETERS = json.dumps(
+    {"parametersJson": json.dumps({"parameters": {"spokes": {"value": parameters_of("one-spoke.bicepparam")["spokes"]}}})}
+)
 ANSWERS = {
+    "version": "2.87.0",
     "account show": "sub-1",
+    "bicep build-params": PARAMETERS,
+    "group exists: rg-spoke1": "true",
+    "group exists: rg-dns": "true",
     "group exists": "false",
-    "deployment group show functionAppName": "app-1",
-    "deployment group show functionAppId": "/app/id",
-    "deployment group show storageAccountId": "/storage/id",
-    "deployment group show namePrefix": "aci-dns",
-    "deployment group show topics": '[{"name": "t"}]',
-    "deployment group show isPattern subscriptionId": "sub-2",
-    "deployment group show isPattern resourceGroup": "rg-spoke1",
-    "deployment group show isPattern zoneSubscriptionId": "sub-3",
-    "deployment group show isPattern zoneResourceGroup": "rg-dns",
-    "deployment group show isPattern forwardZone": "spoke1.contoso.internal",
-    "deployment group show isPattern reverseZones": "1.10.in-addr.arpa\n2.10.in-addr.arpa",
+    "network private-dns zone list: spoke1.contoso.internal": '{\n  "cost": "42"\n}',
+    "network private-dns zone list": "",
+    "provider show": "Registered",
+    "functionapp log deployment list": ["1\t4", "2\t4"],
+    "deployment group show: functionAppName": "app-1",
+    "deployment group show: functionAppId": "/app/id",
+    "deployment group show: storageAccountId": "/storage/id",
+    "deployment group show: namePrefix": "aci-dns",
+    "deployment group show: topics": '[{"name": "t"}]',
+    "deployment group show: isPattern subscriptionId": "sub-2",
+    "deployment group show: isPattern resourceGroup": "rg-spoke1",
+    "deployment group show: isPattern zoneSubscriptionId": "sub-3",
+    "deployment group show: isPattern zoneResourceGroup": "rg-dns",
+    "deployment group show: isPattern forwardZone": "spoke1.contoso.internal",
+    "deployment group show: isPattern reverseZones": "1.10.in-addr.arpa\n2.10.in-addr.arpa",
     "container show": "10.1.5.4",
     "network private-dns record-set a list": ["", "10.1.5.4", ""],
     "network private-dns record-set ptr list": ["4.5.1.10.in-addr.arpa.", "", "4.5.1.10.in-addr.arpa.", "", ""],
 }
-FAKE_AZ = """#!/usr/bin/env python3
-import json, os, sys
+ANSWERS |= {
+    key.replace("deployment group show", "stack group show"): answer
+    for key, answer in ANSWERS.items()
+    if key.startswith("deployment group show")
+}
+FAKE_AZ = f"""#!{sys.executable} -SE
+""" + """import itertools, json, os, sys
 from pathlib import Path
 
 folder = Path(os.environ["FAKE_AZ"])
@@ -44,11 +64,12 @@ settings = json.loads((folder / "settings").read_text())
 call = " ".join(sys.argv[1:])
 
 
+verbs = list(itertools.takewhile(lambda argument: not argument.startswith("-"), sys.argv[1:]))
+
+
 def fits(key):
-    words = key.split()
-    verbs = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    fixed = [word for word in words if word in verbs]
-    return call.startswith(" ".join(fixed)) and all(word in call for word in words)
+    command, _, words = key.partition(": ")
+    return command.split() == verbs and all(word in call for word in words.split())
 
 
 for key, times in settings["failures"].items():
@@ -70,24 +91,41 @@ for key, answer in settings["answers"].items():
         print(answer)
         break
 """
+FAKE_TIMEOUT = """#!/bin/sh
+# Notes how long a command may take.
+echo "$1 $2" >>"$FAKE_AZ/bounds"
+shift 2
+exec "$@"
+"""
 
 
 class Run:
     """One run of the script: what it ended with, what it said, and what it asked of az."""
 
-    def __init__(self, arguments: list[str], answers: dict | None = None, failures: dict | None = None) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        answers: dict | None = None,
+        failures: dict | None = None,
+        script: Path = DEPLOY,
+        path: str | None = None,
+    ) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for tool, text in (("az", FAKE_AZ), ("sleep", "#!/bin/sh\n")):
+            for tool, text in (("az", FAKE_AZ), ("sleep", "#!/bin/sh\n"), ("timeout", FAKE_TIMEOUT)):
                 (folder / tool).write_text(text)
                 (folder / tool).chmod(0o755)
+            (folder / "python3").symlink_to(sys.executable)
             for file in ("parameters.bicepparam", "aci-dns.zip"):
                 (folder / file).write_text("")
-            settings = {"answers": {**ANSWERS, **(answers or {})}, "failures": failures or {}}
+            (folder / "parameters.json").write_text(json.loads(PARAMETERS)["parametersJson"])
+            # What a rule says comes first: of answers that fit, the first counts.
+            rest = {key: answer for key, answer in ANSWERS.items() if key not in (answers or {})}
+            settings = {"answers": {**(answers or {}), **rest}, "failures": failures or {}}
             (folder / "settings").write_text(json.dumps(settings))
             done = subprocess.run(
-                [DEPLOY, *(argument.replace("FOLDER", name) for argument in arguments)],
-                env={"PATH": f"{name}:{os.environ['PATH']}", "FAKE_AZ": name},
+                [script, *(argument.replace("FOLDER", name) for argument in arguments)],
+                env={"PATH": f"{name}:{path or os.environ['PATH']}", "FAKE_AZ": name},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -98,6 +136,8 @@ class Run:
             calls = folder / "calls"
             lines = calls.read_text().replace(name, "FOLDER").splitlines() if calls.exists() else []
             self.calls = [json.loads(line) for line in lines]
+            bounds = folder / "bounds"
+            self.bounds = bounds.read_text().splitlines() if bounds.exists() else []
 
     def verbs(self) -> list[str]:
         """The calls without their options; looks at outputs and repetitions are left out."""
@@ -109,7 +149,7 @@ class Run:
                     break
                 words.append(argument)
             verb = " ".join(words)
-            if verb != "deployment group show" and verbs[-1:] != [verb]:
+            if verb not in ("deployment group show", "stack group show") and verbs[-1:] != [verb]:
                 verbs.append(verb)
         return verbs
 
@@ -126,16 +166,26 @@ def check(found: object, expected: object, run: Run | None = None) -> None:
 
 REQUIRED = ["--resource-group", "rg", "--location", "westeurope", "--parameters", "FOLDER/parameters.bicepparam"]
 ALL = [*REQUIRED, "--package", "FOLDER/aci-dns.zip", "--yes"]
-ORDER = [
+LOOKS = [
+    "version",
     "account show",
+    "bicep build-params",
     "group exists",
+    "network private-dns zone list",
+    "provider show",
+]
+PUBLISH = ["version", "functionapp log deployment list", "functionapp deployment source config-zip"]
+CHANGES = [
     "group create",
-    "deployment group what-if",
     "deployment group create",
-    "functionapp deployment source config-zip",
+    *PUBLISH,
     "functionapp function show",
     "deployment group create",
 ]
+ORDER = [*LOOKS, *CHANGES]
+# Where the resource group exists, Azure can say what would change.
+WHAT_IF = [*LOOKS[:-1], "deployment group what-if", LOOKS[-1]]
+READS = {*LOOKS, "deployment group what-if", "deployment group show", "functionapp log deployment list"}
 
 
 def everything_in_its_order() -> None:
@@ -151,7 +201,8 @@ def everything_in_its_order() -> None:
         given,
         ['topics=[{"name": "t"}]', "functionAppId=/app/id", "storageAccountId=/storage/id", "namePrefix=aci-dns"],
     )
-    elsewhere = [call for call in run.calls if call != ["account", "show", "--query", "id", "--output", "tsv"]]
+    anywhere = ("version", "account", "bicep")
+    elsewhere = [call for call in run.calls if call[0] not in anywhere]
     check({call[call.index("--subscription") + 1] for call in elsewhere}, {"sub-1"})
 
 
@@ -162,17 +213,115 @@ def functions() -> list[str]:
 
 def what_exists_is_not_created() -> None:
     run = Run(ALL, answers={"group exists": "true"})
-    check(run.verbs(), [verb for verb in ORDER if verb != "group create"], run)
+    check(run.verbs(), [*WHAT_IF, *CHANGES[1:]], run)
 
 
 def what_if_changes_nothing() -> None:
-    run = Run([*ALL, "--what-if"], answers={"group exists": "true"})
-    check((run.status, run.verbs()), (0, ["account show", "group exists", "deployment group what-if"]), run)
+    for exists, verbs in (("true", WHAT_IF), ("false", LOOKS)):
+        run = Run(
+            [*ALL, "--what-if"],
+            answers={
+                "group exists: rg-spoke1": "true",
+                "group exists: rg-dns": "true",
+                "group exists": exists,
+                "provider show: Microsoft.EventGrid": "NotRegistered",
+            },
+        )
+        check((run.status, run.verbs()), (0, verbs), run)
+        check({" ".join(call).split(" --")[0] for call in run.calls} - READS, set(), run)
+        check("resource provider to register: Microsoft.EventGrid in subscription sub-1" in run.output, True, run)
 
 
 def without_a_yes_nothing_is_applied() -> None:
     run = Run(ALL[:-1])
-    check((run.status, run.verbs()), (1, ORDER[:4]), run)
+    check((run.status, run.verbs()), (1, LOOKS), run)
+
+
+def what_if_hides_is_shown() -> None:
+    run = Run([*ALL, "--what-if"])
+    zone = "/subscriptions/sub-1/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones"
+    for line in (
+        "role: aci-dns container groups (custom)",
+        "right: app: aci-dns container groups (custom): /subscriptions/sub-1",
+        f"right: app: aci-dns record sets (custom): {zone}/spoke1.contoso.internal",
+        f"right: app: aci-dns record sets (custom): {zone}/1.10.in-addr.arpa",
+        "right: app: Storage Queue Data Contributor: the new storage account in rg",
+    ):
+        check(line in run.output.splitlines(), True, run)
+
+
+def parameters_may_be_json() -> None:
+    run = Run([*ALL[:5], "FOLDER/parameters.json", *ALL[6:]])
+    check((run.status, run.verbs()), (0, [verb for verb in ORDER if verb != "bicep build-params"]), run)
+
+
+def tags_of_zones_are_kept() -> None:
+    run = Run(ALL, answers={"group exists": "true"})
+    given = 'zoneTags={"sub-1/rg-dns/spoke1.contoso.internal": {"cost": "42"}}'
+    for verb in ("deployment group what-if", "deployment group create"):
+        call = next(call for call in run.calls if " ".join(call).startswith(verb))
+        check(given in call, True, run)
+
+
+def resource_providers_are_registered_first() -> None:
+    states = {"provider show: Microsoft.EventGrid": "NotRegistered", "provider show: Microsoft.App": "Registering"}
+    run = Run(ALL, answers=states)
+    check((run.status, run.verbs()), (0, [*LOOKS, "provider register", *CHANGES]), run)
+    registered = run.option("provider register", "--namespace")
+    check(registered, ["Microsoft.App", "Microsoft.EventGrid"], run)
+    check(all("--wait" in call for call in run.calls if call[:2] == ["provider", "register"]), True, run)
+    # In which subscriptions: the app's own, whatever the spokes need.
+    check("Microsoft.ContainerInstance" in run.option("provider show", "--namespace"), True, run)
+    run = Run(ALL, answers=states, failures={"provider register": 1000})
+    check((run.status, run.verbs()), (1, [*LOOKS, "provider register"]), run)
+    advice = "az provider register --subscription sub-1 --namespace Microsoft.App --wait"
+    check(advice in run.output, True, run)
+
+
+def resource_groups_of_others_have_to_exist() -> None:
+    run = Run(ALL, answers={"group exists: rg-spoke1": "false", "group exists: rg-dns": "false"})
+    check((run.status, run.verbs()), (1, LOOKS[:4]), run)
+    for group, purpose in (("rg-spoke1", "spoke"), ("rg-dns", "zones")):
+        line = f"the resource group {group} in subscription sub-1 does not exist ({purpose})"
+        check(line in run.output, True, run)
+
+
+def an_old_azure_cli_is_refused() -> None:
+    for version, status in (("2.86.0", 1), ("2.9.0", 1), ("2.87.0", 0), ("2.100.1", 0), ("3.0.0", 0)):
+        run = Run(ALL, answers={"version": version})
+        check(run.status, status, run)
+        check(run.verbs() == ["version"], status == 1, run)
+        check(f"Azure CLI {version} is too old" in run.output, status == 1, run)
+
+
+def publishing_is_bounded_and_its_own_status_decides() -> None:
+    publish, listed = "functionapp deployment source config-zip", "functionapp log deployment list"
+    run = Run(ALL)
+    check(run.bounds, ["--kill-after=30 1200"], run)
+    # The command fails, as it does where the app is closed to the caller; the deployment has succeeded.
+    run = Run(ALL, failures={publish: 1000}, answers={listed: ["1\t4", "2\t4"]})
+    check((run.status, "the deployment succeeded" in run.output), (0, True), run)
+    check(len(run.option(publish, "--src")), 1, run)
+    # It failed, is still under way, or is the one from before: again, five times in all.
+    for after in ("2\t3", "2\t1", "1\t4", "", "!"):
+        run = Run(ALL, failures={publish: 1000}, answers={listed: ["1\t4", after]})
+        check((run.status, run.verbs()[-1]), (1, listed), run)
+        check(len(run.option(publish, "--src")), 5, run)
+    # The first deployment of all.
+    run = Run(ALL, failures={publish: 1000}, answers={listed: ["", "1\t4"]})
+    check(run.status, 0, run)
+
+
+def a_stack_is_applied_where_it_is_asked_for() -> None:
+    for action, option in (("detach", "detachAll"), ("delete", "deleteResources")):
+        run = Run([*ALL, "--stack", action])
+        expected = ["stack group create" if at == 7 else verb for at, verb in enumerate(ORDER)]
+        check((run.status, run.verbs()), (0, expected), run)
+        check(run.option("stack group create", "--action-on-unmanage"), [option], run)
+        check(any(call[:3] == ["deployment", "group", "show"] for call in run.calls), False, run)
+        check(run.option("functionapp", "--name"), ["app-1"] * len(run.option("functionapp", "--name")), run)
+    run = Run([*ALL, "--stack", "nonsense"])
+    check((run.status, run.calls), (2, []), run)
 
 
 def what_is_missing_is_refused() -> None:
@@ -185,27 +334,34 @@ def what_is_missing_is_refused() -> None:
     for arguments in (["--nonsense"], [*REQUIRED, "--package", "FOLDER/none.zip"]):
         run = Run(arguments)
         check((run.status, run.calls), (2, []), run)
+    run = Run([], script=PUBLISH_SCRIPT)
+    check((run.status, run.verbs()), (2, ["version"]), run)
     run = Run(["--help"])
     check((run.status, run.calls, run.output.startswith("Usage:")), (0, [], True), run)
 
 
 def a_step_that_fails_is_the_last() -> None:
-    for index, verb in enumerate(ORDER[:6]):
+    for index, verb in enumerate([*LOOKS, *CHANGES[:2]]):
         run = Run(ALL, failures={verb: 1000})
         check(run.status != 0, True, run)
         check(run.verbs(), ORDER[: index + 1], run)
+    run = Run(ALL, answers={"group exists": "true"}, failures={"deployment group what-if": 1000})
+    check((run.status != 0, run.verbs()), (True, WHAT_IF[:-1]), run)
     run = Run(ALL, failures={"functionapp function show": 1000})
-    check((run.status != 0, run.verbs()), (True, ORDER[:7]), run)
+    check((run.status != 0, run.verbs()), (True, ORDER[:-1]), run)
+    run = Run(ALL, failures={"deployment group create: aci-dns-subscriptions": 1000})
+    check((run.status != 0, run.verbs()), (True, ORDER), run)
 
 
 def what_was_granted_a_moment_ago_is_waited_for() -> None:
     failures = {
-        "functionapp deployment source config-zip": 9,
+        "functionapp deployment source config-zip": 4,
         "functionapp function show": 19,
-        "deployment group create aci-dns-subscriptions": 9,
+        "deployment group create: aci-dns-subscriptions": 9,
     }
-    run = Run(ALL, failures=failures)
-    check((run.status, run.verbs()), (0, ORDER), run)
+    run = Run(ALL, failures=failures, answers={"functionapp log deployment list": "1\t3"})
+    check(run.status, 0, run)
+    check(len(run.option("functionapp deployment source config-zip", "--src")), 5, run)
 
 
 def the_smoke_test_leaves_nothing_behind() -> None:
@@ -217,7 +373,7 @@ def the_smoke_test_leaves_nothing_behind() -> None:
     check(after[:2], ["container create", "container show"], run)
     check(after[-3:], ["container delete", *look], run)
     check(run.option("container", "--subscription"), ["sub-2"] * 3)
-    check(set(run.option("network", "--subscription")), {"sub-3"})
+    check(set(run.option("network private-dns record-set", "--subscription")), {"sub-3"})
     check(run.option("container create", "--subnet"), ["/subnet/id"])
     check(len(set(run.option("container", "--name"))), 1)
 
@@ -230,6 +386,10 @@ def the_smoke_test_leaves_nothing_behind() -> None:
     # A look that failed is not a record that is gone.
     run = Run(smoke, answers={look[0]: ["10.1.5.4", "!"]})
     check((run.status, "did not go" in run.output), (1, True), run)
+    # The zones are asked for before anything is created: what fails there is no test that passed.
+    for question in ("reverseZones", "forwardZone"):
+        run = Run(smoke, failures={f"deployment group show: {question}": 1000})
+        check((run.status != 0, "container create" in run.verbs()), (True, False), run)
     run = Run(smoke, failures={"container show": 1})
     check((run.status != 0, run.verbs()[-1]), (True, "container delete"), run)
 
@@ -240,6 +400,14 @@ if __name__ == "__main__":
         what_exists_is_not_created,
         what_if_changes_nothing,
         without_a_yes_nothing_is_applied,
+        what_if_hides_is_shown,
+        parameters_may_be_json,
+        tags_of_zones_are_kept,
+        resource_providers_are_registered_first,
+        resource_groups_of_others_have_to_exist,
+        an_old_azure_cli_is_refused,
+        publishing_is_bounded_and_its_own_status_decides,
+        a_stack_is_applied_where_it_is_asked_for,
         what_is_missing_is_refused,
         a_step_that_fails_is_the_last,
         what_was_granted_a_moment_ago_is_waited_for,
