@@ -128,6 +128,9 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         AzureWebJobsStorage__queueServiceUri: storage.properties.primaryEndpoints.queue
         AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
         APPLICATIONINSIGHTS_CONNECTION_STRING: component.properties.ConnectionString
+        // The handler sends its telemetry itself: lines of stdout would be ingested a second time. Without Application
+        // Insights, host.json shows them in the log stream. The host knows no other spelling than this one, with dots.
+        'AzureFunctionsJobHost__logging__logLevel__Host.Function.Console': 'Warning'
         ACI_DNS_LOGS_ENDPOINT: driftRule.properties.endpoints.logsIngestion
         ACI_DNS_LOGS_RULE_ID: driftRule.properties.immutableId
         ACI_DNS_LOGS_STREAM: driftStream

@@ -62,9 +62,12 @@ locals {
       AzureWebJobsStorage__queueServiceUri  = azurerm_storage_account.this.primary_queue_endpoint
       AzureWebJobsStorage__tableServiceUri  = azurerm_storage_account.this.primary_table_endpoint
       APPLICATIONINSIGHTS_CONNECTION_STRING = local.application_insights_connection_string
-      ACI_DNS_LOGS_ENDPOINT                 = azapi_resource.drift_rule.output.endpoint
-      ACI_DNS_LOGS_RULE_ID                  = azapi_resource.drift_rule.output.immutable_id
-      ACI_DNS_LOGS_STREAM                   = local.drift_stream
+      # The handler sends its telemetry itself: lines of stdout would be ingested a second time. Without Application
+      # Insights, host.json shows them in the log stream. The host knows no other spelling than this one, with dots.
+      "AzureFunctionsJobHost__logging__logLevel__Host.Function.Console" = "Warning"
+      ACI_DNS_LOGS_ENDPOINT                                             = azapi_resource.drift_rule.output.endpoint
+      ACI_DNS_LOGS_RULE_ID                                              = azapi_resource.drift_rule.output.immutable_id
+      ACI_DNS_LOGS_STREAM                                               = local.drift_stream
     },
     var.application_insights_local_auth ? {} : {
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING = "Authorization=AAD;ClientId=${local.client_id}"

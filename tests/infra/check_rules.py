@@ -390,6 +390,16 @@ class Needs(unittest.TestCase):
         self.assertEqual(ready(alwaysReadyInstances=2), [{"name": "function:function_aci_reconcile", "instanceCount": 2}])
 
 
+class Logs(unittest.TestCase):
+    def test_lines_of_the_handler_are_seen_once(self):
+        levels = json.loads((ROOT / "host.json").read_text())["logging"]["logLevel"]
+        self.assertEqual(levels["Host.Function.Console"], "Information")
+        settings = one(deploy(), "Microsoft.Web/sites/config").properties
+        # Where Application Insights is on, and in the only spelling that the host knows.
+        self.assertIn("APPLICATIONINSIGHTS_CONNECTION_STRING", settings)
+        self.assertEqual(settings["AzureFunctionsJobHost__logging__logLevel__Host.Function.Console"], "Warning")
+
+
 class Workflows(unittest.TestCase):
     def test_the_parameters_of_a_deployment_are_those_of_the_branch(self):
         deploy_workflow = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()

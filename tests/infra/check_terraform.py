@@ -23,9 +23,11 @@ OBJECTS = {
     "existing_workspace_id",
     "existing_application_insights_id",
 }
-SETTING = re.compile(r"^\s*'?((?:ACI_DNS|APPLICATIONINSIGHTS|AZURE|RUST)_\w+|AzureWebJobs[\w.]+)'?\s*:", re.M)
+SETTING = re.compile(
+    r"^\s*'?((?:ACI_DNS|APPLICATIONINSIGHTS|AZURE|RUST)_\w+|Azure(?:WebJobs|FunctionsJobHost)[\w.]+)'?\s*:", re.M
+)
 SETTING_IN_TERRAFORM = re.compile(
-    r'^\s*"?((?:ACI_DNS|APPLICATIONINSIGHTS|AZURE)_\w+|AzureWebJobs[\w.]+)"?\s*=(?!=)', re.M
+    r'^\s*"?((?:ACI_DNS|APPLICATIONINSIGHTS|AZURE)_\w+|Azure(?:WebJobs|FunctionsJobHost)[\w.]+)"?\s*=(?!=)', re.M
 )
 
 
