@@ -392,6 +392,18 @@ var spokesWithDefaults = map(spokes, entry => {
     ? toLower(entry.?zoneResourceGroup ?? fail('The spoke ${entry.resourceGroup} ${needsZoneResourceGroup}.'))
     : toLower(entry.?zoneResourceGroup ?? entry.resourceGroup)
   ttl: entry.?ttl ?? 60
+  // What is left out has the default of aci-dns, which refuses null.
+  given: filter(
+    items({
+      policy: entry.?policy
+      ownership: entry.?ownership
+      groups: entry.?groups
+      addressRanges: entry.?addressRanges
+      hostnames: entry.?hostnames
+      formerZones: entry.?formerZones
+    }),
+    item => item.value != null
+  )
 })
 var entries = map(
   spokesWithDefaults,
@@ -420,9 +432,10 @@ var readsSubscriptions = containerGroupScope == 'subscription'
 var readEntries = filter(entries, entry => !entry.isPattern && !readsSubscriptions)
 var readAtSubscription = filter(entries, entry => entry.isPattern || readsSubscriptions)
 var readSubscriptionIds = union([], map(readAtSubscription, entry => entry.subscriptionId))
+var spokeSubscriptionIds = union([], map(entries, entry => entry.subscriptionId))
 var subscriptionIds = union(
   [homeSubscriptionId],
-  map(entries, entry => entry.subscriptionId),
+  spokeSubscriptionIds,
   map(entries, entry => entry.zoneSubscriptionId)
 )
 
@@ -485,17 +498,23 @@ var workspaceIdParts = split(workspaceId, '/')
 var applicationInsightsIdParts = split(applicationInsightsId, '/')
 var diagnosticWorkspaceId = diagnosticLogs ? workspaceId : ''
 
-var zoneMap = toObject(entries, entry => '${entry.subscriptionId}/${entry.resourceGroup}', entry => {
-  forwardZone: entry.forwardZone
-  reverseZones: entry.reverseZones
-  zoneSubscriptionId: entry.zoneSubscriptionId
-  zoneResourceGroup: entry.zoneResourceGroup
-  ttl: entry.ttl
-})
+var zoneMap = toObject(
+  entries,
+  entry => '${entry.subscriptionId}/${entry.resourceGroup}',
+  entry =>
+    union(toObject(entry.given, item => item.key, item => item.value), {
+      forwardZone: entry.forwardZone
+      reverseZones: entry.reverseZones
+      zoneSubscriptionId: entry.zoneSubscriptionId
+      zoneResourceGroup: entry.zoneResourceGroup
+      ttl: entry.ttl
+    })
+)
 var clouds = { AzureCloud: 'public', AzureUSGovernment: 'usgovernment', AzureChinaCloud: 'china' }
 var appSettings = union(toObject(items(settings), setting => setting.key, setting => string(setting.value)), {
   ACI_DNS_CLOUD: clouds[environment().name]
   ACI_DNS_ZONES: string(zoneMap)
+  ACI_DNS_SUBSCRIPTIONS: join(spokeSubscriptionIds, ',')
   ACI_DNS_SWEEP: sweepMode
   // The host reads the schedule of a function that is switched off as well, and has to understand it.
   ACI_DNS_SWEEP_SCHEDULE: empty(sweepSchedule) ? '0 0 0 1 1 *' : sweepSchedule

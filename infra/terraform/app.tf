@@ -42,15 +42,23 @@ locals {
     {
       ACI_DNS_CLOUD = var.cloud
       ACI_DNS_ZONES = jsonencode({
-        for spoke in local.spokes : "${spoke.subscription_id}/${spoke.resource_group}" => {
+        # What is left out has the default of aci-dns, which refuses null.
+        for spoke in local.spokes : "${spoke.subscription_id}/${spoke.resource_group}" => { for key, value in {
           forwardZone        = spoke.forward_zone
           reverseZones       = spoke.reverse_zones
           zoneSubscriptionId = spoke.zone_subscription_id
           zoneResourceGroup  = spoke.zone_resource_group
           ttl                = spoke.ttl
-        }
+          policy             = spoke.policy
+          ownership          = spoke.ownership
+          groups             = spoke.groups
+          addressRanges      = spoke.address_ranges
+          hostnames          = spoke.hostnames
+          formerZones        = spoke.former_zones
+        } : key => value if value != null }
       })
-      ACI_DNS_SWEEP = var.sweep_mode
+      ACI_DNS_SUBSCRIPTIONS = join(",", distinct(local.spokes[*].subscription_id))
+      ACI_DNS_SWEEP         = var.sweep_mode
       # The host reads the schedule of a function that is switched off as well, and has to understand it.
       ACI_DNS_SWEEP_SCHEDULE                       = var.sweep_schedule == "" ? "0 0 0 1 1 *" : var.sweep_schedule
       "AzureWebJobs.function_drift_sweep.Disabled" = var.sweep_schedule == "" ? "true" : "false"

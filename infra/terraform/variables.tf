@@ -25,6 +25,13 @@ variable "spokes" {
     network_ids           ids of the virtual networks that query these zones and are not linked to them yet; they have
                           to be known when planning
     ttl                   time to live of the record sets in seconds
+    policy                what aci-dns does here: sync, upsert-only or observe; default: ACI_DNS_POLICY
+    ownership             what happens to unmarked record sets at managed names: adopt or strict; default:
+                          ACI_DNS_OWNERSHIP
+    groups                names of the container groups that are managed, or prefixes with *; default: all
+    address_ranges        CIDR ranges in which addresses of container groups are accepted; default: any
+    hostnames             labels, or prefixes with *, that the tag aci-dns-hostname may choose; default: none
+    former_zones          forward zones that were replaced; PTR values in them count as those of aci-dns
   EOT
   type = list(object({
     subscription_id      = optional(string)
@@ -35,6 +42,12 @@ variable "spokes" {
     zone_resource_group  = optional(string)
     network_ids          = optional(list(string), [])
     ttl                  = optional(number, 60)
+    policy               = optional(string)
+    ownership            = optional(string)
+    groups               = optional(list(string))
+    address_ranges       = optional(list(string))
+    hostnames            = optional(list(string))
+    former_zones         = optional(list(string))
   }))
 
   validation {
@@ -50,6 +63,15 @@ variable "spokes" {
       for spoke in var.spokes : spoke.zone_resource_group != null || !endswith(spoke.resource_group, "*")
     ])
     error_message = "Where the resource group is a pattern, the zones need a zone_resource_group."
+  }
+  validation {
+    condition = alltrue([for spoke in var.spokes : contains(["sync", "upsert-only", "observe"], coalesce(spoke.policy, "sync"))])
+
+    error_message = "A policy is sync, upsert-only or observe."
+  }
+  validation {
+    condition     = alltrue([for spoke in var.spokes : contains(["adopt", "strict"], coalesce(spoke.ownership, "strict"))])
+    error_message = "An ownership is adopt or strict."
   }
   validation {
     condition     = alltrue([for spoke in var.spokes : spoke.ttl >= 1 && spoke.ttl <= 2147483647])
@@ -144,6 +166,7 @@ variable "settings" {
       "ACI_DNS_MAX_CONCURRENCY",
       "ACI_DNS_OWNERSHIP",
       "ACI_DNS_POLICY",
+      "ACI_DNS_RECHECK_SECONDS",
       "ACI_DNS_STOPPED",
       "RUST_LOG",
     ])) == 0

@@ -258,6 +258,9 @@ run "hub_and_spoke" {
         reverse_zones        = ["10.IN-ADDR.ARPA"]
         zone_subscription_id = "00000000-0000-0000-0000-00000000000A"
         zone_resource_group  = "RG-dns"
+        policy               = "observe"
+        groups               = ["web-*"]
+        former_zones         = ["old.contoso.internal"]
         network_ids          = ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub"]
       },
     ]
@@ -338,6 +341,17 @@ run "hub_and_spoke" {
   assert {
     condition     = local.app_settings["AzureWebJobs.function_drift_sweep.Disabled"] == "true"
     error_message = "Without a schedule there is no sweep."
+  }
+  assert {
+    condition = [for entry in values(jsondecode(local.app_settings.ACI_DNS_ZONES)) : join(" ", keys(entry))] == [
+      "forwardZone reverseZones ttl zoneResourceGroup zoneSubscriptionId",
+      "formerZones forwardZone groups policy reverseZones ttl zoneResourceGroup zoneSubscriptionId",
+    ]
+    error_message = "The map names what is given, and leaves out what is not."
+  }
+  assert {
+    condition     = local.app_settings.ACI_DNS_SUBSCRIPTIONS == "00000000-0000-0000-0000-00000000000b,00000000-0000-0000-0000-00000000000c"
+    error_message = "Events of other subscriptions are not for this app."
   }
   assert {
     condition     = length(azurerm_log_analytics_workspace.this) == 0 && length(azurerm_application_insights.this) == 0

@@ -99,6 +99,11 @@ module "aci_dns" {
       zone_resource_group  = "rg-dns"
       network_ids          = local.network_ids
       ttl                  = 30
+      policy               = "observe"
+      groups               = ["web-*", "api"]
+      address_ranges       = ["10.2.0.0/16"]
+      hostnames            = ["portal"]
+      former_zones         = ["old.contoso.internal"]
     },
   ]
 
@@ -113,8 +118,10 @@ module "aci_dns" {
     },
   ]
 
+  # The second spoke is only watched for now: its plans are in the log.
   settings = {
-    ACI_DNS_OWNERSHIP = "strict"
+    ACI_DNS_OWNERSHIP       = "strict"
+    ACI_DNS_RECHECK_SECONDS = "60"
   }
 
   only_event_grid         = true
