@@ -126,15 +126,16 @@ fn events_go_to_functions_that_exist_and_know_them() {
             let value = json!({"id": "e1", "eventType": event_type, "subject": subject});
             let [Ok(event)] = &event::read(&value)[..] else { panic!("{value} is not an event") };
             assert!(matches!(&event.kind, Kind::Ours(id) if id.name() == "web"), "{event:?}");
-            // A deletion says nothing to the drift tracker, which looks at what lives.
-            assert!(function == "function_aci_reconcile" || !event.is_delete(), "{event:?}");
         }
     }
     let verbs = ["Write", "Delete", "Action"];
     let all = verbs.map(|verb| {
         ["Success", "Failure", "Cancel"].map(|end| format!("Microsoft.Resources.Resource{verb}{end}"))
     });
-    assert_eq!(functions["function_aci_reconcile"], json!(all.concat()));
+    // A failed or cancelled update, or deletion, can have moved the group.
+    for (function, types) in functions {
+        assert_eq!(types, &json!(all.concat()), "{function}");
+    }
     let listed: Vec<_> = functions.keys().collect();
     assert_eq!(listed, ["function_aci_reconcile", "function_drift_tracker"]);
 }
