@@ -15,6 +15,8 @@ Usage: infra/deploy.sh --resource-group NAME --location REGION --parameters FILE
   --package FILE         the package to publish; default: the one that infra/package.sh builds now
   --stack ACTION         apply as a deployment stack; ACTION is what happens to resources that the parameters do not
                          call for any more: detach leaves them, delete deletes them, zones with their records included
+  --skip-queue-probe     do not prove that the app reads its retry queue before it gets events: for deployers without the
+                         role Storage Queue Data Message Sender, or outside of the network of a closed storage account
   --what-if              show what would change, and stop; nothing is changed
   --yes                  do not ask before applying
   --smoke-test SUBNET    afterwards create and delete a container group in the first spoke, in the subnet with this id
@@ -30,12 +32,13 @@ refuse() {
 }
 
 resource_group='' location='' parameters='' subscription='' package='' stack='' smoke_test_subnet=''
-what_if_only=false confirmed=false
+what_if_only=false confirmed=false probing=true
 while [ $# -gt 0 ]; do
   case "$1" in
     --help) usage; exit 0 ;;
     --what-if) what_if_only=true; shift; continue ;;
     --yes) confirmed=true; shift; continue ;;
+    --skip-queue-probe) probing=false; shift; continue ;;
     --resource-group | --location | --parameters | --subscription | --package | --stack | --smoke-test) ;;
     *) refuse "unknown argument: $1" ;;
   esac
@@ -132,15 +135,15 @@ fi
 group_exists="$(az group exists --subscription "$subscription" --name "$resource_group")"
 
 step "tags of zones"
-tags=''
-zones="$(facts zone)"
-while IFS=$'\t' read -r -u 3 zone_subscription zone_group zone; do
-  [ -n "$zone" ] || continue
-  found="$(az network private-dns zone list --subscription "$zone_subscription" --resource-group "$zone_group" \
-    --query "[?name=='$zone'].tags | [0]" --output json)"
-  tags+="$zone_subscription/$zone_group/$zone"$'\t'"$(tr -d '\n' <<<"$found")"$'\n'
-done 3<<<"$zones"
-zone_tags="$(python3 "$infra/preflight.py" tags <<<"$tags")"
+found=''
+zone_groups="$(facts zone | cut -f 1,2 | sort -u)"
+while IFS=$'\t' read -r -u 3 zone_subscription zone_group; do
+  [ -n "$zone_group" ] || continue
+  zones="$(az network private-dns zone list --subscription "$zone_subscription" --resource-group "$zone_group" \
+    --query '[].{name: name, tags: tags}' --output json)"
+  found+="found"$'\t'"$zone_subscription"$'\t'"$zone_group"$'\t'"${zones//$'\n'/ }"$'\n'
+done 3<<<"$zone_groups"
+zone_tags="$(python3 "$infra/preflight.py" tags <<<"$all_facts"$'\n'"${found%$'\n'}")"
 echo "$zone_tags"
 
 step "what would change"
@@ -158,11 +161,15 @@ while IFS=$'\t' read -r -u 3 who role scope; do
   printf 'right: %s: %s: %s\n' "$who" "$role" "$scope"
 done 3<<<"$(facts grant)"
 unregistered=()
-providers="$(facts provider)"
+providers="$(facts provider | sort)"
+listed='' registered=''
 while IFS=$'\t' read -r -u 3 provider_subscription namespace; do
-  state="$(az provider show --subscription "$provider_subscription" --namespace "$namespace" \
-    --query registrationState --output tsv)"
-  if [ "$state" != Registered ]; then
+  if [ "$provider_subscription" != "$listed" ]; then
+    registered="$(az provider list --subscription "$provider_subscription" \
+      --query "[?registrationState=='Registered'].namespace" --output tsv)"
+    listed="$provider_subscription"
+  fi
+  if ! grep -qixF "$namespace" <<<"$registered"; then
     printf 'resource provider to register: %s in subscription %s\n' "$namespace" "$provider_subscription"
     unregistered+=("$provider_subscription"$'\t'"$namespace")
   fi
@@ -220,10 +227,19 @@ step "publish $package to $app"
 "$infra/publish.sh" "$subscription" "$resource_group" "$app" "$package"
 
 step "wait for the functions"
-for function in function_aci_reconcile function_drift_tracker; do
+for function in function_aci_reconcile function_aci_retry function_drift_tracker; do
   retry 20 15 az functionapp function show --subscription "$subscription" --resource-group "$resource_group" \
     --name "$app" --function-name "$function" --query name --output tsv
 done
+
+step "retry queue"
+if [ "$(output retryQueue.value)" != true ]; then
+  echo "not used: Event Grid delivers unfinished events again"
+elif [ "$probing" = false ]; then
+  echo "not proved: --skip-queue-probe"
+else
+  "$infra/probe.sh" "$storage_id" || { echo "or pass --skip-queue-probe to go on without this proof" >&2; exit 1; }
+fi
 
 step "subscribe to events"
 retry 10 30 az deployment group create --subscription "$subscription" --resource-group "$resource_group" \

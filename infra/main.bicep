@@ -46,6 +46,9 @@ param sweepSchedule string = '0 */15 * * * *'
 @allowed(['report', 'repair'])
 param sweepMode string = 'report'
 
+@description('Whether unfinished work is stored in the retry queue. Without it, Event Grid delivers the events again, at intervals that grow to hours.')
+param retryQueue bool = true
+
 @description('Beginning of the names of what is made here.')
 @minLength(3)
 @maxLength(20)
@@ -246,6 +249,7 @@ module app 'modules/function-app.bicep' = {
     zoneRedundant: zoneRedundant
     diagnosticWorkspaceId: diagnosticWorkspaceId
     lock: isLocked
+    retryQueue: retryQueue
     settings: appSettings
   }
   dependsOn: [storage, appAccess, applicationInsightsAccess]
@@ -519,6 +523,7 @@ var appSettings = union(toObject(items(settings), setting => setting.key, settin
   // The host reads the schedule of a function that is switched off as well, and has to understand it.
   ACI_DNS_SWEEP_SCHEDULE: empty(sweepSchedule) ? '0 0 0 1 1 *' : sweepSchedule
   'AzureWebJobs.function_drift_sweep.Disabled': empty(sweepSchedule) ? 'true' : 'false'
+  'AzureWebJobs.function_aci_retry.Disabled': retryQueue ? 'false' : 'true'
 })
 
 output namePrefix string = namePrefix
@@ -527,3 +532,4 @@ output functionAppId string = app.outputs.id
 output storageAccountId string = storage.outputs.id
 output topics array = topicEntries
 output spokes array = entries
+output retryQueue bool = retryQueue

@@ -1,7 +1,7 @@
 """Tells what a deployment of main.bicep needs and grants, from its parameters.
 
     python3 infra/preflight.py facts SUBSCRIPTION RESOURCE_GROUP < PARAMETERS
-    python3 infra/preflight.py tags < LINES
+    python3 infra/preflight.py tags < FACTS_AND_ZONES
 
 PARAMETERS is a parameter file in JSON, or what `az bicep build-params --stdout` prints. One fact a line, with tabs
 between its parts:
@@ -14,7 +14,8 @@ between its parts:
 
 What-if shows no role assignment: their names contain the id of an identity, which it does not know yet.
 
-`tags` reads lines `<subscription>/<group>/<zone> TAB <tags as JSON>` and prints the parameter zoneTags.
+`tags` reads the facts and lines `found  subscription  group  <zones as JSON, each with name and tags>`, and prints the
+parameter zoneTags.
 """
 
 import json
@@ -125,9 +126,14 @@ def facts(given: dict, home: str, home_group: str) -> list[tuple]:
 
 
 def zone_tags(lines: list[str]) -> dict:
-    pairs = (line.rstrip("\n").split("\t") for line in lines if line.strip())
-    found = {zone: json.loads(tags) if tags else None for zone, tags in pairs}
-    return {zone: tags for zone, tags in found.items() if tags}
+    parts = [line.rstrip("\n").split("\t") for line in lines]
+    wanted = {"/".join(part[1:]) for part in parts if part[0] == "zone"}
+    found = {
+        f"{subscription}/{group}/{zone['name'].lower()}": zone["tags"]
+        for kind, subscription, group, zones in (part for part in parts if part[0] == "found")
+        for zone in json.loads(zones)
+    }
+    return {zone: tags for zone, tags in found.items() if tags and zone in wanted}
 
 
 if __name__ == "__main__":

@@ -81,6 +81,15 @@ var rules = [
     dimensions: ['fqdn', 'owner', 'containerGroup']
   }
   {
+    name: 'poison'
+    display: 'aci-dns: unfinished work was given up'
+    description: 'A message was tried for a day and is now in the queue aci-dns-retry-poison: aci-dns retry list shows it. Repair what it names, then aci-dns retry redrive.'
+    severity: 1
+    query: loadTextContent('../queries/poison.kql')
+    range: recent
+    dimensions: ['cloud_RoleName']
+  }
+  {
     name: 'sweep-findings'
     display: 'aci-dns: a sweep found wrong names'
     description: 'No event had put them right: the platform moved a container group, a record set was edited, or events do not arrive.'

@@ -38,6 +38,9 @@ param diagnosticWorkspaceId string
 @description('Whether the app is locked against deletion.')
 param lock bool
 
+@description('Whether unfinished work is stored in the retry queue.')
+param retryQueue bool
+
 @description('Settings of aci-dns itself, by the names of the environment variables.')
 param settings object
 
@@ -135,6 +138,11 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         ACI_DNS_LOGS_RULE_ID: driftRule.properties.immutableId
         ACI_DNS_LOGS_STREAM: driftStream
       },
+      retryQueue
+        ? {
+            ACI_DNS_RETRY_QUEUE: '${storage.properties.primaryEndpoints.queue}aci-dns-retry'
+          }
+        : {},
       applicationInsightsLocalAuth
         ? {}
         : {

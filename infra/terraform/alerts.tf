@@ -4,7 +4,7 @@
 
 locals {
   questions = {
-    for rule in ["failed-invocations", "wrong-names", "not-converged", "conflicts", "sweep-findings", "silence", "lost-telemetry"] :
+    for rule in ["failed-invocations", "wrong-names", "not-converged", "conflicts", "poison", "sweep-findings", "silence", "lost-telemetry"] :
     rule => file("${path.module}/../queries/${rule}.kql")
   }
   long_enough   = "let driftMinutes = ${var.drift_minutes};"
@@ -52,6 +52,14 @@ locals {
       query       = local.questions["conflicts"]
       range       = local.recent
       dimensions  = ["fqdn", "owner", "containerGroup"]
+    }
+    poison = {
+      display     = "aci-dns: unfinished work was given up"
+      description = "A message was tried for a day and is now in the queue aci-dns-retry-poison: aci-dns retry list shows it. Repair what it names, then aci-dns retry redrive."
+      severity    = 1
+      query       = local.questions["poison"]
+      range       = local.recent
+      dimensions  = ["cloud_RoleName"]
     }
     sweep-findings = {
       display     = "aci-dns: a sweep found wrong names"

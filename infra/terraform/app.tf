@@ -62,6 +62,7 @@ locals {
       # The host reads the schedule of a function that is switched off as well, and has to understand it.
       ACI_DNS_SWEEP_SCHEDULE                       = var.sweep_schedule == "" ? "0 0 0 1 1 *" : var.sweep_schedule
       "AzureWebJobs.function_drift_sweep.Disabled" = var.sweep_schedule == "" ? "true" : "false"
+      "AzureWebJobs.function_aci_retry.Disabled"   = var.retry_queue ? "false" : "true"
 
       AZURE_CLIENT_ID                       = local.client_id
       AzureWebJobsStorage__credential       = "managedidentity"
@@ -76,6 +77,9 @@ locals {
       ACI_DNS_LOGS_ENDPOINT                                             = azapi_resource.drift_rule.output.endpoint
       ACI_DNS_LOGS_RULE_ID                                              = azapi_resource.drift_rule.output.immutable_id
       ACI_DNS_LOGS_STREAM                                               = local.drift_stream
+    },
+    !var.retry_queue ? {} : {
+      ACI_DNS_RETRY_QUEUE = "${azurerm_storage_account.this.primary_queue_endpoint}aci-dns-retry"
     },
     var.application_insights_local_auth ? {} : {
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING = "Authorization=AAD;ClientId=${local.client_id}"
@@ -208,4 +212,22 @@ resource "terraform_data" "package" {
   }
 
   depends_on = [azurerm_role_assignment.storage, azurerm_private_endpoint.storage]
+}
+
+# Before any event is delivered, the app has to read its queue: a queue that answers 403 ends the Functions host.
+resource "terraform_data" "probe" {
+  count = var.package == null || !var.retry_queue || !var.probe_queue ? 0 : 1
+
+  triggers_replace = [azapi_resource.app.id]
+
+  provisioner "local-exec" {
+    interpreter = ["bash", "-c"]
+    command     = "bash \"$SCRIPT\" \"$STORAGE\""
+    environment = {
+      SCRIPT  = "${path.module}/../probe.sh"
+      STORAGE = azurerm_storage_account.this.id
+    }
+  }
+
+  depends_on = [terraform_data.package]
 }

@@ -136,5 +136,5 @@ resource "azapi_resource" "subscription" {
     create = "15m"
   }
 
-  depends_on = [azurerm_role_assignment.dead_letters, terraform_data.package]
+  depends_on = [azurerm_role_assignment.dead_letters, terraform_data.package, terraform_data.probe]
 }

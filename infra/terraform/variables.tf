@@ -1,5 +1,5 @@
-# The parameters of ../main.bicep by the same names, and four that Bicep has from its deployment or its script:
-# resource_group_name, cloud, package, functions_published. What is an id in Bicep, or empty, is an object with an id
+# The parameters of ../main.bicep by the same names, and five that Bicep has from its deployment or its script:
+# resource_group_name, cloud, package, probe_queue, functions_published. What is an id in Bicep, or empty, is an object with an id
 # here, or null: Terraform has to know how many resources there are before it knows ids of the same configuration.
 
 variable "resource_group_name" {
@@ -189,6 +189,12 @@ variable "sweep_mode" {
     condition     = contains(["report", "repair"], var.sweep_mode)
     error_message = "The sweep mode is report or repair."
   }
+}
+
+variable "retry_queue" {
+  description = "Whether unfinished work is stored in the retry queue. Without it, Event Grid delivers the events again, at intervals that grow to hours."
+  type        = bool
+  default     = true
 }
 
 variable "cloud" {
@@ -409,6 +415,12 @@ variable "package" {
   description = "Path of the package that infra/package.sh builds. With it, apply publishes it by the Azure CLI and then subscribes to events. Null: it is published by other means."
   type        = string
   default     = null
+}
+
+variable "probe_queue" {
+  description = "Whether the apply proves, with a message of its own, that the app reads its retry queue before it subscribes to events. That needs the role Storage Queue Data Message Sender and, for a closed account, a network that reaches it."
+  type        = bool
+  default     = true
 }
 
 variable "functions_published" {

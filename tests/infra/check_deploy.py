@@ -3,14 +3,19 @@
     python3 tests/infra/check_deploy.py
 """
 
+import base64
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from bicep import parameters_of
+from bicep import INFRA, parameters_of
+
+sys.path.insert(0, str(INFRA))
+import preflight  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOY = ROOT / "infra" / "deploy.sh"
@@ -29,14 +34,19 @@ ANSWERS = {
     "group exists: rg-spoke1": "true",
     "group exists: rg-dns": "true",
     "group exists": "false",
-    "network private-dns zone list: spoke1.contoso.internal": '{\n  "cost": "42"\n}',
-    "network private-dns zone list": "",
-    "provider show": "Registered",
+    "network private-dns zone list": """[
+  { "name": "spoke1.contoso.internal", "tags": { "cost": "42" } },
+  { "name": "1.10.in-addr.arpa", "tags": null },
+  { "name": "of-others.internal", "tags": { "cost": "43" } }
+]""",
+    "provider list": "\n".join([*preflight.HOME_PROVIDERS, "microsoft.containerinstance"]),
     "functionapp log deployment list": ["1\t4", "2\t4"],
     "deployment group show: functionAppName": "app-1",
     "deployment group show: functionAppId": "/app/id",
     "deployment group show: storageAccountId": "/storage/id",
     "deployment group show: namePrefix": "aci-dns",
+    "deployment group show: retryQueue": "true",
+    "rest": ["1", "1", "0"],
     "deployment group show: topics": '[{"name": "t"}]',
     "deployment group show: isPattern subscriptionId": "sub-2",
     "deployment group show: isPattern resourceGroup": "rg-spoke1",
@@ -53,44 +63,59 @@ ANSWERS |= {
     for key, answer in ANSWERS.items()
     if key.startswith("deployment group show")
 }
-FAKE_AZ = f"""#!{sys.executable} -SE
-""" + """import itertools, json, os, sys
-from pathlib import Path
+# In shell, because a walk calls it some thirty times. Arguments are separated by US, calls by RS.
+FAKE_AZ = """#!/bin/sh
+verbs= call="$*"
+for argument; do
+  case "$argument" in -*) break ;; esac
+  verbs="$verbs${verbs:+ }$argument"
+done
+{ printf '%s\\037' "$@"; printf '\\036'; } >>"$FAKE_AZ/calls"
 
-folder = Path(os.environ["FAKE_AZ"])
-with (folder / "calls").open("a") as calls:
-    calls.write(json.dumps(sys.argv[1:]) + "\\n")
-settings = json.loads((folder / "settings").read_text())
-call = " ".join(sys.argv[1:])
+# Whether the command is this one, and all words are in the call.
+fits() {
+  [ "$verbs" = "$1" ] || return 1
+  shift
+  for word; do
+    case "$call" in *"$word"*) ;; *) return 1 ;; esac
+  done
+}
 
+# How often this rule has fitted before.
+seen() {
+  count=0
+  if [ -e "$FAKE_AZ/seen-$1" ]; then read -r count <"$FAKE_AZ/seen-$1"; fi
+  echo $((count + 1)) >"$FAKE_AZ/seen-$1"
+}
 
-verbs = list(itertools.takewhile(lambda argument: not argument.startswith("-"), sys.argv[1:]))
-
-
-def fits(key):
-    command, _, words = key.partition(": ")
-    return command.split() == verbs and all(word in call for word in words.split())
-
-
-for key, times in settings["failures"].items():
-    if fits(key):
-        counter = folder / key.replace(" ", "-")
-        seen = len(counter.read_text()) if counter.exists() else 0
-        counter.write_text("x" * (seen + 1))
-        if seen < times:
-            sys.exit(f"{key} failed")
-for key, answer in settings["answers"].items():
-    if fits(key):
-        if isinstance(answer, list):
-            counter = folder / f"answer-{key.replace(' ', '-')}"
-            seen = len(counter.read_text()) if counter.exists() else 0
-            counter.write_text("x" * (seen + 1))
-            answer = answer[min(seen, len(answer) - 1)]
-        if answer == "!":
-            sys.exit(f"{key} failed")
-        print(answer)
-        break
 """
+
+
+def fake_az(answers: dict, failures: dict) -> str:
+    """An az with these answers and failures."""
+
+    def quoted(*words: str) -> str:
+        return " ".join(shlex.quote(word) for word in words)
+
+    def fits(key: str) -> str:
+        command, _, words = key.partition(": ")
+        return f"fits {quoted(command, *words.split())}"
+
+    lines = [FAKE_AZ]
+    for number, (key, times) in enumerate(failures.items()):
+        fail = f"if [ $count -lt {times} ]; then echo {quoted(key)} failed >&2; exit 1; fi"
+        lines.append(f"if {fits(key)}; then seen failure-{number}; {fail}; fi")
+    for number, (key, answer) in enumerate(answers.items()):
+        answers_in_turn = answer if isinstance(answer, list) else [answer]
+        cases = [
+            f"{turn}) {'exit 1' if text == '!' else 'printf %s ' + quoted(text + chr(10))} ;;"
+            for turn, text in enumerate(answers_in_turn)
+        ]
+        cases[-1] = "*" + cases[-1].lstrip("0123456789")
+        lines.append(f"if {fits(key)}; then seen answer-{number}; case $count in {' '.join(cases)} esac; exit 0; fi")
+    return "\n".join(lines) + "\n"
+
+
 FAKE_TIMEOUT = """#!/bin/sh
 # Notes how long a command may take.
 echo "$1 $2" >>"$FAKE_AZ/bounds"
@@ -112,30 +137,29 @@ class Run:
     ) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for tool, text in (("az", FAKE_AZ), ("sleep", "#!/bin/sh\n"), ("timeout", FAKE_TIMEOUT)):
+            # What a rule says comes first: of answers that fit, the first counts.
+            rest = {key: answer for key, answer in ANSWERS.items() if key not in (answers or {})}
+            az = fake_az({**(answers or {}), **rest}, failures or {})
+            for tool, text in (("az", az), ("sleep", "#!/bin/sh\n"), ("timeout", FAKE_TIMEOUT)):
                 (folder / tool).write_text(text)
                 (folder / tool).chmod(0o755)
             (folder / "python3").symlink_to(sys.executable)
             for file in ("parameters.bicepparam", "aci-dns.zip"):
                 (folder / file).write_text("")
             (folder / "parameters.json").write_text(json.loads(PARAMETERS)["parametersJson"])
-            # What a rule says comes first: of answers that fit, the first counts.
-            rest = {key: answer for key, answer in ANSWERS.items() if key not in (answers or {})}
-            settings = {"answers": {**(answers or {}), **rest}, "failures": failures or {}}
-            (folder / "settings").write_text(json.dumps(settings))
             done = subprocess.run(
                 [script, *(argument.replace("FOLDER", name) for argument in arguments)],
                 env={"PATH": f"{name}:{path or os.environ['PATH']}", "FAKE_AZ": name},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=300,
                 check=False,
             )
             self.status, self.output = done.returncode, done.stdout + done.stderr
             calls = folder / "calls"
-            lines = calls.read_text().replace(name, "FOLDER").splitlines() if calls.exists() else []
-            self.calls = [json.loads(line) for line in lines]
+            records = calls.read_text().replace(name, "FOLDER").split("\x1e")[:-1] if calls.exists() else []
+            self.calls = [record.split("\x1f")[:-1] for record in records]
             bounds = folder / "bounds"
             self.bounds = bounds.read_text().splitlines() if bounds.exists() else []
 
@@ -172,7 +196,7 @@ LOOKS = [
     "bicep build-params",
     "group exists",
     "network private-dns zone list",
-    "provider show",
+    "provider list",
 ]
 PUBLISH = ["version", "functionapp log deployment list", "functionapp deployment source config-zip"]
 CHANGES = [
@@ -180,12 +204,14 @@ CHANGES = [
     "deployment group create",
     *PUBLISH,
     "functionapp function show",
+    "storage message put",
+    "rest",
     "deployment group create",
 ]
 ORDER = [*LOOKS, *CHANGES]
 # Where the resource group exists, Azure can say what would change.
 WHAT_IF = [*LOOKS[:-1], "deployment group what-if", LOOKS[-1]]
-READS = {*LOOKS, "deployment group what-if", "deployment group show", "functionapp log deployment list"}
+READS = {"rest", *LOOKS, "deployment group what-if", "deployment group show", "functionapp log deployment list"}
 
 
 def everything_in_its_order() -> None:
@@ -202,13 +228,13 @@ def everything_in_its_order() -> None:
         ['topics=[{"name": "t"}]', "functionAppId=/app/id", "storageAccountId=/storage/id", "namePrefix=aci-dns"],
     )
     anywhere = ("version", "account", "bicep")
-    elsewhere = [call for call in run.calls if call[0] not in anywhere]
+    elsewhere = [call for call in run.calls if call[0] not in (*anywhere, "rest", "storage")]
     check({call[call.index("--subscription") + 1] for call in elsewhere}, {"sub-1"})
 
 
 def functions() -> list[str]:
     events = json.loads((ROOT / "infra" / "events.json").read_text())
-    return sorted(events["functions"])
+    return sorted([*events["functions"], "function_aci_retry"])
 
 
 def what_exists_is_not_created() -> None:
@@ -224,7 +250,7 @@ def what_if_changes_nothing() -> None:
                 "group exists: rg-spoke1": "true",
                 "group exists: rg-dns": "true",
                 "group exists": exists,
-                "provider show: Microsoft.EventGrid": "NotRegistered",
+                "provider list": "Microsoft.Web",
             },
         )
         check((run.status, run.verbs()), (0, verbs), run)
@@ -264,14 +290,13 @@ def tags_of_zones_are_kept() -> None:
 
 
 def resource_providers_are_registered_first() -> None:
-    states = {"provider show: Microsoft.EventGrid": "NotRegistered", "provider show: Microsoft.App": "Registering"}
+    missing = {"Microsoft.App", "Microsoft.EventGrid"}
+    states = {"provider list": "\n".join({"Microsoft.ContainerInstance", *preflight.HOME_PROVIDERS} - missing)}
     run = Run(ALL, answers=states)
     check((run.status, run.verbs()), (0, [*LOOKS, "provider register", *CHANGES]), run)
     registered = run.option("provider register", "--namespace")
     check(registered, ["Microsoft.App", "Microsoft.EventGrid"], run)
     check(all("--wait" in call for call in run.calls if call[:2] == ["provider", "register"]), True, run)
-    # In which subscriptions: the app's own, whatever the spokes need.
-    check("Microsoft.ContainerInstance" in run.option("provider show", "--namespace"), True, run)
     run = Run(ALL, answers=states, failures={"provider register": 1000})
     check((run.status, run.verbs()), (1, [*LOOKS, "provider register"]), run)
     advice = "az provider register --subscription sub-1 --namespace Microsoft.App --wait"
@@ -312,6 +337,34 @@ def publishing_is_bounded_and_its_own_status_decides() -> None:
     check(run.status, 0, run)
 
 
+def the_app_has_to_read_its_queue_before_it_gets_events() -> None:
+    run = Run(ALL)
+    (put,) = (call for call in run.calls if call[:3] == ["storage", "message", "put"])
+    message = json.loads(base64.b64decode(put[put.index("--content") + 1]))
+    # What the app has to make of it: a message that it knows, of an event that is not for it.
+    check((message["version"], message["event"]["eventType"]), (1, "aci-dns.probe"), run)
+    check(put[put.index("--account-name") + 1 :][:3], ["id", "--queue-name", "aci-dns-retry"], run)
+    check(put[put.index("--auth-mode") + 1], "login", run)
+    (url,) = set(run.option("rest", "--url"))
+    check(url.startswith("/storage/id/queueServices/default/queues/aci-dns-retry?"), True, run)
+    # Other messages come and go: what counts is that the number goes down once.
+    for counts in (["3", "4", "3"], ["0", "0", "1", "0"]):
+        run = Run(ALL, answers={"rest": counts})
+        check((run.status, run.verbs()), (0, ORDER), run)
+    for failing in ({"answers": {"rest": ["1"]}}, {"answers": {"rest": ["0"]}}, {"failures": {"rest": 1}}):
+        run = Run(ALL, **failing)
+        check((run.status, run.verbs()), (1, ORDER[:-1]), run)
+    check("Storage Queue Data Contributor" in Run(ALL, answers={"rest": ["1"]}).output, True, run)
+    run = Run(ALL, failures={"storage message put": 1})
+    check((run.status, run.verbs()), (1, ORDER[:-2]), run)
+    check("Storage Queue Data Message Sender" in run.output, True, run)
+    without = [verb for verb in ORDER if verb not in ("storage message put", "rest")]
+    run = Run([*ALL, "--skip-queue-probe"])
+    check((run.status, run.verbs()), (0, without), run)
+    run = Run(ALL, answers={"deployment group show: retryQueue": "false"})
+    check((run.status, run.verbs()), (0, without), run)
+
+
 def a_stack_is_applied_where_it_is_asked_for() -> None:
     for action, option in (("detach", "detachAll"), ("delete", "deleteResources")):
         run = Run([*ALL, "--stack", action])
@@ -348,7 +401,7 @@ def a_step_that_fails_is_the_last() -> None:
     run = Run(ALL, answers={"group exists": "true"}, failures={"deployment group what-if": 1000})
     check((run.status != 0, run.verbs()), (True, WHAT_IF[:-1]), run)
     run = Run(ALL, failures={"functionapp function show": 1000})
-    check((run.status != 0, run.verbs()), (True, ORDER[:-1]), run)
+    check((run.status != 0, run.verbs()), (True, ORDER[:-3]), run)
     run = Run(ALL, failures={"deployment group create: aci-dns-subscriptions": 1000})
     check((run.status != 0, run.verbs()), (True, ORDER), run)
 
@@ -407,6 +460,7 @@ if __name__ == "__main__":
         resource_groups_of_others_have_to_exist,
         an_old_azure_cli_is_refused,
         publishing_is_bounded_and_its_own_status_decides,
+        the_app_has_to_read_its_queue_before_it_gets_events,
         a_stack_is_applied_where_it_is_asked_for,
         what_is_missing_is_refused,
         a_step_that_fails_is_the_last,

@@ -381,6 +381,33 @@ class Needs(unittest.TestCase):
         rules = {rule.name for rule in of(deploy(), "Microsoft.Insights/scheduledQueryRules")}
         self.assertIn("aci-dns-sweep-findings", rules)
 
+    def test_both_functions_hear_every_event(self):
+        functions = json.loads((INFRA / "events.json").read_text())["functions"]
+        verbs, ends = ("Write", "Delete", "Action"), ("Success", "Failure", "Cancel")
+        every = {f"Microsoft.Resources.Resource{verb}{end}" for verb in verbs for end in ends}
+        self.assertEqual({name: set(types) for name, types in functions.items()}, dict.fromkeys(functions, every))
+
+    def test_unfinished_work_is_stored_and_read_again(self):
+        settings = one(deploy(), "Microsoft.Web/sites/config").properties
+        endpoint = "<storage.properties.primaryEndpoints.queue>"
+        self.assertEqual(settings["ACI_DNS_RETRY_QUEUE"], f"{endpoint}aci-dns-retry")
+        self.assertEqual(settings["AzureWebJobs.function_aci_retry.Disabled"], "false")
+        off = one(deploy(retryQueue=False), "Microsoft.Web/sites/config").properties
+        self.assertNotIn("ACI_DNS_RETRY_QUEUE", off)
+        self.assertEqual(off["AzureWebJobs.function_aci_retry.Disabled"], "true")
+        (trigger,) = json.loads((ROOT / "function_aci_retry" / "function.json").read_text())["bindings"]
+        queue = {"queueName": "aci-dns-retry", "connection": "AzureWebJobsStorage"}
+        self.assertEqual(trigger, {"type": "queueTrigger", "name": "retry", "direction": "in", **queue})
+        # The connection that the trigger names, by identity: the host has to know where the queues are.
+        self.assertEqual(str(settings["AzureWebJobsStorage__queueServiceUri"]), endpoint)
+        self.assertEqual(settings["AzureWebJobsStorage__credential"], "managedidentity")
+        # 288 tries, five minutes apart: a day.
+        queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
+        expected = {"maxDequeueCount": 288, "maxPollingInterval": "00:00:05", "messageEncoding": "base64"}
+        self.assertEqual(queues, {**expected, "visibilityTimeout": "00:05:00"})
+        rules = {rule.name for rule in of(deploy(), "Microsoft.Insights/scheduledQueryRules")}
+        self.assertIn("aci-dns-poison", rules)
+
     def test_instances_are_kept_warm_where_that_is_asked_for(self):
         def ready(**changes):
             app = one(deploy(**changes), "Microsoft.Web/sites").properties

@@ -168,7 +168,7 @@ run "one_spoke" {
     error_message = "The app reaches its storage with its new identity, not with a connection string."
   }
   assert {
-    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 7
+    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 8
     error_message = "Alert rules are missing."
   }
   assert {
@@ -182,6 +182,10 @@ run "one_spoke" {
   assert {
     condition     = keys(azurerm_role_assignment.storage) == ["storage_blob_data_owner", "storage_queue_contributor", "storage_table_contributor"] && length(azapi_resource.queue) == 2
     error_message = "The host needs blobs, queues and tables, the retry queue and its poison queue."
+  }
+  assert {
+    condition     = local.app_settings.ACI_DNS_RETRY_QUEUE == "https://acidns.queue.core.windows.net/aci-dns-retry" && local.app_settings["AzureWebJobs.function_aci_retry.Disabled"] == "false"
+    error_message = "Unfinished work is stored, and read again."
   }
   assert {
     condition     = azurerm_storage_account.this.public_network_access_enabled && azurerm_storage_account.this.account_replication_type == "LRS" && length(azurerm_management_lock.this) == 0 && length(azurerm_monitor_action_group.this) == 0
@@ -360,6 +364,19 @@ run "hub_and_spoke" {
   assert {
     condition     = length(distinct([for alert in azurerm_monitor_metric_alert.given_up : alert.name])) == 4
     error_message = "Two topics need rules of different names."
+  }
+}
+
+run "without_a_retry_queue" {
+  command = plan
+
+  variables {
+    retry_queue = false
+  }
+
+  assert {
+    condition     = !contains(keys(local.app_settings), "ACI_DNS_RETRY_QUEUE") && local.app_settings["AzureWebJobs.function_aci_retry.Disabled"] == "true"
+    error_message = "A function that reads no queue is switched off."
   }
 }
 
