@@ -437,11 +437,7 @@ var readEntries = filter(entries, entry => !entry.isPattern && !readsSubscriptio
 var readAtSubscription = filter(entries, entry => entry.isPattern || readsSubscriptions)
 var readSubscriptionIds = union([], map(readAtSubscription, entry => entry.subscriptionId))
 var spokeSubscriptionIds = union([], map(entries, entry => entry.subscriptionId))
-var subscriptionIds = union(
-  [homeSubscriptionId],
-  spokeSubscriptionIds,
-  map(entries, entry => entry.zoneSubscriptionId)
-)
+var subscriptionIds = union([homeSubscriptionId], spokeSubscriptionIds, map(entries, entry => entry.zoneSubscriptionId))
 
 var givenTopics = empty(topics)
   ? map(exactEntries, entry => {
