@@ -172,6 +172,26 @@ variable "settings" {
     ])) == 0
     error_message = "Not a setting of aci-dns, or one that follows from other variables."
   }
+  validation {
+    condition = alltrue([for name, bounds in {
+      ACI_DNS_ADDRESS_WAIT_SECONDS = [0, 27]
+      ACI_DNS_DEADLINE_SECONDS     = [1, 28]
+      ACI_DNS_MAX_CONCURRENCY      = [1, 1024]
+      ACI_DNS_RECHECK_SECONDS      = [0, 300]
+      } : try(
+      tonumber(var.settings[name]) >= bounds[0] && tonumber(var.settings[name]) <= bounds[1],
+      !contains(keys(var.settings), name),
+    )])
+    error_message = "ACI_DNS_ADDRESS_WAIT_SECONDS is 0 to 27, ACI_DNS_DEADLINE_SECONDS 1 to 28, ACI_DNS_MAX_CONCURRENCY 1 to 1024, ACI_DNS_RECHECK_SECONDS 0 to 300."
+  }
+  validation {
+    condition = alltrue([for name, words in {
+      ACI_DNS_OWNERSHIP = ["adopt", "strict"]
+      ACI_DNS_POLICY    = ["sync", "upsert-only", "observe"]
+      ACI_DNS_STOPPED   = ["remove", "keep"]
+    } : contains(words, lookup(var.settings, name, words[0]))])
+    error_message = "ACI_DNS_OWNERSHIP is adopt or strict, ACI_DNS_POLICY sync, upsert-only or observe, ACI_DNS_STOPPED remove or keep."
+  }
 }
 
 variable "sweep_schedule" {

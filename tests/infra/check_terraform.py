@@ -110,6 +110,16 @@ class Terraform(unittest.TestCase):
         everywhere = {(name, low, high) for low, high, name in declared.findall(bicep())}
         self.assertEqual({(variable_of(name), low, high) for name, low, high in everywhere}, {(name, *bounds[name]) for name in bounds})
 
+    def test_the_settings_have_the_bounds_and_words_of_bicep(self):
+        given = block(bicep("types.bicep"), "type settingsOfApp = ", "}")
+        settings = block(terraform("variables.tf"), 'variable "settings" ', "}")
+        bounds = re.findall(r"@minValue\((\d+)\)\n  @maxValue\((\d+)\)\n  (\w+): int", given)
+        found = re.findall(r"^      (\w+)\s+= \[(\d+), (\d+)\]", settings, re.M)
+        self.assertEqual(sorted(found), sorted((name, low, high) for low, high, name in bounds))
+        words = {name: re.findall(r"[\w-]+", options) for name, options in re.findall(r"^  (\w+): \((.*)\)\?$", given, re.M)}
+        found = re.findall(r'^      (\w+)\s+= \[("[^\]]*)\]', settings, re.M)
+        self.assertEqual({name: re.findall(r"[\w-]+", options) for name, options in found}, words)
+
     def test_the_parameters_allow_the_words_of_bicep(self):
         words = re.compile(r"^@allowed\(\[([^\]]*)\]\)\nparam (\w+) ", re.M)
         allowed = {variable_of(name): re.findall(r"[\w]+", list_) for list_, name in words.findall(bicep("main.bicep"))}

@@ -480,6 +480,49 @@ run "a_classless_reverse_zone_is_refused" {
   expect_failures = [var.spokes]
 }
 
+run "a_number_out_of_its_bounds_is_refused" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_DEADLINE_SECONDS = "29" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_number_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_RECHECK_SECONDS = "soon" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_word_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_POLICY = "dry-run" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "settings_in_their_bounds_are_taken" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_DEADLINE_SECONDS = "28", ACI_DNS_POLICY = "observe" }
+  }
+
+  assert {
+    condition     = local.app_settings.ACI_DNS_DEADLINE_SECONDS == "28"
+    error_message = "The app does not get the setting."
+  }
+}
+
 run "a_setting_that_does_not_exist_is_refused" {
   command = plan
 
