@@ -1,6 +1,7 @@
 //! Container groups as JSON: what answers tell of them, and what a PUT may ask for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -17,10 +18,11 @@ pub(super) enum Detail {
 }
 
 impl World {
-    pub(super) fn body(&self, group: &ContainerGroup, detail: Detail) -> Value {
+    /// What an answer that shows this time tells of a group.
+    pub(super) fn body(&self, group: &ContainerGroup, detail: Detail, now: Duration) -> Value {
         let mut properties = group.definition.as_object().cloned().unwrap_or_default();
         let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
-        set("provisioningState", group.provisioning_state(self.now()).into());
+        set("provisioningState", group.provisioning_state(now).into());
         set("provisioningTimeoutInSeconds", 1800.into());
         set("isCustomProvisioningTimeout", false.into());
         if let Some(address) = ip_address(group) {

@@ -49,6 +49,7 @@ impl Azure {
             ip: spec.ip,
             subnet: Some(subnet),
             provisioning: spec.provisioning,
+            visible_after: spec.visible_after,
         });
         id
     }
@@ -151,6 +152,7 @@ impl Azure {
         if !world.groups.contains_key(&key) {
             return Err(Missing(id.to_owned()));
         }
+        world.keep_group(&key);
         let result = act(&mut world, &key);
         world.catch_up();
         Ok(result)

@@ -6,13 +6,15 @@
 //! and the old address in the answers meanwhile, as the real service does
 //! (recording `Restart-AzContainerGroup` of Azure/azure-powershell).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::ops::Bound;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::events::Happening;
+use super::history::{Cut, Moment, Staleness};
 use super::{AddressPool, World};
 
 pub(super) const PROVIDER: &str = "Microsoft.ContainerInstance";
@@ -57,6 +59,8 @@ pub struct GroupSpec {
     pub subnet: Option<String>,
     /// How long its provisioning takes, at first and after each restart.
     pub provisioning: Duration,
+    /// How long reads are answered as if it did not exist, when it is new; as the settings say, when absent.
+    pub visible_after: Option<Duration>,
     /// Image of its only container.
     pub image: String,
     /// Environment variables of its only container.
@@ -79,6 +83,7 @@ impl GroupSpec {
             ip: Ip::Pool,
             subnet: None,
             provisioning: Duration::ZERO,
+            visible_after: None,
             image: "mcr.microsoft.com/azuredocs/aci-helloworld".to_owned(),
             environment: BTreeMap::new(),
             log_analytics_workspace: None,
@@ -152,7 +157,7 @@ pub(super) enum Containers {
 }
 
 /// What the agenda has for a group.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     since: Duration,
     due: Duration,
@@ -183,7 +188,7 @@ pub(super) struct Operation {
 }
 
 /// A container group.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ContainerGroup {
     pub(super) subscription: String,
     pub(super) resource_group: String,
@@ -198,6 +203,8 @@ pub(super) struct ContainerGroup {
     /// Whether the answers tell of the subnet: not when the group was put without one and needs none.
     pub(super) is_in_subnet: bool,
     provisioning: Duration,
+    /// When reads begin to see it.
+    visible: Duration,
     /// Told instead of the real provisioning state, until the next operation.
     pub(super) forced_state: Option<String>,
     pub(super) state: String,
@@ -281,6 +288,7 @@ pub(super) struct Deployment {
     pub(super) ip: Ip,
     pub(super) subnet: Option<String>,
     pub(super) provisioning: Duration,
+    pub(super) visible_after: Option<Duration>,
 }
 
 /// The life of groups. An `id` here is a lower-case resource id of a group that exists.
@@ -306,11 +314,13 @@ impl World {
         let subnet =
             deployment.subnet.unwrap_or_else(|| default_subnet(&deployment.subscription, &resource_group));
         self.ensure_pool(&subnet);
+        self.keep_group(&key);
         let existing = self.groups.contains_key(&key);
         if existing {
             self.release_address(&key);
         }
         let now = self.now();
+        let visible = now + deployment.visible_after.unwrap_or(self.settings.visible_after);
         let group = self.groups.entry(key.clone()).or_insert_with(|| ContainerGroup {
             subscription: deployment.subscription,
             resource_group,
@@ -323,6 +333,7 @@ impl World {
             subnet: String::new(),
             is_in_subnet: false,
             provisioning: Duration::ZERO,
+            visible,
             forced_state: None,
             state: "Pending".to_owned(),
             containers: Containers::Waiting,
@@ -345,6 +356,48 @@ impl World {
         !existing
     }
 
+    /// Keeps a group as it is, for reads that lag behind the change that is under way.
+    pub(super) fn keep_group(&mut self, id: &str) {
+        let change = self.change();
+        self.former_groups.keep(&id.to_owned(), change, || self.groups.get(id).cloned());
+    }
+
+    /// A group as a replica sees it, and the time that the answer shows.
+    pub(super) fn read_group(
+        &self,
+        key: &String,
+        staleness: Option<Staleness>,
+    ) -> Option<(&ContainerGroup, Duration)> {
+        let cut = self.former_groups.cut(staleness, self.now(), |it| it == key);
+        self.seen(key, cut)
+    }
+
+    fn seen(&self, key: &String, cut: Cut) -> Option<(&ContainerGroup, Duration)> {
+        let time = cut.time(self.now());
+        let group = self.former_groups.version(key, cut, self.groups.get(key))?;
+        (group.visible <= time).then_some((group, time))
+    }
+
+    /// The groups below a scope (in lower case) and after a key, as a replica sees them.
+    pub(super) fn read_groups<'a>(
+        &'a self,
+        scope: &'a str,
+        after: &'a str,
+        staleness: Option<Staleness>,
+    ) -> Box<dyn Iterator<Item = (&'a String, &'a ContainerGroup, Duration)> + 'a> {
+        let cut = self.former_groups.cut(staleness, self.now(), |key| key.starts_with(scope));
+        let see = move |key| self.seen(key, cut).map(|(group, time)| (key, group, time));
+        let present = self.groups.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        let present = present.map(|(key, _)| key).filter(move |key| key.starts_with(scope));
+        if cut == Cut::Present {
+            return Box::new(present.filter_map(see));
+        }
+        let former = self.former_groups.keys();
+        let former = former.filter(move |key| key.as_str() > after && key.starts_with(scope));
+        let keys: BTreeSet<_> = present.chain(former).collect();
+        Box::new(keys.into_iter().filter_map(see))
+    }
+
     fn ensure_pool(&mut self, subnet: &str) {
         let count = self.pools.len();
         let cidr = format!("10.{}.{}.0/24", 1 + count / 256 % 255, count % 256);
@@ -365,6 +418,7 @@ impl World {
 
     /// Puts a deployment, a restart or a start of a group on the agenda.
     pub(super) fn begin(&mut self, id: &str, first_state: &'static str, happening: Happening) {
+        self.keep_group(id);
         self.release_address(id);
         let now = self.now();
         let event = if self.settings.events_when_provisioned { Some(happening) } else { None };
@@ -398,8 +452,14 @@ impl World {
 
     /// Ends what was pending for a group at this time.
     pub(super) fn finish(&mut self, id: &str, due: Duration) {
+        let pending = self.groups.get(id).and_then(|group| group.pending.as_ref());
+        if pending.is_none_or(|pending| pending.due != due) {
+            return;
+        }
+        let change = Moment { elapsed: due.min(self.now()), ..self.change() };
+        self.former_groups.keep(&id.to_owned(), change, || self.groups.get(id).cloned());
         let Some(group) = self.groups.get_mut(id) else { return };
-        let Some(pending) = group.pending.take_if(|pending| pending.due == due) else { return };
+        let Some(pending) = group.pending.take() else { return };
         match pending.goal {
             Goal::Vanish => {
                 if let Some(happening) = pending.event {
@@ -447,6 +507,7 @@ impl World {
 
     /// Ends a group's containers, and with them its hold on its address.
     pub(super) fn terminate(&mut self, id: &str, state: &str, containers: Containers) {
+        self.keep_group(id);
         self.release_address(id);
         let now = self.now();
         let keeps = self.settings.stopped_keeps_address;
@@ -472,6 +533,7 @@ impl World {
     }
 
     pub(super) fn delete_group(&mut self, id: &str) {
+        self.keep_group(id);
         self.release_address(id);
         let now = self.now();
         let due = now + self.settings.deleting;
@@ -503,6 +565,7 @@ impl World {
     }
 
     pub(super) fn tag(&mut self, id: &str, tags: BTreeMap<String, String>) {
+        self.keep_group(id);
         if let Some(group) = self.groups.get_mut(id) {
             group.tags = tags;
         }

@@ -11,8 +11,8 @@ use super::container_groups::DEFAULT_SUBSCRIPTION;
 use super::messages::{Answer, Request, field, flat, method_not_allowed};
 use super::virtual_networks::default_network;
 use super::{
-    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, Permission, RecordSetSpec,
-    Throttles, When, cloud_event,
+    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, Moment, Permission,
+    RecordSetSpec, Staleness, Throttles, When, cloud_event,
 };
 
 /// The function app that the events of a seeded world go to.
@@ -188,7 +188,7 @@ impl Azure {
             }
             (&Method::POST, ["groups", verb]) => self.control_group(request, verb),
             (&Method::POST, ["faults"]) => control_json(request).and_then(|body| {
-                self.inject(read_fault(&body)?);
+                self.inject(read_fault(&body, self.moment())?);
                 Ok(Value::Null)
             }),
             (&Method::DELETE, ["faults"]) => {
@@ -315,7 +315,7 @@ fn group_body(group: &GroupView) -> Value {
     })
 }
 
-fn read_fault(body: &Value) -> Result<Fault, String> {
+fn read_fault(body: &Value, now: Moment) -> Result<Fault, String> {
     let when = match field(body, "when").as_str() {
         None | Some("before") => When::Before,
         Some("after") => When::After,
@@ -328,6 +328,7 @@ fn read_fault(body: &Value) -> Result<Fault, String> {
             let milliseconds = field(body, "milliseconds").as_u64().ok_or("'milliseconds' is missing")?;
             Effect::Delay(when, Duration::from_millis(milliseconds))
         }
+        "stale" => Effect::Stale(read_staleness(body, now)?),
         "truncate" => Effect::Truncate(count(body, "bytes").ok_or("'bytes' is missing")?),
         "replace" => Effect::ReplaceBody(text(body, "body")?.to_owned()),
         other => return Err(format!("there is no effect '{other}'")),
@@ -336,13 +337,32 @@ fn read_fault(body: &Value) -> Result<Fault, String> {
         None => None,
         Some(method) => Some(method.parse::<Method>().map_err(|_| format!("there is no method '{method}'"))?),
     };
+    let lasts = field(body, "forSeconds").as_u64();
     Ok(Fault {
+        until: lasts.map(|seconds| now.elapsed + Duration::from_secs(seconds)),
         method,
         path_contains: field(body, "path").as_str().unwrap_or_default().to_owned(),
         skip: field(body, "skip").as_u64().unwrap_or(0),
-        times: field(body, "times").as_u64().unwrap_or(1),
+        times: field(body, "times").as_u64().unwrap_or(if lasts.is_some() { u64::MAX } else { 1 }),
         effect,
     })
+}
+
+fn read_staleness(body: &Value, now: Moment) -> Result<Staleness, String> {
+    let members = ["behindSeconds", "versions", "asOf", "absent"];
+    let named = members.map(|name| field(body, name));
+    match named.map(|value| (value.as_u64(), value.as_str())) {
+        [(Some(seconds), _), ..] => Ok(Staleness::Behind(Duration::from_secs(seconds))),
+        [_, (Some(_), _), ..] => Ok(Staleness::Versions(count(body, "versions").unwrap_or(1))),
+        [_, _, (_, Some("now")), _] => Ok(Staleness::AsOf(now)),
+        [.., (_, Some("resource"))] => Ok(Staleness::NotYet),
+        [.., (_, Some("resourceGroup"))] => Ok(Staleness::ResourceGroupNotYet),
+        _ if named.iter().all(|value| value.is_null()) => Ok(Staleness::Versions(1)),
+        _ => {
+            Err("'behindSeconds' and 'versions' are numbers, 'asOf' is now, 'absent' is resource or resourceGroup"
+                .to_owned())
+        }
+    }
 }
 
 fn read_fault_answer(body: &Value) -> Result<FaultAnswer, String> {

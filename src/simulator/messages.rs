@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::CallView;
+use super::history::Staleness;
 
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -25,6 +26,8 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     /// Scheme and host that the client used, for absolute links in answers.
     pub(super) origin: String,
+    /// How far behind the replica is that reads for it.
+    pub(super) staleness: Option<Staleness>,
 }
 
 impl Request {
@@ -51,6 +54,7 @@ impl Request {
             headers: parts.headers,
             body,
             origin,
+            staleness: None,
         })
     }
 
@@ -95,6 +99,11 @@ impl Request {
 
     pub(super) fn is_for_identity(&self) -> bool {
         self.path.eq_ignore_ascii_case("/msi/token")
+    }
+
+    /// Whether a replica that is so far behind reads for it.
+    pub(super) fn is_read_at(&self, staleness: Staleness) -> bool {
+        self.method == Method::GET && self.staleness == Some(staleness)
     }
 
     /// The body as JSON.

@@ -39,9 +39,22 @@
 //! | `POST /simulator/event-subscriptions` | `{"id","properties"}`: changes these properties; `null` removes one |
 //! | `POST /simulator/seed` | zones, groups and record sets, see [`Seed`] |
 //!
-//! A fault is `{"method","path","skip","times","when","effect",...}`: `when` is `before` or `after` the request's
-//! effect, `effect` is `answer` (with `status`, `code`, `retryAfterSeconds`, `body`), `drop`, `delay` (with
-//! `milliseconds`), `truncate` (with `bytes`) or `replace` (with `body`).
+//! A fault is `{"method","path","skip","times","forSeconds","when","effect",...}`: `when` is `before` or `after` the
+//! request's effect, `effect` is one of these. It ends after `times` requests (1, or any number with `forSeconds`)
+//! or after `forSeconds`.
+//!
+//! | effect | with | the request |
+//! |---|---|---|
+//! | `answer` | `status`, `code`, `retryAfterSeconds`, `body` | gets this answer |
+//! | `drop` | | gets no answer |
+//! | `delay` | `milliseconds` | takes longer |
+//! | `truncate` | `bytes` | gets its answer cut off |
+//! | `replace` | `body` | gets this body |
+//! | `stale` | one of the next lines | is a read, and is answered by a replica that lags behind |
+//! | | `versions` (default 1) | as before so many changes of what is read |
+//! | | `behindSeconds` | as so long ago |
+//! | | `asOf`: `now` | as at the time of the injection |
+//! | | `absent`: `resource` or `resourceGroup` | 404, as if what is read, or its resource group, were too new |
 
 mod addresses;
 mod authorization;
@@ -55,6 +68,7 @@ mod control;
 mod event_grid;
 mod events;
 mod faults;
+mod history;
 mod identity;
 mod messages;
 mod private_dns;
@@ -63,6 +77,8 @@ mod record_set_body;
 mod rest;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod throttles;
 mod virtual_networks;
 
@@ -84,6 +100,7 @@ pub use container_groups::{GroupSpec, GroupView, Ip};
 pub use control::Seed;
 pub use events::cloud_event;
 pub use faults::{ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
+pub use history::{Moment, Staleness};
 pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use throttles::Throttles;
 
@@ -93,6 +110,7 @@ use calls::CallLog;
 use clock::Identifiers;
 use container_groups::{ContainerGroup, Operation};
 use event_grid::EventGrid;
+use history::History;
 use identity::Identity;
 use private_dns::Zone;
 
@@ -132,6 +150,9 @@ pub struct Settings {
     pub calls_kept: usize,
     /// Container groups on one page of a list. Default: 100.
     pub group_page_size: usize,
+    /// How long reads of a container group that is new are answered as if it did not exist, as those of a region
+    /// that has not learnt of it yet. Default: no time.
+    pub visible_after: Duration,
 }
 
 impl Default for Settings {
@@ -150,6 +171,7 @@ impl Default for Settings {
             throttles: None,
             calls_kept: usize::MAX,
             group_page_size: 100,
+            visible_after: Duration::ZERO,
         }
     }
 }
@@ -214,7 +236,9 @@ impl Azure {
             identity: Identity::new(settings.seed.wrapping_add(3)),
             settings,
             resource_groups: BTreeMap::new(),
+            revision: 0,
             groups: BTreeMap::new(),
+            former_groups: History::default(),
             agenda: BTreeSet::new(),
             pools: BTreeMap::new(),
             operations: VecDeque::new(),
@@ -252,6 +276,13 @@ impl Azure {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.world().now()
+    }
+
+    /// This moment, for reads that are answered as of it.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        let world = self.world();
+        Moment { revision: world.revision, elapsed: world.now() }
     }
 
     /// Lets something go wrong. Several faults strike in the order in which they were injected.
@@ -384,8 +415,11 @@ struct World {
     identity: Identity,
     /// Lower-case `/subscriptions/{s}/resourceGroups/{rg}` to the spelling it was created with.
     resource_groups: BTreeMap<String, String>,
+    /// How many changes there were.
+    revision: u64,
     /// By lower-case resource id.
     groups: BTreeMap<String, ContainerGroup>,
+    former_groups: History<String, ContainerGroup>,
     /// When something happens to which group.
     agenda: BTreeSet<(Duration, String)>,
     /// By lower-case resource id of the subnet.
@@ -423,8 +457,14 @@ impl World {
         clock::timestamp(self.settings.epoch_seconds, elapsed)
     }
 
-    /// Shows the world to those who listen for changes.
+    /// The moment that the change makes which is under way.
+    fn change(&self) -> Moment {
+        Moment { revision: self.revision + 1, elapsed: self.now() }
+    }
+
+    /// Ends a change, and shows the world to those who listen for changes.
     fn changed(&mut self) {
+        self.revision += 1;
         let mut listeners = std::mem::take(&mut self.listeners);
         for listener in &mut listeners {
             listener(&View { world: self });

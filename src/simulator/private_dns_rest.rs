@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::messages::{Answer, Request, field, flat, method_not_allowed, resource_not_found, wrapped};
-use super::private_dns::{MAX_RECORD_SETS, RecordSet, RecordType, Zone, zone_id};
+use super::private_dns::{MAX_RECORD_SETS, RecordKey, RecordSet, RecordType, Zone, zone_id};
 use super::record_set_body::{bad_request, change, check_name};
 use super::rest::ArmPath;
 use super::throttles::Kind;
@@ -119,6 +119,7 @@ impl World {
         if let Err(refusal) = self.admit(zone, Kind::List) {
             return refusal;
         }
+        let now = self.now();
         let Some(zone) = self.zones.get(zone) else { return zone_vanished() };
         let page = match request.query("$top").map(str::parse::<usize>) {
             None => DEFAULT_PAGE,
@@ -131,13 +132,10 @@ impl World {
             Some(None) => return bad_request("The value of $skipToken is invalid."),
         };
         let suffix = request.query("$recordsetnamesuffix").unwrap_or_default().to_ascii_lowercase();
-        let mut rest = zone
-            .record_sets
-            .range::<(RecordType, String), _>((after, Bound::Unbounded))
-            .filter(|((record_type, name), _)| {
-                only.is_none_or(|only| only == *record_type) && name.ends_with(&suffix)
-            })
-            .peekable();
+        let is_listed = |(record_type, name): &RecordKey| {
+            only.is_none_or(|only| only == *record_type) && name.ends_with(&suffix)
+        };
+        let mut rest = zone.seen(request.staleness, now, (after, Bound::Unbounded), is_listed).peekable();
         let found: Vec<_> = rest.by_ref().take(page).collect();
         let value: Vec<_> = found
             .iter()
@@ -166,15 +164,19 @@ impl World {
         };
         self.admit(&target.zone, kind)?;
         let answer = match kind {
-            Kind::Get | Kind::List => self.get_record_set(target),
+            Kind::Get | Kind::List => self.get_record_set(request, target),
             Kind::Create | Kind::Update => self.write_record_set(request, target),
             Kind::Delete => self.delete_record_set(request, target),
         };
         Ok(remaining(answer.unwrap_or_else(|refusal| refusal), &request.method))
     }
 
-    fn get_record_set(&self, target: &RecordSetTarget) -> Result<Answer, Answer> {
-        let set = self.find(target).ok_or_else(|| self.record_set_not_found(target))?;
+    fn get_record_set(&self, request: &Request, target: &RecordSetTarget) -> Result<Answer, Answer> {
+        let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
+        let (key, former) = (target.key(), &zone.former_record_sets);
+        let cut = former.cut(request.staleness, self.now(), |it| *it == key);
+        let set = former.version(&key, cut, zone.record_sets.get(&key));
+        let set = set.ok_or_else(|| self.record_set_not_found(target))?;
         self.record_set_answer(StatusCode::OK, target, set)
     }
 
@@ -202,12 +204,13 @@ impl World {
             return Err(bad_request("An SOA record set can only be at the apex of the zone."));
         }
         set.etag = self.etags.guid();
+        let change = self.change();
         let Some(zone) = self.zones.get_mut(&target.zone) else { return Err(zone_vanished()) };
         if former.is_none() && zone.record_sets.len() >= MAX_RECORD_SETS {
             let message = format!("The zone {} already has {MAX_RECORD_SETS} record sets.", zone.name());
             return Err(bad_request(&message));
         }
-        zone.record_sets.insert(target.key(), set);
+        zone.replace(&target.key(), change, Some(set));
         self.changed();
         let status = if former.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         let set = self.find(target).ok_or_else(zone_vanished)?;
@@ -223,8 +226,9 @@ impl World {
         if existing.is_none() {
             return Ok(Answer::empty(StatusCode::NO_CONTENT));
         }
+        let change = self.change();
         if let Some(zone) = self.zones.get_mut(&target.zone) {
-            zone.record_sets.remove(&target.key());
+            zone.replace(&target.key(), change, None);
         }
         self.changed();
         Ok(Answer::empty(StatusCode::OK).effective())

@@ -16,7 +16,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::calls::Call;
-use super::faults::{ConnectionDropped, Effect, FaultAnswer, When};
+use super::faults::{ConnectionDropped, Effect, Fault, FaultAnswer, When};
+use super::history::Staleness;
 use super::messages::{Answer, Request, method_not_allowed, resource_group_not_found, wrapped};
 use super::{Azure, World};
 
@@ -27,8 +28,12 @@ impl Azure {
     }
 
     /// Carries a request out, together with all that is to go wrong with it.
-    async fn carry_out(&self, request: Request) -> Outcome {
+    async fn carry_out(&self, mut request: Request) -> Outcome {
         let (sequence, effects) = self.arrive(&request);
+        request.staleness = effects.iter().find_map(|effect| match effect {
+            Effect::Stale(staleness) => Some(*staleness),
+            _ => None,
+        });
         let half = self.world().settings.latency / 2;
         sleep(half).await;
         let mut outcome = None;
@@ -90,11 +95,10 @@ impl Azure {
             );
         }
         let path_and_query = format!("{}?{}", view.path, view.query);
-        let mut effects: Vec<_> = world
-            .faults
-            .iter_mut()
-            .filter_map(|fault| fault.strikes(&view.method, &path_and_query).then(|| fault.effect.clone()))
-            .collect();
+        let struck = |fault: &mut Fault| {
+            fault.strikes(&view.method, &path_and_query, view.elapsed).then(|| fault.effect.clone())
+        };
+        let mut effects: Vec<_> = world.faults.iter_mut().filter_map(struck).collect();
         drop(world);
         effects.extend(self.intercept(&view));
         (sequence, effects.into_iter().flat_map(Effect::flatten).collect())
@@ -149,6 +153,7 @@ async fn strike(effect: &Effect, now: When) -> Option<Outcome> {
         | Effect::Drop(_)
         | Effect::Delay(..)
         | Effect::Hold(..)
+        | Effect::Stale(_)
         | Effect::Truncate(_)
         | Effect::ReplaceBody(_)
         | Effect::All(_) => None,
@@ -159,7 +164,12 @@ fn spoil(mut answer: Answer, effect: &Effect) -> Answer {
     match effect {
         Effect::Truncate(length) => answer.body.truncate(*length),
         Effect::ReplaceBody(body) => answer.body = Bytes::from(body.clone()),
-        Effect::Answer(..) | Effect::Drop(_) | Effect::Delay(..) | Effect::Hold(..) | Effect::All(_) => {}
+        Effect::Answer(..)
+        | Effect::Drop(_)
+        | Effect::Delay(..)
+        | Effect::Hold(..)
+        | Effect::Stale(_)
+        | Effect::All(_) => {}
     }
     answer
 }
@@ -238,7 +248,8 @@ impl World {
             if segments.peek().is_none() {
                 return Some(self.answer_resource_group(request, &subscription, resource_group));
             }
-            if self.resource_group(&subscription, resource_group).is_none() {
+            let is_hidden = request.is_read_at(Staleness::ResourceGroupNotYet);
+            if is_hidden || self.resource_group(&subscription, resource_group).is_none() {
                 return Some(resource_group_not_found(resource_group));
             }
         }
@@ -312,7 +323,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::testing::{SUBSCRIPTION, ZONES, azure, get, put, send};
-    use super::super::{Fault, RecordSetSpec, Settings, serve};
+    use super::super::{RecordSetSpec, Settings, serve};
     use super::*;
 
     const ZONE: &str = "spoke1.contoso.internal";

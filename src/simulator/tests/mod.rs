@@ -1,0 +1,3 @@
+//! What can be made to happen to the simulated Azure, one file for each kind of weather.
+
+mod stale_reads;
