@@ -43,6 +43,20 @@ impl Azure {
         self.world().permissions.insert(scope.trim_end_matches('/').to_ascii_lowercase(), permissions);
     }
 
+    /// Takes an action (`*` stands for any text) away from whoever asks, at a scope and below.
+    pub fn deny(&self, scope: &str, action: &str) {
+        let mut permissions = self.world().permissions_at(scope);
+        for permission in &mut permissions {
+            permission.not_actions.push(action.to_owned());
+        }
+        self.set_permissions(scope, permissions);
+    }
+
+    /// Forgets what was said of the rights at this very scope.
+    pub fn allow(&self, scope: &str) {
+        self.world().permissions.remove(&scope.trim_end_matches('/').to_ascii_lowercase());
+    }
+
     /// Assigns a role with these permissions to somebody (an object id of Entra ID) at a scope.
     pub fn assign(&self, principal: &str, scope: &str, permission: Permission) {
         let (principal, scope) = (principal.to_owned(), scope.trim_end_matches('/').to_owned());
@@ -181,7 +195,7 @@ impl World {
 }
 
 /// Whether a path is a scope's own, or lies in it; both in lower case.
-fn is_above(scope: &str, path: &str) -> bool {
+pub(super) fn is_above(scope: &str, path: &str) -> bool {
     path.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

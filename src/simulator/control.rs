@@ -11,7 +11,7 @@ use super::container_groups::DEFAULT_SUBSCRIPTION;
 use super::messages::{Answer, Request, field, flat, method_not_allowed};
 use super::virtual_networks::default_network;
 use super::{
-    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, Moment, Permission,
+    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, LockLevel, Missing, Moment, Permission,
     RecordSetSpec, Staleness, Throttles, When, cloud_event,
 };
 
@@ -206,6 +206,17 @@ impl Azure {
                     self.assign(principal, &scope, permission);
                 } else {
                     self.set_permissions(&scope, vec![permission]);
+                }
+                Ok(Value::Null)
+            }),
+            (&Method::PUT, ["locks"]) => control_json(request).and_then(|body| {
+                let scope = text(&body, "scope")?;
+                match field(&body, "level").as_str() {
+                    None => drop(self.unlock(scope)),
+                    Some(name) => {
+                        let level = LockLevel::parse(name);
+                        self.lock(scope, level.ok_or_else(|| format!("there is no lock '{name}'"))?);
+                    }
                 }
                 Ok(Value::Null)
             }),

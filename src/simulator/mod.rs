@@ -36,6 +36,7 @@
 //! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
 //! | `PUT /simulator/throttles` | `{"creates","updates","deletes","gets","lists"}` per zone and minute; `null` switches off |
 //! | `PUT /simulator/permissions` | `{"scope","actions","notActions"}`: all that whoever asks may do there and below; with `principal`: all that somebody else may do there |
+//! | `PUT /simulator/locks` | `{"scope","level"}`: `CanNotDelete` or `ReadOnly`; `null` unlocks |
 //! | `POST /simulator/event-subscriptions` | `{"id","properties"}`: changes these properties; `null` removes one |
 //! | `POST /simulator/seed` | zones, groups and record sets, see [`Seed`] |
 //!
@@ -70,6 +71,7 @@ mod events;
 mod faults;
 mod history;
 mod identity;
+mod locks;
 mod messages;
 mod private_dns;
 mod private_dns_rest;
@@ -101,6 +103,7 @@ pub use control::Seed;
 pub use events::cloud_event;
 pub use faults::{ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
 pub use history::{Moment, Staleness};
+pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use throttles::Throttles;
 
@@ -112,6 +115,7 @@ use container_groups::{ContainerGroup, Operation};
 use event_grid::EventGrid;
 use history::History;
 use identity::Identity;
+use locks::Lock;
 use private_dns::Zone;
 
 /// What was asked for does not exist in the simulated world.
@@ -244,6 +248,7 @@ impl Azure {
             operations: VecDeque::new(),
             zones: BTreeMap::new(),
             permissions: BTreeMap::new(),
+            locks: BTreeMap::new(),
             assignments: Vec::new(),
             event_grid: EventGrid::default(),
             events: Vec::new(),
@@ -429,6 +434,8 @@ struct World {
     zones: BTreeMap<String, Zone>,
     /// What whoever asks may do, by lower-case scope.
     permissions: BTreeMap<String, Vec<Permission>>,
+    /// By lower-case scope.
+    locks: BTreeMap<String, Lock>,
     /// What others may do.
     assignments: Vec<Assignment>,
     event_grid: EventGrid,

@@ -203,6 +203,7 @@ impl World {
         if target.record_type == RecordType::Soa && target.name != "@" {
             return Err(bad_request("An SOA record set can only be at the apex of the zone."));
         }
+        self.check_alias(target)?;
         set.etag = self.etags.guid();
         let change = self.change();
         let Some(zone) = self.zones.get_mut(&target.zone) else { return Err(zone_vanished()) };
@@ -232,6 +233,30 @@ impl World {
         }
         self.changed();
         Ok(Answer::empty(StatusCode::OK).effective())
+    }
+
+    /// A CNAME record set shares its name with no other.
+    fn check_alias(&self, target: &RecordSetTarget) -> Result<(), Answer> {
+        let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
+        let is_alias = target.record_type == RecordType::Cname;
+        let mut key = target.key();
+        let mut exists = |record_type| {
+            key.0 = record_type;
+            zone.record_sets.contains_key(&key)
+        };
+        let message = if is_alias {
+            let mut others = RecordType::ALL.into_iter().filter(|it| *it != RecordType::Cname);
+            others.any(exists).then_some(
+                "The CNAME record could not be created because another record with the same name already exists in \
+                 this zone.",
+            )
+        } else {
+            exists(RecordType::Cname).then_some(
+                "The record could not be created because a CNAME record with the same name already exists in this \
+                 zone.",
+            )
+        };
+        message.map_or(Ok(()), |message| Err(flat(StatusCode::CONFLICT, "Conflict", message)))
     }
 
     fn find(&self, target: &RecordSetTarget) -> Option<&RecordSet> {

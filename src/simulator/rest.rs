@@ -222,6 +222,9 @@ impl World {
         if let Some(refusal) = self.refuse_unauthorized(request) {
             return refusal;
         }
+        if let Some(refusal) = self.refuse_locked(request) {
+            return refusal;
+        }
         self.route(request).unwrap_or_else(|| {
             let message =
                 format!("No HTTP resource was found that matches the request URI '{}'.", request.path);

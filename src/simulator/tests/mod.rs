@@ -1,3 +1,4 @@
 //! What can be made to happen to the simulated Azure, one file for each kind of weather.
 
+mod refusals;
 mod stale_reads;
