@@ -11,8 +11,8 @@ use super::container_groups::DEFAULT_SUBSCRIPTION;
 use super::messages::{Answer, Request, field, flat, method_not_allowed};
 use super::virtual_networks::default_network;
 use super::{
-    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, LockLevel, Missing, Moment, Permission,
-    RecordSetSpec, Staleness, Throttles, When, cloud_event,
+    AssignedIdentities, Azure, Call, Effect, ExpiryForm, Fault, FaultAnswer, GroupSpec, GroupView, LockLevel,
+    Missing, Moment, Permission, RecordSetSpec, Staleness, Throttles, When, cloud_event,
 };
 
 /// The function app that the events of a seeded world go to.
@@ -209,6 +209,17 @@ impl Azure {
                 }
                 Ok(Value::Null)
             }),
+            (&Method::POST, ["record-sets"]) => control_json(request).and_then(|body| {
+                let properties = field(&body, "properties").as_object().ok_or("'properties' is missing")?;
+                let (zone, name) = (text(&body, "zone")?, text(&body, "name")?);
+                let stored = self.store_record_set(zone, text(&body, "type")?, name, properties);
+                stored.map(|etag| json!({"etag": etag})).map_err(|missing| missing.to_string())
+            }),
+            (&Method::PUT, ["identity"]) => control_json(request).and_then(|body| {
+                let identities = read_identities(&body)?;
+                self.configure(|settings| settings.identities = identities);
+                Ok(Value::Null)
+            }),
             (&Method::PUT, ["locks"]) => control_json(request).and_then(|body| {
                 let scope = text(&body, "scope")?;
                 match field(&body, "level").as_str() {
@@ -384,6 +395,19 @@ fn read_fault_answer(body: &Value) -> Result<FaultAnswer, String> {
     answer.retry_after_seconds = field(body, "retryAfterSeconds").as_u64();
     answer.body = field(body, "body").as_str().map(str::to_owned);
     Ok(answer)
+}
+
+fn read_identities(body: &Value) -> Result<AssignedIdentities, String> {
+    let client_ids = field(body, "clientIds").as_array();
+    let client_ids =
+        client_ids.map(|ids| ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect());
+    let expires_on = match field(body, "expiresOn").as_str() {
+        None | Some("text") => ExpiryForm::Text,
+        Some("number") => ExpiryForm::Number,
+        Some(other) => return Err(format!("'expiresOn' is text or number, not '{other}'")),
+    };
+    let system_assigned = field(body, "systemAssigned").as_bool().unwrap_or(true);
+    Ok(AssignedIdentities { system_assigned, client_ids, expires_on })
 }
 
 fn read_throttles(body: &Value) -> Option<Throttles> {

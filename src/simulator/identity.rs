@@ -18,6 +18,51 @@ const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
 const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\
                          11111111-1111-1111-1111-111111111111\", error=\"invalid_token\"";
 
+/// The managed identities that are assigned to the app, and the form of the answers to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedIdentities {
+    /// Whether there is a system-assigned one. Default: yes.
+    pub system_assigned: bool,
+    /// The client ids of the user-assigned ones. Default: any that is asked for.
+    pub client_ids: Option<Vec<String>>,
+    /// The form of `expires_on`. Default: text.
+    pub expires_on: ExpiryForm,
+}
+
+impl Default for AssignedIdentities {
+    fn default() -> Self {
+        Self { system_assigned: true, client_ids: None, expires_on: ExpiryForm::Text }
+    }
+}
+
+/// The form of a time in Unix seconds in the answer to a request for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiryForm {
+    /// `"1586984735"`, as App Service documents it.
+    Text,
+    /// `1586984735`, as other hosts of managed identities answer.
+    Number,
+}
+
+impl AssignedIdentities {
+    /// The client id of the identity that a request means, or why there is none.
+    fn choose<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, &'static str> {
+        let assigned = self.client_ids.as_deref();
+        let is_assigned =
+            |id: &str| assigned.is_none_or(|ids| ids.iter().any(|it| it.eq_ignore_ascii_case(id)));
+        match (named, assigned) {
+            (Some(id), _) if is_assigned(id) => Ok(id),
+            (None, _) if self.system_assigned => Ok(CLIENT_ID),
+            (None, Some([only])) => Ok(only),
+            (None, Some([_, _, ..])) => Err(
+                "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in \
+                 the token request",
+            ),
+            (Some(_), _) | (None, None | Some([])) => Err("Identity not found"),
+        }
+    }
+}
+
 /// The tokens that were issued.
 #[derive(Debug)]
 pub(super) struct Identity {
@@ -91,15 +136,25 @@ impl World {
         let Some(resource) = request.query("resource").filter(|resource| !resource.is_empty()) else {
             return identity_error(StatusCode::BAD_REQUEST, "The resource is missing.");
         };
-        let client_id = request.query("client_id").unwrap_or(CLIENT_ID);
+        let client_id = match self.settings.identities.choose(request.query("client_id")) {
+            Ok(client_id) => client_id.to_owned(),
+            Err(description) => {
+                let body = json!({"error": "invalid_request", "error_description": description});
+                return Answer::json(StatusCode::BAD_REQUEST, &body);
+            }
+        };
         let (now, lifetime) = (self.now(), self.settings.token_lifetime);
-        let (token, expires) = self.identity.token(resource, client_id, now, lifetime);
+        let (token, expires) = self.identity.token(resource, &client_id, now, lifetime);
         let expires_on = self.settings.epoch_seconds + expires.as_secs();
+        let expires_on = match self.settings.identities.expires_on {
+            ExpiryForm::Text => json!(expires_on.to_string()),
+            ExpiryForm::Number => json!(expires_on),
+        };
         Answer::json(
             StatusCode::OK,
             &json!({
                 "access_token": token,
-                "expires_on": expires_on.to_string(),
+                "expires_on": expires_on,
                 "resource": resource,
                 "token_type": "Bearer",
                 "client_id": client_id,

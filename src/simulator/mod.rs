@@ -36,6 +36,8 @@
 //! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
 //! | `PUT /simulator/throttles` | `{"creates","updates","deletes","gets","lists"}` per zone and minute; `null` switches off |
 //! | `PUT /simulator/permissions` | `{"scope","actions","notActions"}`: all that whoever asks may do there and below; with `principal`: all that somebody else may do there |
+//! | `POST /simulator/record-sets` | `{"zone","type","name","properties"}`: stores them as they are, unchecked |
+//! | `PUT /simulator/identity` | `{"systemAssigned","clientIds","expiresOn"}`, see [`AssignedIdentities`] |
 //! | `PUT /simulator/locks` | `{"scope","level"}`: `CanNotDelete` or `ReadOnly`; `null` unlocks |
 //! | `POST /simulator/event-subscriptions` | `{"id","properties"}`: changes these properties; `null` removes one |
 //! | `POST /simulator/seed` | zones, groups and record sets, see [`Seed`] |
@@ -103,6 +105,7 @@ pub use control::Seed;
 pub use events::cloud_event;
 pub use faults::{ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
 pub use history::{Moment, Staleness};
+pub use identity::{AssignedIdentities, ExpiryForm};
 pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use throttles::Throttles;
@@ -139,6 +142,8 @@ pub struct Settings {
     pub identity_header: String,
     /// How long a token is good for. Default: 24 hours.
     pub token_lifetime: Duration,
+    /// The managed identities of the app that asks for tokens. Default: any.
+    pub identities: AssignedIdentities,
     /// How long a container group that comes by REST takes to be provisioned. Default: no time.
     pub provisioning: Duration,
     /// How long a container group is `Deleting`. Default: no time, and the answer is 200 instead of 202.
@@ -168,6 +173,7 @@ impl Default for Settings {
             require_token: true,
             identity_header: "simulated-identity-header".to_owned(),
             token_lifetime: Duration::from_hours(24),
+            identities: AssignedIdentities::default(),
             provisioning: Duration::ZERO,
             deleting: Duration::ZERO,
             stopped_keeps_address: false,

@@ -200,6 +200,8 @@ pub(super) struct RecordSet {
     pub(super) metadata: Option<Map<String, Value>>,
     pub(super) is_auto_registered: bool,
     pub(super) etag: String,
+    /// The properties that answers show instead, but for `fqdn` and `isAutoRegistered`.
+    pub(super) stored: Option<Map<String, Value>>,
 }
 
 /// Type and lower-case relative name.
@@ -348,10 +350,39 @@ impl Azure {
             metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
             is_auto_registered: spec.is_auto_registered,
             etag: etag.clone(),
+            stored: None,
         };
         let (key, change) = ((record_type, spec.name.to_ascii_lowercase()), world.change());
         if let Some(zone) = world.zones.get_mut(&id) {
             zone.replace(&key, change, Some(set));
+        }
+        world.changed();
+        Ok(etag)
+    }
+
+    /// Stores the properties of a record set as they are, also those that the API would refuse, and answers its new
+    /// `ETag`: metadata with a number or null, a record without a value, no TTL. Answers show them unchanged.
+    pub fn store_record_set(
+        &self,
+        zone: &str,
+        record_type: &str,
+        name: &str,
+        properties: &Map<String, Value>,
+    ) -> Result<String, Missing> {
+        let record_type = RecordType::parse(record_type).ok_or_else(|| Missing(record_type.to_owned()))?;
+        let mut world = self.world();
+        let id = world.zone_key(zone)?;
+        let (etag, change) = (world.etags.guid(), world.change());
+        let set = RecordSet {
+            ttl: properties.get("ttl").and_then(Value::as_u64).unwrap_or(0),
+            records: properties.get(record_type.property()).cloned().unwrap_or_default(),
+            metadata: properties.get("metadata").and_then(Value::as_object).cloned(),
+            is_auto_registered: properties.get("isAutoRegistered") == Some(&Value::Bool(true)),
+            etag: etag.clone(),
+            stored: Some(properties.clone()),
+        };
+        if let Some(zone) = world.zones.get_mut(&id) {
+            zone.replace(&(record_type, name.to_ascii_lowercase()), change, Some(set));
         }
         world.changed();
         Ok(etag)
@@ -442,5 +473,6 @@ fn start_of_authority(etag: String) -> RecordSet {
         metadata: None,
         is_auto_registered: false,
         etag,
+        stored: None,
     }
 }

@@ -195,6 +195,7 @@ impl World {
                 metadata: None,
                 is_auto_registered: false,
                 etag: String::new(),
+                stored: None,
             },
         };
         check_name(&target.name)?;
@@ -349,6 +350,11 @@ fn record_set_body(zone: &Zone, record_type: RecordType, name: &str, set: &Recor
         }
         if let Some(metadata) = &set.metadata {
             properties.insert("metadata".to_owned(), Value::Object(metadata.clone()));
+        }
+        if let Some(stored) = &set.stored {
+            properties.remove("ttl");
+            properties.remove(record_type.property());
+            properties.extend(stored.clone());
         }
     }
     json!({

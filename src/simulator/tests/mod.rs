@@ -1,4 +1,6 @@
 //! What can be made to happen to the simulated Azure, one file for each kind of weather.
 
+mod identities;
+mod odd_record_sets;
 mod refusals;
 mod stale_reads;
