@@ -122,6 +122,7 @@ impl World {
                 .and_then(|subnets| subnets.pointer("/0/id").and_then(Value::as_str).map(str::to_owned)),
             provisioning: self.settings.provisioning,
             visible_after: None,
+            standby: false,
         })
     }
 

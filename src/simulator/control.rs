@@ -223,7 +223,7 @@ impl Azure {
             (&Method::PUT, ["locks"]) => control_json(request).and_then(|body| {
                 let scope = text(&body, "scope")?;
                 match field(&body, "level").as_str() {
-                    None => drop(self.unlock(scope)),
+                    None => self.unlock(scope),
                     Some(name) => {
                         let level = LockLevel::parse(name);
                         self.lock(scope, level.ok_or_else(|| format!("there is no lock '{name}'"))?);
@@ -271,6 +271,15 @@ impl Azure {
             "state" => {
                 let exit_code = field(&body, "exitCode").as_i64().unwrap_or(0);
                 self.set_state(id, text(&body, "state")?, exit_code).map(|()| Value::Null)
+            }
+            "exit" => {
+                let exit_code = field(&body, "exitCode").as_i64().unwrap_or(0);
+                self.exit_containers(id, exit_code).map(|()| Value::Null)
+            }
+            "claim" => self.claim_group(id).map(|()| Value::Null),
+            "hand-over" => {
+                let address = self.hand_over_address(id, text(&body, "to")?);
+                address.map(|address| json!({"address": address.to_string()}))
             }
             "provisioning-state" => {
                 self.set_provisioning_state(id, text(&body, "value")?).map(|()| Value::Null)

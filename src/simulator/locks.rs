@@ -57,9 +57,9 @@ impl Azure {
         self.world().locks.insert(scope.to_ascii_lowercase(), Lock { scope, level });
     }
 
-    /// Removes the lock of a scope, and says whether there was one.
-    pub fn unlock(&self, scope: &str) -> bool {
-        self.world().locks.remove(&scope.trim_end_matches('/').to_ascii_lowercase()).is_some()
+    /// Removes the lock of a scope, if there is one.
+    pub fn unlock(&self, scope: &str) {
+        self.world().locks.remove(&scope.trim_end_matches('/').to_ascii_lowercase());
     }
 }
 

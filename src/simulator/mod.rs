@@ -31,6 +31,9 @@
 //! | `POST /simulator/groups/move` | `{"id"}`: the platform moves it, without an event |
 //! | `POST /simulator/groups/complete` | `{"id"}`: ends its provisioning now |
 //! | `POST /simulator/groups/address` | `{"id","address"}`: gives it this very address |
+//! | `POST /simulator/groups/exit` | `{"id","exitCode"}`: its containers end by themselves |
+//! | `POST /simulator/groups/claim` | `{"id"}`: takes it out of its standby pool |
+//! | `POST /simulator/groups/hand-over` | `{"id","to"}`: moves it, and gives its address to the group `to` |
 //! | `POST /simulator/groups/state` | `{"id","state","exitCode"}`: `Running`, or another with terminated containers |
 //! | `POST /simulator/groups/provisioning-state` | `{"id","value"}`: any string |
 //! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
@@ -65,8 +68,10 @@ mod calls;
 mod clock;
 mod container_group_body;
 mod container_group_rest;
+mod container_group_spec;
 mod container_group_verbs;
 mod container_groups;
+mod container_lives;
 mod control;
 mod event_grid;
 mod events;
@@ -100,7 +105,7 @@ use tokio::time::Instant;
 
 pub use authorization::Permission;
 pub use calls::Call;
-pub use container_groups::{GroupSpec, GroupView, Ip};
+pub use container_group_spec::{GroupSpec, GroupView, Ip, RestartPolicy};
 pub use control::Seed;
 pub use events::cloud_event;
 pub use faults::{ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
