@@ -359,6 +359,7 @@ fn read_fault(body: &Value, now: Moment) -> Result<Fault, String> {
             let milliseconds = field(body, "milliseconds").as_u64().ok_or("'milliseconds' is missing")?;
             Effect::Delay(when, Duration::from_millis(milliseconds))
         }
+        "certificate" => Effect::UntrustedCertificate,
         "stale" => Effect::Stale(read_staleness(body, now)?),
         "truncate" => Effect::Truncate(count(body, "bytes").ok_or("'bytes' is missing")?),
         "replace" => Effect::ReplaceBody(text(body, "body")?.to_owned()),

@@ -69,6 +69,8 @@ pub enum Effect {
     Truncate(usize),
     /// The answer's own status and headers with this body.
     ReplaceBody(String),
+    /// The server's certificate cannot be verified, so the client ends the connection before the request.
+    UntrustedCertificate,
     /// A replica that lags behind answers, if the request reads a container group, a record set, or a list of either.
     Stale(Staleness),
     /// Nothing happens until the gate is opened.
@@ -173,6 +175,13 @@ impl Gate {
 /// and turns it into an I/O error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionDropped;
+
+/// Marks, among the extensions of a response, that there is no response: the client did not trust the certificate.
+///
+/// Without TLS there is no certificate: over HTTP the connection breaks. A client that calls the router in process
+/// looks for this extension and turns it into the error of its TLS library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CertificateRefused;
 
 #[cfg(test)]
 mod tests {

@@ -53,6 +53,7 @@
 //! |---|---|---|
 //! | `answer` | `status`, `code`, `retryAfterSeconds`, `body` | gets this answer |
 //! | `drop` | | gets no answer |
+//! | `certificate` | | is not sent, because the certificate cannot be verified; without TLS like `drop` |
 //! | `delay` | `milliseconds` | takes longer |
 //! | `truncate` | `bytes` | gets its answer cut off |
 //! | `replace` | `body` | gets this body |
@@ -108,7 +109,7 @@ pub use calls::Call;
 pub use container_group_spec::{GroupSpec, GroupView, Ip, RestartPolicy};
 pub use control::Seed;
 pub use events::cloud_event;
-pub use faults::{ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
+pub use faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
 pub use history::{Moment, Staleness};
 pub use identity::{AssignedIdentities, ExpiryForm};
 pub use locks::LockLevel;

@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::calls::Call;
-use super::faults::{ConnectionDropped, Effect, Fault, FaultAnswer, When};
+use super::faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, When};
 use super::history::Staleness;
 use super::messages::{Answer, Request, method_not_allowed, resource_group_not_found, wrapped};
 use super::{Azure, World};
@@ -55,7 +55,7 @@ impl Azure {
             outcome = match (strike(effect, When::After).await, outcome) {
                 (Some(struck), _) => struck,
                 (None, Outcome::Answer(answer)) => Outcome::Answer(spoil(answer, effect)),
-                (None, Outcome::Dropped) => Outcome::Dropped,
+                (None, outcome @ (Outcome::Dropped | Outcome::Untrusted)) => outcome,
             };
         }
         sleep(half).await;
@@ -117,7 +117,8 @@ async fn answer(State(azure): State<Azure>, request: axum::extract::Request) -> 
     let carried_out = tokio::spawn(async move { azure.carry_out(request).await }).await;
     match carried_out {
         Ok(Outcome::Answer(answer)) => answer.into_response(),
-        Ok(Outcome::Dropped) => dropped(),
+        Ok(Outcome::Dropped) => dropped(ConnectionDropped),
+        Ok(Outcome::Untrusted) => dropped(CertificateRefused),
         Err(error) => {
             let message = error.to_string();
             wrapped(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", &message).into_response()
@@ -128,6 +129,7 @@ async fn answer(State(azure): State<Azure>, request: axum::extract::Request) -> 
 enum Outcome {
     Answer(Answer),
     Dropped,
+    Untrusted,
 }
 
 async fn sleep(duration: std::time::Duration) {
@@ -141,6 +143,7 @@ async fn strike(effect: &Effect, now: When) -> Option<Outcome> {
     match effect {
         Effect::Answer(when, answer) if *when == now => Some(Outcome::Answer(fault_answer(answer))),
         Effect::Drop(when) if *when == now => Some(Outcome::Dropped),
+        Effect::UntrustedCertificate if now == When::Before => Some(Outcome::Untrusted),
         Effect::Delay(when, duration) if *when == now => {
             sleep(*duration).await;
             None
@@ -153,6 +156,7 @@ async fn strike(effect: &Effect, now: When) -> Option<Outcome> {
         | Effect::Drop(_)
         | Effect::Delay(..)
         | Effect::Hold(..)
+        | Effect::UntrustedCertificate
         | Effect::Stale(_)
         | Effect::Truncate(_)
         | Effect::ReplaceBody(_)
@@ -168,6 +172,7 @@ fn spoil(mut answer: Answer, effect: &Effect) -> Answer {
         | Effect::Drop(_)
         | Effect::Delay(..)
         | Effect::Hold(..)
+        | Effect::UntrustedCertificate
         | Effect::Stale(_)
         | Effect::All(_) => {}
     }
@@ -188,11 +193,11 @@ fn fault_answer(fault: &FaultAnswer) -> Answer {
 
 /// In process, the extension says that there is no response. Over HTTP, the body fails before its first byte,
 /// upon which the server closes the connection without an answer.
-fn dropped() -> Response {
+fn dropped(mark: impl Clone + Send + Sync + 'static) -> Response {
     let lost = stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
     let mut response = Response::new(Body::from_stream(lost));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
-    response.extensions_mut().insert(ConnectionDropped);
+    response.extensions_mut().insert(mark);
     response
 }
 
