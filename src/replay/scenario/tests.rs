@@ -21,12 +21,10 @@ async fn played(lines: &[&str]) -> Player<impl Fn(&str) -> Option<String>> {
 /// The answer to a request below the resource group of the zones or of the groups, as text: its status, and its body
 /// or its code.
 async fn ask(azure: &Azure, method: &str, path: &str) -> String {
-    let path = match path.strip_prefix("rg-spoke1/") {
-        Some(name) => format!("rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups/{name}"),
-        None => {
-            let zone = "rg-dns/providers/Microsoft.Network/privateDnsZones/spoke1.contoso.internal";
-            format!("{zone}/{path}")
-        }
+    let path = if let Some(name) = path.strip_prefix("rg-spoke1/") {
+        format!("rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups/{name}")
+    } else {
+        format!("rg-dns/providers/Microsoft.Network/privateDnsZones/spoke1.contoso.internal/{path}")
     };
     let uri = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{path}?api-version=2024-06-01");
     let body = r#"{"properties": {"ttl": 60, "aRecords": []}}"#;

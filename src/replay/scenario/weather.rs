@@ -5,7 +5,7 @@ use http::Method;
 use super::{
     Player, SUBSCRIPTION, ScenarioError, Words, ZONE_RESOURCE_GROUP, duration, number, parse, split, word,
 };
-use crate::simulator::{Effect, Fault, FaultAnswer, LockLevel, Staleness, When};
+use crate::simulator::{Effect, Fault, FaultAnswer, LockLevel, Staleness, View, When};
 
 impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     /// Plays one of these commands.
@@ -130,12 +130,12 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
 
     /// The resource id of a scope.
     fn scope(&self, text: &str) -> Result<String, ScenarioError> {
-        let zones = self.azure.read(|view| view.zones());
         let in_group = |group: &str| format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}");
         if text.starts_with('/') {
             return Ok(text.to_owned());
         }
-        if zones.iter().any(|zone| zone == text) {
+        let is_zone = |view: &View<'_>| view.zones().iter().any(|zone| zone == text);
+        if self.azure.read(is_zone) {
             let group = in_group(ZONE_RESOURCE_GROUP);
             return Ok(format!("{group}/providers/Microsoft.Network/privateDnsZones/{text}"));
         }
