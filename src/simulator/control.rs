@@ -48,6 +48,8 @@ pub struct Seed {
     pub subscriptions: usize,
     /// Whether the groups have the record sets that `aci-dns` would give them.
     pub with_records: bool,
+    /// The storage queue for unfinished work.
+    pub queue: String,
 }
 
 impl Default for Seed {
@@ -64,6 +66,7 @@ impl Default for Seed {
             resource_groups: 1,
             subscriptions: 1,
             with_records: false,
+            queue: "aci-dns-retry".to_owned(),
         }
     }
 }
@@ -114,6 +117,7 @@ impl Azure {
                 ["Microsoft.Network/privateDnsZones/A/*", "Microsoft.Network/privateDnsZones/PTR/*"];
             self.assign(PRINCIPAL, &id, Permission::new(&record_sets, &[]));
         }
+        self.create_queue(&seed.queue);
         let wrong = || Missing(format!("a subnet like '{}'", seed.address_range));
         let places = seed.resource_groups().ok_or_else(wrong)?;
         let function_app = format!("/subscriptions/{}/{FUNCTION_APP}", seed.subscription);
@@ -182,6 +186,16 @@ impl Azure {
                     _ => Value::Array(events),
                 })
             }
+            (&Method::GET, ["queue-calls"]) => {
+                Ok(json!(self.queue_calls().iter().map(call_body).collect::<Vec<_>>()))
+            }
+            (&Method::GET, ["queues"]) => {
+                Ok(self.queues().iter().map(|name| self.queue_body(name)).collect())
+            }
+            (&Method::POST, ["queues"]) => control_json(request).and_then(|body| {
+                self.create_queue(text(&body, "name")?);
+                Ok(Value::Null)
+            }),
             (&Method::GET, ["zones"]) => return Answer::text(self.zone_lines()),
             (&Method::GET, ["groups"]) => {
                 Ok(self.read(|view| view.groups().iter().map(group_body).collect()))
@@ -247,6 +261,21 @@ impl Azure {
             Ok(body) => Answer::json(StatusCode::OK, &body),
             Err(message) => flat(StatusCode::BAD_REQUEST, "BadRequest", &message),
         }
+    }
+
+    fn queue_body(&self, name: &str) -> Value {
+        let now = self.elapsed();
+        let seconds = |at: Duration| at.as_secs_f64() - now.as_secs_f64();
+        let messages = self.messages(name).unwrap_or_default().into_iter().map(|message| {
+            json!({
+                "id": message.id,
+                "text": message.text,
+                "dequeueCount": message.dequeue_count,
+                "visibleInSeconds": seconds(message.visible).max(0.0),
+                "expiresInSeconds": message.expires.map(seconds),
+            })
+        });
+        json!({"name": name, "messages": messages.collect::<Vec<_>>()})
     }
 
     fn zone_lines(&self) -> String {
@@ -450,6 +479,7 @@ fn read_seed(body: &Value) -> Seed {
         resource_groups: count(body, "resourceGroups").unwrap_or(defaults.resource_groups),
         subscriptions: count(body, "subscriptions").unwrap_or(defaults.subscriptions),
         with_records: field(body, "withRecords").as_bool().unwrap_or(defaults.with_records),
+        queue: text("queue", defaults.queue),
     }
 }
 

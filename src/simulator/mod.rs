@@ -1,4 +1,5 @@
-//! Azure in memory: container groups, Private DNS, managed identity and Event Grid events, as one process.
+//! Azure in memory: container groups, Private DNS, storage queues, managed identity and Event Grid events, as one
+//! process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
 //! HTTP ([`serve`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
@@ -26,6 +27,8 @@
 //! |---|---|
 //! | `GET /simulator/calls` | the requests to Resource Manager so far; `DELETE` forgets them |
 //! | `GET /simulator/events` | takes the queued events; `?schema=cloudevents` in that form |
+//! | `GET /simulator/queue-calls` | the requests to the Queue service so far |
+//! | `GET /simulator/queues` | every queue and its messages; `POST` with `{"name"}` creates one |
 //! | `GET /simulator/zones` | every record set, one per line, as text |
 //! | `GET /simulator/groups` | every container group, its state and its address |
 //! | `POST /simulator/groups/move` | `{"id"}`: the platform moves it, without an event |
@@ -83,6 +86,10 @@ mod locks;
 mod messages;
 mod private_dns;
 mod private_dns_rest;
+mod queue_access;
+mod queue_rest;
+mod queue_xml;
+mod queues;
 mod record_set_body;
 mod rest;
 #[cfg(test)]
@@ -114,6 +121,8 @@ pub use history::{Moment, Staleness};
 pub use identity::{AssignedIdentities, ExpiryForm};
 pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
+pub use queue_access::queue_scope;
+pub use queues::{MessageView, StorageSettings};
 pub use throttles::Throttles;
 
 use addresses::AddressPool;
@@ -126,6 +135,7 @@ use history::History;
 use identity::Identity;
 use locks::Lock;
 use private_dns::Zone;
+use queues::{Queue, QueueKey};
 
 /// What was asked for does not exist in the simulated world.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -168,6 +178,8 @@ pub struct Settings {
     /// How long reads of a container group that is new are answered as if it did not exist, as those of a region
     /// that has not learnt of it yet. Default: no time.
     pub visible_after: Duration,
+    /// The storage account with the queues. `require_token` counts for it, too.
+    pub storage: StorageSettings,
 }
 
 impl Default for Settings {
@@ -188,11 +200,12 @@ impl Default for Settings {
             calls_kept: usize::MAX,
             group_page_size: 100,
             visible_after: Duration::ZERO,
+            storage: StorageSettings::default(),
         }
     }
 }
 
-/// A request to Resource Manager or to the identity endpoint, as an interceptor sees it.
+/// A request to Resource Manager, the Queue service or the identity endpoint, as an interceptor sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallView {
@@ -250,6 +263,7 @@ impl Azure {
             etags: Identifiers::new(settings.seed.wrapping_add(1)),
             event_ids: Identifiers::new(settings.seed.wrapping_add(2)),
             identity: Identity::new(settings.seed.wrapping_add(3)),
+            message_ids: Identifiers::new(settings.seed.wrapping_add(4)),
             settings,
             resource_groups: BTreeMap::new(),
             revision: 0,
@@ -264,7 +278,9 @@ impl Azure {
             assignments: Vec::new(),
             event_grid: EventGrid::default(),
             events: Vec::new(),
+            queues: BTreeMap::new(),
             calls: CallLog::default(),
+            queue_calls: CallLog::default(),
             faults: Vec::new(),
             listeners: Vec::new(),
         };
@@ -338,6 +354,12 @@ impl Azure {
         self.world().calls.all()
     }
 
+    /// The requests to the Queue service, oldest first, as far as they are kept.
+    #[must_use]
+    pub fn queue_calls(&self) -> Vec<Call> {
+        self.world().queue_calls.all()
+    }
+
     /// The requests of this method.
     #[must_use]
     pub fn calls_of(&self, method: &Method) -> Vec<Call> {
@@ -352,7 +374,9 @@ impl Azure {
 
     /// Forgets the requests so far, and their counts.
     pub fn clear_calls(&self) {
-        self.world().calls.clear();
+        let mut world = self.world();
+        world.calls.clear();
+        world.queue_calls.clear();
     }
 
     /// How many times a token was asked for at the identity endpoint, wrongly or rightly.
@@ -429,6 +453,7 @@ struct World {
     request_ids: Identifiers,
     etags: Identifiers,
     event_ids: Identifiers,
+    message_ids: Identifiers,
     identity: Identity,
     /// Lower-case `/subscriptions/{s}/resourceGroups/{rg}` to the spelling it was created with.
     resource_groups: BTreeMap<String, String>,
@@ -452,7 +477,9 @@ struct World {
     assignments: Vec<Assignment>,
     event_grid: EventGrid,
     events: Vec<Value>,
+    queues: BTreeMap<QueueKey, Queue>,
     calls: CallLog,
+    queue_calls: CallLog,
     faults: Vec<Fault>,
     listeners: Vec<Listener>,
 }
@@ -470,6 +497,11 @@ impl World {
 
     fn timestamp(&self) -> String {
         self.timestamp_at(self.now())
+    }
+
+    /// A time as HTTP headers write it.
+    fn http_date(&self, elapsed: Duration) -> String {
+        clock::http_date(self.settings.epoch_seconds, elapsed)
     }
 
     fn timestamp_at(&self, elapsed: Duration) -> String {

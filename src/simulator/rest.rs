@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use serde_json::json;
 
 use super::calls::Call;
@@ -39,7 +39,7 @@ impl Azure {
         let mut outcome = None;
         for effect in &effects {
             if outcome.is_none() {
-                outcome = strike(effect, When::Before).await;
+                outcome = self.strike(&request, effect, When::Before).await;
             }
         }
         let mut outcome = if let Some(outcome) = outcome {
@@ -47,12 +47,12 @@ impl Azure {
         } else {
             let answer = self.world().perform(&request);
             if answer.took_effect {
-                self.world().calls.complete(sequence, |call| call.took_effect = true);
+                self.world().complete_call(sequence, |call| call.took_effect = true);
             }
             Outcome::Answer(answer)
         };
         for effect in &effects {
-            outcome = match (strike(effect, When::After).await, outcome) {
+            outcome = match (self.strike(&request, effect, When::After).await, outcome) {
                 (Some(struck), _) => struck,
                 (None, Outcome::Answer(answer)) => Outcome::Answer(spoil(answer, effect)),
                 (None, outcome @ (Outcome::Dropped | Outcome::Untrusted)) => outcome,
@@ -63,12 +63,40 @@ impl Azure {
         if let Outcome::Answer(answer) = &mut outcome {
             world.add_headers(&request, answer);
             let (now, status) = (world.now(), answer.status.as_u16());
-            world.calls.complete(sequence, |call| {
+            world.complete_call(sequence, |call| {
                 call.answered = Some(now);
                 call.status = Some(status);
             });
         }
         outcome
+    }
+
+    /// What an effect makes of a request at this point, if it ends it.
+    async fn strike(&self, request: &Request, effect: &Effect, now: When) -> Option<Outcome> {
+        match effect {
+            Effect::Answer(when, fault) if *when == now => {
+                Some(Outcome::Answer(self.world().fault_answer(request, fault)))
+            }
+            Effect::Drop(when) if *when == now => Some(Outcome::Dropped),
+            Effect::UntrustedCertificate if now == When::Before => Some(Outcome::Untrusted),
+            Effect::Delay(when, duration) if *when == now => {
+                sleep(*duration).await;
+                None
+            }
+            Effect::Hold(when, gate) if *when == now => {
+                gate.pass().await;
+                None
+            }
+            Effect::Answer(..)
+            | Effect::Drop(_)
+            | Effect::Delay(..)
+            | Effect::Hold(..)
+            | Effect::UntrustedCertificate
+            | Effect::Stale(_)
+            | Effect::Truncate(_)
+            | Effect::ReplaceBody(_)
+            | Effect::All(_) => None,
+        }
     }
 
     /// Logs a request and finds out what is to go wrong with it.
@@ -78,7 +106,9 @@ impl Azure {
         let view = request.view(sequence, world.now());
         if !request.is_for_identity() {
             let kept = world.settings.calls_kept;
-            world.calls.arrive(
+            let is_for_queue = world.queue_target(request).is_some();
+            let log = if is_for_queue { &mut world.queue_calls } else { &mut world.calls };
+            log.arrive(
                 Call {
                     sequence,
                     arrived: view.elapsed,
@@ -138,32 +168,6 @@ async fn sleep(duration: std::time::Duration) {
     }
 }
 
-/// What an effect makes of a request at this point, if it ends it.
-async fn strike(effect: &Effect, now: When) -> Option<Outcome> {
-    match effect {
-        Effect::Answer(when, answer) if *when == now => Some(Outcome::Answer(fault_answer(answer))),
-        Effect::Drop(when) if *when == now => Some(Outcome::Dropped),
-        Effect::UntrustedCertificate if now == When::Before => Some(Outcome::Untrusted),
-        Effect::Delay(when, duration) if *when == now => {
-            sleep(*duration).await;
-            None
-        }
-        Effect::Hold(when, gate) if *when == now => {
-            gate.pass().await;
-            None
-        }
-        Effect::Answer(..)
-        | Effect::Drop(_)
-        | Effect::Delay(..)
-        | Effect::Hold(..)
-        | Effect::UntrustedCertificate
-        | Effect::Stale(_)
-        | Effect::Truncate(_)
-        | Effect::ReplaceBody(_)
-        | Effect::All(_) => None,
-    }
-}
-
 fn spoil(mut answer: Answer, effect: &Effect) -> Answer {
     match effect {
         Effect::Truncate(length) => answer.body.truncate(*length),
@@ -177,18 +181,6 @@ fn spoil(mut answer: Answer, effect: &Effect) -> Answer {
         | Effect::All(_) => {}
     }
     answer
-}
-
-fn fault_answer(fault: &FaultAnswer) -> Answer {
-    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = wrapped(status, &fault.code, &fault.message);
-    if let Some(body) = &fault.body {
-        answer.body = Bytes::from(body.clone());
-    }
-    match fault.retry_after_seconds {
-        Some(seconds) => answer.header("retry-after", seconds.to_string()),
-        None => answer,
-    }
 }
 
 /// In process, the extension says that there is no response. Over HTTP, the body fails before its first byte,
@@ -210,12 +202,37 @@ pub(super) struct ArmPath {
 }
 
 impl World {
+    /// Completes a call in the log that it is in.
+    fn complete_call(&mut self, sequence: u64, complete: impl Fn(&mut Call)) {
+        self.calls.complete(sequence, &complete);
+        self.queue_calls.complete(sequence, &complete);
+    }
+
+    fn fault_answer(&mut self, request: &Request, fault: &FaultAnswer) -> Answer {
+        let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = if self.queue_target(request).is_some() {
+            self.queue_error(status, &fault.code, &fault.message, &[])
+        } else {
+            wrapped(status, &fault.code, &fault.message)
+        };
+        if let Some(body) = &fault.body {
+            answer.body = Bytes::from(body.clone());
+        }
+        match fault.retry_after_seconds {
+            Some(seconds) => answer.header("retry-after", seconds.to_string()),
+            None => answer,
+        }
+    }
+
     fn perform(&mut self, request: &Request) -> Answer {
         if request.is_for_identity() {
             return match request.method {
                 Method::GET => self.issue_token(request),
                 _ => method_not_allowed(&request.method),
             };
+        }
+        if let Some(target) = self.queue_target(request) {
+            return self.answer_queue(request, &target);
         }
         if let Some(refusal) = self.refuse_unauthenticated(&request.headers) {
             return refusal;
@@ -305,6 +322,21 @@ impl World {
     /// The headers that every answer has.
     fn add_headers(&mut self, request: &Request, answer: &mut Answer) {
         let request_id = self.request_ids.guid();
+        if self.queue_target(request).is_some() {
+            let version = request.header("x-ms-version").unwrap_or("2024-11-04").to_owned();
+            let mut set = |name: &'static str, value: String| {
+                answer.headers.push((HeaderName::from_static(name), value));
+            };
+            set("x-ms-version", version);
+            set("date", self.http_date(self.now()));
+            if let Some(id) = request.header("x-ms-client-request-id") {
+                set("x-ms-client-request-id", id.to_owned());
+            }
+            if !answer.headers.iter().any(|(name, _)| name == "x-ms-request-id") {
+                answer.headers.push((HeaderName::from_static("x-ms-request-id"), request_id));
+            }
+            return;
+        }
         let remaining = match request.method {
             Method::GET => "x-ms-ratelimit-remaining-subscription-reads",
             Method::DELETE => "x-ms-ratelimit-remaining-subscription-deletes",
@@ -319,7 +351,7 @@ impl World {
             ("x-ms-routing-request-id", format!("WESTEUROPE:{}:{request_id}", self.timestamp())),
             (remaining, "11999".to_owned()),
         ];
-        answer.headers.extend(common);
+        answer.headers.extend(common.map(|(name, value)| (HeaderName::from_static(name), value)));
     }
 }
 

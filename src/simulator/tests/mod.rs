@@ -3,5 +3,6 @@
 mod container_lives;
 mod identities;
 mod odd_record_sets;
+mod queues;
 mod refusals;
 mod stale_reads;
