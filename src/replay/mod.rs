@@ -6,6 +6,7 @@
 //! give the same output.
 
 pub mod files;
+pub mod queue_trigger;
 pub mod remote;
 pub mod scenario;
 pub mod show;
