@@ -207,6 +207,29 @@ fn the_level_says_who_has_to_act() {
 }
 
 #[test]
+fn the_line_of_an_event_that_failed_is_written_whatever_the_filter_says() {
+    for filter in ["off", "error", "hyper=warn", "Information", "aci_dns=off"] {
+        let written = lines(filter, || {
+            for outcome in [
+                Outcome::Changed,
+                Outcome::Malformed,
+                Outcome::Conflict,
+                Outcome::Failed,
+                Outcome::Unavailable,
+            ] {
+                Telemetry::default().report(&invocation(), None, &Report::new(outcome, ""), Duration::ZERO);
+            }
+            let warning = Report { is_warning: true, ..Report::new(Outcome::Converged, "") };
+            Telemetry::default().report(&invocation(), None, &warning, Duration::ZERO);
+            tracing::info!("step");
+        });
+        let outcomes: Vec<_> =
+            written.iter().map(|line| line["outcome"].as_str().unwrap_or_default()).collect();
+        assert_eq!(outcomes, ["malformed", "conflict", "failed", "unavailable"], "{filter}");
+    }
+}
+
+#[test]
 fn steps_carry_what_they_are_steps_of() {
     let lines = lines("debug", || {
         let outer = tracing::info_span!("outer", invocation.id = "i1", step = 1);
