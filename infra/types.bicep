@@ -63,12 +63,12 @@ type settingsOfApp = {
 
   @description('How long one invocation waits for an address; less than the deadline.')
   @minValue(0)
-  @maxValue(599)
+  @maxValue(27)
   ACI_DNS_ADDRESS_WAIT_SECONDS: int?
 
   @description('Hard limit of one invocation. Event Grid gives up after 30.')
   @minValue(1)
-  @maxValue(600)
+  @maxValue(28)
   ACI_DNS_DEADLINE_SECONDS: int?
 
   @description('Reconciliations in flight per process.')

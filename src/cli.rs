@@ -14,12 +14,13 @@ use std::{
 
 use aci_dns::{
     arm::Arm,
-    config::{BrokenRule, Mistake, Policy, SWEEP_SUBSCRIPTIONS, Settings, SettingsError},
+    config::{BrokenRule, Mistake, Policy, SUBSCRIPTIONS, Settings, SettingsError},
+    environment::{self, names, variable},
     findings::{self, Findings, Spelling, Verdict},
     functions::Functions,
     reconcile::{Clock, Reconciler},
     report::{Outcome, Report},
-    resource_id::{ContainerGroupId, fold, is_subscription},
+    resource_id::{ContainerGroupId, fold, is_guid},
     sweep::{Manner, Repaired, Step, Stop, SweepError, Sweeper},
     telemetry,
 };
@@ -28,7 +29,7 @@ use clap::ValueEnum;
 use tokio::{runtime, sync::watch, time::Instant};
 
 pub(crate) use self::doctor::{Doctor, doctor};
-use crate::{Failure, arm, network, shutdown, unix_seconds, variable};
+use crate::{Failure, arm, network, shutdown, unix_seconds};
 
 /// How long a sweep may last: whoever waits for it can interrupt it.
 const TIME: Duration = Duration::from_hours(12);
@@ -145,7 +146,7 @@ struct Where {
         long = "subscription",
         value_name = "ID",
         help = "Look for keys of the map that name no subscription in this one; may be repeated \
-                [default: $ACI_DNS_SWEEP_SUBSCRIPTIONS, or those that other keys name]"
+                [default: $ACI_DNS_SUBSCRIPTIONS, or those that other keys name]"
     )]
     subscriptions: Vec<String>,
 }
@@ -170,24 +171,30 @@ enum Output {
 }
 
 const GOOD: Style = AnsiColor::Green.on_default();
+const WARNING: Style = AnsiColor::Yellow.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const STRONG: Style = Style::new().bold();
 
 impl Where {
     /// The settings, with what the arguments say of them.
     fn settings(&self) -> Result<Settings, Failure> {
-        let wrong = self.subscriptions.iter().filter(|id| !is_subscription(id)).map(|id| Mistake {
+        let wrong = self.subscriptions.iter().filter(|id| !is_guid(id)).map(|id| Mistake {
             place: "--subscription".to_owned(),
             broken: BrokenRule::Text { given: id.clone(), rule: "a subscription id" },
         });
         let mut mistakes: Vec<Mistake> = wrong.collect();
-        let settings = Settings::from_variables(variable);
+        let settings = environment::settings(variable, names());
         let settings = settings.map_err(|error| mistakes.extend(error.mistakes));
         match settings {
             Ok(mut settings) if mistakes.is_empty() => {
                 let given: BTreeSet<_> = self.subscriptions.iter().map(|id| fold(id)).collect();
                 if !given.is_empty() {
-                    settings.sweep_subscriptions = given;
+                    settings.set_subscriptions(given);
+                }
+                for notice in &settings.notices {
+                    let style = if notice.is_error() { BAD } else { WARNING }.bold();
+                    let word = if notice.is_error() { "error" } else { "warning" };
+                    let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}: {notice}");
                 }
                 Ok(settings)
             }
@@ -199,7 +206,7 @@ impl Where {
 /// What the map leaves open, as a mistake in the settings.
 fn nowhere(SweepError::Where(key): SweepError) -> Failure {
     let broken = BrokenRule::SweptNowhere(key);
-    let mistakes = vec![Mistake { place: SWEEP_SUBSCRIPTIONS.to_owned(), broken }];
+    let mistakes = vec![Mistake { place: SUBSCRIPTIONS.to_owned(), broken }];
     Failure::Settings(SettingsError { mistakes })
 }
 

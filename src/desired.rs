@@ -15,6 +15,8 @@ use crate::{
 pub const HOSTNAME_TAG: &str = "aci-dns-hostname";
 /// Seconds instead of the map's.
 pub const TTL_TAG: &str = "aci-dns-ttl";
+/// The highest TTL that a tag may choose: a day, so that a mistake in a tag is over within a day.
+const MOST_SECONDS: u32 = 86_400;
 /// `false`: no PTR record.
 pub const PTR_TAG: &str = "aci-dns-ptr";
 /// `true`: hands off.
@@ -123,8 +125,8 @@ fn flag(tags: &BTreeMap<String, String>, name: &'static str) -> Result<Option<bo
 
 fn ttl(tags: &BTreeMap<String, String>) -> Result<Option<u32>, TagError> {
     let Some(value) = tag(tags, TTL_TAG) else { return Ok(None) };
-    let seconds = value.parse().ok().filter(|seconds| (1..=2_147_483_647).contains(seconds));
-    let refused = || TagError { tag: TTL_TAG, value: value.to_owned(), rule: "seconds from 1 to 2147483647" };
+    let seconds = value.parse().ok().filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
+    let refused = || TagError { tag: TTL_TAG, value: value.to_owned(), rule: "seconds from 1 to 86400" };
     seconds.map(Some).ok_or_else(refused)
 }
 
@@ -157,7 +159,7 @@ mod tests {
             name: name.parse().unwrap(),
         };
         let reverse = reverse.iter().map(|name| ReverseZone::new(zone(name)).unwrap()).collect();
-        Zones { forward: zone("spoke1.contoso.internal"), reverse, ttl: 60 }
+        Zones::new(zone("spoke1.contoso.internal"), reverse, 60)
     }
 
     fn of(tags: &[(&str, &str)]) -> Result<Option<Desired>, TagError> {
@@ -204,7 +206,7 @@ mod tests {
             (HOSTNAME_TAG, "*"),
             (HOSTNAME_TAG, "a\r\nb"),
             (TTL_TAG, "0"),
-            (TTL_TAG, "2147483648"),
+            (TTL_TAG, "86401"),
             (TTL_TAG, "60s"),
             (PTR_TAG, "no"),
             (IGNORE_TAG, "1"),

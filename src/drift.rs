@@ -60,7 +60,9 @@ impl DriftTracker {
         id: &ContainerGroupId,
         hints: &Hints,
     ) -> Result<Report, ReconcileError> {
-        let Some(zones) = self.settings.zones.serving(id) else { return Ok(unmapped(id)) };
+        let Some(zones) = self.settings.zones.serving(id) else {
+            return Ok(unmapped(&self.settings.zones, id));
+        };
         let seen = observe::sight(reader, id, &zones).await?;
         let unmanaged = |reason: &str| Ok(Report::new(Outcome::Unmanaged, format!("{id}: {reason}")));
         let address = match seen.standing {

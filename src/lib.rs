@@ -15,7 +15,9 @@
 //! | module | is |
 //! |---|---|
 //! | [`resource_id`], [`dns`], [`container_group`] | the words: ids, names, zones, record sets, owners, addresses |
+//! | [`text`] | encodings of files, control characters |
 //! | [`event`] | Event Grid event -> which container group |
+//! | [`environment`] | the variables of this process, and the files that they name |
 //! | [`config`] | settings; which zones serve which container groups |
 //! | [`desired`] | container group + zones -> the record sets that it should have |
 //! | [`plan`] | desired x observed -> changes and conflicts; the only place that decides what is written |
@@ -37,7 +39,7 @@
 //!
 //! # Invariants
 //!
-//! * The pure modules (`resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `plan`, `report`,
+//! * The pure modules (`text`, `resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `plan`, `report`,
 //!   `findings`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and read neither clock
 //!   nor environment.
 //! * An event decides nothing but which group is looked at; an address is written only when it was read in the
@@ -54,6 +56,7 @@ pub mod desired;
 pub mod dns;
 pub mod doctor;
 pub mod drift;
+pub mod environment;
 pub mod event;
 pub mod findings;
 pub mod functions;
@@ -69,3 +72,4 @@ pub mod share;
 pub mod simulator;
 pub mod sweep;
 pub mod telemetry;
+pub mod text;

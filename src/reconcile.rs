@@ -36,7 +36,7 @@ use self::unfinished::Unfinished;
 use crate::{
     apply::Hand,
     arm::{Arm, ArmError, Kind, Reader},
-    config::{Policy, Settings},
+    config::{Policy, Settings, ZoneMap},
     desired::TagError,
     dns::{DomainName, MEMORY_SECONDS, Owner, Place, ReverseZone},
     owed::Owed,
@@ -298,7 +298,7 @@ impl Reconciler {
     /// Makes the records of one container group right, together with whoever else asks for the same.
     pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId) -> Report {
         if !self.settings.zones.serves(id) {
-            return unmapped(id);
+            return unmapped(&self.settings.zones, id);
         }
         let deadline = Instant::now() + self.settings.deadline;
         let run = self.shared.run(id.clone(), deadline, self.starting(id), self.working(id));
@@ -421,7 +421,7 @@ impl Reconciler {
                 Some(report) => report.followed_by(next),
             });
         }
-        let report = report.unwrap_or_else(|| unmapped(id));
+        let report = report.unwrap_or_else(|| unmapped(&self.settings.zones, id));
         Report { arm_calls: hand.reader().calls(), exchanges: hand.reader().exchanges(), ..report }
     }
 
@@ -466,10 +466,11 @@ impl Reconciler {
     }
 }
 
-/// The report for a container group whose resource group is not in the map.
+/// The report for a container group that the map does not serve.
 #[must_use]
-pub fn unmapped(id: &ContainerGroupId) -> Report {
-    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}"))
+pub fn unmapped(zones: &ZoneMap, id: &ContainerGroupId) -> Report {
+    let reason = zones.find(id).err().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}{reason}"))
 }
 
 impl Report {

@@ -62,7 +62,7 @@ const TIME: Duration = Duration::from_mins(8);
 pub enum SweepError {
     /// The map does not say where to look.
     #[error(
-        "the key {0:?} of ACI_DNS_ZONES names no subscription: say in ACI_DNS_SWEEP_SUBSCRIPTIONS, or with --subscription, in which ones to look for it"
+        "the key {0:?} of ACI_DNS_ZONES names no subscription: say in ACI_DNS_SUBSCRIPTIONS, or with --subscription, in which ones to look for it"
     )]
     Where(String),
 }

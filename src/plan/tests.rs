@@ -29,7 +29,7 @@ fn zone(name: &str) -> Zone {
 
 fn desired() -> Desired {
     let reverse = vec![ReverseZone::new(zone("1.10.in-addr.arpa")).unwrap()];
-    let zones = Zones { forward: zone("spoke1.internal"), reverse, ttl: 60 };
+    let zones = Zones::new(zone("spoke1.internal"), reverse, 60);
     Desired::of_absent(&ContainerGroupId::new("s1", "rg-spoke1", "web").unwrap(), &zones)
 }
 

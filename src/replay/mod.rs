@@ -28,11 +28,7 @@ use self::{
     stage::{Lines, RECONCILE, Stage},
     story::Story,
 };
-use crate::{
-    config::{Settings, SettingsError},
-    simulator::Azure,
-    telemetry::Telemetry,
-};
+use crate::{config::SettingsError, environment, simulator::Azure, telemetry::Telemetry};
 
 /// Why a replay came to no end.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +88,8 @@ impl Tally {
 }
 
 /// Plays event files against an embedded Azure. With a scenario, that is played first and sets the stage;
-/// without, the stage is made from the events. `lookup` reads a setting; `ACI_DNS_ZONES` may be unset.
+/// without, the stage is made from the events. `lookup` reads a setting, and `names` are those of all variables;
+/// `ACI_DNS_ZONES` may be unset.
 /// `telemetry` is told what becomes of each event.
 ///
 /// # Panics
@@ -101,7 +98,7 @@ impl Tally {
 pub async fn play(
     paths: &[PathBuf],
     scenario: Option<&Path>,
-    lookup: impl Fn(&str) -> Option<String>,
+    (lookup, names): (impl Fn(&str) -> Option<String>, Vec<String>),
     lines: &Lines,
     azure: Azure,
     telemetry: &Telemetry,
@@ -117,7 +114,10 @@ pub async fn play(
                 .filter(|value| !value.is_empty())
                 .or_else(|| (name == "ACI_DNS_ZONES").then(|| zones.clone()))
         };
-        let settings = Settings::from_variables(made)?;
+        let settings = environment::settings(made, names)?;
+        for notice in &settings.notices {
+            writeln!(out, "warning: {notice}\n")?;
+        }
         for ((subscription, group), range) in ranges {
             let is_range = azure.set_address_range(&subscription, &group, &range);
             debug_assert!(is_range, "{range} is made to be a range");
@@ -134,7 +134,7 @@ pub async fn play(
     };
     let script = fs::read_to_string(path)
         .map_err(|source| ReplayError::Unreadable { path: path.to_owned(), source })?;
-    let mut player = Player::new(azure, lines.clone(), lookup).observed(telemetry.clone());
+    let mut player = Player::new(azure, lines.clone(), lookup).beside(names).observed(telemetry.clone());
     for (line, text) in (1..).zip(script.lines()) {
         player.play(text, out).await.map_err(|source| ReplayError::Scenario {
             path: path.to_owned(),

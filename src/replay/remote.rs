@@ -40,7 +40,7 @@ pub enum RemoteError {
 
 /// Sends every event, one after the other, and prints what is answered.
 pub async fn send(found: &[Found], handler: &Url, out: &mut dyn Write) -> Result<Tally, RemoteError> {
-    let client = arm::http_client().map_err(RemoteError::Client)?;
+    let client = arm::http_client(None).map_err(RemoteError::Client)?;
     let is_handler = handler.path() == "/";
     let mut url = handler.clone();
     if is_handler {

@@ -38,7 +38,8 @@ use super::{
     stage::{Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
 use crate::{
-    config::{Settings, SettingsError},
+    config::SettingsError,
+    environment,
     simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Ip, RecordSetSpec, View, When},
     telemetry::Telemetry,
 };
@@ -83,6 +84,7 @@ pub struct Player<Lookup> {
     lookup: Lookup,
     telemetry: Telemetry,
     settings: BTreeMap<String, String>,
+    names: Vec<String>,
     stage: Option<Stage>,
     last: Option<Value>,
     told: Vec<Told>,
@@ -98,7 +100,14 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     /// An empty stage. What the script does not set, `lookup` may.
     pub fn new(azure: Azure, lines: Lines, lookup: Lookup) -> Self {
         let (settings, telemetry) = (BTreeMap::new(), Telemetry::default());
-        Self { azure, lines, lookup, telemetry, settings, stage: None, last: None, told: Vec::new() }
+        let names = Vec::new();
+        Self { azure, lines, lookup, telemetry, settings, names, stage: None, last: None, told: Vec::new() }
+    }
+
+    /// The same, beside variables of these names.
+    #[must_use]
+    pub fn beside(self, names: Vec<String>) -> Self {
+        Self { names, ..self }
     }
 
     /// The same, with somebody who is told what becomes of the events.
@@ -125,7 +134,9 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             return Ok(stage.clone());
         }
         let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| (self.lookup)(name));
-        let stage = Stage::observed(Settings::from_variables(lookup)?, self.azure.clone(), &self.telemetry);
+        let names = self.names.iter().chain(self.settings.keys()).cloned().collect();
+        let settings = environment::settings(lookup, names)?;
+        let stage = Stage::observed(settings, self.azure.clone(), &self.telemetry);
         self.stage = Some(stage.clone());
         Ok(stage)
     }

@@ -153,6 +153,11 @@ pub fn zone_map(events: &[&Value]) -> (String, BTreeMap<(String, String), String
             }
         }
     }
+    if groups.is_empty() {
+        // A map has to have an entry; this one serves no event that there is.
+        let map = serde_json::json!({ "*": { "forwardZone": "contoso.internal", "reverseZones": [] } });
+        return (map.to_string(), BTreeMap::new());
+    }
     let mut map = serde_json::Map::new();
     let mut ranges = BTreeMap::new();
     for (index, (group, subscription)) in (1_u8..=u8::MAX).zip(groups) {

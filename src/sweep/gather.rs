@@ -16,7 +16,7 @@ const LISTED_AT_ONCE: usize = 8;
 
 /// Everything that the map serves, in the subscriptions that the settings name.
 pub(crate) fn territory(settings: &Settings) -> Result<Territory, SweepError> {
-    let mut subscriptions = settings.sweep_subscriptions.clone();
+    let mut subscriptions = settings.subscriptions.clone();
     if subscriptions.is_empty() {
         subscriptions = settings.zones.subscriptions();
     }

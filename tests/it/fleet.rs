@@ -43,7 +43,7 @@ impl Fleet {
         let subscriptions = [0, 1, 2].map(|digit| format!("{}{digit}", &SUBSCRIPTION[..35])).join(",");
         let settings = Settings::from_variables(|name| match name {
             "ACI_DNS_ZONES" => Some(zones.to_string()),
-            "ACI_DNS_SWEEP_SUBSCRIPTIONS" => Some(subscriptions.clone()),
+            "ACI_DNS_SUBSCRIPTIONS" => Some(subscriptions.clone()),
             _ => None,
         });
         let stage = Stage::new(settings.unwrap(), azure.clone());

@@ -11,8 +11,18 @@ use std::{
 };
 
 /// Modules that take values and return values.
-const PURE: [&str; 9] =
-    ["resource_id", "dns", "container_group", "event", "config", "desired", "plan", "report", "findings"];
+const PURE: [&str; 10] = [
+    "text",
+    "resource_id",
+    "dns",
+    "container_group",
+    "event",
+    "config",
+    "desired",
+    "plan",
+    "report",
+    "findings",
+];
 
 /// Parts of other modules that are no less pure: what a preflight makes of what it saw.
 const PURE_PARTS: [&str; 8] =

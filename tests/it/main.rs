@@ -29,6 +29,7 @@ mod readme;
 mod regressions;
 mod scenarios;
 mod security;
+mod settings;
 mod simulation;
 mod storm;
 mod sweep;

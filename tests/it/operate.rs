@@ -520,7 +520,7 @@ fn drift_ends_with_0_where_there_is_none_and_with_2_where_the_settings_are_wrong
     cloud.run_with("ACI_DNS_ZONES", "{", &["drift"]).ends(2, "ACI_DNS_ZONES");
     cloud.run(&["drift", "--subscription", "not/one"]).ends(2, "--subscription");
     let anywhere = r#"{"rg-*": {"forwardZone": "spoke1.contoso.internal", "reverseZones": []}}"#;
-    cloud.run_with("ACI_DNS_ZONES", anywhere, &["drift"]).ends(2, "ACI_DNS_SWEEP_SUBSCRIPTIONS");
+    cloud.run_with("ACI_DNS_ZONES", anywhere, &["drift"]).ends(2, "ACI_DNS_SUBSCRIPTIONS");
     assert_eq!(cloud.writes(), 0);
 }
 

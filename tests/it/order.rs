@@ -914,10 +914,9 @@ async fn the_ptr_tag_removes_a_ptr_of_ours_and_no_other() {
 #[tokio::test(start_paused = true)]
 async fn the_ttl_tag_overrides_the_map() {
     let world = World::new(&[]);
-    world.create_tagged("web", &[("ACI-DNS-TTL", "2147483647")]);
+    world.create_tagged("web", &[("ACI-DNS-TTL", "86400")]);
     world.reconcile("web").await;
-    world
-        .has(&[&a("web", 4).replace(" 60 ", " 2147483647 "), &ptr("web", 4).replace(" 60 ", " 2147483647 ")]);
+    world.has(&[&a("web", 4).replace(" 60 ", " 86400 "), &ptr("web", 4).replace(" 60 ", " 86400 ")]);
     world.tag("web", &[]);
     world.reconcile("web").await;
     world.has(&[&a("web", 4), &ptr("web", 4)]);

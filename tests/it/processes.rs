@@ -55,6 +55,25 @@ pub(crate) struct Program {
 impl Program {
     /// Starts the program with nothing but these variables, and waits until it says where it listens.
     pub(crate) fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut program = Self::spawn(folder, arguments, variables);
+        program.port = wait_for("a port", || {
+            let text = program.stdout();
+            let after = text.split_once("127.0.0.1:")?.1;
+            let end = after.find(|letter: char| !letter.is_ascii_digit())?;
+            after[..end].parse().ok()
+        });
+        program
+    }
+
+    /// Starts one that does not say where it listens, and waits until it does.
+    pub(crate) fn silent(folder: &Path, arguments: &[&str], variables: &[(&str, &str)], port: u16) -> Self {
+        let mut program = Self::spawn(folder, arguments, variables);
+        program.port = port;
+        wait_for("an answer", || exchange(port, "GET", "/", "", b""));
+        program
+    }
+
+    fn spawn(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let [stdout, stderr] = ["out", "err"].map(|name| folder.join(format!("{number}.{name}")));
@@ -67,14 +86,7 @@ impl Program {
             .stderr(File::create(&stderr).unwrap())
             .spawn()
             .unwrap();
-        let mut program = Self { child, port: 0, stdout, stderr };
-        program.port = wait_for("a port", || {
-            let text = program.stdout();
-            let after = text.split_once("127.0.0.1:")?.1;
-            let end = after.find(|letter: char| !letter.is_ascii_digit())?;
-            after[..end].parse().ok()
-        });
-        program
+        Self { child, port: 0, stdout, stderr }
     }
 
     pub(crate) fn stdout(&self) -> String {
