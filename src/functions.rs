@@ -91,6 +91,7 @@ fn swept(invocation: &Invocation, id: &ContainerGroupId) -> Event {
         id: invocation.id.clone().unwrap_or_else(|| "sweep".to_owned()),
         event_type: "aci-dns.sweep".to_owned(),
         time: None,
+        is_about_tags: false,
         kind: Kind::Ours(id.clone()),
     }
 }

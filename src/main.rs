@@ -74,8 +74,8 @@ struct Serve {
 ///
 /// Neither settings nor an Azure subscription are needed.
 ///
-/// Each PATH is a file of events (an array, an object, or one event per line) or a folder of such files, played in
-/// the order of their names. The Azure in memory is made from the events themselves: a write event means that the
+/// Each PATH is a file of events (JSON documents one after the other: arrays or objects, in UTF-8 or UTF-16), a folder
+/// of such files, played in the order of their names, or - for stdin. The Azure in memory is made from the events themselves: a write event means that the
 /// group was deployed by then, a restart that it got another address, a delete that it is gone. For each event its
 /// outcome and its plan are shown, and the zones at the end.
 #[derive(Debug, clap::Args)]
@@ -88,7 +88,7 @@ struct Replay {
     #[arg(long, value_name = "FILE", conflicts_with = "handler")]
     scenario: Option<PathBuf>,
     /// Send the events to a running handler, or to the Event Grid endpoint of a Functions host, instead
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = replay::remote::handler)]
     handler: Option<Url>,
     /// Write what Application Insights would get to a file, one envelope per line
     #[arg(long, value_name = "FILE", conflicts_with = "handler")]
@@ -109,7 +109,7 @@ The settings of `serve` count here, too. ACI_DNS_ZONES may be unset: each resour
 gets zones and addresses of its own. The commands of a scenario are described at the top of
 src/replay/scenario.rs.
 
-Exit codes: 0 every event was acknowledged, 1 some failed, 2 wrong settings or arguments.";
+Exit codes: 0 every event was acknowledged, 1 some failed or a file could not be read, 2 wrong settings or arguments.";
 
 /// Serve an Azure in memory on loopback: Resource Manager, Private DNS, container groups, managed identity
 ///

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     resource_id::{fold, is_guid, is_subscription},
     telemetry::LogFilter,
+    text::{self, printable},
 };
 
 pub(super) const ADDRESS_WAIT: &str = "ACI_DNS_ADDRESS_WAIT_SECONDS";
@@ -82,7 +83,7 @@ impl<'a> Reader<'a> {
     fn file(&self, path: &str) -> Result<String, BrokenRule> {
         let unreadable = |reason| BrokenRule::File { path: path.to_owned(), reason };
         let bytes = (self.environment.read_file)(path).map_err(unreadable)?;
-        crate::text::decode(&bytes).map_err(|error| unreadable(error.to_string()))
+        text::decode(&bytes).map_err(|error| unreadable(error.to_string()))
     }
 
     pub(super) fn word<Word: Copy + Default>(&mut self, name: &str, known: &[(&str, Word)]) -> Word {
@@ -253,7 +254,7 @@ fn unresolved(given: &str) -> Option<BrokenRule> {
     const START: &str = "@Microsoft.";
     let is_reference = given.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START));
     let service = given.split_once('(').map_or(given, |(service, _)| service);
-    is_reference.then(|| BrokenRule::Unresolved(format!("{service}(...)")))
+    is_reference.then(|| BrokenRule::Unresolved(format!("{}(...)", printable(service))))
 }
 
 fn is_quoted(given: &str) -> bool {

@@ -19,16 +19,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anstyle::AnsiColor;
 use serde_json::Value;
 
 use self::{
-    files::{FileError, Found},
+    files::{Events, FileError, Found},
     scenario::{Player, ScenarioError},
     show::Told,
     stage::{Lines, RECONCILE, Stage},
     story::Story,
 };
-use crate::{config::SettingsError, environment, simulator::Azure, telemetry::Telemetry};
+use crate::{
+    config::SettingsError,
+    environment,
+    simulator::Azure,
+    telemetry::{Chain, Telemetry},
+};
 
 /// Why a replay came to no end.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +85,22 @@ impl Tally {
         self.failures += u64::from(is_failure);
     }
 
+    /// Counts files that cannot be read, and says why.
+    fn unreadable(&mut self, errors: &[FileError], out: &mut dyn Write) -> io::Result<()> {
+        let style = AnsiColor::Red.on_default().bold();
+        for error in errors {
+            self.failures += 1;
+            writeln!(out, "{style}error{style:#}: {}", Chain(error))?;
+        }
+        Ok(())
+    }
+
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         let events: u64 = self.outcomes.values().sum();
         let outcomes: Vec<_> =
             self.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-        writeln!(out, "\n{events} events: {}", outcomes.join(", "))
+        let plural = if events == 1 { "" } else { "s" };
+        writeln!(out, "\n{events} event{plural}: {}", outcomes.join(", "))
     }
 }
 
@@ -106,7 +123,8 @@ pub async fn play(
 ) -> Result<Tally, ReplayError> {
     let mut tally = Tally::default();
     let Some(path) = scenario else {
-        let found = files::read(paths)?;
+        let Events { found, unreadable } = files::read(paths)?;
+        tally.unreadable(&unreadable, out)?;
         let events: Vec<&Value> = found.iter().map(|found| &found.event).collect();
         let (zones, ranges) = story::zone_map(&events);
         let made = |name: &str| {
@@ -151,7 +169,9 @@ pub async fn play(
             line: script.lines().count(),
             source,
         })?;
-        for found in files::read(paths)? {
+        let Events { found, unreadable } = files::read(paths)?;
+        tally.unreadable(&unreadable, out)?;
+        for found in found {
             deliver(&stage, &found, lines, &mut tally, out).await?;
         }
         show_end(&stage.azure, &tally, out)?;

@@ -114,7 +114,7 @@ fn chapter(event: &Event, operation: &str) -> Option<Chapter> {
     let Kind::Ours(group) = &event.kind else { return None };
     let is = |text: &str| event.event_type.to_ascii_lowercase().ends_with(&text.to_ascii_lowercase());
     let does = |text: &str| operation.to_ascii_lowercase().ends_with(text);
-    let deed = if is("ResourceDeleteSuccess") || is("Resources.Deleted") {
+    let deed = if event.is_delete() {
         Deed::Delete
     } else if is("ResourceWriteSuccess") && !does("/tags/write") {
         Deed::Deploy

@@ -11,6 +11,7 @@ mod cost;
 mod deployment;
 mod doctor;
 mod drift;
+mod events;
 mod exhaustive;
 mod fleet;
 mod functions_host;
