@@ -1,8 +1,8 @@
 //! How requests travel: over the network, or to a service in this process.
 //!
 //! One HTTP client serves Resource Manager and the identity endpoint, so that connections and TLS sessions are
-//! shared. It follows no redirects and reads no proxy from the environment, because both would carry a token
-//! to a host that nobody configured. It is set up beside everything else: reading the machine's CA certificates
+//! shared. It follows no redirects, because these would carry a token to a host that is not configured. A proxy is
+//! used for https only, which it cannot read, and never for this machine or the identity endpoint. It is set up beside everything else: reading the machine's CA certificates
 //! must not delay the start of the process.
 //!
 //! Deliberately absent: retries, timeouts of whole requests and tokens, which belong to the clients.
@@ -24,6 +24,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::{sync::OnceCell, task::spawn_blocking};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
+use url::Url;
+
+use crate::{config::Proxy, environment};
+
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,7 +39,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 pub struct Wire(Arc<Way>);
 
 enum Way {
-    Network(OnceCell<reqwest::Client>),
+    Network { client: OnceCell<reqwest::Client>, proxy: Option<Proxy> },
     Embedded(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>),
 }
 
@@ -71,7 +75,13 @@ impl Wire {
     /// The network. Nothing is set up before the first request, which also tells when that is impossible.
     #[must_use]
     pub fn network() -> Self {
-        Self(Arc::new(Way::Network(OnceCell::new())))
+        Self::network_through(None)
+    }
+
+    /// The network, through a proxy where there is one.
+    #[must_use]
+    pub fn network_through(proxy: Option<Proxy>) -> Self {
+        Self(Arc::new(Way::Network { client: OnceCell::new(), proxy }))
     }
 
     /// A service in this process, such as an [`axum::Router`].
@@ -91,7 +101,7 @@ impl Wire {
     /// Sets up what the first request needs.
     pub(crate) async fn ready(&self) -> Result<(), WireError> {
         match &*self.0 {
-            Way::Network(client) => network_client(client).await.map(|_| ()),
+            Way::Network { client, proxy } => network_client(client, proxy.as_ref()).await.map(|_| ()),
             Way::Embedded(_) => Ok(()),
         }
     }
@@ -111,8 +121,8 @@ impl Wire {
     pub(crate) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         match &*self.0 {
-            Way::Network(client) => {
-                let client = network_client(client).await?;
+            Way::Network { client, proxy } => {
+                let client = network_client(client, proxy.as_ref()).await?;
                 let request = request
                     .try_into()
                     .map_err(|error: reqwest::Error| WireError::Unsendable(error.without_url().into()))?;
@@ -147,29 +157,50 @@ impl Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match &*self.0 {
-            Way::Network(_) => "Wire::network",
+            Way::Network { .. } => "Wire::network",
             Way::Embedded(_) => "Wire::embedded",
         })
     }
 }
 
-async fn network_client(cell: &OnceCell<reqwest::Client>) -> Result<&reqwest::Client, WireError> {
+async fn network_client<'a>(
+    cell: &'a OnceCell<reqwest::Client>,
+    proxy: Option<&Proxy>,
+) -> Result<&'a reqwest::Client, WireError> {
     // Reading some hundred certificates takes milliseconds, in which others are to be served.
-    let set_up = async || spawn_blocking(http_client).await.map_err(BoxError::from).flatten();
+    let set_up = async || {
+        let proxy = proxy.cloned();
+        spawn_blocking(move || http_client(proxy.as_ref())).await.map_err(BoxError::from).flatten()
+    };
     cell.get_or_try_init(set_up).await.map_err(WireError::NoClient)
 }
 
 /// Sets up an HTTP client as this process uses them. Reads the machine's CA certificates.
-pub fn http_client() -> Result<reqwest::Client, BoxError> {
+pub fn http_client(proxy: Option<&Proxy>) -> Result<reqwest::Client, BoxError> {
     // Fails only when another part of the process has chosen already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()?)
+        // The environment is read with the settings, and by nothing else.
+        .no_proxy();
+    let builder = match proxy {
+        Some(proxy) => builder.proxy(outbound(proxy)?),
+        None => builder,
+    };
+    Ok(builder.build()?)
+}
+
+/// A proxy for https, but for this machine and the identity endpoints. Those of a function app and of the instance
+/// metadata service are reached by http, so that no proxy concerns them; that of a cluster may be https.
+fn outbound(proxy: &Proxy) -> Result<reqwest::Proxy, BoxError> {
+    let identity = environment::variable("IDENTITY_ENDPOINT").and_then(|url| Url::parse(&url).ok());
+    let identity = identity.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let except = format!("{},localhost,127.0.0.0/8,::1,169.254.0.0/16,{identity}", proxy.except);
+    let outbound = reqwest::Proxy::https(proxy.url.clone()).map_err(reqwest::Error::without_url)?;
+    Ok(outbound.no_proxy(reqwest::NoProxy::from_string(&except)))
 }
 
 /// Reads a body whole, up to a limit.

@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::config::Proxy;
 
 /// Answers each connection's first request with the same text, counts connections, and tells where it listens.
 async fn raw(answer: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -50,6 +51,51 @@ async fn one_connection_serves_many_requests() {
         assert!(writer.reader().a_record_set(&zone(), &name()).await.unwrap().is_some());
     }
     assert_eq!(peers.lock().unwrap().len(), 1);
+}
+
+/// Takes one connection, keeps what it says, and turns it away.
+async fn proxy() -> (Proxy, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://user:secret@{}", listener.local_addr().unwrap()).parse().unwrap();
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut said = [0; 4096];
+        let length = stream.read(&mut said).await.unwrap();
+        stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8(said[..length].to_vec()).unwrap()
+    });
+    (Proxy { url, except: String::new() }, heard)
+}
+
+#[tokio::test]
+async fn a_proxy_carries_requests_by_https() {
+    let (proxy, heard) = proxy().await;
+    let arm = arm(Wire::network_through(Some(proxy)), "https://management.azure.com/");
+    let writer = arm.invocation(Instant::now() + Duration::from_millis(500));
+    let error = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
+    let heard = heard.await.unwrap();
+    assert!(heard.starts_with("CONNECT management.azure.com:443 HTTP/1.1\r\n"), "{heard}");
+    assert!(heard.to_lowercase().contains("proxy-authorization: basic"), "{heard}");
+    assert_eq!(error.kind(), Kind::Transient);
+    assert!(!chain(&error).contains("secret"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn no_proxy_carries_requests_to_this_machine() {
+    let (address, connections) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+    for endpoint in [
+        format!("http://{address}/"),
+        format!("https://{address}/"),
+        format!("https://localhost:{}/", address.port()),
+    ] {
+        let (proxy, heard) = proxy().await;
+        let arm = arm(Wire::network_through(Some(proxy)), &endpoint);
+        let writer = arm.invocation(Instant::now() + Duration::from_millis(300));
+        let _ = writer.reader().a_record_set(&zone(), &name()).await;
+        assert!(!heard.is_finished(), "{endpoint}");
+        heard.abort();
+    }
+    assert!(connections.load(Ordering::SeqCst) > 2, "the others went to this machine");
 }
 
 #[tokio::test]

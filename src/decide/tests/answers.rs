@@ -2,7 +2,7 @@
 
 use super::world::check;
 
-/// The kinds of failures of a read.
+/// The kinds of failures of a read, or of a write that certainly did not happen.
 const READ_FAILURES: [&str; 4] = ["transient", "forbidden", "missing", "refused"];
 
 #[test]
@@ -48,18 +48,29 @@ fn an_a_record_set_at_a_chosen_name_that_cannot_be_read_ends_the_pass() {
 #[test]
 fn an_owner_that_cannot_be_read_for_good_counts_as_living() {
     for kind in ["forbidden", "missing", "refused"] {
-        check(&format!(
-            "group running 10.1.5.4
-            A web 10.1.5.9 owner=other
-            owner other deleted
-            when read owner other: fails {kind}
-            =>
-            read A web, group
-            read owner other ({kind})
-            read PTR 10.1.5.4
-            web at 10.1.5.4: failed, \
-            the A record set web.spoke1.internal belongs to the container group s1/rg-spoke2/web"
-        ));
+        for (request, reads) in [
+            ("owner other", format!("read owner other ({kind})")),
+            (
+                "owner other again",
+                format!(
+                    "read owner other
+                    read owner other again ({kind}), PTR 10.1.5.4"
+                ),
+            ),
+        ] {
+            check(&format!(
+                "group running 10.1.5.4
+                A web 10.1.5.9 owner=other
+                owner other deleted
+                when read {request}: fails {kind}
+                =>
+                read A web, group
+                {reads}
+                read PTR 10.1.5.4
+                web at 10.1.5.4: failed, \
+                the A record set web.spoke1.internal belongs to the container group s1/rg-spoke2/web"
+            ));
+        }
     }
 }
 
@@ -73,6 +84,29 @@ fn an_owner_that_cannot_be_read_now_ends_the_pass() {
         read A web, group
         read owner other (transient)
         web at 10.1.5.4: failed, owner other (transient)",
+    );
+    check(
+        "group running 10.1.5.4
+        A web 10.1.5.9 owner=other
+        owner other deleted
+        when read owner other again: fails transient
+        =>
+        read A web, group
+        read owner other
+        read owner other again (transient), PTR 10.1.5.4
+        web at 10.1.5.4: failed, owner other again (transient)",
+    );
+    // The A record set is right by then: only the PTR record set waits.
+    check(
+        "group running 10.1.5.4
+        PTR 10.1.5.4 api owner=third
+        when read owner third: fails transient
+        =>
+        read A web, group
+        + A web 10.1.5.4 owner=us
+        & read PTR 10.1.5.4
+        read owner third (transient)
+        web at 10.1.5.4: failed, owner third (transient)",
     );
 }
 
@@ -105,8 +139,10 @@ fn a_deletion_whose_reverse_zone_cannot_be_listed_keeps_the_a_record_set() {
             when read list 1.10: fails {kind}
             =>
             read A web, group
-            read list 1.10 ({kind}), list 2.10
-            - PTR 10.2.0.4
+            read PTR 10.1.5.4, list 1.10 ({kind}), list 2.10
+            read group again
+            - PTR 10.1.5.4
+            & - PTR 10.2.0.4
             web: failed, list 1.10 ({kind})"
         ));
     }
@@ -116,7 +152,7 @@ fn a_deletion_whose_reverse_zone_cannot_be_listed_keeps_the_a_record_set() {
 fn a_deletion_whose_forward_zone_cannot_be_listed_removes_nothing() {
     for kind in READ_FAILURES {
         check(&format!(
-            "PTR 10.1.5.4 web
+            "PTR 10.1.5.4 web owner=us
             when read list A: fails {kind}
             =>
             read A web, group
@@ -264,8 +300,8 @@ fn a_failed_write_of_the_a_record_set_ends_the_pass_before_any_ptr() {
 
 #[test]
 fn no_write_follows_a_failed_one() {
-    // The old name and its PTR stay, and so does the memory that leads to them.
-    for kind in READ_FAILURES {
+    // The A record set stays, and with it the memory that leads to the PTR record set.
+    for kind in ["transient", "missing"] {
         check(&format!(
             "A web 10.1.5.4 owner=us
             PTR 10.1.5.4 web owner=us
@@ -273,7 +309,8 @@ fn no_write_follows_a_failed_one() {
             when write PTR 10.1.5.4: fails {kind}
             =>
             read A web, group
-            read list 1.10
+            read PTR 10.1.5.4, list 1.10
+            read group again
             - PTR 10.1.5.4 ({kind})
             & - PTR 10.1.5.9
             web: failed, PTR 10.1.5.4 ({kind})"
@@ -283,17 +320,20 @@ fn no_write_follows_a_failed_one() {
 
 #[test]
 fn a_failed_deletion_of_the_a_record_set_is_the_last_request() {
-    check(
-        "A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 web owner=us
-        when write A web: fails refused
-        =>
-        read A web, group
-        read list 1.10
-        - PTR 10.1.5.4
-        - A web (refused)
-        web: failed, A web (refused)",
-    );
+    for kind in ["transient", "missing"] {
+        check(&format!(
+            "A web 10.1.5.4 owner=us
+            PTR 10.1.5.4 web owner=us
+            when write A web: fails {kind}
+            =>
+            read A web, group
+            read PTR 10.1.5.4, list 1.10
+            read group again
+            - PTR 10.1.5.4
+            - A web ({kind})
+            web: failed, A web ({kind})"
+        ));
+    }
 }
 
 #[test]
@@ -379,7 +419,8 @@ fn a_group_that_is_deleted_at_the_verification_is_removed_with_the_ptr_that_was_
         read group, A web
         repeat
         read A web, group
-        read list 1.10
+        read PTR 10.1.5.4, list 1.10
+        read group again
         - PTR 10.1.5.4
         - A web
         verify
@@ -396,7 +437,8 @@ fn a_group_that_came_back_at_the_verification_gets_its_records_again() {
         when verify: group running 10.1.5.4
         =>
         read A web, group
-        read list 1.10
+        read PTR 10.1.5.9, list 1.10
+        read group again
         - PTR 10.1.5.9
         - A web
         verify
@@ -409,6 +451,57 @@ fn a_group_that_came_back_at_the_verification_gets_its_records_again() {
         verify
         read group, A web
         web at 10.1.5.4: named 10.1.5.4",
+    );
+}
+
+#[test]
+fn a_group_that_is_being_provisioned_at_the_verification_is_waited_for() {
+    check(
+        "rules wait=15
+        group running 10.1.5.4
+        when verify: group pending
+        when poll: group running 10.1.5.6
+        =>
+        read A web, group
+        + A web 10.1.5.4 owner=us
+        & read PTR 10.1.5.4
+        + PTR 10.1.5.4 web owner=us
+        verify
+        read group, A web
+        repeat
+        read A web, group
+        poll
+        read A web, group
+        ~ A web 10.1.5.6 owner=us previous=10.1.5.4@10001
+        & read PTR 10.1.5.4, PTR 10.1.5.6
+        - PTR 10.1.5.4
+        & + PTR 10.1.5.6 web owner=us
+        verify
+        read group, A web
+        web at 10.1.5.6: named 10.1.5.6",
+    );
+}
+
+#[test]
+fn a_group_that_stops_at_the_verification_is_confirmed_and_emptied() {
+    check(
+        "group running 10.1.5.4
+        when verify: group stopped 10.1.5.4
+        =>
+        read A web, group
+        + A web 10.1.5.4 owner=us
+        & read PTR 10.1.5.4
+        + PTR 10.1.5.4 web owner=us
+        verify
+        read group, A web
+        repeat
+        read A web, group
+        read PTR 10.1.5.4, group again
+        ~ A web owner=us previous=10.1.5.4@10003
+        - PTR 10.1.5.4
+        verify
+        read group, A web
+        web: absent",
     );
 }
 
@@ -431,23 +524,26 @@ fn a_verification_that_cannot_read_the_group_is_a_failure() {
 
 #[test]
 fn five_verifications_that_differ_are_the_last() {
-    let mut row = "group running 10.1.5.1\n".to_owned();
-    let mut happens = String::new();
-    for last in 1..=5 {
-        let (next, previous) = (last + 1, last - 1);
-        row += &format!("when verify: group running 10.1.5.{next}\n");
-        let memory: Vec<String> = (1..last).map(|last| format!("10.1.5.{last}@10000")).collect();
-        let memory =
-            if memory.is_empty() { String::new() } else { format!(" previous={}", memory.join(",")) };
-        let reads: Vec<String> = (1..=last).map(|last| format!("PTR 10.1.5.{last}")).collect();
-        let sign = if last == 1 { '+' } else { '~' };
-        happens += &format!("read A web, group\n{sign} A web 10.1.5.{last} owner=us{memory}\n");
-        happens += &format!("& read {}\n", reads.join(", "));
-        if previous > 0 {
-            happens += &format!("- PTR 10.1.5.{previous}\n& ");
-        }
-        happens += &format!("+ PTR 10.1.5.{last} web owner=us\nverify\nread group, A web\n");
-        happens += if last < 5 { "repeat\n" } else { "web at 10.1.5.6: failed, lost races\n" };
-    }
-    check(&format!("{row}=>\n{happens}"));
+    let tags = (2..7).map(|ttl| format!("when verify: group running 10.1.5.4 ttl={ttl}"));
+    let pass = |ttl: u32| {
+        format!(
+            "read A web, group
+            ~ A web 10.1.5.4 ttl={ttl} owner=us
+            & read PTR 10.1.5.4
+            ~ PTR 10.1.5.4 web ttl={ttl} owner=us
+            verify
+            read group, A web"
+        )
+    };
+    check(&format!(
+        "group running 10.1.5.4 ttl=1
+        A web 10.1.5.4 owner=us
+        PTR 10.1.5.4 web owner=us
+        {}
+        =>
+        {}
+        web at 10.1.5.4: failed, lost races",
+        tags.collect::<Vec<_>>().join("\n"),
+        (1..6).map(pass).collect::<Vec<_>>().join("\nrepeat\n"),
+    ));
 }

@@ -11,7 +11,7 @@ fn compare(world: &str, happens: &str) {
 #[test]
 fn a_group_without_an_a_record_set_is_first_seen() {
     compare("", "read PTR 10.1.5.4\nweb at 10.1.5.4: first_seen");
-    compare("PTR 10.1.5.4 x.org", "read PTR 10.1.5.4\nweb at 10.1.5.4: first_seen ptr=x.org");
+    compare("rules adopt\nPTR 10.1.5.4 x.org", "read PTR 10.1.5.4\nweb at 10.1.5.4: first_seen ptr=x.org");
 }
 
 #[test]
@@ -68,7 +68,8 @@ fn a_missing_ptr_is_drift() {
 #[test]
 fn a_ptr_that_says_another_name_is_drift() {
     compare(
-        "A web 10.1.5.4 owner=us
+        "rules adopt
+        A web 10.1.5.4 owner=us
         PTR 10.1.5.4 x.org",
         "read PTR 10.1.5.4
         web at 10.1.5.4: drift_detected kinds=ptr_mismatch dns=10.1.5.4 ptr=x.org",
@@ -89,15 +90,13 @@ fn a_ptr_at_a_held_or_remembered_address_that_says_our_name_is_stale() {
 #[test]
 fn an_unmarked_record_set_is_foreign_in_strict() {
     compare(
-        "rules strict
-        A web 10.1.5.4
+        "A web 10.1.5.4
         PTR 10.1.5.4 web owner=us",
         "read PTR 10.1.5.4
         web at 10.1.5.4: drift_detected kinds=foreign dns=10.1.5.4 ptr=web.spoke1.internal",
     );
     compare(
-        "rules strict
-        A web 10.1.5.4 owner=us
+        "A web 10.1.5.4 owner=us
         PTR 10.1.5.4 web",
         "read PTR 10.1.5.4
         web at 10.1.5.4: drift_detected kinds=foreign dns=10.1.5.4 ptr=web.spoke1.internal",
@@ -109,14 +108,78 @@ fn a_record_set_of_another_group_is_foreign_while_that_group_lives() {
     compare(
         "A web 10.1.5.4 owner=other
         PTR 10.1.5.4 web owner=us",
-        "read PTR 10.1.5.4, owner other
+        "read PTR 10.1.5.4
+        read owner other
         web at 10.1.5.4: drift_detected kinds=foreign dns=10.1.5.4 ptr=web.spoke1.internal",
     );
     compare(
         "owner other deleted
         A web 10.1.5.4 owner=other
         PTR 10.1.5.4 web owner=us",
-        "read PTR 10.1.5.4, owner other
+        "read PTR 10.1.5.4
+        read owner other
+        read owner other again
+        web at 10.1.5.4: no_change dns=10.1.5.4 ptr=web.spoke1.internal",
+    );
+}
+
+#[test]
+fn a_record_set_of_another_controller_or_the_platform_is_foreign() {
+    for set in ["creator=endpoint", "auto"] {
+        compare(
+            &format!(
+                "rules adopt
+                A web 10.1.5.4 {set}
+                PTR 10.1.5.4 web owner=us"
+            ),
+            "read PTR 10.1.5.4
+            web at 10.1.5.4: drift_detected kinds=foreign dns=10.1.5.4 ptr=web.spoke1.internal",
+        );
+        compare(
+            &format!(
+                "rules adopt
+                A web 10.1.5.4 owner=us
+                PTR 10.1.5.4 web {set}"
+            ),
+            "read PTR 10.1.5.4
+            web at 10.1.5.4: drift_detected kinds=foreign dns=10.1.5.4 ptr=web.spoke1.internal",
+        );
+    }
+}
+
+#[test]
+fn a_ptr_of_another_group_is_foreign_while_that_group_shows_the_address() {
+    compare(
+        "owner third running 10.1.5.4
+        A web 10.1.5.4 owner=us
+        PTR 10.1.5.4 api owner=third",
+        "read PTR 10.1.5.4
+        read owner third
+        web at 10.1.5.4: drift_detected kinds=ptr_mismatch,foreign dns=10.1.5.4 ptr=api.spoke1.internal",
+    );
+    compare(
+        "A web 10.1.5.4 owner=us
+        PTR 10.1.5.4 api owner=third",
+        "read PTR 10.1.5.4
+        read owner third
+        web at 10.1.5.4: drift_detected kinds=ptr_mismatch dns=10.1.5.4 ptr=api.spoke1.internal",
+    );
+}
+
+#[test]
+fn an_empty_record_set_that_carries_our_mark_counts_as_absent() {
+    compare("A web owner=us", "read PTR 10.1.5.4\nweb at 10.1.5.4: first_seen");
+    compare(
+        "A web 10.1.5.4 owner=us
+        PTR 10.1.5.4 owner=us",
+        "read PTR 10.1.5.4
+        web at 10.1.5.4: drift_detected kinds=ptr_missing dns=10.1.5.4",
+    );
+    compare(
+        "A web 10.1.5.4 owner=us previous=10.1.5.9@1
+        PTR 10.1.5.4 web owner=us
+        PTR 10.1.5.9 owner=us",
+        "read PTR 10.1.5.4, PTR 10.1.5.9
         web at 10.1.5.4: no_change dns=10.1.5.4 ptr=web.spoke1.internal",
     );
 }
@@ -174,6 +237,8 @@ fn a_group_without_an_address_is_not_compared() {
         ("deleting", "Deleting"),
         ("public 20.0.0.4", "Public"),
         ("no-address", "NoAddress"),
+        ("running 10.1.5.4 provisioning=PreProvisioned", "StandbyPool"),
+        ("no-address provisioning=Failed", "ProvisioningFailed"),
         ("pending", "Pending"),
         ("stopped 10.1.5.4", "Released"),
         ("running 10.1.5.4 ignore=true", "Ignored"),
