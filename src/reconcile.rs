@@ -239,7 +239,8 @@ impl Reconciler {
             // A dry run has nothing to finish.
             Some(wait) if !Rules::of(&self.settings, &zones).is_dry_run() => {
                 let this = Arc::clone(self);
-                self.backlog.add(lane, id, wait, move |id| Arc::clone(&this).again(id, tell.clone()));
+                let again = move |id, evidence| Arc::clone(&this).again(id, evidence, tell.clone());
+                self.backlog.add(lane, id, evidence, wait, again);
             }
             None if report.outcome != Outcome::Unavailable => self.backlog.complete(&lane, id),
             _ => {}
@@ -248,14 +249,21 @@ impl Reconciler {
     }
 
     /// Retries a group of the backlog, and returns how long to wait where it has to be retried once more.
-    async fn again<Tell>(self: Arc<Self>, id: ContainerGroupId, tell: Tell) -> Option<Duration>
+    async fn again<Tell>(
+        self: Arc<Self>,
+        id: ContainerGroupId,
+        evidence: Evidence,
+        tell: Tell,
+    ) -> Option<Duration>
     where
         Tell: Fn(&ContainerGroupId, &Report, Duration),
     {
         let now = Instant::now();
         let (start, work) = (self.starting(&id), self.working(&id));
         let deadline = now + self.settings.deadline.min(BACKGROUND);
-        let run = self.coalescer.run_in_background(id.clone(), Evidence::Absence, deadline, start, work);
+        // Without an event of its own, a retry proves as much as the event that it finishes.
+        let evidence = evidence.max(Evidence::Absence);
+        let run = self.coalescer.run_in_background(id.clone(), evidence, deadline, start, work);
         let Some(result) = run.await else { return Some(STAND_BACK) };
         let report = result.unwrap_or_else(|panicked| Report::failed(Outcome::Failed, &panicked));
         tell(&id, &report, now.elapsed());

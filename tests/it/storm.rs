@@ -475,7 +475,9 @@ fn ten_thousand_events_under_throttles_are_right_within_minutes_and_acknowledged
     assert!(throttled * 20 < requests, "{throttled} of {requests}");
     // Events share passes, and what Azure would not take is not sent: each delivery alone would cost three requests.
     assert!(requests < 3 * events, "{requests} requests for {events} events");
-    assert!(aftermath.acknowledged[events / 2] < Duration::from_mins(30));
+    // Event Grid waits for 30 minutes before its seventh delivery. An event that is no deletion is not acknowledged
+    // while its group answers 404 and the event is young, so half of the events need that delivery.
+    assert!(aftermath.acknowledged[events / 2] < Duration::from_mins(50));
 }
 
 /// A fifth of that is right after two rounds, and all of it is acknowledged after five.
