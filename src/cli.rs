@@ -14,9 +14,7 @@ use std::{
 
 use aci_dns::{
     arm::Arm,
-    config::{
-        BrokenRule, MissingSubscription, Mistake, Policy, SUBSCRIPTIONS, Settings, SettingsError, Takeover,
-    },
+    config::{BrokenRule, MissingSubscription, Mistake, SUBSCRIPTIONS, Settings, SettingsError, Takeover},
     decide::Evidence,
     environment::{self, names, variable},
     findings::{self, Findings, Spelling, Verdict},
@@ -313,7 +311,7 @@ fn verdict(findings: &Findings, is_drift: bool) -> ExitCode {
 
 pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
     let mut settings = arguments.look.place.settings()?;
-    if settings.policy == Policy::Observe {
+    if settings.policy.is_read_only() {
         return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so nothing would be written: use aci-dns plan"));
     }
     if let Some(id) = &arguments.group {

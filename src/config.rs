@@ -190,6 +190,24 @@ pub enum Policy {
     Observe,
 }
 
+impl Policy {
+    /// Whether nothing is written.
+    #[must_use]
+    pub fn is_read_only(self) -> bool {
+        self == Self::Observe
+    }
+
+    /// The verbs of the rights that the policy needs on record sets.
+    #[must_use]
+    pub fn record_set_verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Sync => &["read", "write", "delete"],
+            Self::UpsertOnly | Self::AdoptOnly => &["read", "write"],
+            Self::Observe => &["read"],
+        }
+    }
+}
+
 /// What the timed sweep does about the drift that it finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sweep {

@@ -14,8 +14,8 @@ use crate::{
     config::Zones,
     container_group::AddressState,
     decide::{
-        Fact, Facts, Goal, Key, Observation, OwnerMark, OwnerObservation, PtrKey, Rules, RunState, Step,
-        Target, Verdict, WriteResult, decide,
+        Fact, Facts, Goal, Key, Observation, OwnerObservation, PtrKey, Rules, RunState, Step, Target,
+        Verdict, WriteResult, decide,
     },
     dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName},
     failure::FailureKind,
@@ -215,14 +215,7 @@ async fn read(reader: &Reader, goal: &Goal, key: Key) -> Answer {
         Key::PtrList(zone) => {
             answer(key, ptr_list(reader, zones, zone).await, |read| Fact::PtrList(zone, read))
         }
-        Key::AList => {
-            let listed = reader.list_a_record_sets(&zones.forward).await;
-            let marked = listed.map(|mut sets| {
-                sets.retain(|(_, set)| OwnerMark::of(set, &goal.owner) == OwnerMark::Ours);
-                sets
-            });
-            answer(key, marked, Fact::AList)
-        }
+        Key::AList => answer(key, reader.list_a_record_sets(&zones.forward).await, Fact::AList),
     }
 }
 

@@ -551,3 +551,12 @@ fn a_log_filter_that_matches_no_line_is_a_mistake() {
         assert!(error.starts_with(&format!("RUST_LOG: {filter:?} is not a log filter: ")), "{error}");
     }
 }
+
+#[test]
+fn a_write_that_the_policy_forbids_needs_no_right() {
+    let verbs = |policy: Policy| policy.record_set_verbs().len();
+    assert_eq!(
+        [Policy::Sync, Policy::UpsertOnly, Policy::AdoptOnly, Policy::Observe].map(verbs),
+        [3, 2, 2, 1]
+    );
+}

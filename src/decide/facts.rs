@@ -60,7 +60,7 @@ pub enum Key {
     Ptr(PtrKey),
     /// All PTR record sets of the reverse zone at this index of [`Zones::reverse`].
     PtrList(usize),
-    /// The A record sets of the forward zone that carry our mark.
+    /// All A record sets of the forward zone.
     AList,
 }
 

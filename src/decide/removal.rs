@@ -157,7 +157,7 @@ impl Decider<'_> {
         lookup.finish()?;
         let is_left =
             |name: &RelativeName| *name != desired.name && !self.facts.is_written(&Key::A(name.clone()));
-        let sets = listed.into_iter().flatten().filter(|(name, _)| is_left(name));
+        let sets = listed.into_iter().flatten().filter(|(name, set)| is_left(name) && is_ours(set, desired));
         Ok(sets.cloned().collect())
     }
 }
