@@ -26,14 +26,18 @@ impl Decider<'_> {
         if evidence == Evidence::None {
             return self.not_visible(desired, action);
         }
-        self.search(desired)?;
+        let is_deleted = action == DesiredAction::RemoveDeleted;
+        self.search(desired, is_deleted)?;
         let own =
             self.facts.pass.a.get(&desired.name).and_then(|read| read.as_ref().ok()).and_then(Option::as_ref);
         let own = own.filter(|set| is_ours(set, desired));
         // An empty one may be all that a lock leaves of an earlier removal, which did not find the others.
         let is_emptied_now = self.facts.is_written(&Key::A(desired.name.clone()));
         let is_filled = |set: &ARecordSet| is_emptied_now || addresses_of(set).next().is_some();
-        let listed = self.listed_names(desired, own.is_some_and(is_filled))?;
+        let mut listed = BTreeMap::new();
+        if is_deleted {
+            listed = self.listed_names(desired, own.is_some_and(is_filled))?;
+        }
 
         // What is known from its name or from a list is removed last; what is known only from a PTR is removed before
         // that PTR.
@@ -63,7 +67,7 @@ impl Decider<'_> {
                 plan.remove(desired, self.rules, &ptr, &names, RemovalScope::OursAndUnmarked);
             }
         }
-        if action == DesiredAction::RemovePublic {
+        if !is_deleted {
             let is_ours = |set: &crate::dns::PtrRecordSet| is_ours(set, desired);
             for edits in [&mut plan.edits, &mut plan.withheld] {
                 edits.retain(|edit| edit.before.as_ref().is_some_and(is_ours));
@@ -115,21 +119,28 @@ impl Decider<'_> {
         Err(failed(PlanError::NotVisible))
     }
 
-    /// Reads the A record set at the name that counts, the PTR record sets at its addresses and the lists of the reverse
-    /// zones, and follows what PTR record sets of ours say until nothing new is found.
-    fn search(&self, desired: &Desired) -> Result<(), Step> {
+    /// Reads the A record set at the name that counts and the PTR record sets at the addresses of all that are ours, and
+    /// follows what PTR record sets of ours say until nothing new is found. Of a deleted group, the reverse zones are
+    /// listed, too: its memory ends with the A record set.
+    fn search(&self, desired: &Desired, is_deleted: bool) -> Result<(), Step> {
         let mut lookup = Lookup::new(self.facts);
         let own = lookup.a(&desired.name).flatten().filter(|set| is_ours(set, desired));
-        for address in
-            own.into_iter().flat_map(addresses_of).chain(self.facts.run.touched_addresses.iter().copied())
-        {
+        let old = self.old_names(desired);
+        let held = own.into_iter().chain(old.values()).flat_map(addresses_of);
+        for address in held.chain(self.facts.run.touched_addresses.iter().copied()) {
             lookup.ptr(self.goal, address);
         }
         let known = self.goal.lookups.names.iter().chain(&self.facts.run.written_names);
         for name in known.filter(|name| **name != desired.name) {
             lookup.a(name);
         }
-        lookup.ptr_lists(self.goal);
+        if is_deleted {
+            lookup.ptr_lists(self.goal);
+        } else {
+            for address in &self.goal.lookups.addresses {
+                lookup.ptr(self.goal, *address);
+            }
+        }
         lookup.finish()?;
         let mut lookup = Lookup::new(self.facts);
         for ptr in self.facts.all_ptrs(&self.goal.zones) {
