@@ -135,7 +135,7 @@ fn a_single_stale_public_address_removes_nothing_of_a_live_name() {
         when read group: stale group public 20.0.0.4
         =>
         read A web, group
-        read PTR 10.1.5.4, list 1.10
+        read PTR 10.1.5.4
         read group again
         repeat
         read A web, group

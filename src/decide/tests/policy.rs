@@ -92,12 +92,12 @@ fn upsert_only_withholds_what_a_public_address_removes() {
     check(
         "rules adopt upsert-only
         group public 20.0.0.4
-        A web 10.1.5.4 owner=us
+        A web 10.1.5.4 owner=us previous=10.1.5.5@1
         PTR 10.1.5.4 web owner=us
         PTR 10.1.5.5 web
         =>
         read A web, group
-        read PTR 10.1.5.4, list 1.10
+        read PTR 10.1.5.4, PTR 10.1.5.5
         web: unmanaged, Public
         withheld - PTR 10.1.5.4
         withheld - A web",

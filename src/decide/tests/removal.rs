@@ -135,10 +135,10 @@ fn a_public_group_keeps_unmarked_ptr_values_in_adopt_too() {
         "rules adopt
         group public 20.0.0.4
         A web 10.1.5.4 owner=us
-        PTR 10.1.5.7 web
+        PTR 10.1.5.4 web
         =>
         read A web, group
-        read PTR 10.1.5.4, list 1.10
+        read PTR 10.1.5.4
         read group again
         - A web
         verify
@@ -280,9 +280,9 @@ fn a_name_that_is_known_from_elsewhere_is_removed() {
         =>
         read A web, group
         read PTR 10.1.5.4, A old, list 1.10
+        read PTR 10.1.5.9
         read group again
         - A old
-        read PTR 10.1.5.9
         - A web
         verify
         read group
