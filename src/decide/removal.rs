@@ -38,17 +38,23 @@ impl Decider<'_> {
         if is_deleted {
             listed = self.listed_names(desired, own.is_some_and(is_filled))?;
         }
+        let mut beside_confirmation = Lookup::new(self.facts);
+        for address in listed.values().flat_map(addresses_of) {
+            beside_confirmation.ptr(self.goal, address);
+        }
 
-        // What is known from its name or from a list is removed last; what is known only from a PTR is removed before
-        // that PTR.
+        // What is known from its name, from elsewhere or from a list is removed last; what is known only from a PTR is
+        // removed before that PTR.
         let mut old = self.old_names(desired);
         let mut last: BTreeMap<RelativeName, ARecordSet> = BTreeMap::new();
-        if let Some(set) = old.get(&self.goal.own_name) {
-            last.insert(self.goal.own_name.clone(), set.clone());
+        for name in self.known_names() {
+            last.extend(old.get(name).map(|set| (name.clone(), set.clone())));
         }
         for (name, set) in listed {
-            old.insert(name.clone(), set.clone());
-            last.insert(name, set);
+            if !old.contains_key(&name) {
+                old.insert(name.clone(), set.clone());
+                last.insert(name, set);
+            }
         }
         let first = old.iter().filter(|(name, _)| !last.contains_key(*name));
         let first: BTreeMap<_, _> = first.map(|(name, set)| (name.clone(), set.clone())).collect();
@@ -81,7 +87,11 @@ impl Decider<'_> {
             if evidence != Evidence::Deletion {
                 return self.not_visible(desired, action);
             }
-            self.confirm(action, desired, Lookup::new(self.facts))?.finish()?;
+            if !is_deleted {
+                // Without lists, nothing else leads to a PTR record set that could not be read.
+                self.check_failures(self.facts.failed_ptr_reads())?;
+            }
+            self.confirm(action, desired, beside_confirmation)?.finish()?;
             self.write(first)?;
             self.write(plan.edits.into_iter().map(Change::Ptr))?;
             if self.facts.failed_ptr_reads().next().is_none() {
@@ -119,6 +129,12 @@ impl Decider<'_> {
         Err(failed(PlanError::NotVisible))
     }
 
+    /// The names that are known without a PTR record or a list that this pass read.
+    fn known_names(&self) -> impl Iterator<Item = &RelativeName> {
+        let elsewhere = self.goal.lookups.names.iter().chain(&self.facts.run.written_names);
+        [&self.goal.own_name].into_iter().chain(elsewhere)
+    }
+
     /// Reads the A record set at the name that counts and the PTR record sets at the addresses of all that are ours, and
     /// follows what PTR record sets of ours say until nothing new is found. Of a deleted group, the reverse zones are
     /// listed, too: its memory ends with the A record set.
@@ -130,8 +146,7 @@ impl Decider<'_> {
         for address in held.chain(self.facts.run.touched_addresses.iter().copied()) {
             lookup.ptr(self.goal, address);
         }
-        let known = self.goal.lookups.names.iter().chain(&self.facts.run.written_names);
-        for name in known.filter(|name| **name != desired.name) {
+        for name in self.known_names().filter(|name| **name != desired.name) {
             lookup.a(name);
         }
         if is_deleted {

@@ -148,6 +148,21 @@ fn a_public_group_keeps_unmarked_ptr_values_in_adopt_too() {
 }
 
 #[test]
+fn nothing_of_a_public_group_is_removed_while_a_ptr_cannot_be_read() {
+    check(
+        "group public 20.0.0.4
+        A web 10.1.5.4 owner=us previous=10.1.5.9@1
+        PTR 10.1.5.4 web owner=us
+        PTR 10.1.5.9 web owner=us
+        when read PTR 10.1.5.9: fails transient
+        =>
+        read A web, group
+        read PTR 10.1.5.4, PTR 10.1.5.9 (transient)
+        web: failed, PTR 10.1.5.9 (transient)",
+    );
+}
+
+#[test]
 fn a_ptr_of_another_group_keeps_its_values_whatever_that_group_is() {
     for owner in ["deleted", "running 10.1.5.7"] {
         check(&format!(
@@ -244,7 +259,7 @@ fn the_forward_zone_is_listed_where_nothing_else_was_found() {
         read A web, group
         read list 1.10
         read list A
-        read group again
+        read PTR 10.1.5.4, group again
         - PTR 10.1.5.4
         - A old
         verify
@@ -283,7 +298,7 @@ fn a_name_that_is_known_from_elsewhere_is_removed() {
         read PTR 10.1.5.9
         read group again
         - A old
-        - A web
+        & - A web
         verify
         read group
         web: absent",
@@ -300,10 +315,9 @@ fn the_forward_zone_is_listed_where_the_record_set_at_the_own_name_is_empty() {
         read A web, group
         read list 1.10
         read list A
-        read group again
+        read PTR 10.1.5.9, group again
         - A old (refused)
         & - A web (refused)
-        read PTR 10.1.5.9
         ~ A old owner=us
         verify
         read group
