@@ -603,9 +603,7 @@ impl World {
                 Fact::PtrList(*zone, read(failure, sets))
             }
             Key::AList => {
-                let sets =
-                    self.a.iter().filter(|(_, set)| OwnerMark::of(set, &goal.owner) == OwnerMark::Ours);
-                let sets = sets.map(|(name, set)| (name.clone(), set.clone())).collect();
+                let sets = self.a.iter().map(|(name, set)| (name.clone(), set.clone())).collect();
                 Fact::AList(read(failure, sets))
             }
         }
