@@ -34,6 +34,7 @@ use crate::{
     environment,
     simulator::Azure,
     telemetry::{Chain, Telemetry},
+    text::printable,
 };
 
 /// Why a replay came to no end.
@@ -90,7 +91,7 @@ impl Tally {
         let style = AnsiColor::Red.on_default().bold();
         for error in errors {
             self.failures += 1;
-            writeln!(out, "{style}error{style:#}: {}", Chain(error))?;
+            writeln!(out, "{style}error{style:#}: {}", printable(&Chain(error).to_string()))?;
         }
         Ok(())
     }
