@@ -46,6 +46,8 @@ pub(super) enum WireError {
     NoClient(BoxError),
     /// The request cannot be written down as HTTP.
     Unsendable(BoxError),
+    /// The certificate of the host cannot be verified: the request was certainly not received.
+    Untrusted(BoxError),
     /// The request was certainly not received.
     Unreachable(BoxError),
     /// The request may have been received.
@@ -122,7 +124,9 @@ impl Wire {
                     .map_err(|error: reqwest::Error| WireError::Unsendable(error.without_url().into()))?;
                 let response = client.execute(request).await.map_err(|error| {
                     let error = error.without_url();
-                    if error.is_connect() {
+                    if is_untrusted(&error) {
+                        WireError::Untrusted(error.into())
+                    } else if error.is_connect() {
                         WireError::Unreachable(error.into())
                     } else {
                         WireError::Lost(error.into())
@@ -138,6 +142,7 @@ impl Wire {
                 service.clone().oneshot(request.map(Body::from)).await.map_err(|error| {
                     match error.downcast_ref::<io::Error>().map(io::Error::kind) {
                         Some(io::ErrorKind::ConnectionRefused) => WireError::Unreachable(error),
+                        _ if is_untrusted(&*error) => WireError::Untrusted(error),
                         _ => WireError::Lost(error),
                     }
                 })
@@ -151,6 +156,7 @@ pub(super) fn explain(error: WireError, host: &str) -> Cause {
     match error {
         WireError::NoClient(error) => Cause::NoClient(error),
         WireError::Unsendable(error) => Cause::Unsendable(error),
+        WireError::Untrusted(source) => Cause::Untrusted { host: host.to_owned(), source },
         WireError::Unreachable(source) => Cause::Unreachable { host: host.to_owned(), source },
         WireError::Lost(error) => Cause::Lost(error),
     }
@@ -163,6 +169,18 @@ impl fmt::Debug for Wire {
             Way::Embedded(_) => "Wire::embedded",
         })
     }
+}
+
+/// Whether a connection failed because the certificate of the other side cannot be verified. That does not pass.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    std::iter::successors(Some(error), |cause| cause.source()).any(|cause| {
+        let tls = cause.downcast_ref::<rustls::Error>();
+        // What an I/O error holds is not its source.
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        matches!(tls, Some(InvalidCertificate(_) | NoCertificatesPresented))
+            || inner.is_some_and(|inner| is_untrusted(inner))
+    })
 }
 
 async fn network_client<'a>(
