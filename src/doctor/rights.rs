@@ -9,9 +9,13 @@
 use super::{
     checks::count,
     diagnosis::{Check, Finding, State, Title, grant},
-    evidence::{Asker, Evidence, Permission},
+    evidence::{Asker, Evidence, Permission, Unseen},
 };
-use crate::{config::Policy, dns::RecordType, resource_id::fold};
+use crate::{
+    config::Policy,
+    dns::RecordType,
+    resource_id::{Scope, fold},
+};
 
 pub(super) const CONTAINER_GROUPS: Title = Title { group: "rights", name: "container groups can be read" };
 pub(super) const RECORD_SETS: Title = Title { group: "rights", name: "record sets can be read and written" };
@@ -51,8 +55,36 @@ pub(super) fn of_container_groups(evidence: &Evidence, asker: &Asker) -> Check {
                 grant(&holder, "Reader", &scope.to_string()),
             ));
         }
+        findings.extend(of_resource_group_alone(evidence, scope, rights, &holder));
     }
     Check { title: CONTAINER_GROUPS, looked: of_whom(evidence, &count(looked, "scope")), findings }
+}
+
+/// A role assignment of a resource group is deleted with it, and then Azure answers 403 for its container groups.
+fn of_resource_group_alone(
+    evidence: &Evidence,
+    scope: &Scope,
+    rights: &[Permission],
+    holder: &Asker,
+) -> Option<Finding> {
+    let [action] = OF_CONTAINER_GROUPS;
+    scope.resource_group()?;
+    let is_granted_above = match evidence.subscriptions.get(scope.subscription())? {
+        Ok(whole) => is_granted(whole.as_deref().unwrap_or_default(), action),
+        // Who may not even read rights there has none. Of the rights of others that says nothing.
+        Err(Unseen::Forbidden { .. }) => evidence.principal.is_some(),
+        Err(Unseen::Failed(_)) => true,
+    };
+    (is_granted(rights, action) && !is_granted_above).then(|| {
+        let subscription = format!("/subscriptions/{}", scope.subscription());
+        Finding::new(
+            State::Warning,
+            format!("{action} is granted on {scope} only, not on its subscription"),
+            "the right is deleted together with the resource group: then the delete events of its groups end in \
+             failed (500), and their records stay until somebody who may read the subscription runs aci-dns sync",
+            grant(holder, "Reader", &subscription),
+        )
+    })
 }
 
 pub(super) fn of_record_sets(evidence: &Evidence, policy: Policy, asker: &Asker) -> Check {
