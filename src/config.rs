@@ -12,9 +12,11 @@ mod directives;
 mod entry;
 mod insights;
 mod json;
+mod log_filter;
 mod mistake;
 mod patterns;
 mod reader;
+mod territory;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -28,13 +30,14 @@ use url::Url;
 pub use self::{
     cloud::Cloud,
     insights::{ApplicationInsights, Entra, LogsIngestion},
+    log_filter::LogFilter,
     mistake::{BrokenRule, Mistake, SettingsError},
     patterns::{NamePattern, NamePatterns},
+    territory::MissingSubscription,
     variables::{SUBSCRIPTIONS, VARIABLES, Variable, help},
     zones::{Territory, Unmanaged, ZoneMap, Zones},
 };
 use self::{reader::Reader, zones::Defaults};
-use crate::telemetry::LogFilter;
 
 /// Where settings are read from.
 #[expect(missing_debug_implementations, reason = "functions have no text")]
@@ -56,6 +59,8 @@ pub struct Settings {
     pub ownership: Ownership,
     /// What may be written, where an entry of the map does not say it.
     pub policy: Policy,
+    /// What an operator at the command line decided about record sets without a mark.
+    pub takeover: Takeover,
     /// What becomes of the records of a stopped group.
     pub stopped: Stopped,
     /// The storage queue for unfinished work: the URL of the queue, with a signature only on loopback.
@@ -147,13 +152,27 @@ impl fmt::Display for Notice {
     }
 }
 
+/// What becomes of record sets without a mark, where an operator decides at the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Takeover {
+    /// What the entry of the map says.
+    #[default]
+    AsConfigured,
+    /// None is taken over.
+    Never,
+    /// All are taken over, also at a name that a tag chose.
+    All,
+    /// All get the mark, and nothing else is written.
+    MarksOnly,
+}
+
 /// What becomes of a record set at a managed name that carries no mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ownership {
     /// It is taken over.
-    #[default]
     Adopt,
     /// It is left alone.
+    #[default]
     Strict,
 }
 
@@ -169,6 +188,24 @@ pub enum Policy {
     AdoptOnly,
     /// Nothing at all.
     Observe,
+}
+
+impl Policy {
+    /// Whether nothing is written.
+    #[must_use]
+    pub fn is_read_only(self) -> bool {
+        self == Self::Observe
+    }
+
+    /// The verbs of the rights that the policy needs on record sets.
+    #[must_use]
+    pub fn record_set_verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Sync => &["read", "write", "delete"],
+            Self::UpsertOnly | Self::AdoptOnly => &["read", "write"],
+            Self::Observe => &["read"],
+        }
+    }
 }
 
 /// What the timed sweep does about the drift that it finds.
@@ -231,6 +268,7 @@ impl Settings {
             ownership,
             policy,
             stopped,
+            takeover: Takeover::AsConfigured,
             retry_queue,
             recheck: Duration::from_secs(recheck),
             address_wait: Duration::from_secs(address_wait),

@@ -59,7 +59,7 @@ impl Desired {
             return Ok(None);
         }
         let own = Self::of_absent(id, zones);
-        let hostname = hostname(&group.tags)?.filter(|hostname| *hostname != own.name);
+        let hostname = hostname(&group.tags, &own)?;
         Ok(Some(Self {
             is_name_from_tag: hostname.is_some(),
             name: hostname.unwrap_or(own.name),
@@ -130,23 +130,25 @@ fn ttl(tags: &BTreeMap<String, String>) -> Result<Option<u32>, TagError> {
     seconds.map(Some).ok_or_else(refused)
 }
 
-fn hostname(tags: &BTreeMap<String, String>) -> Result<Option<RelativeName>, TagError> {
+/// The name that a tag chooses instead of the group's own.
+fn hostname(tags: &BTreeMap<String, String>, own: &Desired) -> Result<Option<RelativeName>, TagError> {
     let Some(value) = tag(tags, HOSTNAME_TAG) else { return Ok(None) };
+    let refused = |rule| TagError { tag: HOSTNAME_TAG, value: value.to_owned(), rule };
     // A host name has no underscores (RFC 1123, section 2.1), though a record set's name may have.
     let is_label = !value.contains(['.', '_']);
-    let name = value.parse().ok().filter(|_| is_label);
-    let refused = || TagError {
-        tag: HOSTNAME_TAG,
-        value: value.to_owned(),
-        rule: "one label of 1 to 63 letters, digits and inner hyphens",
-    };
-    name.map(Some).ok_or_else(refused)
+    let name: Option<RelativeName> = value.parse().ok().filter(|_| is_label);
+    match name {
+        None => Err(refused("one label of 1 to 63 letters, digits and inner hyphens")),
+        Some(name) if name == own.name => Ok(None),
+        Some(name) if own.zones.hostnames.matches(name.as_str()) => Ok(Some(name)),
+        Some(_) => Err(refused("a name that `hostnames` of the entry in ACI_DNS_ZONES allows")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::ReverseZone;
+    use crate::{config::ZoneMap, dns::ReverseZone};
 
     fn id() -> ContainerGroupId {
         ContainerGroupId::new("S1", "rg-spoke1", "Web").unwrap()
@@ -159,7 +161,10 @@ mod tests {
             name: name.parse().unwrap(),
         };
         let reverse = reverse.iter().map(|name| ReverseZone::new(zone(name)).unwrap()).collect();
-        Zones::new(zone("spoke1.contoso.internal"), reverse, 60)
+        let map =
+            r#"{"rg-spoke1": {"forwardZone": "a.internal", "reverseZones": [], "hostnames": ["shop*"]}}"#;
+        let hostnames = ZoneMap::parse(map).unwrap().serving(&id()).unwrap().hostnames;
+        Zones { hostnames, ..Zones::new(zone("spoke1.contoso.internal"), reverse, 60) }
     }
 
     fn of(tags: &[(&str, &str)]) -> Result<Option<Desired>, TagError> {
@@ -193,6 +198,16 @@ mod tests {
     fn an_ignored_group_calls_for_nothing_whatever_its_other_tags_say() {
         assert_eq!(of(&[(IGNORE_TAG, "true"), (TTL_TAG, "bad")]), Ok(None));
         assert!(of(&[(IGNORE_TAG, "false")]).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_tag_chooses_only_a_name_that_the_map_allows() {
+        assert!(of(&[(HOSTNAME_TAG, "SHOP-2")]).unwrap().unwrap().is_name_from_tag);
+        let error = of(&[(HOSTNAME_TAG, "portal")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the tag aci-dns-hostname is \"portal\", but must be a name that `hostnames` of the entry in ACI_DNS_ZONES allows"
+        );
     }
 
     #[test]

@@ -15,7 +15,6 @@ pub mod diagnosis;
 mod events;
 pub mod evidence;
 mod gather;
-pub mod ranges;
 pub mod rights;
 mod show;
 mod zones;
@@ -27,7 +26,10 @@ pub use self::{
     gather::READS,
     show::{json, table},
 };
-use crate::{arm::Arm, config::Settings, sweep::SweepError};
+use crate::{
+    arm::Arm,
+    config::{MissingSubscription, Settings},
+};
 
 /// Looks at everything that the settings depend on, and at the rights of whoever asks, or of somebody else, by his
 /// object id.
@@ -36,7 +38,7 @@ pub async fn examine(
     settings: &Settings,
     principal: Option<&str>,
     deadline: Instant,
-) -> Result<Diagnosis, SweepError> {
+) -> Result<Diagnosis, MissingSubscription> {
     let inspector = arm.inspection(deadline);
     let evidence = gather::evidence(&inspector, settings, principal).await?;
     Ok(checks::diagnose(settings, &evidence))

@@ -9,8 +9,8 @@
 //! # The house, in reading order
 //!
 //! Data goes one way: an invocation of the Functions [`host`] carries an [`event`], which names a container group;
-//! [`config`] says which zones serve it; what [`observe`] reads and what is [`desired`] become a [`plan`]; what
-//! is planned is [`apply`]-ed; the [`report`] goes to [`telemetry`] and back to the host.
+//! [`config`] says which zones serve it; the [`driver`] asks [`decide`] for the next step, carries it out, and lets the
+//! facts learn the answers, until the step is a verdict; the [`report`] goes to [`telemetry`] and back to the host.
 //!
 //! | module | is |
 //! |---|---|
@@ -20,56 +20,66 @@
 //! | [`environment`] | the variables of this process, and the files that they name |
 //! | [`config`] | settings; which zones serve which container groups |
 //! | [`desired`] | container group + zones -> the record sets that it should have |
-//! | [`plan`] | desired x observed -> changes and conflicts; the only place that decides what is written |
-//! | [`observe`] | reads the live container group and the record sets that matter |
-//! | [`apply`] | changes -> conditional writes; the only place that writes |
-//! | [`reconcile`] | observe, plan, apply; look again after a lost race |
-//! | [`share`] | concurrent events of one group share passes |
-//! | [`owed`] | what Azure throttled is tried again without being asked |
-//! | [`drift`] | observe, compare, report |
+//! | [`change`] | one change of one record set, and how a plan shows it |
+//! | [`decide`] | facts -> what to read, what to write, or the verdict; the only place that decides |
+//! | [`failure`] | what a failed request means for its sender |
+//! | [`driver`] | carries out decisions; the only place that writes |
+//! | [`reconcile`] | one invocation: deadline, shared runs, report |
+//! | [`coalesce`], [`slot`] | concurrent events of one group share runs; how many run at the same time |
+//! | [`owed`] | work that Azure throttled is retried in the background |
+//! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
+//! | [`inventory`] | what Azure says about permissions, zones, links, subnets and event subscriptions |
 //! | [`doctor`] | a preflight: whether everything that this depends on is as it should be |
 //! | [`report`] | what became of an event |
 //! | [`findings`] | what a sweep found, as table, diff and JSON |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`host`], [`functions`] | the custom handler's protocol, and the functions wired to it |
-//! | [`arm`] | client of Azure's REST API; the only user of the Azure SDK |
+//! | [`clock`] | the time, as simulations can set it |
+//! | [`wire`], [`tokens`] | HTTP transport and access tokens, for [`arm`] and [`telemetry`] |
+//! | [`arm`] | client of Azure's REST API; with [`tokens`] the only user of the Azure SDK |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
 //! | [`replay`] | plays events against the simulator, or against a running handler |
 //!
 //! # Invariants
 //!
-//! * The pure modules (`text`, `resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `plan`, `report`,
-//!   `findings`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and read neither clock
-//!   nor environment.
+//! * The pure modules (`text`, `resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `change`, `decide`,
+//!   `failure`, `report`, `findings`, `inventory`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and
+//!   read neither clock nor environment.
+//! * No modules import each other in a circle, and no pure module reaches an impure one through others.
 //! * An event decides nothing but which group is looked at; an address is written only when it was read in the
 //!   same pass; every write is conditional on what was read.
-//! * There is no state between invocations but DNS itself. What is owed after a throttle saves time, and nothing
-//!   depends on it.
+//! * There is no state between invocations but DNS itself. Background retries save time, and nothing depends on them.
 //! * Nothing that failed is answered 2xx.
 
-pub mod apply;
 pub mod arm;
+pub mod change;
+pub mod clock;
+pub mod coalesce;
 pub mod config;
 pub mod container_group;
+pub mod decide;
 pub mod desired;
 pub mod dns;
 pub mod doctor;
 pub mod drift;
+pub mod driver;
 pub mod environment;
 pub mod event;
+pub mod failure;
 pub mod findings;
 pub mod functions;
 pub mod host;
-pub mod observe;
+pub mod inventory;
 pub mod owed;
-pub mod plan;
 pub mod reconcile;
 pub mod replay;
 pub mod report;
 pub mod resource_id;
-pub mod share;
 pub mod simulator;
+pub mod slot;
 pub mod sweep;
 pub mod telemetry;
 pub mod text;
+pub mod tokens;
+pub mod wire;

@@ -14,15 +14,18 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmSettings, Tokens, Wire},
-    config::{self, BrokenRule, Mistake, Settings, SettingsError},
+    arm::{Arm, ArmSettings},
+    config::{self, BrokenRule, LogFilter, Mistake, Settings, SettingsError},
     environment::{self, names, variable},
     functions, host,
     reconcile::Clock,
     replay::{self, ReplayError, stage::Lines},
+    report::Chain,
     simulator::{self, Azure, Seed, Throttles},
-    telemetry::{self, Chain, LogFilter, Telemetry},
+    telemetry::{self, Telemetry},
     text::printable,
+    tokens::Tokens,
+    wire::Wire,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::{

@@ -1,27 +1,20 @@
-//! Observe, plan, apply; and look again.
+//! The reconciler: answers an event of a container group by making its record sets right.
 //!
-//! One *pass* reads the live group and the record sets that matter, plans, and writes conditionally. A pass that
-//! lost a race, or that does not know whether a write took effect, is followed by another one that starts from
-//! what is there now; so is a pass whose last look shows that the group or its A record set moved on meanwhile.
-//! The event that woke us is used for nothing but the id of its group.
+//! What is read and written is decided by [`crate::decide`] and carried out by [`crate::driver`]. Here an invocation
+//! gets its deadline, shares its run with concurrent events of the same group ([`crate::coalesce`]), and becomes a
+//! [`Report`]. The event is used for nothing but the id of its group.
 //!
-//! Order is what makes a crash harmless (section 3.4 of the design):
+//! Work that Azure throttled, or that failed before its verification, is done again in the background (module `backlog`).
+//! Nothing depends on that; Event Grid delivers the event again.
 //!
-//! * a live group: A record set with its memory, then PTR record sets, then forgetting;
-//! * a group that is gone: PTR record sets, then the A record set, because as long as it exists its memory does.
-//!
-//! What an event asked for and Azure throttled is owed ([`crate::owed`]): the process goes on with it when Azure takes
-//! such requests again. So is the last look of a run that wrote a PTR record and failed before it. That acknowledges nothing, and nothing depends on it; the event is delivered again as ever.
-//!
-//! Deliberately absent: any use of the event's type or order, and any state between invocations that what is right
+//! Deliberately absent: any use of the event's type or order, and any state between invocations that correctness
 //! depends on.
 
-mod pass;
+mod backlog;
 mod unfinished;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
+    collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
     iter,
     net::Ipv4Addr,
@@ -32,23 +25,24 @@ use std::{
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::time::Instant;
 
-use self::unfinished::Unfinished;
+use self::backlog::Backlog;
+pub use crate::clock::Clock;
 use crate::{
-    apply::Hand,
     arm::{Arm, ArmError, Kind, Reader},
-    config::{Policy, Settings, ZoneMap},
+    change::Change,
+    coalesce::{Coalescer, Demand, Role},
+    config::{Settings, ZoneMap},
+    decide::{
+        Conflict, Evidence, ExtraLookups, Goal, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
+        Unmanaged, Verdict,
+    },
     desired::TagError,
-    dns::{DomainName, MEMORY_SECONDS, Owner, Place, ReverseZone},
-    owed::Owed,
-    plan::{Change, Conflict, Hints, Refusal, Rules},
-    report::{Outcome, Report},
+    dns::{DomainName, Owner, ReverseZone},
+    driver::{Access, Trace, pursue},
+    report::{Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
-    share::{Demand, Role, Shared},
-    telemetry::Chain,
+    slot::Slot,
 };
-
-/// How many passes one invocation makes at most.
-const MAX_PASSES: u32 = 5;
 
 /// How far ahead of one in a second runs have to be, so that a zone that was throttled meets a storm.
 const STORM: Duration = Duration::from_secs(8);
@@ -56,38 +50,12 @@ const STORM: Duration = Duration::from_secs(8);
 /// How much earlier than its callers a run ends, so that they can still be told how far it came.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How long a run lasts at most that no event asked for: it need not wait for a throttle with a permit in its hand,
-/// because it comes again.
-const UNASKED: Duration = Duration::from_secs(10);
+/// How long a background run lasts at most: it does not wait for a throttle while it holds a permit, because it is
+/// retried.
+const BACKGROUND: Duration = Duration::from_secs(10);
 
-/// How long what is owed waits for events to be served.
+/// How long background work waits while events hold the permits.
 const STAND_BACK: Duration = Duration::from_secs(5);
-
-/// How long after a run that wrote a PTR record and could not take its last look another one follows.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
-
-/// Tells the time in unix seconds. Simulations bring their own.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
-
-impl Clock {
-    /// A clock that asks a function.
-    pub fn new(unix_seconds: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self(Arc::new(unix_seconds))
-    }
-
-    /// The time now.
-    #[must_use]
-    pub fn unix_seconds(&self) -> u64 {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Clock").field(&self.unix_seconds()).finish()
-    }
-}
 
 /// Why DNS could not be made right.
 #[derive(Debug, thiserror::Error)]
@@ -98,12 +66,25 @@ pub enum ReconcileError {
     /// A tag of the group cannot be read.
     #[error(transparent)]
     Tag(#[from] TagError),
-    /// The name belongs to somebody else, or has no room to remember.
+    /// The name belongs to another owner.
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// PTR record sets at the group's address belong to somebody else.
+    Conflict(Conflict),
+    /// PTR record sets at the group's address belong to another owner.
     #[error(transparent)]
     PtrConflict(Conflict),
+    /// Likewise, and the other owner is being provisioned: a retry will tell whether it keeps the address.
+    #[error(transparent)]
+    HolderPending(Conflict),
+    /// The address lies outside of the ranges of the map.
+    #[error(
+        "{address}, the address of {fqdn}, lies outside of addressRanges in ACI_DNS_ZONES; nothing is written"
+    )]
+    AddressRefused {
+        /// The live address.
+        address: Ipv4Addr,
+        /// The group's name.
+        fqdn: DomainName,
+    },
     /// The reverse zones of the map do not contain the address.
     #[error(
         "no reverse zone of ACI_DNS_ZONES contains {address}, the address of {fqdn}; add one, or tag the container group with aci-dns-ptr=false"
@@ -117,6 +98,14 @@ pub enum ReconcileError {
     /// Azure has not assigned an address yet.
     #[error("Azure has not assigned an address to {0} yet")]
     AddressPending(ContainerGroupId),
+    /// The group is being deleted.
+    #[error("{0} is being deleted; its records are removed once it is")]
+    Deleting(ContainerGroupId),
+    /// Azure answers 404, and there is not enough evidence that the group is deleted.
+    #[error(
+        "{0} is not visible yet: Azure answers 404, which a new container group does for some time; its records stay as they are"
+    )]
+    NotVisible(ContainerGroupId),
     /// Every pass met another writer, or an answer that was lost.
     #[error("gave up after {MAX_PASSES} passes that each met another writer or lost an answer")]
     LostRaces {
@@ -133,18 +122,36 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
+    /// The error of a run, with the error of the request that decided it.
+    pub(crate) fn of(error: PlanError, goal: &Goal, trace: &mut Trace) -> Self {
+        match error {
+            PlanError::Tag(error) => Self::Tag(error),
+            PlanError::Conflict(conflict) => Self::Conflict(conflict),
+            PlanError::PtrConflict(conflict) => Self::PtrConflict(conflict),
+            PlanError::HolderPending(conflict) => Self::HolderPending(conflict),
+            PlanError::AddressRefused { address, fqdn } => Self::AddressRefused { address, fqdn },
+            PlanError::NoReverseZone { address, fqdn } => Self::NoReverseZone { address, fqdn },
+            PlanError::AddressPending => Self::AddressPending(goal.id.clone()),
+            PlanError::Deleting => Self::Deleting(goal.id.clone()),
+            PlanError::NotVisible => Self::NotVisible(goal.id.clone()),
+            PlanError::LostRaces => Self::LostRaces { last: trace.last_race.take() },
+            PlanError::Request(key) => {
+                trace.errors.remove(&key).map_or(Self::LostRaces { last: None }, Self::Arm)
+            }
+        }
+    }
+
     /// What an invocation that ends with this error is answered with.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Arm(error) => match error.kind() {
-                Kind::Race | Kind::Uncertain | Kind::Transient => Outcome::Unavailable,
-                Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
-            },
-            Self::Tag(_) | Self::NoReverseZone { .. } => Outcome::Failed,
-            Self::Refused(Refusal::Conflict(_)) | Self::PtrConflict(_) => Outcome::Conflict,
-            Self::Refused(Refusal::MemoryFull(_))
+            Self::Arm(error) => failure_outcome(error),
+            Self::Tag(_) | Self::NoReverseZone { .. } | Self::AddressRefused { .. } => Outcome::Failed,
+            Self::Conflict(_) | Self::PtrConflict(_) => Outcome::Conflict,
+            Self::HolderPending(_)
             | Self::AddressPending(_)
+            | Self::Deleting(_)
+            | Self::NotVisible(_)
             | Self::LostRaces { .. }
             | Self::Deadline { .. } => Outcome::Unavailable,
         }
@@ -158,43 +165,30 @@ impl ReconcileError {
 
     /// Whose the name is, where it is another group's.
     fn owner(&self) -> Option<&Owner> {
-        let (Self::Refused(Refusal::Conflict(conflict)) | Self::PtrConflict(conflict)) = self else {
+        let (Self::Conflict(conflict) | Self::PtrConflict(conflict) | Self::HolderPending(conflict)) = self
+        else {
             return None;
         };
-        let Conflict::OtherGroup { owner, .. } = conflict else { return None };
-        Some(owner)
+        match conflict {
+            Conflict::OtherGroup { owner, .. } | Conflict::SharedAddress { owner, .. } => Some(owner),
+            _ => None,
+        }
     }
 }
 
-/// What an invocation that came to an end has to say beyond its changes.
-#[derive(Debug)]
-enum End {
-    /// DNS is right.
-    Right(String),
-    /// The group is not managed, or not now.
-    Unmanaged(String),
-    /// The group runs without any address: not managed, and worth a warning.
-    Portless(String),
+/// What an invocation that ends with a failed request is answered with.
+#[must_use]
+pub fn failure_outcome(error: &ArmError) -> Outcome {
+    match error.kind() {
+        // A clash that no CNAME explains: the next attempt may tell more.
+        Kind::Race | Kind::Uncertain | Kind::Transient | Kind::Clash => Outcome::Unavailable,
+        Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
+    }
 }
 
-/// What one invocation did, kept outside of the passes so that it can be told even when time runs out.
-#[derive(Debug, Default)]
-struct Journal {
-    fqdn: Option<DomainName>,
-    address: Option<Ipv4Addr>,
-    plan: Vec<String>,
-    /// The changes that the plan is made of.
-    changes: Vec<Change>,
-    withheld: Vec<String>,
-    /// The addresses at which a PTR was written: every later pass reads them again.
-    written_ptrs: BTreeSet<Ipv4Addr>,
-    /// The groups whose mark was replaced, by address.
-    taken: BTreeMap<Ipv4Addr, Owner>,
-}
-
-/// What a pass would do, found out without doing it.
+/// What a run would do, found out without doing it.
 #[derive(Debug)]
-pub struct Rehearsal {
+pub struct DryRun {
     /// What would become of the group.
     pub report: Report,
     /// The changes that the report's plan is made of.
@@ -203,117 +197,100 @@ pub struct Rehearsal {
     pub error: Option<ReconcileError>,
 }
 
-/// How one run goes about its work.
-struct Run<'a> {
-    hand: &'a Hand,
-    hints: &'a Hints,
-    /// How long it waits for an address.
-    wait: Duration,
-    deadline: Instant,
-}
-
 /// The reconciler: the only writer.
 #[derive(Debug)]
 pub struct Reconciler {
     settings: Arc<Settings>,
     arm: Arm,
     clock: Clock,
-    rules: Rules,
-    shared: Arc<Shared<ContainerGroupId, Report>>,
-    /// By forward zone.
-    owed: Arc<Owed<Place, ContainerGroupId>>,
-    unfinished: Unfinished,
+    map: Arc<ZoneMap>,
+    coalescer: Arc<Coalescer<ContainerGroupId, Evidence, Report>>,
+    backlog: Backlog,
 }
 
 impl Reconciler {
-    /// Puts a reconciler together. It holds no state but the passes that are under way, owed or unfinished.
+    /// Puts a reconciler together. It holds no state but the runs that are under way, and the backlog.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
-        let rules = Rules {
-            ownership: settings.ownership,
-            policy: settings.policy,
-            memory_seconds: MEMORY_SECONDS.max(settings.deadline.as_secs()),
-        };
-        let shared = Arc::new(Shared::new(settings.max_concurrency));
-        Arc::new(Self {
-            settings,
-            arm,
-            clock,
-            rules,
-            shared,
-            owed: Arc::default(),
-            unfinished: Unfinished::default(),
-        })
+        let map = Arc::new(settings.zones.clone());
+        let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
+        Arc::new(Self { settings, arm, clock, map, coalescer, backlog: Backlog::default() })
     }
 
-    /// Answers an event of one container group. Where Azure throttled it, the group is owed from then on: `tell` is
-    /// told of every run that no event asked for, with how long it took.
-    pub async fn serve<Tell>(self: &Arc<Self>, id: &ContainerGroupId, tell: Tell) -> Report
+    /// Answers an event of one container group. Where Azure throttled it, the group is put into the backlog: `tell`
+    /// is given the report of each background run, with how long it took.
+    pub async fn serve<Tell>(
+        self: &Arc<Self>,
+        id: &ContainerGroupId,
+        evidence: Evidence,
+        tell: Tell,
+    ) -> Report
     where
         Tell: Fn(&ContainerGroupId, &Report, Duration) + Clone + Send + Sync + 'static,
     {
-        let report = self.reconcile(id).await;
-        let wait = self.wait(id, &report);
-        if wait.is_none() && self.owed.is_empty() {
+        let report = self.reconcile(id, evidence).await;
+        let wait = self.backlog.wait(id, &report);
+        if wait.is_none() && self.backlog.is_empty() {
             return report;
         }
         let Some(zones) = self.settings.zones.serving(id) else { return report };
         let lane = zones.forward.place();
         match wait {
-            // Who writes nothing is in no hurry.
-            Some(wait) if self.rules.policy != Policy::Observe => {
+            // A dry run has nothing to finish.
+            Some(wait) if !Rules::of(&self.settings, &zones).is_dry_run() => {
                 let this = Arc::clone(self);
-                let again = move |id| Arc::clone(&this).again(id, tell.clone());
-                self.owed.owe(lane, id.clone(), wait, again);
+                let again = move |id, evidence| Arc::clone(&this).again(id, evidence, tell.clone());
+                self.backlog.add(lane, id, evidence, wait, again);
             }
-            // Whose pass came to an end is not owed another one.
-            None if report.outcome != Outcome::Unavailable => self.owed.settle(&lane, id),
+            None if report.outcome != Outcome::Unavailable => self.backlog.complete(&lane, id),
             _ => {}
         }
         report
     }
 
-    /// Tries once more what is owed, and says how long to wait where it still is.
-    async fn again<Tell>(self: Arc<Self>, id: ContainerGroupId, tell: Tell) -> Option<Duration>
+    /// Retries a group of the backlog, and returns how long to wait where it has to be retried once more.
+    async fn again<Tell>(
+        self: Arc<Self>,
+        id: ContainerGroupId,
+        evidence: Evidence,
+        tell: Tell,
+    ) -> Option<Duration>
     where
         Tell: Fn(&ContainerGroupId, &Report, Duration),
     {
         let now = Instant::now();
         let (start, work) = (self.starting(&id), self.working(&id));
-        let deadline = now + self.settings.deadline.min(UNASKED);
-        let run = self.shared.run_unasked(id.clone(), deadline, start, work);
-        // Events come first, and what they ask for need not be done beside them.
+        let deadline = now + self.settings.deadline.min(BACKGROUND);
+        // Without an event of its own, a retry proves as much as the event that it finishes.
+        let evidence = evidence.max(Evidence::Absence);
+        let run = self.coalescer.run_in_background(id.clone(), evidence, deadline, start, work);
         let Some(result) = run.await else { return Some(STAND_BACK) };
         let report = result.unwrap_or_else(|panicked| Report::failed(Outcome::Failed, &panicked));
         tell(&id, &report, now.elapsed());
-        self.wait(&id, &report)
+        self.backlog.wait(&id, &report)
     }
 
-    /// How long to wait before a group is tried again without an event, where that is called for.
-    fn wait(&self, id: &ContainerGroupId, report: &Report) -> Option<Duration> {
-        let is_unfinished = || report.outcome != Outcome::Failed && self.unfinished.has(id);
-        report.throttled.or_else(|| is_unfinished().then_some(LOOK_AGAIN))
-    }
-
-    /// Makes the records of one container group right, together with whoever else asks for the same.
-    pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId) -> Report {
+    /// Makes the records of one container group right, together with concurrent events of the same group.
+    pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId, evidence: Evidence) -> Report {
         if !self.settings.zones.serves(id) {
             return unmapped(&self.settings.zones, id);
         }
         let deadline = Instant::now() + self.settings.deadline;
-        let run = self.shared.run(id.clone(), deadline, self.starting(id), self.working(id));
+        let run = self.coalescer.run(id.clone(), evidence, deadline, self.starting(id), self.working(id));
         match tokio::time::timeout_at(deadline, run).await {
             Ok(Ok((report, Role::Leader))) => report,
             Ok(Ok((report, Role::Follower))) => {
                 Report { is_shared: true, arm_calls: 0, exchanges: vec![], ..report }
             }
-            // The panic itself has its own line; this event's must not be acknowledged.
+            // The panic itself has its own line; this event must not be acknowledged.
             Ok(Err(panicked)) => Report::failed(Outcome::Failed, &panicked),
-            Err(_) => {
-                let error = ReconcileError::Deadline { deadline: self.settings.deadline };
-                Report::failed(error.outcome(), &error)
-            }
+            Err(_) => self.out_of_time(),
         }
+    }
+
+    fn out_of_time(&self) -> Report {
+        let error = ReconcileError::Deadline { deadline: self.settings.deadline };
+        Report::failed(error.outcome(), &error)
     }
 
     /// When a run for a group starts.
@@ -329,11 +306,12 @@ impl Reconciler {
     fn working(
         self: &Arc<Self>,
         id: &ContainerGroupId,
-    ) -> impl Fn(Instant) -> BoxFuture<'static, Report> + Send + use<> {
+    ) -> impl Fn(Instant, Evidence, Arc<Slot>) -> BoxFuture<'static, Report> + Send + use<> {
         let (this, id) = (Arc::clone(self), id.clone());
-        move |deadline| {
+        move |deadline, evidence, slot| {
             let (this, id) = (Arc::clone(&this), id.clone());
-            async move { this.alone(&id, deadline - GRACE).await }.boxed()
+            let order = Order { evidence, slot: Some(slot), ..Order::default() };
+            async move { this.invocation(&id, order, deadline - GRACE).await }.boxed()
         }
     }
 
@@ -361,138 +339,155 @@ impl Reconciler {
         Some(earliest + (latest - earliest) * moment / 1000)
     }
 
-    /// Makes the records of one container group right, hints included, until a deadline.
-    pub async fn mend(&self, id: &ContainerGroupId, hints: &Hints, deadline: Instant) -> Report {
-        self.invocation(id, hints, deadline).await
+    /// Makes the records of one container group right until a deadline, as a sweep or an operator orders it.
+    pub async fn repair(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        self.invocation(id, order, deadline).await
     }
 
-    /// Says what a pass would do that sees no more than this reader, which may be one of lists. It does not wait
-    /// for an address.
-    pub async fn rehearse(&self, reader: Reader, id: &ContainerGroupId, hints: &Hints) -> Rehearsal {
-        let hand = Hand::Observes(reader);
-        let deadline = Instant::now() + self.settings.deadline;
-        let run = Run { hand: &hand, hints, wait: Duration::ZERO, deadline };
-        let mut journal = Journal::default();
-        let result = match self.settings.zones.serving(id) {
-            Some(zones) => self.passes(&run, id, &zones, &mut journal).await,
-            None => Ok(End::Unmanaged("no entry of ACI_DNS_ZONES serves it".into())),
+    /// Says what a run would do that sees no more than this reader, which may be one of lists. It does not wait for
+    /// an address.
+    pub async fn dry_run(&self, reader: &Reader, id: &ContainerGroupId, order: &Order) -> DryRun {
+        let Some(goal) = Goal::new(id, &self.map, Purpose::Reconcile) else {
+            return DryRun { report: unmapped(&self.settings.zones, id), changes: vec![], error: None };
         };
-        let changes = std::mem::take(&mut journal.changes);
-        let report = Self::report(&hand, id, result.as_ref(), journal);
-        Rehearsal { report, changes, error: result.err() }
+        let goal = Goal { lookups: order.lookups.clone(), evidence: order.evidence, ..goal };
+        let rules = Rules::of(&self.settings, &goal.zones);
+        let mut trace = Trace::new(RunState::default());
+        let access = Access::read_only(reader);
+        let verdict = pursue(access, rules, &goal, &self.clock, &mut trace).await;
+        let result = result(verdict, &goal, &mut trace);
+        let report = report(access, &goal, result.as_ref(), &trace);
+        DryRun { report, changes: trace.changes, error: result.err() }
     }
 
-    async fn alone(&self, id: &ContainerGroupId, deadline: Instant) -> Report {
-        self.invocation(id, &Hints::default(), deadline).await
-    }
-
-    /// One invocation: the group, and those whose PTR records were taken and given up again.
-    async fn invocation(&self, id: &ContainerGroupId, hints: &Hints, deadline: Instant) -> Report {
-        let hand = match self.rules.policy {
-            Policy::Observe => Hand::Observes(self.arm.observation(deadline)),
-            Policy::Sync | Policy::UpsertOnly | Policy::AdoptOnly => {
-                Hand::Writes(self.arm.invocation(deadline))
-            }
-        };
-        let mut run = Run { hand: &hand, hints, wait: self.settings.address_wait, deadline };
-        let nothing = Hints::default();
-        let mut report: Option<Report> = None;
+    /// One invocation: the group, and the groups whose PTR records it took and gave up again.
+    async fn invocation(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        let writer = self.arm.invocation_in(deadline, order.slot.clone());
+        // An address is waited for once in an invocation.
+        let mut wait = self.settings.address_wait;
+        let mut whole: Option<Report> = None;
         let mut queue = VecDeque::from([id.clone()]);
         // The deadline ends it even where groups go on taking records from each other.
-        while let Some(id) = queue.pop_front() {
-            let Some(zones) = self.settings.zones.serving(&id) else { continue };
-            let mut journal = Journal { written_ptrs: self.unfinished.of(&id), ..Journal::default() };
-            let passes = self.passes(&run, &id, &zones, &mut journal);
-            let result = match tokio::time::timeout_at(run.deadline, passes).await {
-                Ok(result) => result,
-                Err(_) => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
-            };
-            if let Hand::Writes(_) = hand {
-                let written = std::mem::take(&mut journal.written_ptrs);
-                self.unfinished.keep(&id, if result.is_err() { written } else { BTreeSet::new() });
+        while let Some(next) = queue.pop_front() {
+            let Some(mut goal) = Goal::new(&next, &self.map, Purpose::Reconcile) else { continue };
+            if whole.is_none() {
+                (goal.lookups, goal.evidence) = (order.lookups.clone(), order.evidence);
             }
-            let given_up = journal.taken.iter().filter(|(address, _)| journal.address != Some(**address));
-            queue.extend(given_up.filter_map(|(_, owner)| owner.container_group()));
-            let next = Self::report(&hand, &id, result.as_ref(), journal);
-            // What was hinted is about the first group.
-            run.hints = &nothing;
-            report = Some(match report {
-                None => next,
-                Some(report) => report.followed_by(next),
+            let rules = Rules::of(&self.settings, &goal.zones);
+            let slot = order.slot.as_deref();
+            let access = Access {
+                reader: writer.reader(),
+                writer: Some(&writer).filter(|_| !rules.is_dry_run()),
+                slot,
+            };
+            let mut trace = Trace::new(RunState::new(wait, self.backlog.unverified_ptrs(&next)));
+            let report = self.group(access, rules, &goal, deadline, &mut trace).await;
+            wait = trace.facts.run.wait_left();
+            let address = trace.target.as_ref().and_then(|target| target.address);
+            queue.extend(trace.facts.run.given_up(address).filter_map(Owner::container_group));
+            whole = Some(match whole {
+                None => report,
+                Some(whole) => whole.followed_by(report),
             });
         }
-        let report = report.unwrap_or_else(|| unmapped(&self.settings.zones, id));
-        Report { arm_calls: hand.reader().calls(), exchanges: hand.reader().exchanges(), ..report }
+        let whole = whole.unwrap_or_else(|| unmapped(&self.settings.zones, id));
+        Report { arm_calls: writer.reader().calls(), exchanges: writer.reader().exchanges(), ..whole }
     }
 
-    /// Says what became of one group.
-    fn report(
-        hand: &Hand,
-        id: &ContainerGroupId,
-        result: Result<&End, &ReconcileError>,
-        journal: Journal,
+    /// One group of an invocation.
+    async fn group(
+        &self,
+        access: Access<'_>,
+        rules: Rules,
+        goal: &Goal,
+        deadline: Instant,
+        trace: &mut Trace,
     ) -> Report {
-        let subject = journal.fqdn.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
-        let written = || format!("{subject}: {}", journal.plan.join("; "));
-        let mut report = match result {
-            Err(error) => {
-                let mut report = Report::failed(error.outcome(), error);
-                report.message = format!("{subject}: {}", report.message);
-                report.conflict_owner = error.owner().map(ToString::to_string);
-                report.throttled = error.throttled();
-                report
-            }
-            Ok(_) if !journal.plan.is_empty() => match hand {
-                Hand::Observes(_) => Report::new(Outcome::Planned, format!("planned for {}", written())),
-                Hand::Writes(_) => Report::new(Outcome::Changed, written()),
-            },
-            Ok(End::Right(_)) if !journal.withheld.is_empty() => {
-                let message =
-                    format!("{subject}: withheld by ACI_DNS_POLICY: {}", journal.withheld.join("; "));
-                Report::new(Outcome::Converged, message)
-            }
-            Ok(End::Right(message)) => Report::new(Outcome::Converged, format!("{subject}: {message}")),
-            Ok(End::Unmanaged(message)) => Report::new(Outcome::Unmanaged, format!("{subject}: {message}")),
-            Ok(End::Portless(message)) => Report {
-                is_warning: true,
-                ..Report::new(Outcome::Unmanaged, format!("{subject}: {message}"))
-            },
+        let run = pursue(access, rules, goal, &self.clock, trace);
+        let verdict = tokio::time::timeout_at(deadline, run).await.ok();
+        if access.writer.is_some() {
+            let all = || trace.facts.run.touched_addresses().clone();
+            let unverified = verdict.as_ref().map_or_else(all, |end| trace.facts.unverified_ptrs(goal, end));
+            self.backlog.keep_unverified(&goal.id, unverified);
+        }
+        let result = match verdict {
+            Some(verdict) => result(verdict, goal, trace),
+            None => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
         };
-        report.fqdn = journal.fqdn;
-        report.address = journal.address;
-        report.plan = journal.plan;
-        report.withheld = journal.withheld;
-        report
+        report(access, goal, result.as_ref(), trace)
     }
 }
 
-/// The report for a container group that the map does not serve.
-#[must_use]
-pub fn unmapped(zones: &ZoneMap, id: &ContainerGroupId) -> Report {
-    let reason = zones.find(id).err().map(|reason| format!(": {reason}")).unwrap_or_default();
-    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}{reason}"))
+/// What a run is given besides its group.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// Where else to look.
+    pub lookups: ExtraLookups,
+    /// How much a "not found" proves.
+    pub evidence: Evidence,
+    /// The place that the run gives up while it waits.
+    pub slot: Option<Arc<Slot>>,
 }
 
-impl Report {
-    /// A report that says why something failed, with all causes.
-    #[must_use]
-    pub fn failed(outcome: Outcome, error: &(dyn std::error::Error + 'static)) -> Self {
-        let chain = Chain(error).to_string();
-        Self { error: Some(chain.clone()), ..Self::new(outcome, chain) }
-    }
+/// A verdict that is no failure, as a report of it starts.
+fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, ReconcileError> {
+    let report = match verdict {
+        Verdict::Right(Right::Named(address)) => {
+            Report::new(Outcome::Converged, format!("the records name {address}"))
+        }
+        Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records, as it should be"),
+        Verdict::Right(Right::Kept) => Report::new(Outcome::Converged, "stopped; its records are kept"),
+        Verdict::Unmanaged(reason) => Report {
+            is_warning: matches!(reason, Unmanaged::NoAddress | Unmanaged::ProvisioningFailed),
+            ..Report::new(Outcome::Unmanaged, reason.to_string())
+        },
+        Verdict::Compared(drift) => {
+            Report { drift: Some(drift), ..Report::new(Outcome::Reported, "compared with the live group") }
+        }
+        Verdict::Failed(error) => return Err(ReconcileError::of(error, goal, trace)),
+    };
+    Ok(report)
+}
 
-    /// Adds what became of another group that this invocation had to make good.
-    fn followed_by(mut self, next: Self) -> Self {
-        if next.outcome > self.outcome {
-            self.outcome = next.outcome;
+/// Says what became of one group.
+fn report(
+    access: Access<'_>,
+    goal: &Goal,
+    result: Result<&Report, &ReconcileError>,
+    trace: &Trace,
+) -> Report {
+    let fqdn = trace.target.as_ref().map(|target| target.fqdn.clone());
+    let subject = fqdn.as_ref().map_or_else(|| goal.id.to_string(), ToString::to_string);
+    let lines = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
+    let (plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
+    let written = || format!("{subject}: {}", plan.join("; "));
+    let mut report = match result {
+        Err(error) => {
+            let mut report = Report::failed(error.outcome(), error);
+            report.message = format!("{subject}: {}", report.message);
+            report.conflict_owner = error.owner().map(ToString::to_string);
+            report.throttled = error.throttled();
+            report
         }
-        if !next.plan.is_empty() || next.error.is_some() {
-            self.message = format!("{}; then {}", self.message, next.message);
+        Ok(_) if !plan.is_empty() => match access.writer {
+            None => Report::new(Outcome::Planned, format!("planned for {}", written())),
+            Some(_) => Report::new(Outcome::Changed, written()),
+        },
+        Ok(report) if report.outcome == Outcome::Converged && !withheld.is_empty() => {
+            let message = format!("{subject}: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
+            Report::new(Outcome::Converged, message)
         }
-        self.plan.extend(next.plan);
-        self.withheld.extend(next.withheld);
-        self.error = self.error.or(next.error);
-        self.throttled = self.throttled.max(next.throttled);
-        self
+        Ok(report) => Report { message: format!("{subject}: {}", report.message), ..report.clone() },
+    };
+    let refused: Vec<String> =
+        trace.facts.run.refused_deletes().filter_map(|key| trace.refusal(key)).collect();
+    if !refused.is_empty() {
+        report.is_warning = true;
+        report.message = format!("{}; emptied instead of deleted: {}", report.message, refused.join("; "));
     }
+    report.fqdn = fqdn;
+    report.address = trace.target.as_ref().and_then(|target| target.address);
+    report.plan = plan;
+    report.withheld = withheld;
+    report
 }

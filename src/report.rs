@@ -3,9 +3,9 @@
 //!
 //! Pure: made by [`crate::reconcile`] and [`crate::drift`], told by [`crate::telemetry`] and [`crate::host`].
 
-use std::{fmt, net::Ipv4Addr, time::Duration};
+use std::{error::Error, fmt, net::Ipv4Addr, time::Duration};
 
-use crate::dns::DomainName;
+use crate::{config::ZoneMap, dns::DomainName, resource_id::ContainerGroupId};
 
 /// The function that writes.
 pub const RECONCILE: &str = "function_aci_reconcile";
@@ -135,6 +135,51 @@ impl Report {
             drift: None,
         }
     }
+
+    /// A report that says why something failed, with all causes.
+    #[must_use]
+    pub fn failed(outcome: Outcome, error: &(dyn Error + 'static)) -> Self {
+        let chain = Chain(error).to_string();
+        Self { error: Some(chain.clone()), ..Self::new(outcome, chain) }
+    }
+
+    /// Adds what became of another group that this invocation had to make good.
+    pub(crate) fn followed_by(mut self, next: Self) -> Self {
+        if next.outcome > self.outcome {
+            self.outcome = next.outcome;
+        }
+        if !next.plan.is_empty() || next.error.is_some() {
+            self.message = format!("{}; then {}", self.message, next.message);
+        }
+        self.plan.extend(next.plan);
+        self.withheld.extend(next.withheld);
+        self.error = self.error.or(next.error);
+        self.throttled = self.throttled.max(next.throttled);
+        self
+    }
+}
+
+/// The report for a container group that the map does not serve.
+#[must_use]
+pub fn unmapped(zones: &ZoneMap, id: &ContainerGroupId) -> Report {
+    let reason = zones.find(id).err().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}{reason}"))
+}
+
+/// An error with all its causes, once each: the only place where causes are printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a>(pub &'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
 }
 
 /// One request to Resource Manager and its answer.
@@ -227,6 +272,8 @@ pub enum DriftKind {
     PtrUncovered,
     /// A tag of the group cannot be read.
     BadTag,
+    /// The live address lies outside of the ranges of the map.
+    AddressRefused,
 }
 
 impl DriftKind {
@@ -245,6 +292,7 @@ impl DriftKind {
             Self::Orphan => "orphan",
             Self::PtrUncovered => "ptr_uncovered",
             Self::BadTag => "bad_tag",
+            Self::AddressRefused => "address_refused",
         }
     }
 }

@@ -34,20 +34,18 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-pub(crate) use self::gather::territory;
 pub use self::repair::{Repaired, Step, Stop};
 use self::{index::Index, pace::Pace};
 use crate::{
-    arm::{Arm, ArmError, Kind, Reader, Snapshot},
-    config::{Settings, Sweep},
-    container_group::{ContainerGroup, Standing},
+    arm::{Arm, ArmError, Reader, Snapshot},
+    config::{MissingSubscription, Settings, Sweep},
+    container_group::{AddressState, ContainerGroup},
+    decide::Evidence,
     drift::DriftTracker,
-    findings::{Failure, Findings, Found, Tally, Verdict},
-    plan::Hints,
-    reconcile::{Clock, ReconcileError, Reconciler, Rehearsal},
-    report::{Drift, Outcome, Report},
+    findings::{ChangeGuard, Failure, Findings, Found, Tally, Verdict, place_of},
+    reconcile::{Clock, DryRun, Order, ReconcileError, Reconciler, failure_outcome},
+    report::{Chain, Drift, Outcome, Report},
     resource_id::ContainerGroupId,
-    telemetry::Chain,
 };
 
 /// How many groups are asked for at the same time.
@@ -56,16 +54,6 @@ const ASKED_AT_ONCE: usize = 16;
 /// How long the timed sweep may last: with one reconciliation at the end of it, less than the ten minutes of
 /// `functionTimeout` in `host.json`.
 const TIME: Duration = Duration::from_mins(8);
-
-/// Why nothing can be swept.
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    /// The map does not say where to look.
-    #[error(
-        "the key {0:?} of ACI_DNS_ZONES names no subscription: say in ACI_DNS_SUBSCRIPTIONS, or with --subscription, in which ones to look for it"
-    )]
-    Where(String),
-}
 
 /// Sweeps over everything that the map serves.
 #[derive(Debug)]
@@ -91,19 +79,21 @@ impl Sweeper {
     /// Puts a sweeper together.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock, reconciler: Arc<Reconciler>) -> Self {
-        let tracker = DriftTracker::new(Arc::clone(&settings), arm.clone());
+        let tracker = DriftTracker::new(Arc::clone(&settings), arm.clone(), clock.clone());
         Self { settings, arm, clock, reconciler, tracker, pace: Pace::default() }
     }
 
     /// Looks at everything, and writes nothing.
-    pub async fn look(&self, manner: Manner) -> Result<Findings, SweepError> {
+    pub async fn look(&self, manner: Manner) -> Result<Findings, MissingSubscription> {
         let reader = self.arm.observation(manner.deadline);
         let mut snapshot = Arc::new(gather::snapshot(&reader, &self.settings).await?);
         let index = Index::of(&snapshot, &self.settings.zones);
 
-        let mut tally = Tally { managed: index.managed(), ..Tally::default() };
+        let mut tally = Tally::default();
         let mut findings = Findings { strays: index.strays(&snapshot), ..Findings::default() };
         findings.failures = snapshot.failures().map(failure).collect();
+        findings.managed = index.managed().clone();
+        findings.resource_groups = snapshot.listed_container_groups().map(|(id, _)| place_of(id)).collect();
 
         let served = |id: &ContainerGroupId| self.settings.zones.serving(id).is_some();
         let listed: BTreeSet<_> =
@@ -173,14 +163,16 @@ impl Sweeper {
         let (hints, is_concerned) =
             zones.map(|zones| index.about(snapshot, id, group.as_ref(), &zones)).unwrap_or_default();
         let reader = || Reader::of(Arc::clone(snapshot));
-        let rehearsal = self.reconciler.rehearse(reader(), id, &hints).await;
-        let standing = Standing::of(group.as_ref());
+        let evidence = if snapshot.is_listed(id) { Evidence::None } else { Evidence::Deletion };
+        let order = Order { lookups: hints, evidence, slot: None };
+        let dry_run = self.reconciler.dry_run(&reader(), id, &order).await;
+        let standing = AddressState::of(group.as_ref());
         let drift = match standing {
-            Standing::Running(_) => self.tracker.look(&reader(), id, &hints).await.ok(),
+            AddressState::Running(_) => self.tracker.look(&reader(), id, &order.lookups).await.ok(),
             _ => None,
         };
         let drift = drift.and_then(|report| report.drift);
-        Look { id: id.clone(), group, standing, hints, is_concerned, rehearsal, drift }
+        Look { id: id.clone(), group, standing, order, is_concerned, dry_run, drift }
     }
 
     /// The timed sweep: looks, tells of each group that drifts, and where the settings say so repairs what it
@@ -195,8 +187,8 @@ impl Sweeper {
         let mut outcome = if findings.drifted() > 0 { Outcome::Reported } else { Outcome::Converged };
         let mut errors: Vec<String> = findings.failures.iter().map(|failure| failure.error.clone()).collect();
         outcome = findings.failures.iter().map(|failure| failure.outcome).fold(outcome, Outcome::max);
-        let upheaval = findings.upheaval();
-        let is_repairing = self.settings.sweep == Sweep::Repair && upheaval.is_none();
+        let guard = findings.change_guard();
+        let is_repairing = self.settings.sweep == Sweep::Repair && guard.is_none();
         let mut calls = findings.tally.requests;
         if is_repairing {
             let mut found = findings.found.clone();
@@ -225,9 +217,16 @@ impl Sweeper {
                 errors.extend(found.report.error.clone());
             }
         }
-        if let (Sweep::Repair, Some(upheaval)) = (self.settings.sweep, upheaval) {
-            outcome = outcome.max(Outcome::Failed);
-            errors.push(format!("{upheaval}; nothing was repaired: look with aci-dns plan"));
+        match (self.settings.sweep, guard) {
+            (Sweep::Repair, Some(guard)) => {
+                outcome = outcome.max(Outcome::Failed);
+                errors.push(format!("{guard}; nothing was repaired: run `aci-dns plan`"));
+            }
+            (Sweep::Report, Some(guard @ ChangeGuard::ResourceGroup { .. })) => {
+                outcome = outcome.max(Outcome::Failed);
+                errors.push(guard.to_string());
+            }
+            (Sweep::Report, Some(ChangeGuard::Zone { .. })) | (_, None) => {}
         }
         let error = errors.into_iter().next().filter(|_| outcome.status() != 200);
         Report {
@@ -250,11 +249,11 @@ struct Asked {
 struct Look {
     id: ContainerGroupId,
     group: Option<ContainerGroup>,
-    standing: Standing,
-    hints: Hints,
+    standing: AddressState,
+    order: Order,
     /// Whether anything in the zones is about it.
     is_concerned: bool,
-    rehearsal: Rehearsal,
+    dry_run: DryRun,
     drift: Option<Drift>,
 }
 
@@ -274,7 +273,7 @@ fn count(look: Look, tally: &mut Tally, findings: &mut Findings) {
 fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
     let mut counts: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
     for (_, group) in snapshot.listed_container_groups() {
-        if let Standing::Running(address) = Standing::of(Some(group)) {
+        if let AddressState::Running(address) = AddressState::of(Some(group)) {
             *counts.entry(address).or_default() += 1;
         }
     }
@@ -284,20 +283,24 @@ fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
 /// Whether a group has to be asked for by itself: see the module's documentation.
 fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
     let Some(group) = &look.group else { return true };
-    match &look.rehearsal.error {
+    match &look.dry_run.error {
         // A list that failed is not mended by another answer, and tags are whole in a list.
         Some(ReconcileError::Arm(_) | ReconcileError::Tag(_)) => return false,
         Some(ReconcileError::AddressPending(_)) if group.is_in_transition() => return false,
         Some(_) | None => {}
     }
-    let report = &look.rehearsal.report;
-    let is_right = report.plan.is_empty() && report.withheld.is_empty() && look.rehearsal.error.is_none();
+    let report = &look.dry_run.report;
+    let is_right = report.plan.is_empty() && report.withheld.is_empty() && look.dry_run.error.is_none();
     match look.standing {
-        Standing::Running(address) => {
+        AddressState::Running(address) => {
             !is_right || crowded.contains(&address) || (look.is_concerned && (is_thorough || group.may_end()))
         }
-        Standing::Pending | Standing::Portless => look.is_concerned,
-        Standing::Gone | Standing::Deleting | Standing::Public | Standing::Released => !is_right,
+        AddressState::Pending
+        | AddressState::Deleting
+        | AddressState::NoAddress
+        | AddressState::ProvisioningFailed => look.is_concerned,
+        AddressState::Deleted | AddressState::Public | AddressState::Released => !is_right,
+        AddressState::StandbyPool => false,
     }
 }
 
@@ -328,11 +331,7 @@ fn reported(found: &Found) -> Report {
 }
 
 fn failure(error: &ArmError) -> Failure {
-    let outcome = match error.kind() {
-        Kind::Race | Kind::Uncertain | Kind::Transient => Outcome::Unavailable,
-        Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
-    };
-    Failure { outcome, error: Chain(error).to_string() }
+    Failure { outcome: failure_outcome(error), error: Chain(error).to_string() }
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ mod outbox;
 mod tests;
 
 use std::{
-    error::Error,
     fmt,
     path::Path,
     sync::Arc,
@@ -28,18 +27,19 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{Level, field};
 
-pub use self::lines::{LogFilter, flush, install, subscriber, timestamp};
+pub use self::lines::{flush, install, subscriber, timestamp};
 use self::{
     insights::{Insights, Sender},
     lines::Fields,
     log_analytics::{LogAnalytics, Row},
 };
 use crate::{
-    arm::{Tokens, Wire},
     config::Settings,
     event::{Event, EventError, Kind},
-    report::{Outcome, RECONCILE, Report},
+    report::{Chain, Outcome, RECONCILE, Report},
     resource_id::ContainerGroupId,
+    tokens::Tokens,
+    wire::Wire,
 };
 
 /// How long the end of the process waits for telemetry that was not delivered yet.
@@ -311,21 +311,5 @@ fn level(report: &Report) -> Level {
                 Level::INFO
             }
         }
-    }
-}
-
-/// An error with all its causes, once each: the only place where causes are printed.
-#[derive(Clone, Copy, Debug)]
-pub struct Chain<'a>(pub &'a dyn Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -7,13 +7,15 @@
 use std::{future::pending, sync::mpsc, thread, time::SystemTime};
 
 use aci_dns::{
-    arm::{Arm, ArmSettings, Tokens, Wire},
-    config::Settings,
+    arm::{Arm, ArmSettings},
+    config::{LogFilter, Settings},
     functions,
     reconcile::Clock,
     replay::stage::{RECONCILE, envelope},
     simulator::{self, Azure, Seed},
-    telemetry::{self, LogFilter, Telemetry},
+    telemetry::{self, Telemetry},
+    tokens::Tokens,
+    wire::Wire,
 };
 use allocation_counter::{AllocationInfo, measure};
 use axum::{Router, body::Body};

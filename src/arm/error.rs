@@ -7,22 +7,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::BoxError;
 
-/// What the sender of a request should do about its failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Somebody else was there first: look again.
-    Race,
-    /// A write that may have happened: look again, never repeat it blindly.
-    Uncertain,
-    /// Redelivery will do.
-    Transient,
-    /// The identity has no permission, or there is no identity.
-    Forbidden,
-    /// The zone, its resource group or its subscription does not exist.
-    Missing,
-    /// Azure, or this client itself, will not do that, however often it is asked.
-    Refused,
-}
+pub use crate::failure::FailureKind as Kind;
+use crate::{tokens::TokenError, wire::WireError};
 
 /// Why an operation failed: what it was, and what happened to it.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +53,14 @@ pub enum ArmError {
         /// What happened.
         source: Cause,
     },
+    /// Another record set stands in the way.
+    #[error("cannot {operation}: another record set has the name")]
+    Clash {
+        /// What was attempted on what.
+        operation: String,
+        /// What happened.
+        source: Cause,
+    },
     /// It will not be done, however often it is asked for.
     #[error("cannot {operation}")]
     Refused {
@@ -87,6 +81,7 @@ impl ArmError {
             Self::Transient { .. } => Kind::Transient,
             Self::Forbidden { .. } => Kind::Forbidden,
             Self::Missing { .. } => Kind::Missing,
+            Self::Clash { .. } => Kind::Clash,
             Self::Refused { .. } => Kind::Refused,
         }
     }
@@ -99,6 +94,7 @@ impl ArmError {
         | Self::Transient { source, .. }
         | Self::Forbidden { source, .. }
         | Self::Missing { source, .. }
+        | Self::Clash { source, .. }
         | Self::Refused { source, .. }) = self;
         source.throttled()
     }
@@ -112,6 +108,7 @@ impl ArmError {
             Kind::Transient => Self::Transient { operation, source },
             Kind::Forbidden => Self::Forbidden { operation, source },
             Kind::Missing => Self::Missing { operation, source },
+            Kind::Clash => Self::Clash { operation, source },
             Kind::Refused => Self::Refused { operation, source },
         }
     }
@@ -253,6 +250,28 @@ pub enum Cause {
     TokenRefused(#[source] BoxError),
 }
 
+impl From<WireError> for Cause {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::NoClient(error) => Self::NoClient(error),
+            WireError::Unsendable(error) => Self::Unsendable(error),
+            WireError::Untrusted { host, source } => Self::Untrusted { host, source },
+            WireError::Unreachable { host, source } => Self::Unreachable { host, source },
+            WireError::Lost(error) => Self::Lost(error),
+            WireError::TooLarge { limit } => Self::TooLarge { limit },
+        }
+    }
+}
+
+impl From<TokenError> for Cause {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Unavailable(error) => Self::TokenUnavailable(error),
+            TokenError::Refused(error) => Self::TokenRefused(error),
+        }
+    }
+}
+
 impl Cause {
     /// The status of the answer, where there was one.
     pub(super) fn status(&self) -> Option<u16> {
@@ -355,6 +374,7 @@ impl Answer {
                 Kind::Transient
             }
             404 => Kind::Missing,
+            409 if self.is_clash() => Kind::Clash,
             409 if self.is_pending() => Kind::Transient,
             408 | 500.. if subject == Subject::Write => Kind::Uncertain,
             408 | 429 | 500.. => Kind::Transient,
@@ -369,7 +389,13 @@ impl Answer {
     /// Another write to the same record set is under way, and this one was turned away
     /// (<https://github.com/DNSControl/dnscontrol/issues/4363>).
     fn is_pending(&self) -> bool {
-        self.status == 409 && self.has_code(&["Conflict"])
+        self.status == 409 && self.has_code(&["Conflict"]) && !self.is_clash()
+    }
+
+    /// A CNAME record set has the name. Azure answers with the same code as for a pending operation, and tells the two
+    /// apart in the message alone; the CNAME is read before anything is concluded from it.
+    fn is_clash(&self) -> bool {
+        self.status == 409 && self.has_code(&["Conflict"]) && self.message.contains("CNAME")
     }
 
     /// Whether a container group is said not to exist.

@@ -20,9 +20,8 @@ use super::{
 };
 use crate::{
     dns::Zone,
-    doctor::{
-        evidence::{Asker, Condition, EventSubscription, Filter, Link, Permission, Quota, Topic, ZoneState},
-        ranges::Range,
+    inventory::{
+        Asker, Condition, EventSubscription, Filter, Link, Permission, Quota, Topic, ZoneState, ranges::Range,
     },
     resource_id::{ResourceId, ResourceIdError},
 };
@@ -52,7 +51,7 @@ impl Arm {
     /// The client of one preflight.
     #[must_use]
     pub fn inspection(&self, deadline: Instant) -> Inspector {
-        let connection = self.connection(deadline);
+        let connection = self.connection(deadline, None);
         let transport = Arc::clone(&connection.transport);
         let private_dns = self.private_dns(&transport, Arc::new(Placeholder));
         let endpoint = Arc::clone(&self.endpoint);

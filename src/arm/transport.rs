@@ -10,10 +10,12 @@
 //!   fails at once, and so does whatever else would ask for the same before Azure wants to be asked.
 
 use std::{
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    task::Poll,
     time::{Duration, SystemTime},
 };
 
@@ -36,10 +38,13 @@ use super::{
     error::{Answer, Cause},
     pace::{self, Lane, Pace},
     prune,
-    tokens::{self, Tokens},
-    wire::{self, BodyError, Wire},
 };
-use crate::report::Exchange;
+use crate::{
+    report::Exchange,
+    slot::Slot,
+    tokens::{self, Tokens},
+    wire::{self, Wire},
+};
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,6 +84,8 @@ pub(super) struct Endpoint {
 pub(super) struct Transport {
     endpoint: Arc<Endpoint>,
     deadline: Instant,
+    /// The place that the invocation gives up while it waits for Azure.
+    slot: Option<Arc<Slot>>,
     calls: AtomicU32,
     log: Mutex<Vec<Sent>>,
 }
@@ -172,9 +179,9 @@ fn operation(method: &str, path: &str) -> String {
 impl Endpoint {
     /// A token, on a wire that is ready.
     pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
-        let Self { url, scope, wire, tokens, .. } = self;
-        wire.ready().await.map_err(|error| wire::explain(error, url.host_str().unwrap_or_default()))?;
-        tokens.bearer(scope).await
+        let Self { scope, wire, tokens, .. } = self;
+        wire.ready().await?;
+        Ok(tokens.bearer(scope).await?)
     }
 
     /// A duration between half of the longest and the longest.
@@ -200,8 +207,8 @@ fn below_container_instance(path: &str) -> Option<&str> {
 }
 
 impl Transport {
-    pub(super) fn new(endpoint: Arc<Endpoint>, deadline: Instant) -> Self {
-        Self { endpoint, deadline, calls: AtomicU32::new(0), log: Mutex::default() }
+    pub(super) fn new(endpoint: Arc<Endpoint>, deadline: Instant, slot: Option<Arc<Slot>>) -> Self {
+        Self { endpoint, deadline, slot, calls: AtomicU32::new(0), log: Mutex::default() }
     }
 
     /// The requests that went out, in the order in which they ended; of very many only the first.
@@ -209,6 +216,16 @@ impl Transport {
         let now = Instant::now();
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.iter().map(|sent| Exchange { age: now - sent.at, ..sent.exchange.clone() }).collect()
+    }
+
+    /// Waits without holding the invocation's place. What is ready at once gives no place up.
+    async fn wait<Wait: Future>(&self, wait: Wait) -> Wait::Output {
+        let mut wait = pin!(wait);
+        match (futures::poll!(&mut wait), &self.slot) {
+            (Poll::Ready(output), _) => output,
+            (Poll::Pending, Some(slot)) => slot.release_during(wait).await,
+            (Poll::Pending, None) => wait.await,
+        }
     }
 
     fn note(&self, outgoing: &Outgoing, attempt: u32, at: Instant, status: Option<u16>) {
@@ -255,7 +272,7 @@ impl Transport {
         loop {
             attempt += 1;
             if !self.endpoint.pace.is_idle() {
-                let turn = self.endpoint.pace.turn(&outgoing.lane(), self.deadline).await;
+                let turn = self.wait(self.endpoint.pace.turn(&outgoing.lane(), self.deadline)).await;
                 turn.map_err(|wait| Cause::Throttled { wait })?;
             }
             let token = self.token().await?;
@@ -278,7 +295,7 @@ impl Transport {
             }
             let (method, path) = (&outgoing.method, outgoing.uri.path());
             tracing::warn!(%method, path, wait_ms = wait.as_millis(), %cause, "a request is sent once more");
-            sleep(wait).await;
+            self.wait(sleep(wait)).await;
             longest_wait = (longest_wait * 2).min(LONGEST_WAIT);
         }
     }
@@ -320,12 +337,7 @@ impl Transport {
         request: http::Request<Bytes>,
         outgoing: &Outgoing,
     ) -> Result<(StatusCode, Bytes), Cause> {
-        let Endpoint { url, wire, .. } = &*self.endpoint;
-        let response = wire
-            .send(request)
-            .await
-            .map_err(|error| wire::explain(error, url.host_str().unwrap_or_default()))?;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.endpoint.wire.send(request).await?.into_parts();
         let unreadable = |source| Cause::Unreadable { status: parts.status.as_u16(), source };
         match (&outgoing.method, parts.status) {
             // The status says it all, and there is no body worth the risk of not receiving it.
@@ -338,10 +350,7 @@ impl Transport {
             }
             _ => return Err(read_error(&parts, body).await),
         }
-        let body = wire::collect(body, ANSWER_LIMIT).await.map_err(|error| match error {
-            BodyError::TooLarge => Cause::TooLarge { limit: ANSWER_LIMIT },
-            BodyError::Truncated(error) => Cause::Lost(error),
-        })?;
+        let body = wire::collect(body, ANSWER_LIMIT).await?;
         let body = if let Some(rest) = below_container_instance(outgoing.uri.path()) {
             let prune = if rest.contains('/') { prune::container_group } else { prune::container_groups };
             prune(&body).map_err(unreadable)?.into()
@@ -443,7 +452,7 @@ async fn read_error(parts: &http::response::Parts, body: axum::body::Body) -> Ca
         return Cause::Unreadable { status, source: "a 404 without an error code is not Azure's".into() };
     }
     let message = text("message").map_or_else(|| "no message".to_owned(), shorten);
-    Answer { status, code, message, retry_after: retry_after(&parts.headers, SystemTime::now()) }.into()
+    Answer { status, code, message, retry_after: wire::retry_after(&parts.headers, SystemTime::now()) }.into()
 }
 
 fn shorten(text: &str) -> String {
@@ -453,47 +462,9 @@ fn shorten(text: &str) -> String {
         .collect()
 }
 
-/// How long the service asks to be left alone: in milliseconds as Azure's own headers say it, or as RFC 9110,
-/// section 10.2.3 says it, in seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let milliseconds =
-        ["retry-after-ms", "x-ms-retry-after-ms"].into_iter().find_map(|name| text(name)?.parse().ok());
-    milliseconds.map(Duration::from_millis).or_else(|| {
-        let text = text("retry-after")?;
-        text.parse().ok().map(Duration::from_secs).or_else(|| {
-            let date = SystemTime::from(azure_core::date::parse_rfc1123(text).ok()?);
-            Some(date.duration_since(now).unwrap_or_default())
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn azure_says_how_long_to_wait_in_several_ways() {
-        // The first second of 2021.
-        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(447_072);
-        let check = |headers: &[(&'static str, &str)], expected: Option<u64>| {
-            let headers = headers
-                .iter()
-                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::try_from(*value).unwrap()));
-            let expected = expected.map(Duration::from_millis);
-            assert_eq!(retry_after(&headers.collect(), now), expected);
-        };
-        check(&[], None);
-        check(&[("retry-after", "10")], Some(10_000));
-        check(&[("retry-after", " 0 ")], Some(0));
-        check(&[("retry-after", "Fri, 01 Jan 2021 00:00:10 GMT")], Some(10_000));
-        check(&[("retry-after", "Thu, 31 Dec 2020 23:59:50 GMT")], Some(0));
-        check(&[("retry-after", "soon")], None);
-        check(&[("retry-after", "-1")], None);
-        check(&[("retry-after", "10"), ("retry-after-ms", "1500")], Some(1500));
-        check(&[("retry-after", "10"), ("x-ms-retry-after-ms", "1500")], Some(1500));
-        check(&[("retry-after", "10"), ("retry-after-ms", "x")], Some(10_000));
-    }
 
     #[test]
     fn repetitions_are_spread_between_half_of_a_wait_and_the_whole() {

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::ParseError;
 use url::Url;
 
 use super::{
-    BrokenRule, Cloud, Entra, Environment, LogsIngestion, Notice, Proxy, ZoneMap, directives,
+    BrokenRule, Cloud, Entra, Environment, LogFilter, LogsIngestion, Notice, Proxy, ZoneMap, directives,
     insights::{self, ApplicationInsights, connection_string},
     mistake::{Mistakes, SUBSCRIPTION_ID, word},
     urls::{endpoint, queue},
@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     resource_id::{fold, is_guid, is_subscription},
-    telemetry::LogFilter,
     text::{self, printable},
 };
 

@@ -50,7 +50,7 @@ fn check_mistakes(variables: &[(&str, &str)], expected: &[&str]) {
 fn everything_but_the_zones_has_a_default() {
     assert_eq!(
         told(&read(&[]).unwrap()),
-        "Adopt Sync Remove wait 15 deadline 20 recheck 45 concurrency 64 Public https://management.azure.com/ \
+        "Strict Sync Remove wait 15 deadline 20 recheck 45 concurrency 64 Public https://management.azure.com/ \
          https://management.azure.com/.default https://login.microsoftonline.com/ None None {} None None None \
          LogFilter(\"info\")"
     );
@@ -550,4 +550,13 @@ fn a_log_filter_that_matches_no_line_is_a_mistake() {
         let error = read(&[("RUST_LOG", filter)]).expect_err(filter).to_string();
         assert!(error.starts_with(&format!("RUST_LOG: {filter:?} is not a log filter: ")), "{error}");
     }
+}
+
+#[test]
+fn a_write_that_the_policy_forbids_needs_no_right() {
+    let verbs = |policy: Policy| policy.record_set_verbs().len();
+    assert_eq!(
+        [Policy::Sync, Policy::UpsertOnly, Policy::AdoptOnly, Policy::Observe].map(verbs),
+        [3, 2, 2, 1]
+    );
 }

@@ -33,7 +33,7 @@ pub const VARIABLES: [Variable; 26] = [
         "subscriptions that keys without one mean; events of others are unmanaged",
         "those of the keys, or any",
     ),
-    variable("ACI_DNS_OWNERSHIP", "adopt, strict: what becomes of record sets without a mark", "adopt"),
+    variable("ACI_DNS_OWNERSHIP", "adopt, strict: what becomes of record sets without a mark", "strict"),
     variable("ACI_DNS_POLICY", "sync, upsert-only, observe: what may be written", "sync"),
     variable("ACI_DNS_STOPPED", "remove, keep: what becomes of a stopped group's records", "remove"),
     variable("ACI_DNS_RETRY_QUEUE", "URL of the storage queue for unfinished work", "none"),

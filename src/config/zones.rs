@@ -138,6 +138,16 @@ impl ZoneMap {
         Ok(entry.zones(id.subscription(), id.resource_group(), self.defaults))
     }
 
+    /// Whether a name lies inside a forward zone of the map, or one that was replaced.
+    #[must_use]
+    pub fn has_forward_zone_of(&self, name: &DomainName) -> bool {
+        let zones = self
+            .entries
+            .iter()
+            .flat_map(|(_, entry)| [&entry.forward_zone].into_iter().chain(&entry.former_zones));
+        zones.into_iter().any(|zone| name.relative_to(zone).is_some())
+    }
+
     /// Whether a container group is managed.
     #[must_use]
     pub fn serves(&self, id: &ContainerGroupId) -> bool {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    diagnosis::{Check, Diagnosis, Finding, State, Title},
+    diagnosis::{Check, Diagnosis, Finding, State, Title, count},
     events,
-    evidence::{Asker, Evidence, Seen},
+    evidence::Evidence,
     rights, zones,
 };
 use crate::{
-    config::{Policy, Settings},
+    config::Settings,
+    inventory::{Asker, Seen},
     resource_id::Scope,
 };
 
@@ -68,7 +69,7 @@ fn without_token(title: Title) -> Check {
 /// Settings with mistakes do not come this far.
 fn of_settings(settings: &Settings) -> Check {
     let mut findings = vec![];
-    if settings.policy == Policy::Observe {
+    if settings.policy.is_read_only() {
         findings.push(Finding::new(
             State::Warning,
             "ACI_DNS_POLICY is observe",
@@ -142,14 +143,4 @@ fn of_places(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
     let looked =
         format!("{whole}{}, {}", count(places.len(), "resource group"), count(groups, "container group"));
     Check { title: PLACES, looked, findings }
-}
-
-/// `1 zone`, `2 zones`, `2 addresses`.
-pub(super) fn count(count: usize, word: &str) -> String {
-    let ending = match (count, word.ends_with('s')) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{count} {word}{ending}")
 }

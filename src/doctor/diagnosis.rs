@@ -1,6 +1,6 @@
 //! What a preflight found: checks, and under each what is not as it should be, what that breaks, and how to mend it.
 
-use super::evidence::{Asker, Unseen};
+use crate::inventory::{Asker, Unseen};
 
 /// Everything that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,4 +121,14 @@ impl Finding {
 pub(super) fn grant(asker: &Asker, role: &str, scope: &str) -> String {
     let assignee = asker.object_id.as_deref().unwrap_or("OBJECT_ID");
     format!("az role assignment create --assignee {assignee} --role \"{role}\" --scope {scope}")
+}
+
+/// `1 zone`, `2 zones`, `2 addresses`.
+pub(super) fn count(count: usize, word: &str) -> String {
+    let ending = match (count, word.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {word}{ending}")
 }

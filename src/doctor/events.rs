@@ -10,13 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    checks::count,
-    diagnosis::{Check, Finding, State, Title},
-    evidence::{Asker, Condition, EventSubscription, Events, Evidence, Filter, Quota, Topic},
+    diagnosis::{Check, Finding, State, Title, count},
+    evidence::{Events, Evidence},
     zones::{fullness, share},
 };
 use crate::{
     config::{Settings, Stopped},
+    inventory::{Asker, Condition, EventSubscription, Filter, Quota, Topic},
     report,
     resource_id::{ResourceId, Scope, fold},
 };
@@ -237,7 +237,7 @@ impl Function {
         let silenced = self.silenced(&subscription.filter, groups);
         let (vital, others): (Vec<_>, Vec<_>) =
             silenced.kept_out().into_iter().partition(|name| name.contains("Success"));
-        let filter = self.refilter(subscription);
+        let filter = Self::refilter(subscription);
         if !vital.is_empty() {
             let what = format!(
                 "the filter of {id} keeps out {}{}",
@@ -283,11 +283,10 @@ impl Function {
         faults
     }
 
-    /// The command that gives an event subscription the filter that it should have.
-    fn refilter(&self, subscription: &EventSubscription) -> String {
-        let verbs =
-            ["Write", "Delete", "Action"].into_iter().filter(|verb| self.is_writer || *verb != "Delete");
-        let types = verbs
+    /// The command that gives an event subscription the filter of the deployment: all nine types of event.
+    fn refilter(subscription: &EventSubscription) -> String {
+        let types = ["Write", "Delete", "Action"]
+            .into_iter()
             .flat_map(|verb| ENDS.map(|(end, _)| format!("\"Microsoft.Resources.Resource{verb}{end}\"")));
         format!(
             "infra/deploy.sh, or az rest --method patch --url {}?api-version=2022-06-15 --body \

@@ -11,14 +11,14 @@ use futures::{
     stream,
 };
 
-use super::evidence::{Events, Evidence, Permission, Seen, Territory, Topic, Unseen, ZoneSight};
+use super::evidence::{Events, Evidence, Territory, ZoneSight};
 use crate::{
     arm::{ArmError, Cause, Inspector},
-    config::{self, Settings, Zones},
+    config::{self, MissingSubscription, Settings, Zones},
     dns::{Place, ReverseZone, Zone},
+    inventory::{Permission, Seen, Topic, Unseen},
+    report::Chain,
     resource_id::{ResourceId, Scope},
-    sweep::{self, SweepError},
-    telemetry::Chain,
 };
 
 /// How many requests are under way at the same time.
@@ -55,9 +55,9 @@ pub(super) async fn evidence(
     inspector: &Inspector,
     settings: &Settings,
     principal: Option<&str>,
-) -> Result<Evidence, SweepError> {
+) -> Result<Evidence, MissingSubscription> {
     let rights = Rights { inspector, principal, roles: Mutex::default() };
-    let config::Territory { scopes, zones } = sweep::territory(settings)?;
+    let config::Territory { scopes, zones } = settings.territory()?;
     let asker = inspector.asker().await.map_err(|error| Unseen::Failed(Chain(&error).to_string()));
     let mut evidence = Evidence {
         asker,

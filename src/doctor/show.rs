@@ -5,10 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::{
-    checks::count,
-    diagnosis::{Diagnosis, State},
-};
+use super::diagnosis::{Diagnosis, State, count};
 use crate::text::printable;
 
 const STRONG: Style = Style::new().bold();

@@ -7,15 +7,14 @@ use std::{
 };
 
 use super::{
-    checks::count,
-    diagnosis::{Check, Finding, State, Title},
-    evidence::{Asker, Evidence, Quota, Seen, Unseen, ZoneSight},
-    ranges::Range,
+    diagnosis::{Check, Finding, State, Title, count},
+    evidence::{Evidence, ZoneSight},
 };
 use crate::{
     config::{Settings, Zones},
-    container_group::{ContainerGroup, Standing},
+    container_group::{AddressState, ContainerGroup},
     dns::{Place, ReverseZone, Zone},
+    inventory::{Asker, Quota, Seen, Unseen, ranges::Range},
     resource_id::{ContainerGroupId, ResourceId},
 };
 
@@ -182,8 +181,8 @@ fn served<'a>(
 pub(super) fn of_coverage(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
     let mut held: BTreeMap<(Option<ResourceId>, Vec<ReverseZone>), BTreeSet<Ipv4Addr>> = BTreeMap::new();
     for (_, group, zones) in served(evidence, settings) {
-        let address = match Standing::of(Some(group)) {
-            Standing::Running(address) => Some(address),
+        let address = match AddressState::of(Some(group)) {
+            AddressState::Running(address) => Some(address),
             _ => None,
         };
         let subnets = group.subnets.iter().cloned().map(Some);

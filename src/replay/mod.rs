@@ -6,6 +6,7 @@
 //! give the same output.
 
 pub mod files;
+pub mod queue_trigger;
 pub mod remote;
 pub mod scenario;
 pub mod show;
@@ -30,10 +31,7 @@ use self::{
     story::Story,
 };
 use crate::{
-    config::SettingsError,
-    environment,
-    simulator::Azure,
-    telemetry::{Chain, Telemetry},
+    config::SettingsError, environment, report::Chain, simulator::Azure, telemetry::Telemetry,
     text::printable,
 };
 

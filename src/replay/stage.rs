@@ -17,14 +17,15 @@ use tower::ServiceExt;
 use tracing::Subscriber;
 
 use crate::{
-    arm::{Arm, ArmSettings, Tokens, Wire},
-    config::Settings,
+    arm::{Arm, ArmSettings},
+    config::{LogFilter, MissingSubscription, Settings},
     doctor::{self, Diagnosis},
     functions::Functions,
     reconcile::Clock,
-    simulator::{Azure, ConnectionDropped},
-    sweep::SweepError,
-    telemetry::{self, LogFilter, Telemetry},
+    simulator::{Azure, CertificateRefused, ConnectionDropped},
+    telemetry::{self, Telemetry},
+    tokens::Tokens,
+    wire::Wire,
 };
 
 pub use crate::report::{RECONCILE, SWEEP, TRACK_DRIFT};
@@ -86,7 +87,11 @@ impl Stage {
     }
 
     /// Looks at what the handler depends on.
-    pub async fn examine(&self, principal: Option<&str>, deadline: Instant) -> Result<Diagnosis, SweepError> {
+    pub async fn examine(
+        &self,
+        principal: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Diagnosis, MissingSubscription> {
         doctor::examine(&self.arm, &self.settings, principal, deadline).await
     }
 
@@ -136,10 +141,15 @@ fn wire(azure: &Azure) -> Wire {
         async move {
             let response: Response<Body> =
                 router.oneshot(request).await.unwrap_or_else(|never| match never {});
-            match response.extensions().get::<ConnectionDropped>() {
-                Some(_) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-                None => Ok(response),
+            let extensions = response.extensions();
+            if extensions.get::<ConnectionDropped>().is_some() {
+                return Err(io::Error::from(io::ErrorKind::ConnectionReset));
             }
+            if extensions.get::<CertificateRefused>().is_some() {
+                let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, unknown));
+            }
+            Ok(response)
         }
     }))
 }

@@ -7,8 +7,8 @@
 use serde_json::{Value, json};
 
 use super::World;
-use super::container_groups::{PROVIDER, group_id};
 use super::messages::field;
+use super::resource_ids::{PROVIDER, group_id};
 
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 

@@ -4,31 +4,18 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, future::join, stream};
 
-use super::SweepError;
 use crate::{
     arm::{ArmError, Kind, Reader, Snapshot},
-    config::{Settings, Territory, Zones},
+    config::{MissingSubscription, Settings, Zones},
     dns::{Place, Zone},
 };
 
 /// How many lists are read at the same time.
 const LISTED_AT_ONCE: usize = 8;
 
-/// Everything that the map serves, in the subscriptions that the settings name.
-pub(crate) fn territory(settings: &Settings) -> Result<Territory, SweepError> {
-    let mut subscriptions = settings.subscriptions.clone();
-    if subscriptions.is_empty() {
-        subscriptions = settings.zones.subscriptions();
-    }
-    if let Some(key) = settings.zones.key_without_subscription().filter(|_| subscriptions.is_empty()) {
-        return Err(SweepError::Where(key));
-    }
-    Ok(settings.zones.territory(&subscriptions))
-}
-
 /// Lists everything that the map serves.
-pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Snapshot, SweepError> {
-    let territory = territory(settings)?;
+pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Snapshot, MissingSubscription> {
+    let territory = settings.territory()?;
     let mut snapshot = Snapshot::default();
     let lists = stream::iter(territory.scopes).map(|scope| async move {
         let listed = reader.list_container_groups(&scope).await;

@@ -9,10 +9,10 @@ use crate::{
     arm::Snapshot,
     config::{ZoneMap, Zones},
     container_group::ContainerGroup,
+    decide::ExtraLookups,
     desired::Desired,
     dns::{DomainName, Owner, Place, PtrTarget, RelativeName, ReverseZone},
     findings::Stray,
-    plan::Hints,
     resource_id::ContainerGroupId,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Index {
     said: HashMap<DomainName, Vec<(Place, Ipv4Addr)>>,
     /// The zones that serve each of the groups that marks name.
     serving: BTreeMap<Owner, Zones>,
-    managed: usize,
+    managed: BTreeMap<Place, usize>,
 }
 
 /// The record sets that carry one mark.
@@ -43,6 +43,7 @@ impl Index {
         let mut index = Self::default();
         for (zone, name, set) in snapshot.a_record_sets() {
             if let Some(owner) = set.owner() {
+                *index.managed.entry(zone.place()).or_default() += 1;
                 index.marks_of(owner, map).names.push((zone.place(), name.clone()));
             }
         }
@@ -52,6 +53,7 @@ impl Index {
             let of_zone = reverse.entry(place.clone()).or_insert_with(|| ReverseZone::new(zone.clone()).ok());
             let address = of_zone.as_ref().and_then(|zone| zone.address(name));
             if let Some(owner) = set.owner() {
+                *index.managed.entry(place.clone()).or_default() += 1;
                 let marks = index.marks_of(owner, map);
                 match address {
                     Some(address) => marks.addresses.push((place.clone(), address)),
@@ -67,7 +69,6 @@ impl Index {
     }
 
     fn marks_of(&mut self, owner: Owner, map: &ZoneMap) -> &mut Marks {
-        self.managed += 1;
         if let Some(id) = owner.container_group().filter(|_| !self.marks.contains_key(&owner)) {
             if let Some(zones) = map.serving(&id) {
                 self.serving.insert(owner.clone(), zones);
@@ -77,9 +78,9 @@ impl Index {
         self.marks.entry(owner).or_default()
     }
 
-    /// How many record sets carry a mark.
-    pub(super) fn managed(&self) -> usize {
-        self.managed
+    /// How many record sets carry a mark, by zone.
+    pub(super) fn managed(&self) -> &BTreeMap<Place, usize> {
+        &self.managed
     }
 
     /// The groups that marks name.
@@ -94,16 +95,16 @@ impl Index {
         id: &ContainerGroupId,
         group: Option<&ContainerGroup>,
         zones: &Zones,
-    ) -> (Hints, bool) {
+    ) -> (ExtraLookups, bool) {
         let desired = match group.map(|group| Desired::of(id, group, zones)) {
             Some(Ok(Some(desired))) => desired,
             // Tagged to be ignored, or with tags that cannot be read: nothing is done, so nothing is hinted.
-            Some(Ok(None) | Err(_)) => return (Hints::default(), false),
+            Some(Ok(None) | Err(_)) => return (ExtraLookups::default(), false),
             None => Desired::of_absent(id, zones),
         };
         let forward = zones.forward.place();
         let reverse: BTreeSet<Place> = zones.reverse.iter().map(|zone| zone.zone().place()).collect();
-        let mut hints = Hints::default();
+        let mut hints = ExtraLookups::default();
         if let Some(marks) = self.marks.get(&desired.owner) {
             let names = marks.names.iter().filter(|(place, _)| *place == forward);
             hints.names.extend(names.map(|(_, name)| name.clone()));
@@ -117,7 +118,7 @@ impl Index {
             }
         }
         let is_named = matches!(snapshot.a_record_set(&zones.forward, &desired.name), Ok(Some(_)));
-        let is_concerned = is_named || hints != Hints::default();
+        let is_concerned = is_named || hints != ExtraLookups::default();
         // The name that counts is looked at anyway.
         hints.names.remove(&desired.name);
         (hints, is_concerned)

@@ -16,7 +16,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{dns::Place, plan::Change};
+use crate::{change::Change, dns::Place};
 
 /// Writes that one zone takes.
 const WRITES: usize = 60;
@@ -61,8 +61,8 @@ impl Pace {
 mod tests {
     use super::*;
     use crate::{
+        change::Edit,
         dns::{Content, Metadata, Zone},
-        plan::Edit,
     };
 
     /// That many record sets of a zone are created.

@@ -2,9 +2,9 @@
 
 use super::Look;
 use crate::{
-    container_group::Standing,
+    change::{Change, Effect},
+    container_group::AddressState,
     findings::{Found, Verdict},
-    plan::{Change, Effect, Refusal},
     reconcile::ReconcileError,
     report::{Drift, DriftEvent, DriftKind, Outcome, Report},
 };
@@ -24,20 +24,28 @@ pub(super) enum Sentence {
 }
 
 pub(super) fn of(look: Look) -> Sentence {
-    let report = &look.rehearsal.report;
+    let report = &look.dry_run.report;
     let is_planned = !report.plan.is_empty() || !report.withheld.is_empty();
     let mut kinds: Vec<DriftKind> = look.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
+    // What is only forgotten or marked changes no answer.
+    let is_answer_changed = !report.withheld.is_empty()
+        || look.dry_run.changes.iter().any(|change| change.effect() != Effect::Marks);
     let mut is_unknown = false;
-    match &look.rehearsal.error {
-        // What has to be forgotten before there is room is drift all the same, and waiting mends it.
-        None | Some(ReconcileError::Refused(Refusal::MemoryFull(_))) => {}
-        Some(ReconcileError::AddressPending(_)) => return Sentence::Settling,
+    match &look.dry_run.error {
+        None => {}
+        Some(
+            ReconcileError::AddressPending(_)
+            | ReconcileError::Deleting(_)
+            | ReconcileError::NotVisible(_)
+            | ReconcileError::HolderPending(_),
+        ) => return Sentence::Settling,
         Some(ReconcileError::Tag(_)) => kinds.push(DriftKind::BadTag),
         Some(ReconcileError::NoReverseZone { .. }) => {
             kinds.retain(|kind| *kind != DriftKind::PtrMissing);
             kinds.push(DriftKind::PtrUncovered);
         }
-        Some(ReconcileError::Refused(Refusal::Conflict(_)) | ReconcileError::PtrConflict(_)) => {
+        Some(ReconcileError::AddressRefused { .. }) => kinds.push(DriftKind::AddressRefused),
+        Some(ReconcileError::Conflict(_) | ReconcileError::PtrConflict(_)) => {
             kinds.push(DriftKind::Foreign);
         }
         Some(ReconcileError::Arm(_) | ReconcileError::LostRaces { .. } | ReconcileError::Deadline { .. }) => {
@@ -46,37 +54,39 @@ pub(super) fn of(look: Look) -> Sentence {
     }
     let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
     match look.standing {
-        Standing::Running(_) => {
+        AddressState::Running(_) => {
             if is_first {
                 kinds.push(DriftKind::AMissing);
             }
             let is_stale =
                 |change: &Change| matches!(change, Change::A(_)) && change.effect() == Effect::Removes;
-            if look.rehearsal.changes.iter().any(is_stale) {
+            if look.dry_run.changes.iter().any(is_stale) {
                 kinds.push(DriftKind::AStale);
             }
             let is_stale =
                 |change: &Change| matches!(change, Change::Ptr(_)) && change.effect() == Effect::Removes;
-            if is_first && look.rehearsal.changes.iter().any(is_stale) {
+            if is_first && look.dry_run.changes.iter().any(is_stale) {
                 kinds.push(DriftKind::PtrStale);
             }
         }
-        Standing::Gone if is_planned => kinds.push(DriftKind::Orphan),
-        Standing::Deleting | Standing::Public | Standing::Released if is_planned => {
+        AddressState::Deleted if is_planned => kinds.push(DriftKind::Orphan),
+        AddressState::Public | AddressState::Released if is_answer_changed => {
             kinds.push(DriftKind::AStale);
         }
-        Standing::Gone
-        | Standing::Deleting
-        | Standing::Public
-        | Standing::Released
-        | Standing::Pending
-        | Standing::Portless => {}
+        AddressState::Deleted
+        | AddressState::Deleting
+        | AddressState::Public
+        | AddressState::Released
+        | AddressState::Pending
+        | AddressState::StandbyPool
+        | AddressState::ProvisioningFailed
+        | AddressState::NoAddress => {}
     }
     kinds.sort_unstable();
     kinds.dedup();
     if kinds.is_empty() && !is_planned && !is_unknown {
         return match (look.standing, report.outcome) {
-            (Standing::Gone, _) => Sentence::Nothing,
+            (AddressState::Deleted, _) => Sentence::Nothing,
             (_, Outcome::Unmanaged) => Sentence::Unmanaged,
             _ => Sentence::Right,
         };
@@ -89,15 +99,16 @@ pub(super) fn of(look: Look) -> Sentence {
     let event = if is_first { DriftEvent::FirstSeen } else { DriftEvent::DriftDetected };
     let drift = (verdict == Verdict::Drift).then(|| match look.drift {
         Some(drift) => Drift { event, kinds, ..drift },
-        None => Drift { event, kinds, dns_addresses: held(&look.rehearsal.changes), dns_ptr: vec![] },
+        None => Drift { event, kinds, dns_addresses: held(&look.dry_run.changes), dns_ptr: vec![] },
     });
-    let report = Report { drift, ..look.rehearsal.report };
+    let report = Report { drift, ..look.dry_run.report };
     Sentence::Found(Box::new(Found {
         id: look.id,
         verdict,
         report,
-        changes: look.rehearsal.changes,
-        hints: look.hints,
+        changes: look.dry_run.changes,
+        lookups: look.order.lookups,
+        evidence: look.order.evidence,
     }))
 }
 

@@ -10,7 +10,6 @@ use std::{
     error::Error,
     fmt,
     io::Write as _,
-    str::FromStr,
     sync::OnceLock,
     time::{Duration, SystemTime},
 };
@@ -22,13 +21,14 @@ use tracing::{
     span,
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    filter::{FilterExt as _, FilterFn, LevelFilter, ParseError, filter_fn},
+    Layer, Registry,
+    filter::{FilterExt as _, FilterFn, LevelFilter, filter_fn},
     layer::{Context, SubscriberExt as _},
     registry::LookupSpan,
 };
 
-use super::{Chain, outbox::Outbox};
+use super::outbox::Outbox;
+use crate::{config::LogFilter, report::Chain};
 
 /// The name of a log event that says that an event of Azure failed. Its line is written whatever the filter says, so
 /// that no filter hides that work is not done.
@@ -38,36 +38,6 @@ pub(super) const HANDLED: &str = "event handled";
 
 /// The field of a log event that holds members of its line, as the text of a JSON object.
 pub(super) const FACTS: &str = "facts";
-
-/// What is logged, such as `info` or `aci_dns=debug`; `info` by default.
-///
-/// Source: <https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html#directives>
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFilter(String);
-
-impl LogFilter {
-    fn read(text: &str) -> Result<EnvFilter, ParseError> {
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(text)
-    }
-
-    fn env_filter(&self) -> EnvFilter {
-        Self::read(&self.0).expect("the text was read before")
-    }
-}
-
-impl Default for LogFilter {
-    fn default() -> Self {
-        Self("info".to_owned())
-    }
-}
-
-impl FromStr for LogFilter {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::read(text).map(|_| Self(text.to_owned()))
-    }
-}
 
 /// Writes every log line through `sink`, which is given the line without its end.
 #[must_use]

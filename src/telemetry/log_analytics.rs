@@ -22,11 +22,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::timestamp;
 use crate::{
-    arm::{self, Cause, Tokens, Wire},
     config::{LogsIngestion, Settings},
     dns::DomainName,
     report::Drift,
     resource_id::ContainerGroupId,
+    tokens::{self, TokenError, Tokens},
+    wire::{self, Wire, WireError},
 };
 
 /// The largest body, before compression: the service takes a megabyte.
@@ -93,13 +94,13 @@ impl Row<'_> {
 pub(super) enum LogAnalyticsError {
     /// There is no token.
     #[error("no token for Log Analytics")]
-    Token(#[source] Cause),
+    Token(#[source] TokenError),
     /// The rows cannot be compressed.
     #[error("the row for Log Analytics cannot be compressed")]
     Compress(#[source] io::Error),
     /// There is no answer.
     #[error("Log Analytics cannot be reached")]
-    Unreachable(#[source] Cause),
+    Unreachable(#[source] WireError),
     /// There was none in time.
     #[error("Log Analytics did not answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
@@ -210,7 +211,7 @@ impl LogAnalytics {
             *request.method_mut() = Method::POST;
             *request.uri_mut() = self.uri.clone();
             let headers = request.headers_mut();
-            headers.insert(AUTHORIZATION, arm::bearer(&token).map_err(LogAnalyticsError::Token)?);
+            headers.insert(AUTHORIZATION, tokens::bearer(&token).map_err(LogAnalyticsError::Token)?);
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             let response = self.wire.exchange(request, ANSWER_LIMIT).await;
@@ -238,7 +239,7 @@ fn judge(response: &Response<Bytes>) -> Result<(), LogAnalyticsError> {
     Err(LogAnalyticsError::Refused {
         status,
         message,
-        retry_after: arm::retry_after(response.headers(), SystemTime::now()),
+        retry_after: wire::retry_after(response.headers(), SystemTime::now()),
     })
 }
 

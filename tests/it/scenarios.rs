@@ -6,9 +6,9 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use aci_dns::{
+    config::LogFilter,
     replay::{scenario::Player, stage::Lines},
     simulator::Azure,
-    telemetry::LogFilter,
 };
 
 /// Plays a script and what is added to it.

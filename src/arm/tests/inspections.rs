@@ -1,7 +1,7 @@
 //! What a preflight reads: from Azure's own words to what is made of them.
 
 use super::*;
-use crate::doctor::evidence::{Asker, Condition, Filter, Permission, Quota, ZoneState};
+use crate::inventory::{Asker, Condition, Filter, Permission, Quota, ZoneState};
 
 const GROUP: &str = "/subscriptions/s1/resourceGroups/rg";
 

@@ -31,8 +31,9 @@ use serde_json::Value;
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
-    arm::{self, Tokens, Wire},
     config::{ApplicationInsights, Cloud},
+    tokens::{self, Tokens},
+    wire::Wire,
 };
 
 /// How long one request to the ingestion endpoint may take.
@@ -169,7 +170,7 @@ impl Network {
                 return Ok(self.wire.exchange(request, ANSWER_LIMIT).await?);
             };
             let token = tokens.bearer(scope).await?;
-            request.headers_mut().insert(AUTHORIZATION, arm::bearer(&token)?);
+            request.headers_mut().insert(AUTHORIZATION, tokens::bearer(&token)?);
             let response = self.wire.exchange(request, ANSWER_LIMIT).await?;
             if response.status() == StatusCode::UNAUTHORIZED {
                 tokens.reject(scope, &token);

@@ -1,0 +1,445 @@
+//! What is known about one container group and its record sets, and how answers change it.
+//!
+//! A *pass* is everything that is read and written until another writer, a lost answer, a confirmation or a
+//! verification makes it outdated. [`Facts::begin_pass`] forgets the pass and keeps [`RunState`], which later passes
+//! still need: where this invocation wrote, which names it removed, and what Azure refused.
+//!
+//! Pure: the driver ([`crate::driver`]) and the tests feed answers in; nothing here sends a request.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Conflict, Goal, ObservedPtr, OwnerMark, OwnerObservation, PlanError, Verdict, addresses_of};
+use crate::{
+    change::{Change, Edit},
+    config::Zones,
+    container_group::{AddressState, ContainerGroup},
+    desired::{Desired, TagError},
+    dns::{ARecordSet, ETag, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RecordSet, RelativeName},
+    failure::FailureKind,
+};
+
+/// How many passes one invocation makes at most.
+pub const MAX_PASSES: u32 = 5;
+
+/// The pause after the first pass that has to be repeated; the pauses double. The first repetition after a lost race
+/// needs none: the other writer has finished by then.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The first pause between two reads of a group whose address is being assigned; the pauses double.
+const FIRST_POLL: Duration = Duration::from_millis(500);
+/// The longest of these pauses.
+const LONGEST_POLL: Duration = Duration::from_secs(3);
+
+/// The ETag of a record set that a dry run assumes to have written.
+const ASSUMED_ETAG: &str = "assumed";
+
+/// The answer to a read, or why there is none.
+pub type Read<Value> = Result<Value, FailureKind>;
+
+/// Something that a decision can rest on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// The A record set of a name in the forward zone.
+    A(RelativeName),
+    /// The CNAME record set of a name in the forward zone.
+    Cname(RelativeName),
+    /// The container group.
+    Group,
+    /// The container group once more, at least three seconds after the first read of the pass.
+    Confirmation,
+    /// The group that an owner mark names.
+    Owner(Owner),
+    /// That group once more, at least three seconds after its first read in the pass.
+    OwnerConfirmation(Owner),
+    /// One PTR record set.
+    Ptr(PtrKey),
+    /// All PTR record sets of the reverse zone at this index of [`Zones::reverse`].
+    PtrList(usize),
+    /// All A record sets of the forward zone.
+    AList,
+}
+
+impl Key {
+    /// Whether nothing can be decided without the answer. A PTR record set that cannot be read does not stop the
+    /// A record set from being repaired.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        !matches!(self, Self::Ptr(_) | Self::PtrList(_))
+    }
+}
+
+/// Which PTR record set: ordered by address, as plans show it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PtrKey {
+    /// The address that the record set is about, where its name stands for one.
+    pub address: Option<Ipv4Addr>,
+    /// The reverse zone, as its index in [`Zones::reverse`].
+    pub zone: usize,
+    /// The relative name in that zone.
+    pub name: RelativeName,
+}
+
+/// An answer, with what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The A record set of a name, if there is one.
+    A(RelativeName, Read<Option<ARecordSet>>),
+    /// The target of the CNAME record set of a name, if there is one.
+    Cname(RelativeName, Read<Option<String>>),
+    /// The container group.
+    Group(Read<Observation>),
+    /// The container group once more.
+    Confirmation(Read<Observation>),
+    /// The group that a mark names.
+    Owner(Owner, Read<OwnerObservation>),
+    /// That group once more.
+    OwnerConfirmation(Owner, Read<OwnerObservation>),
+    /// A PTR record set, if there is one.
+    Ptr(PtrKey, Read<Option<PtrRecordSet>>),
+    /// The PTR record sets of a reverse zone.
+    PtrList(usize, Read<Vec<(PtrKey, PtrRecordSet)>>),
+    /// The A record sets of the forward zone that carry our mark.
+    AList(Read<Vec<(RelativeName, ARecordSet)>>),
+}
+
+/// What one GET of the container group shows, as far as decisions depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// What its address is treated as.
+    pub state: AddressState,
+    /// What its record sets should be; nothing when it is tagged to be ignored.
+    pub desired: Result<Option<Arc<Desired>>, TagError>,
+}
+
+impl Observation {
+    /// What a group, or its absence, shows.
+    #[must_use]
+    pub fn of(goal: &Goal, group: Option<&ContainerGroup>) -> Self {
+        let desired = match group {
+            Some(group) => Desired::of(&goal.id, group, &goal.zones),
+            None => Ok(Some(Desired::of_absent(&goal.id, &goal.zones))),
+        };
+        Self { state: AddressState::of(group), desired: desired.map(|desired| desired.map(Arc::new)) }
+    }
+}
+
+/// Everything that is known. See the module's documentation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The time, in unix seconds.
+    pub now: u64,
+    /// What outlives a pass.
+    pub run: RunState,
+    pub(super) pass: Pass,
+}
+
+/// What later passes of the same invocation still need to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunState {
+    /// How many passes were outdated.
+    pub(super) outdated_passes: u32,
+    /// How long the invocation may still wait for an address.
+    pub(super) wait_left: Duration,
+    /// The pause before the next pass.
+    backoff: Duration,
+    /// The addresses at which a PTR was written or removed, or may have been, and those of A record sets that were
+    /// removed: later passes read them again.
+    pub(super) touched_addresses: BTreeSet<Ipv4Addr>,
+    /// The owners whose mark was replaced, by address.
+    taken: BTreeMap<Ipv4Addr, Owner>,
+    /// The names whose A record set carried our mark and was removed.
+    pub(super) removed_names: BTreeSet<RelativeName>,
+    /// The names whose A record set was written, or may have been: they are old names once a tag chooses another.
+    pub(super) written_names: BTreeSet<RelativeName>,
+    /// The record sets that Azure refused to delete.
+    pub(super) refused_deletes: BTreeSet<Key>,
+}
+
+impl RunState {
+    /// The state at the start of an invocation that may wait so long for an address. A PTR may have been written at
+    /// these addresses by an earlier invocation that failed.
+    #[must_use]
+    pub fn new(wait: Duration, touched_addresses: BTreeSet<Ipv4Addr>) -> Self {
+        Self { wait_left: wait, touched_addresses, ..Self::default() }
+    }
+
+    /// The owners whose mark was replaced at addresses that the group does not have after all.
+    pub fn given_up(&self, address: Option<Ipv4Addr>) -> impl Iterator<Item = &Owner> {
+        self.taken.iter().filter(move |(taken, _)| Some(**taken) != address).map(|(_, owner)| owner)
+    }
+
+    /// How long the invocation may still wait for an address.
+    #[must_use]
+    pub fn wait_left(&self) -> Duration {
+        self.wait_left
+    }
+
+    /// Where this invocation wrote PTR records, or removed A records.
+    #[must_use]
+    pub fn touched_addresses(&self) -> &BTreeSet<Ipv4Addr> {
+        &self.touched_addresses
+    }
+
+    /// The record sets that Azure refused to delete, and that were emptied instead.
+    pub fn refused_deletes(&self) -> impl Iterator<Item = &Key> {
+        self.refused_deletes.iter()
+    }
+}
+
+/// What was read and written in one pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pass {
+    pub(super) group: Option<Read<Observation>>,
+    pub(super) confirmation: Option<Read<Observation>>,
+    pub(super) a: BTreeMap<RelativeName, Read<Option<ARecordSet>>>,
+    pub(super) cnames: BTreeMap<RelativeName, Read<Option<String>>>,
+    pub(super) a_list: Option<Read<Vec<(RelativeName, ARecordSet)>>>,
+    pub(super) ptr: BTreeMap<PtrKey, Read<Option<PtrRecordSet>>>,
+    pub(super) ptr_lists: BTreeMap<usize, Read<Vec<(PtrKey, PtrRecordSet)>>>,
+    pub(super) owners: BTreeMap<Owner, Read<OwnerObservation>>,
+    pub(super) owner_confirmations: BTreeMap<Owner, Read<OwnerObservation>>,
+    /// What was written, or what a dry run assumes to be written.
+    pub(super) written: BTreeSet<Key>,
+    /// The names at which Azure refused to create an A record set because of another record set.
+    pub(super) clashes: BTreeSet<RelativeName>,
+    /// The other writes that failed and certainly did not happen.
+    pub(super) failed_writes: Vec<(Key, FailureKind)>,
+    /// Whether a write was sent and succeeded, so that it has to be verified.
+    pub(super) has_written: bool,
+    /// Another writer was first, or it is not known whether a write happened.
+    pub(super) outdated: Option<FailureKind>,
+    /// What the verification expects.
+    pub(super) expected: Option<Expected>,
+    /// The pause before the group is read again.
+    poll: Duration,
+}
+
+/// What was true when the writes of a pass were done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) observation: Observation,
+    /// Name and version of the A record set; nothing where it does not matter any more.
+    pub(super) a: Option<(RelativeName, Option<ETag>)>,
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteResult {
+    /// It happened; the new version, where the record set still exists.
+    Written(Option<ETag>),
+    /// A dry run assumes that it happened.
+    Assumed,
+    /// It failed.
+    Failed(FailureKind),
+}
+
+impl Facts {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(run: RunState) -> Self {
+        Self { now: 0, run, pass: Pass::default() }
+    }
+
+    /// Learns an answer.
+    pub fn learn(&mut self, fact: Fact) {
+        let pass = &mut self.pass;
+        match fact {
+            Fact::A(name, read) => _ = pass.a.insert(name, read),
+            Fact::Cname(name, read) => _ = pass.cnames.insert(name, read),
+            Fact::Group(read) => pass.group = Some(read),
+            Fact::Confirmation(read) => pass.confirmation = Some(read),
+            Fact::Owner(owner, read) => _ = pass.owners.insert(owner, read),
+            Fact::OwnerConfirmation(owner, read) => _ = pass.owner_confirmations.insert(owner, read),
+            Fact::Ptr(key, read) => _ = pass.ptr.insert(key, read),
+            Fact::PtrList(zone, read) => _ = pass.ptr_lists.insert(zone, read),
+            Fact::AList(read) => pass.a_list = Some(read),
+        }
+    }
+
+    /// Notes that writes are about to be sent. Their answers may be lost, so what they touch is kept from now on.
+    pub fn expect_writes(&mut self, goal: &Goal, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::A(Edit { before: Some(before), after: None, .. }) => {
+                    self.run.touched_addresses.extend(addresses_of(before));
+                }
+                Change::A(edit) => _ = self.run.written_names.insert(edit.name.clone()),
+                Change::Ptr(edit) => {
+                    let Some(Key::Ptr(PtrKey { address: Some(address), .. })) = goal.key_of(change) else {
+                        continue;
+                    };
+                    self.run.touched_addresses.insert(address);
+                    if let Some(owner) = taken_from(edit, &goal.owner) {
+                        self.run.taken.insert(address, owner);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Learns what became of a write.
+    pub fn learn_write(&mut self, goal: &Goal, change: &Change, result: WriteResult) {
+        let Some(key) = goal.key_of(change) else { return };
+        let etag = match result {
+            WriteResult::Failed(kind @ (FailureKind::Race | FailureKind::Uncertain)) => {
+                self.pass.outdated = self.pass.outdated.max(Some(kind));
+                return;
+            }
+            WriteResult::Failed(FailureKind::Forbidden | FailureKind::Refused) if change.is_deletion() => {
+                _ = self.run.refused_deletes.insert(key);
+                return;
+            }
+            WriteResult::Failed(kind) => {
+                return match change {
+                    Change::A(Edit { before: None, name, .. }) if kind == FailureKind::Clash => {
+                        _ = self.pass.clashes.insert(name.clone());
+                    }
+                    _ => self.pass.failed_writes.push((key, kind)),
+                };
+            }
+            WriteResult::Written(etag) => {
+                self.pass.has_written = true;
+                etag
+            }
+            WriteResult::Assumed => Some(ETag::from(ASSUMED_ETAG.to_owned())),
+        };
+        match (change, &key) {
+            (Change::A(edit), Key::A(name)) => {
+                let is_ours = |set: &ARecordSet| OwnerMark::of(set, &goal.owner) == OwnerMark::Ours;
+                if edit.after.is_none() && edit.before.as_ref().is_some_and(is_ours) {
+                    self.run.removed_names.insert(name.clone());
+                }
+                self.pass.a.insert(name.clone(), Ok(after(edit, etag)));
+            }
+            (Change::Ptr(edit), Key::Ptr(key)) => {
+                self.pass.ptr.insert(key.clone(), Ok(after(edit, etag)));
+            }
+            _ => {}
+        }
+        self.pass.written.insert(key);
+    }
+
+    /// Forgets the pass, and returns the pause before the next one.
+    pub fn begin_pass(&mut self) -> Duration {
+        let run = &mut self.run;
+        if self.pass.outdated == Some(FailureKind::Uncertain) {
+            run.backoff = run.backoff.max(FIRST_BACKOFF);
+        }
+        let pause = run.backoff;
+        run.backoff = (pause * 2).max(FIRST_BACKOFF);
+        run.outdated_passes += 1;
+        self.pass = Pass::default();
+        pause
+    }
+
+    /// Forgets the group, and returns the pause before it is read again. The A record set at its own name is read
+    /// again, too: what was read before the pause may be old by then.
+    pub fn begin_poll(&mut self, goal: &Goal) -> Duration {
+        let pause = self.pass.poll.max(FIRST_POLL).min(LONGEST_POLL).min(self.run.wait_left);
+        self.run.wait_left -= pause;
+        self.pass.poll = pause * 2;
+        self.pass.group = None;
+        self.pass.a.remove(&goal.own_name);
+        pause
+    }
+
+    /// Forgets the group and its A record set, so that the next decision rests on what they are after the writes.
+    pub fn begin_verification(&mut self) {
+        let Some(Ok(observation)) = self.pass.group.take() else { return };
+        let mut a = None;
+        if let (AddressState::Running(_) | AddressState::Released, Ok(Some(desired))) =
+            (observation.state, &observation.desired)
+        {
+            let set = self.pass.a.remove(&desired.name).and_then(Result::ok).flatten();
+            a = Some((desired.name.clone(), set.map(|set| set.etag)));
+        }
+        self.pass.expected = Some(Expected { observation, a });
+    }
+
+    /// The PTR record sets that were read one by one, and could be.
+    pub(super) fn ptrs<'a>(&'a self, zones: &'a Zones) -> Vec<ObservedPtr<'a>> {
+        let known = self.pass.ptr.iter().filter_map(|(key, read)| Some((key, read.as_ref().ok()?)));
+        known.filter_map(|(key, set)| observed(zones, key, set.as_ref())).collect()
+    }
+
+    /// The PTR record sets that lists hold or that were read one by one, as they are after what was written since.
+    pub(super) fn all_ptrs<'a>(&'a self, zones: &'a Zones) -> impl Iterator<Item = ObservedPtr<'a>> {
+        let listed = self.pass.ptr_lists.values().flatten().flatten();
+        let only_listed = listed.filter(|(key, _)| !matches!(self.pass.ptr.get(key), Some(Ok(_))));
+        let only_listed = only_listed.filter_map(|(key, set)| observed(zones, key, Some(set)));
+        self.ptrs(zones).into_iter().chain(only_listed)
+    }
+
+    /// The PTR reads that failed, as lists and one by one, in the order in which they were sent.
+    pub(super) fn failed_ptr_reads(&self) -> impl Iterator<Item = (Key, FailureKind)> + '_ {
+        let sets = self
+            .pass
+            .ptr
+            .iter()
+            .filter_map(|(key, read)| Some((Key::Ptr(key.clone()), read.as_ref().err()?)));
+        self.failed_ptr_lists().chain(sets.map(|(key, kind)| (key, *kind)))
+    }
+
+    /// The lists of reverse zones that failed.
+    pub(super) fn failed_ptr_lists(&self) -> impl Iterator<Item = (Key, FailureKind)> + '_ {
+        self.pass
+            .ptr_lists
+            .iter()
+            .filter_map(|(zone, read)| Some((Key::PtrList(*zone), *read.as_ref().err()?)))
+    }
+
+    /// Where an invocation that ends with this verdict wrote PTR records that nothing else may lead to. A name that
+    /// was given up leaves none, once all PTR record sets of it could be read and made right.
+    #[must_use]
+    pub fn unverified_ptrs(&self, goal: &Goal, verdict: &Verdict) -> BTreeSet<Ipv4Addr> {
+        let is_read = |address: &Ipv4Addr| {
+            goal.ptr_key(*address).is_none_or(|key| matches!(self.pass.ptr.get(&key), Some(Ok(_))))
+        };
+        match verdict {
+            Verdict::Right(_) | Verdict::Unmanaged(_) | Verdict::Compared(_) => BTreeSet::new(),
+            Verdict::Failed(PlanError::Conflict(conflict))
+                if !matches!(conflict, Conflict::SharedAddress { .. })
+                    && self.pass.failed_writes.is_empty()
+                    && self.failed_ptr_reads().next().is_none()
+                    && self.run.touched_addresses.iter().all(is_read) =>
+            {
+                BTreeSet::new()
+            }
+            Verdict::Failed(_) => self.run.touched_addresses.clone(),
+        }
+    }
+
+    /// Whether this pass wrote, or assumes to have written, a record set.
+    pub(super) fn is_written(&self, key: &Key) -> bool {
+        self.pass.written.contains(key)
+    }
+}
+
+fn observed<'a>(zones: &'a Zones, key: &'a PtrKey, set: Option<&'a PtrRecordSet>) -> Option<ObservedPtr<'a>> {
+    let zone = zones.reverse.get(key.zone)?.zone();
+    Some(ObservedPtr { address: key.address, zone, name: &key.name, record_set: set })
+}
+
+/// The record set after a write.
+fn after<Record: Clone>(edit: &Edit<Record>, etag: Option<ETag>) -> Option<RecordSet<Record>> {
+    Some(RecordSet { content: edit.after.clone()?, etag: etag?, is_auto_registered: false })
+}
+
+/// The other owner whose mark a change replaces by ours.
+fn taken_from(edit: &Edit<PtrTarget>, us: &Owner) -> Option<Owner> {
+    let before = edit.before.as_ref()?;
+    let is_ours = edit.after.as_ref()?.metadata.get(OWNER_KEY).is_some_and(|mark| mark == us.as_str());
+    match OwnerMark::of(before, us) {
+        OwnerMark::Other(owner) if is_ours => Some(owner),
+        OwnerMark::Other(_)
+        | OwnerMark::Ours
+        | OwnerMark::None
+        | OwnerMark::OtherController { .. }
+        | OwnerMark::AutoRegistered => None,
+    }
+}

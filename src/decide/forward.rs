@@ -1,0 +1,152 @@
+//! What becomes of A record sets.
+//!
+//! No address leaves the A record set before its metadata remembers it; no address is forgotten before its PTR was
+//! seen not to name us and no slow writer can still believe in it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use super::Rules;
+use crate::{
+    change::{Change, Edit},
+    config::Policy,
+    desired::Desired,
+    dns::{
+        ARecordSet, Content, MEMORY_KEPT, Memory, Metadata, OWNER_KEY, PREVIOUS_KEY, RecordSet, RelativeName,
+    },
+};
+
+/// The A record set at our name, once it is ours or may be taken over, with what it has to remember.
+#[derive(Clone, Debug, Default)]
+pub struct ObservedA {
+    /// The record set.
+    pub record_set: Option<ARecordSet>,
+    /// Whether the reverse zones had to be listed and could not be, all of them: then the address is repaired,
+    /// and the mark waits, so that the next pass lists again.
+    pub is_listing_incomplete: bool,
+    /// The addresses whose PTR was found to name us in a list of the reverse zones: asked only when the record
+    /// set is to be taken over, because one that does not carry our mark cannot remember for us.
+    pub listed: BTreeSet<Ipv4Addr>,
+    /// The A record sets of ours under old names: what they hold and remember goes over to the new name.
+    pub old_names: Vec<ARecordSet>,
+}
+
+/// What the A record set of a group becomes, or nothing when it is right. A group without an address keeps an empty
+/// one, which reserves the name.
+#[must_use]
+pub fn forward(
+    desired: &Desired,
+    rules: Rules,
+    address: Option<Ipv4Addr>,
+    observed: &ObservedA,
+    now: u64,
+) -> Option<Edit<Ipv4Addr>> {
+    let before = observed.record_set.clone();
+    if address.is_none() && before.is_none() && observed.old_names.is_empty() {
+        return None;
+    }
+    let (ttl, records) = match (rules.policy, &before) {
+        (Policy::AdoptOnly, None) => return None,
+        (Policy::AdoptOnly, Some(before)) => (before.content.ttl, before.content.records.clone()),
+        (Policy::Sync | Policy::UpsertOnly | Policy::Observe, _) => {
+            (desired.ttl, address.into_iter().collect())
+        }
+    };
+    let mut metadata = before.as_ref().map(|set| set.content.metadata.clone()).unwrap_or_default();
+    if !observed.is_listing_incomplete {
+        metadata.insert(OWNER_KEY.to_owned(), desired.owner.as_str().to_owned());
+    }
+    if rules.remembers() {
+        let mut memory = before.as_ref().map(RecordSet::memory).unwrap_or_default();
+        let known = memory.clone();
+        for old in &observed.old_names {
+            memory.extend(&old.memory());
+        }
+        let held = before.iter().chain(&observed.old_names).flat_map(|set| &set.content.records);
+        for left in observed.listed.iter().chain(held) {
+            if desired.zones.reverse_name(*left).is_some() {
+                memory.remember(*left, now);
+            }
+        }
+        for kept in &records {
+            memory.forget(*kept);
+        }
+        if memory != known {
+            memory.keep_newest(MEMORY_KEPT, now);
+        }
+        write_memory(&mut metadata, &memory);
+    }
+    let content = Content { ttl, records, metadata };
+    if before.as_ref().is_some_and(|before| before.content == content) {
+        return None;
+    }
+    let (zone, name) = (desired.zones.forward.clone(), desired.name.clone());
+    Some(Edit { zone, name, before, after: Some(content) })
+}
+
+/// Whether a change makes the A record set remember an address that it neither held nor remembered.
+pub(super) fn remembers_more(edit: &Edit<Ipv4Addr>) -> bool {
+    let memory = |metadata: &Metadata| Memory::parse(metadata.get(PREVIOUS_KEY).map_or("", String::as_str));
+    let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
+    let known: BTreeSet<Ipv4Addr> = super::addresses_of(before).collect();
+    memory(&after.metadata).addresses().any(|address| !known.contains(&address))
+}
+
+/// The A record set without what it need not remember any longer: addresses that are old, and whose PTR was
+/// seen not to name us (`clean`). A time that lies far in the future is corrected. Nothing when nothing changes.
+#[must_use]
+pub fn forget(
+    desired: &Desired,
+    rules: Rules,
+    record_set: &ARecordSet,
+    clean: &BTreeSet<Ipv4Addr>,
+    now: u64,
+) -> Option<Edit<Ipv4Addr>> {
+    if !rules.may_remove() {
+        return None;
+    }
+    let mut memory = record_set.memory();
+    let before = memory.clone();
+    // An address that no reverse zone contains has no PTR that could name us.
+    let is_clean =
+        |address: &Ipv4Addr| clean.contains(address) || desired.zones.reverse_name(*address).is_none();
+    for address in memory.old(now, rules.memory_seconds).into_iter().filter(is_clean) {
+        memory.forget(address);
+    }
+    memory.correct_future(now, rules.memory_seconds);
+    if memory == before {
+        return None;
+    }
+    let mut content = record_set.content.clone();
+    write_memory(&mut content.metadata, &memory);
+    Some(Edit {
+        zone: desired.zones.forward.clone(),
+        name: desired.name.clone(),
+        before: Some(record_set.clone()),
+        after: Some(content),
+    })
+}
+
+/// The removal of A record sets of the forward zone, by relative name.
+#[must_use]
+pub fn removals(desired: &Desired, record_sets: &BTreeMap<RelativeName, ARecordSet>) -> Vec<Change> {
+    let removal = |(name, record_set): (&RelativeName, &ARecordSet)| {
+        Change::A(Edit {
+            zone: desired.zones.forward.clone(),
+            name: name.clone(),
+            before: Some(record_set.clone()),
+            after: None,
+        })
+    };
+    record_sets.iter().map(removal).collect()
+}
+
+fn write_memory(metadata: &mut Metadata, memory: &Memory) {
+    if memory.is_empty() {
+        metadata.remove(PREVIOUS_KEY);
+    } else {
+        metadata.insert(PREVIOUS_KEY.to_owned(), memory.to_string());
+    }
+}

@@ -1,0 +1,384 @@
+//! Access tokens: where they come from and how long they are used.
+//!
+//! A token is kept until it expires and refreshed some minutes before, in the background: no request waits for a
+//! token while there is one, and when a refresh fails, the old token serves on. A token that Resource Manager did not accept is dropped. The
+//! credential is made anew for each fetch: it is cheap, its own cache would hand out the token that was
+//! dropped (and, after a failed refresh, none although the old one is valid), and the platform rotates
+//! `IDENTITY_HEADER` (<https://learn.microsoft.com/azure/app-service/overview-managed-identity>).
+//!
+//! Where the identity endpoint refuses, its own words are the error, with the fix that fits: `azure_identity` replaces
+//! them with a guess.
+//!
+//! Deliberately absent: client secrets and certificates. A function app has a managed identity.
+
+use std::{
+    collections::HashMap,
+    env, fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use axum::BoxError;
+use azure_core1::{
+    credentials::{AccessToken, TokenCredential},
+    error::ErrorKind,
+    http::{
+        AsyncRawResponse, Body, ClientOptions, ExponentialRetryOptions, HttpClient, Request, RetryOptions,
+        StatusCode, Transport,
+        headers::{HeaderName, HeaderValue, Headers},
+    },
+};
+use azure_identity::{
+    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use crate::wire::{self, Wire, WireError};
+
+/// How long before its end a token is refreshed. `azure_identity` refreshes at five minutes; a little less
+/// makes sure that it agrees.
+const REFRESH_BEFORE: Duration = Duration::from_mins(4);
+
+/// How long a token that still serves is left alone after an attempt to refresh it.
+const REFRESH_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a refresh may take, repetitions included: it has to end before the token does.
+const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long the identity endpoint may take to answer one request.
+const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest answer of the identity endpoint: tokens are a few kilobytes.
+const ENDPOINT_LIMIT: usize = 256 * 1024;
+
+/// Why there is no access token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// There is none for now.
+    #[error("no access token: the identity endpoint cannot be reached or fails")]
+    Unavailable(#[source] BoxError),
+    /// There is none at all.
+    #[error("no access token")]
+    Refused(#[source] BoxError),
+}
+
+/// Where bearer tokens come from; cheap to clone, clones share what is cached.
+#[derive(Clone)]
+pub struct Tokens(Arc<Source>);
+
+enum Source {
+    Fixed(Arc<str>),
+    Credential { identity: Identity, scopes: Mutex<HashMap<String, Arc<Slot>>> },
+}
+
+/// Who is to get a token.
+struct Identity {
+    make: Box<MakeCredential>,
+    /// `AZURE_CLIENT_ID`.
+    client_id: Option<String>,
+}
+
+type MakeCredential = dyn Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> + Send + Sync;
+
+/// The token of one scope.
+#[derive(Default)]
+struct Slot {
+    cached: Mutex<Option<Cached>>,
+    /// Held by whoever fetches.
+    fetching: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Clone)]
+struct Cached {
+    token: Arc<str>,
+    refresh: Instant,
+    end: Instant,
+}
+
+impl Tokens {
+    /// The managed identity where the platform offers one, user-assigned when a client id is given; elsewhere
+    /// whoever is signed in with the Azure CLI or the Azure Developer CLI. Both know their cloud themselves, so
+    /// that only the scope of a request names it.
+    ///
+    /// A function app and a container app are told an `IDENTITY_ENDPOINT`. A Linux container group, as people
+    /// report, is told an `IDENTITY_HEADER` alone; its identity is at the address of the instance metadata service
+    /// (<https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity>). Where
+    /// nothing is told, `AZURE_TOKEN_CREDENTIALS` can say so, as it does to Azure's other libraries.
+    #[must_use]
+    pub fn azure(client_id: Option<String>, wire: &Wire) -> Self {
+        let wire = wire.clone();
+        let asked = client_id.clone();
+        Self::from_credential(asked, move || {
+            if !is_managed_identity() {
+                return Ok(DeveloperToolsCredential::new(None)?);
+            }
+            let retry = ExponentialRetryOptions { max_retries: 2, ..ExponentialRetryOptions::default() };
+            let client_options = ClientOptions {
+                transport: Some(Transport::new(Arc::new(IdentityTransport(wire.clone())))),
+                retry: RetryOptions::exponential(retry),
+                ..ClientOptions::default()
+            };
+            let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
+            let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+            Ok(ManagedIdentityCredential::new(Some(options))?)
+        })
+    }
+
+    /// Always the same text: for an Azure in this process.
+    #[must_use]
+    pub fn fixed(text: impl Into<Arc<str>>) -> Self {
+        Self(Arc::new(Source::Fixed(text.into())))
+    }
+
+    fn from_credential(
+        client_id: Option<String>,
+        make: impl Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> + Send + Sync + 'static,
+    ) -> Self {
+        let identity = Identity { make: Box::new(make), client_id };
+        Self(Arc::new(Source::Credential { identity, scopes: Mutex::default() }))
+    }
+
+    /// A token for a scope.
+    pub(crate) async fn bearer(&self, scope: &str) -> Result<Arc<str>, TokenError> {
+        let (identity, slot) = match &*self.0 {
+            Source::Fixed(text) => return Ok(text.clone()),
+            Source::Credential { identity, scopes } => (identity, slot(scopes, scope)),
+        };
+        let now = Instant::now();
+        if let Some(cached) = slot.read().filter(|cached| now < cached.end) {
+            if now < cached.refresh {
+                return Ok(cached.token);
+            }
+            if let Ok(fetching) = Arc::clone(&slot.fetching).try_lock_owned() {
+                let (tokens, scope, cached) = (self.clone(), scope.to_owned(), cached.clone());
+                tokio::spawn(async move {
+                    tokens.refresh(&scope, &slot, cached).await;
+                    drop(fetching);
+                });
+            }
+            return Ok(cached.token);
+        }
+        let _fetching = slot.fetching.lock().await;
+        // While this request waited, another may have fetched for it.
+        if let Some(cached) = slot.read().filter(|cached| Instant::now() < cached.end) {
+            return Ok(cached.token);
+        }
+        identity.fetch(scope).await.map(|token| slot.keep(&token))
+    }
+
+    /// Puts another token in the place of one that is soon to end, if there is another.
+    async fn refresh(&self, scope: &str, slot: &Slot, cached: Cached) {
+        let Source::Credential { identity, .. } = &*self.0 else { return };
+        if let Ok(Ok(token)) = timeout(REFRESH_TIMEOUT, identity.fetch(scope)).await {
+            slot.keep(&token);
+        } else {
+            tracing::warn!("the access token could not be refreshed; the old one serves on");
+            slot.write(Some(Cached { refresh: Instant::now() + REFRESH_PAUSE, ..cached }));
+        }
+    }
+
+    /// Drops a token that was not accepted, unless another has taken its place meanwhile.
+    pub(crate) fn reject(&self, scope: &str, token: &str) {
+        if let Source::Credential { scopes, .. } = &*self.0 {
+            let slot = slot(scopes, scope);
+            if slot.read().is_some_and(|cached| *cached.token == *token) {
+                slot.write(None);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match &*self.0 {
+            Source::Fixed(_) => "Tokens::fixed",
+            Source::Credential { .. } => "Tokens::azure",
+        })
+    }
+}
+
+/// Whether the platform, or whoever started the process, tells of a managed identity.
+fn is_managed_identity() -> bool {
+    let is_chosen = |name: String| name.eq_ignore_ascii_case("ManagedIdentityCredential");
+    env::var("AZURE_TOKEN_CREDENTIALS").is_ok_and(is_chosen)
+        || ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"].iter().any(|name| env::var_os(name).is_some())
+}
+
+/// A token as the header that carries it, which is shown in no log.
+pub(crate) fn bearer(token: &str) -> Result<http::HeaderValue, TokenError> {
+    let mut bearer = http::HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|error| TokenError::Refused(error.into()))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
+}
+
+fn slot(scopes: &Mutex<HashMap<String, Arc<Slot>>>, scope: &str) -> Arc<Slot> {
+    let mut scopes = scopes.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(slot) = scopes.get(scope) {
+        return slot.clone();
+    }
+    scopes.entry(scope.to_owned()).or_default().clone()
+}
+
+impl Slot {
+    fn read(&self) -> Option<Cached> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn write(&self, cached: Option<Cached>) {
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = cached;
+    }
+
+    fn keep(&self, token: &AccessToken) -> Arc<str> {
+        let lifetime = SystemTime::from(token.expires_on).duration_since(SystemTime::now());
+        let (now, lifetime) = (Instant::now(), lifetime.unwrap_or_default());
+        let text: Arc<str> = token.token.secret().into();
+        // A token that is short-lived from the start is not refreshed at every request.
+        let refresh = lifetime.saturating_sub(REFRESH_BEFORE).max(REFRESH_PAUSE);
+        self.write(Some(Cached { token: text.clone(), refresh: now + refresh, end: now + lifetime }));
+        text
+    }
+}
+
+impl Identity {
+    async fn fetch(&self, scope: &str) -> Result<AccessToken, TokenError> {
+        let credential = (self.make)().map_err(|error| TokenError::Refused(error.into()))?;
+        credential.get_token(&[scope], None).await.map_err(|error| {
+            if is_passing(&error) {
+                TokenError::Unavailable(error.into())
+            } else {
+                TokenError::Refused(refusal(error, self.client_id.as_deref()))
+            }
+        })
+    }
+}
+
+/// Why there is no access token at all, and what a person can do about it.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    /// The identity endpoint says so.
+    #[error("the identity endpoint answered with status {status}, {said:?}: {fix}")]
+    Endpoint {
+        status: u16,
+        /// Its own words.
+        said: String,
+        fix: String,
+    },
+    /// The developer's tools say so, or something on the way.
+    #[error("{fix}")]
+    Other { fix: &'static str, source: BoxError },
+}
+
+/// The words of the identity endpoint instead of what `azure_identity` makes of them.
+fn refusal(error: azure_core1::Error, client_id: Option<&str>) -> BoxError {
+    let outermost: &(dyn std::error::Error + 'static) = &error;
+    let mut causes = std::iter::successors(Some(outermost), |cause| cause.source());
+    let answer = causes.find_map(|cause| match cause.downcast_ref::<azure_core1::Error>()?.kind() {
+        ErrorKind::HttpResponse { status, raw_response: Some(response), .. } => {
+            Some((u16::from(*status), words(response.body())))
+        }
+        _ => None,
+    });
+    let Some((status, said)) = answer else {
+        let fix = if is_managed_identity() {
+            "the managed identity cannot be asked"
+        } else {
+            "sign in with az login, or run this where there is a managed identity"
+        };
+        return Refusal::Other { fix, source: error.into() }.into();
+    };
+    let is_ambiguous = said.to_ascii_lowercase().contains("multiple");
+    let fix = match client_id {
+        Some(id) => format!("AZURE_CLIENT_ID is {id:?}; correct it, or assign that identity to the app"),
+        None if is_ambiguous => {
+            "set AZURE_CLIENT_ID to the client id of one of them (it is not set)".to_owned()
+        }
+        None => "assign a managed identity to the app (AZURE_CLIENT_ID is not set, which means the \
+                 system-assigned one)"
+            .to_owned(),
+    };
+    Refusal::Endpoint { status, said, fix }.into()
+}
+
+/// What an error of the identity endpoint says, in the forms that its hosts give it.
+fn words(body: &[u8]) -> String {
+    const LONGEST: usize = 500;
+    let text = String::from_utf8_lossy(body);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let members = ["/error_description", "/message", "/Message", "/error/message", "/error"];
+    let said = members.iter().find_map(|member| json.pointer(member)?.as_str());
+    said.unwrap_or_else(|| text.trim()).chars().take(LONGEST).collect()
+}
+
+/// An answer with a token as `azure_identity` reads it: some hosts give `expires_on` as a number.
+fn with_text_expiry(body: Bytes) -> Bytes {
+    let Ok(mut answer) = serde_json::from_slice::<serde_json::Value>(&body) else { return body };
+    let Some(expiry) = answer.get_mut("expires_on").filter(|expiry| expiry.is_number()) else { return body };
+    // Seconds with a fraction, too.
+    let seconds = expiry.to_string();
+    *expiry = seconds.split('.').next().unwrap_or_default().into();
+    answer.to_string().into()
+}
+
+/// Whether a token request failed for a reason that passes. `azure_identity` wraps what happened, so the
+/// innermost error that knows decides.
+fn is_passing(error: &azure_core1::Error) -> bool {
+    let outermost: &(dyn std::error::Error + 'static) = error;
+    let causes = std::iter::successors(Some(outermost), |cause| cause.source());
+    let verdicts = causes.filter_map(|cause| match cause.downcast_ref::<azure_core1::Error>()?.kind() {
+        ErrorKind::HttpResponse { status, .. } => Some(
+            status.is_server_error()
+                || [StatusCode::TooManyRequests, StatusCode::RequestTimeout].contains(status),
+        ),
+        ErrorKind::Connection | ErrorKind::Io => Some(true),
+        ErrorKind::DataConversion | ErrorKind::Credential | ErrorKind::Other => None,
+    });
+    verdicts.last().unwrap_or(false)
+}
+
+/// The wire, as `azure_identity` wants it.
+#[derive(Debug)]
+struct IdentityTransport(Wire);
+
+#[async_trait]
+impl HttpClient for IdentityTransport {
+    async fn execute_request(&self, request: &Request) -> azure_core1::Result<AsyncRawResponse> {
+        let unsendable = |error: BoxError| azure_core1::Error::new(ErrorKind::Other, error);
+        let Body::Bytes(body) = request.body().clone() else {
+            return Err(unsendable("the body of a token request is a stream".into()));
+        };
+        let mut outgoing =
+            http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
+        for (name, value) in request.headers().iter() {
+            outgoing = outgoing.header(name.as_str(), value.as_str());
+        }
+        let outgoing = outgoing.body(body).map_err(|error| unsendable(error.into()))?;
+        let exchange = async {
+            let failed = |error| match error {
+                WireError::NoClient(error) | WireError::Unsendable(error) => unsendable(error),
+                error @ WireError::Untrusted { .. } => unsendable(error.into()),
+                WireError::Unreachable { source, .. } => {
+                    azure_core1::Error::new(ErrorKind::Connection, source)
+                }
+                WireError::Lost(error) => azure_core1::Error::new(ErrorKind::Io, error),
+                WireError::TooLarge { .. } => unsendable("the answer to a token request is too large".into()),
+            };
+            let (parts, body) = self.0.send(outgoing).await.map_err(failed)?.into_parts();
+            let body = wire::collect(body, ENDPOINT_LIMIT).await.map_err(failed)?;
+            let body = if parts.status.is_success() { with_text_expiry(body) } else { body };
+            let headers = parts.headers.iter().filter_map(|(name, value)| {
+                let value = value.to_str().ok()?.to_owned();
+                Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))
+            });
+            let headers = Headers::from(headers.collect::<HashMap<_, _>>());
+            Ok(AsyncRawResponse::from_bytes(parts.status.as_u16().into(), headers, body))
+        };
+        let late = |error| Err(azure_core1::Error::new(ErrorKind::Io, error));
+        timeout(ENDPOINT_TIMEOUT, exchange).await.unwrap_or_else(late)
+    }
+}
+
+#[cfg(test)]
+mod tests;
