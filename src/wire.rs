@@ -2,14 +2,17 @@
 //!
 //! One HTTP client serves Resource Manager and the identity endpoint, so that connections and TLS sessions are
 //! shared. It follows no redirects, because these would carry a token to a host that is not configured. A proxy is
-//! used for https only, which it cannot read, and never for this machine or the identity endpoint. It is set up beside everything else: reading the machine's CA certificates
-//! must not delay the start of the process.
+//! used for https only, which it cannot read, and never for this machine or the identity endpoint. The client is set
+//! up in the background, because reading the machine's CA certificates must not delay the start of the process.
+//!
+//! Requests to one host are limited, so that a storm of events does not open one connection per request.
 //!
 //! Deliberately absent: retries, timeouts of whole requests and tokens, which belong to the clients.
 
 use std::{
+    collections::HashMap,
     fmt, io,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -18,10 +21,13 @@ use axum::{
     body::{Body, HttpBody},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header::HOST};
+use http::{HeaderMap, HeaderValue, Request, Response, header::HOST, uri::Authority};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
-use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio::{
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
 use url::Url;
@@ -34,13 +40,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept: less than the services keep it, so that the side that closes is ours.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// How many requests to one host are under way at once. At most 32 connections to a host are open: while a connection
+/// returns to the pool, the next request can already open another one, and these eight are for that.
+const REQUESTS_PER_HOST: usize = 24;
+
 /// A way to Azure; cheap to clone.
 #[derive(Clone)]
 pub struct Wire(Arc<Way>);
 
 enum Way {
-    Network { client: OnceCell<reqwest::Client>, proxy: Option<Proxy> },
+    Network(Box<Network>),
     Embedded(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>),
+}
+
+struct Network {
+    client: OnceCell<reqwest::Client>,
+    proxy: Option<Proxy>,
+    /// One semaphore per host. The hosts are those of the settings, so that the map stays small.
+    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// Why a request has no answer.
@@ -91,7 +108,11 @@ impl Wire {
     /// The network, through a proxy where there is one.
     #[must_use]
     pub fn network_through(proxy: Option<Proxy>) -> Self {
-        Self(Arc::new(Way::Network { client: OnceCell::new(), proxy }))
+        Self(Arc::new(Way::Network(Box::new(Network {
+            client: OnceCell::new(),
+            proxy,
+            hosts: Mutex::default(),
+        }))))
     }
 
     /// A service in this process, such as an [`axum::Router`].
@@ -111,7 +132,7 @@ impl Wire {
     /// Sets up what the first request needs.
     pub(crate) async fn ready(&self) -> Result<(), WireError> {
         match &*self.0 {
-            Way::Network { client, proxy } => network_client(client, proxy.as_ref()).await.map(|_| ()),
+            Way::Network(network) => network.client().await.map(|_| ()),
             Way::Embedded(_) => Ok(()),
         }
     }
@@ -131,23 +152,7 @@ impl Wire {
     pub(crate) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         match &*self.0 {
-            Way::Network { client, proxy } => {
-                let client = network_client(client, proxy.as_ref()).await?;
-                let request = request
-                    .try_into()
-                    .map_err(|error: reqwest::Error| WireError::Unsendable(error.without_url().into()))?;
-                let response = client.execute(request).await.map_err(|error| {
-                    let error = error.without_url();
-                    if is_untrusted(&error) {
-                        WireError::Untrusted { host, source: error.into() }
-                    } else if error.is_connect() {
-                        WireError::Unreachable { host, source: error.into() }
-                    } else {
-                        WireError::Lost(error.into())
-                    }
-                })?;
-                Ok(Response::from(response).map(Body::new))
-            }
+            Way::Network(network) => network.send(request, host).await,
             Way::Embedded(service) => {
                 let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
                 if let Some(Ok(host)) = authority.map(HeaderValue::try_from) {
@@ -170,9 +175,58 @@ impl Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match &*self.0 {
-            Way::Network { .. } => "Wire::network",
+            Way::Network(_) => "Wire::network",
             Way::Embedded(_) => "Wire::embedded",
         })
+    }
+}
+
+impl Network {
+    async fn client(&self) -> Result<&reqwest::Client, WireError> {
+        // Reading some hundred certificates takes milliseconds, during which other tasks have to run.
+        let set_up = async || {
+            let proxy = self.proxy.clone();
+            spawn_blocking(move || http_client(proxy.as_ref())).await.map_err(BoxError::from).flatten()
+        };
+        self.client.get_or_try_init(set_up).await.map_err(WireError::NoClient)
+    }
+
+    async fn send(&self, request: Request<Bytes>, host: String) -> Result<Response<Body>, WireError> {
+        let client = self.client().await?;
+        let permit = self.permit(request.uri().authority().map_or(host.as_str(), Authority::as_str)).await;
+        let request = request
+            .try_into()
+            .map_err(|error: reqwest::Error| WireError::Unsendable(error.without_url().into()))?;
+        let response = client.execute(request).await.map_err(|error| {
+            let error = error.without_url();
+            if is_untrusted(&error) {
+                WireError::Untrusted { host, source: error.into() }
+            } else if error.is_connect() {
+                WireError::Unreachable { host, source: error.into() }
+            } else {
+                WireError::Lost(error.into())
+            }
+        })?;
+        // The connection is in use until the body is read: the body holds the permit.
+        Ok(Response::from(response).map(|body| {
+            Body::new(body.map_err(move |error| {
+                let _held = &permit;
+                error
+            }))
+        }))
+    }
+
+    /// Waits until fewer than [`REQUESTS_PER_HOST`] requests to a host are under way.
+    async fn permit(&self, authority: &str) -> Option<OwnedSemaphorePermit> {
+        let semaphore = {
+            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            let semaphore = hosts
+                .entry(authority.to_owned())
+                .or_insert_with(|| Arc::new(Semaphore::new(REQUESTS_PER_HOST)));
+            Arc::clone(semaphore)
+        };
+        // Nothing closes the semaphore.
+        semaphore.acquire_owned().await.ok()
     }
 }
 
@@ -186,18 +240,6 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
         matches!(tls, Some(InvalidCertificate(_) | NoCertificatesPresented))
             || inner.is_some_and(|inner| is_untrusted(inner))
     })
-}
-
-async fn network_client<'a>(
-    cell: &'a OnceCell<reqwest::Client>,
-    proxy: Option<&Proxy>,
-) -> Result<&'a reqwest::Client, WireError> {
-    // Reading some hundred certificates takes milliseconds, in which others are to be served.
-    let set_up = async || {
-        let proxy = proxy.cloned();
-        spawn_blocking(move || http_client(proxy.as_ref())).await.map_err(BoxError::from).flatten()
-    };
-    cell.get_or_try_init(set_up).await.map_err(WireError::NoClient)
 }
 
 /// Sets up an HTTP client as this process uses them. Reads the machine's CA certificates.

@@ -1,8 +1,13 @@
 //! The same over TCP, on this machine.
 
-use std::{net::SocketAddr, sync::atomic::AtomicUsize, sync::atomic::Ordering};
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use axum::{Router, routing::get};
+use axum::{Router, extract::ConnectInfo, routing::get};
+use futures::future::{join_all, try_join_all};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -33,11 +38,11 @@ fn writer(address: SocketAddr, deadline: Duration) -> Writer {
     arm(Wire::network(), &format!("http://{address}/")).invocation(Instant::now() + deadline)
 }
 
-#[tokio::test]
-async fn one_connection_serves_many_requests() {
-    let peers = Arc::new(Mutex::new(std::collections::HashSet::new()));
+/// Answers every request with the same record set, and keeps connections open. Tells the peers that connected.
+async fn keep_alive() -> (SocketAddr, Arc<Mutex<HashSet<SocketAddr>>>) {
+    let peers = Arc::new(Mutex::new(HashSet::new()));
     let seen = peers.clone();
-    let answer = move |axum::extract::ConnectInfo(peer): axum::extract::ConnectInfo<SocketAddr>| {
+    let answer = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| {
         seen.lock().unwrap().insert(peer);
         async { web().to_string() }
     };
@@ -45,12 +50,33 @@ async fn one_connection_serves_many_requests() {
     let address = listener.local_addr().unwrap();
     let service = Router::new().fallback(get(answer)).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(axum::serve(listener, service).into_future());
+    (address, peers)
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_requests() {
+    let (address, peers) = keep_alive().await;
     let arm = arm(Wire::network(), &format!("http://{address}/"));
     for _ in 0..5 {
         let writer = arm.invocation(Instant::now() + Duration::from_secs(5));
         assert!(writer.reader().a_record_set(&zone(), &name()).await.unwrap().is_some());
     }
     assert_eq!(peers.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_storm_of_requests_shares_at_most_32_connections() {
+    let (address, peers) = keep_alive().await;
+    let arm = arm(Wire::network(), &format!("http://{address}/"));
+    let event = async |_| {
+        let writer = arm.invocation(Instant::now() + Duration::from_secs(20));
+        let reads = (0..4).map(|_| async { writer.reader().a_record_set(&zone(), &name()).await });
+        try_join_all(reads).await.unwrap().into_iter().flatten().count()
+    };
+    let answered: usize = join_all((0..64).map(event)).await.into_iter().sum();
+    assert_eq!(answered, 256);
+    let connections = peers.lock().unwrap().len();
+    assert!((2..=32).contains(&connections), "{connections}");
 }
 
 /// Takes one connection, keeps what it says, and turns it away.
