@@ -621,6 +621,30 @@ fn a_port_that_is_taken_ends_the_program_with_1() {
 }
 
 #[tokio::test]
+async fn a_stdout_that_nobody_reads_never_blocks_the_handler() {
+    let variables = [("ACI_DNS_ZONES", ONE_ZONE)];
+    let mut process = program(&["serve", "--port", "0"], &variables).spawn().unwrap();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let port = line.split_once("127.0.0.1:").unwrap().1.split('"').next().unwrap().parse().unwrap();
+    // A line has some three hundred bytes, and a pipe takes 64 KiB.
+    let events = json!(vec![event_of("Other", ""); 1000]);
+    let body = envelope(&events).to_string();
+    for invocation in ["first", "second", "third"] {
+        let mut connection = Connection::open(port).await;
+        let answer =
+            connection.post("/function_aci_reconcile", invocation, body.as_bytes(), Framing::Chunked);
+        let response = timeout(Duration::from_secs(20), answer).await.expect("the handler answers");
+        assert_eq!(response.status, 200);
+    }
+    let lines = stdout.lines().take(3000).filter(|line| line.as_ref().unwrap().contains("\"ignored\""));
+    assert_eq!(lines.count(), 3000, "what was not read in time is read later");
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+#[tokio::test]
 async fn the_program_serves_until_sigterm_and_exits_with_0() {
     for (signal, arguments) in [("-TERM", &["serve", "--port", "0"][..]), ("-INT", &[][..])] {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

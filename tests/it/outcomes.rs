@@ -432,3 +432,14 @@ async fn an_error_is_told_with_all_its_causes() {
     assert!(done.body["error"]["message"].as_str().unwrap().contains(error));
     assert_eq!(done.body["error"]["code"], "failed");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_body_of_an_error_says_each_message_once() {
+    let world = world(&[]);
+    world.fail(Method::GET, "/containerGroups/web", 403, "AuthorizationFailed");
+    let one = world.reconcile("web").await;
+    let message = one.body["error"]["message"].as_str().unwrap();
+    assert_eq!(message.matches("not permitted to read container group").count(), 1, "{message}");
+    let both = world.stage.invoke(RECONCILE, &json!([world.event("web"), world.event("web")])).await;
+    assert_eq!(world.done(both).body["error"]["message"], message);
+}
