@@ -255,8 +255,8 @@ def life(azure, worker, name, remembers, has_end=True):
         yield case("forgetting")
     azure.delete(name)
     if has_end:
-        yield case("gone")
-        yield case("gone, nothing left")
+        yield case("deleted")
+        yield case("deleted, nothing left")
 
 
 def goals(binary):

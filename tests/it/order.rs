@@ -1,5 +1,5 @@
-//! In which order things are written, and what happens when something else happens meanwhile: section 3.4 of the
-//! design, sentence by sentence.
+//! In which order things are written, and what happens when something else happens meanwhile: "Order of writes"
+//! and the headings after it in docs/design.md.
 
 use std::time::Duration;
 
