@@ -29,6 +29,9 @@ const PAGE_WORDS: usize = 2650;
 /// Words that the pages do not use. Plain ones exist.
 const AVOIDED: [&str; 7] = ["whoever", "nobody", "owed", "mend", "mends", "mended", "himself"];
 
+/// Files that a page asks its reader to write.
+const EXAMPLES: [&str; 1] = ["infra/parameters/mine.bicepparam"];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -270,6 +273,25 @@ fn every_link_leads_to_a_file_and_every_anchor_to_a_heading() {
         .flat_map(|page| links(page).into_iter().filter_map(|link| broken(page, &link)).collect::<Vec<_>>())
         .collect();
     assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn every_file_that_a_page_names_in_backticks_exists() {
+    let folders = ["src/", "tests/", "infra/", "benches/", "docs/", ".ci/", ".github/", "fuzz/"];
+    let mut seen = 0;
+    for page in pages() {
+        for line in prose(&page) {
+            let spans = line.split('`').skip(1).step_by(2).map(|span| span.split(' ').next().unwrap());
+            let is_path = |span: &&str| {
+                folders.iter().any(|folder| span.starts_with(folder)) && !span.contains(['{', '*', '<'])
+            };
+            for path in spans.filter(is_path).filter(|path| !EXAMPLES.contains(path)) {
+                assert!(root().join(path).exists(), "{page}: {path}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }
 
 #[test]
