@@ -19,6 +19,7 @@ const CONFIGURATION: &str = "docs/configuration.md";
 const OBSERVE: &str = "docs/observe.md";
 const OPERATE: &str = "docs/operate.md";
 const SIMULATOR: &str = "docs/simulator.md";
+const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
 
 /// The longest README, in lines.
 const README_LINES: usize = 200;
@@ -292,6 +293,39 @@ fn every_file_that_a_page_names_in_backticks_exists() {
         }
     }
     assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn every_error_that_troubleshooting_quotes_is_one_of_the_sources() {
+    let mut sources = vec![];
+    collect(&root().join("src"), &mut sources);
+    let sources: String = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut seen = 0;
+    let mut is_table = false;
+    for line in prose(TROUBLESHOOTING) {
+        is_table = line.starts_with("| the error says") || is_table && line.starts_with('|');
+        let quoted = line.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2);
+        for part in quoted.filter(|_| is_table).flat_map(|quote| quote.split("...")) {
+            // A number or a preposition between two values is no text to look for.
+            let part = part.trim();
+            if part.len() > 4 {
+                assert!(sources.contains(part), "{part}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 15, "{seen}");
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
 }
 
 #[test]
