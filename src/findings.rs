@@ -214,24 +214,25 @@ impl Findings {
         };
         let orphans = self.kinds().get(&DriftKind::Orphan).copied().unwrap_or_default();
         add(self.drifted().saturating_sub(orphans), "drifted");
-        add(self.count(Verdict::Marks), "to be marked anew");
+        add(self.count(Verdict::Marks), "to be marked");
         add(settling, "being provisioned");
         add(unmanaged, "unmanaged");
         add(self.count(Verdict::Unknown), "not known");
         add(left, "not looked at, because time was up");
         let orphans = match orphans {
             0 => String::new(),
-            1 => "; records of 1 group that is gone".to_owned(),
-            count => format!("; records of {count} groups that are gone"),
+            1 => "; records of 1 deleted group".to_owned(),
+            count => format!("; records of {count} deleted groups"),
         };
         let failures = match self.failures.len() {
             0 => String::new(),
             1 => "; 1 list failed".to_owned(),
             count => format!("; {count} lists failed"),
         };
+        let of_requests = if requests == 1 { "request" } else { "requests" };
         let of_groups = if groups == 1 { "container group" } else { "container groups" };
         format!(
-            "{groups} {of_groups}: {}{orphans}{failures} ({requests} requests, {asked} of them for single groups)",
+            "{groups} {of_groups}: {}{orphans}{failures} ({requests} {of_requests}, {asked} of them for single groups)",
             parts.join(", ")
         )
     }

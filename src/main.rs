@@ -236,6 +236,8 @@ enum Failure {
     TelemetryFile { path: PathBuf, source: io::Error },
     #[error("such an Azure cannot be made")]
     Seed(#[source] simulator::Missing),
+    #[error("{0}")]
+    Group(String),
     #[error("interrupted before anything was written")]
     Interrupted,
     #[error("log lines cannot be written")]
@@ -301,6 +303,7 @@ fn tell(failure: &Failure) -> ExitCode {
         | Failure::Telemetry(_)
         | Failure::Replay(_)
         | Failure::Seed(_)
+        | Failure::Group(_)
         | Failure::Interrupted => (printable(&Chain(failure).to_string()).into_owned(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();

@@ -435,7 +435,7 @@ fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, Re
         Verdict::Right(Right::Named(address)) => {
             Report::new(Outcome::Converged, format!("the records name {address}"))
         }
-        Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records, as it should be"),
+        Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records (expected)"),
         Verdict::Right(Right::Kept) => Report::new(Outcome::Converged, "stopped; its records are kept"),
         Verdict::Unmanaged(reason) => Report {
             is_warning: matches!(reason, Unmanaged::NoAddress | Unmanaged::ProvisioningFailed),

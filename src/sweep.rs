@@ -44,7 +44,7 @@ use crate::{
     drift::DriftTracker,
     findings::{ChangeGuard, Failure, Findings, Found, Tally, Verdict, place_of},
     reconcile::{Clock, DryRun, Order, ReconcileError, Reconciler, failure_outcome},
-    report::{Chain, Drift, Outcome, Report},
+    report::{Chain, Drift, Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
 };
 
@@ -132,6 +132,23 @@ impl Sweeper {
         Ok(findings)
     }
 
+    /// Looks at one container group by single reads, and writes nothing. Fails where the map does not serve the group,
+    /// and where the group does not exist or cannot be read.
+    pub async fn look_at(&self, id: &ContainerGroupId, deadline: Instant) -> Result<Findings, String> {
+        if self.settings.zones.serving(id).is_none() {
+            return Err(unmapped(&self.settings.zones, id).message);
+        }
+        let reader = self.arm.observation(deadline);
+        let group = reader.container_group(id).await.map_err(|error| Chain(&error).to_string())?;
+        let group = group.ok_or_else(|| format!("there is no container group {id}"))?;
+        let look = self.judge_with(&reader, id, Some(group), Order::default(), true).await;
+        let mut findings = Findings::default();
+        let mut tally = Tally { groups: 1, asked: 1, ..Tally::default() };
+        count(look, &mut tally, &mut findings);
+        findings.tally = Tally { requests: reader.calls(), ..tally };
+        Ok(findings)
+    }
+
     /// Asks for groups by themselves, until time is up.
     async fn ask(&self, reader: &Reader, mut ids: Vec<ContainerGroupId>, deadline: Instant) -> Asked {
         let total = ids.len();
@@ -162,13 +179,24 @@ impl Sweeper {
         let zones = self.settings.zones.serving(id);
         let (hints, is_concerned) =
             zones.map(|zones| index.about(snapshot, id, group.as_ref(), &zones)).unwrap_or_default();
-        let reader = || Reader::of(Arc::clone(snapshot));
         let evidence = if snapshot.is_listed(id) { Evidence::None } else { Evidence::Deletion };
         let order = Order { lookups: hints, evidence, slot: None };
-        let dry_run = self.reconciler.dry_run(&reader(), id, &order).await;
+        self.judge_with(&Reader::of(Arc::clone(snapshot)), id, group, order, is_concerned).await
+    }
+
+    /// Looks at one group through a reader as a pass would.
+    async fn judge_with(
+        &self,
+        reader: &Reader,
+        id: &ContainerGroupId,
+        group: Option<ContainerGroup>,
+        order: Order,
+        is_concerned: bool,
+    ) -> Look {
+        let dry_run = self.reconciler.dry_run(reader, id, &order).await;
         let standing = AddressState::of(group.as_ref());
         let drift = match standing {
-            AddressState::Running(_) => self.tracker.look(&reader(), id, &order.lookups).await.ok(),
+            AddressState::Running(_) => self.tracker.look(reader, id, &order.lookups).await.ok(),
             _ => None,
         };
         let drift = drift.and_then(|report| report.drift);

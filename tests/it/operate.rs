@@ -457,6 +457,32 @@ fn sync_group_makes_one_group_right_or_says_why_not() {
 }
 
 #[test]
+fn plan_and_drift_look_at_one_group_by_single_reads() {
+    let cloud = Cloud::with(&["other", "web"]);
+    cloud.azure.move_group(&id("web")).unwrap();
+    cloud.azure.move_group(&id("other")).unwrap();
+    cloud.azure.clear_calls();
+    let plan = cloud.run(&["plan", "--group", &id("web")]);
+    let is_list = |path: &str| path.ends_with("/containerGroups") || path.ends_with("/PTR");
+    assert!(!cloud.azure.calls().iter().any(|call| is_list(&call.path)), "nothing is listed");
+    let drift = cloud.run(&["drift", "--group", &id("web")]);
+    let absent = cloud.run(&["drift", "--group", &id("absent")]);
+    let unmapped = cloud.run(&["plan", "--group", &id("rg-other/web")]);
+    assert_eq!(cloud.writes(), 0);
+    cloud.run(&["plan", "--group", "web"]).ends(2, "--group <ID>");
+    cloud.run(&["drift", "--group", &id("web"), "--thorough"]).ends(2, "--thorough");
+    check(
+        "one-group",
+        &[
+            ("aci-dns plan --group .../web", plan),
+            ("aci-dns drift --group .../web", drift),
+            ("aci-dns drift --group .../absent", absent),
+            ("aci-dns plan --group .../rg-other/.../web", unmapped),
+        ],
+    );
+}
+
+#[test]
 fn sync_group_waits_for_the_address_and_for_nobody_who_interrupts() {
     let cloud = Cloud::new();
     cloud.create_as("web", |spec| spec.provisioning = Duration::from_hours(1));
