@@ -285,7 +285,9 @@ fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> 
     let Some(group) = &look.group else { return true };
     match &look.dry_run.error {
         // A list that failed is not mended by another answer, and tags are whole in a list.
-        Some(ReconcileError::Arm(_) | ReconcileError::Tag(_)) => return false,
+        Some(ReconcileError::Arm(_) | ReconcileError::RightsDeleted(_) | ReconcileError::Tag(_)) => {
+            return false;
+        }
         Some(ReconcileError::AddressPending(_)) if group.is_in_transition() => return false,
         Some(_) | None => {}
     }
