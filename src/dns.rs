@@ -318,7 +318,7 @@ impl fmt::Display for PtrTarget {
 }
 
 /// The version of a record set, opaque: what a conditional write is conditional on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ETag(String);
 
 impl ETag {

@@ -108,11 +108,8 @@ impl Wire {
     /// The network, through a proxy where there is one.
     #[must_use]
     pub fn network_through(proxy: Option<Proxy>) -> Self {
-        Self(Arc::new(Way::Network(Box::new(Network {
-            client: OnceCell::new(),
-            proxy,
-            hosts: Mutex::default(),
-        }))))
+        let network = Network { client: OnceCell::new(), proxy, hosts: Mutex::default() };
+        Self(Arc::new(Way::Network(Box::new(network))))
     }
 
     /// A service in this process, such as an [`axum::Router`].
