@@ -159,7 +159,9 @@ pub enum Cause {
     #[error(transparent)]
     Answer(#[from] Answer),
     /// No connection came about: the request was certainly not processed.
-    #[error("no connection to {host}")]
+    #[error(
+        "no connection to {host}: check that its name resolves, that a firewall lets the connection out, and HTTPS_PROXY"
+    )]
     Unreachable {
         /// The host of the endpoint.
         host: String,

@@ -142,6 +142,21 @@ fn event_files_from_windows_and_from_cat_are_played() {
 }
 
 #[test]
+fn a_broken_pipe_ends_a_command_quietly() {
+    let file = format!("{}/tests/events/01-create.json", env!("CARGO_MANIFEST_DIR"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_aci-dns"))
+        .args(["replay", &file])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_handler_is_named_by_host_and_port() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for handler in [format!("localhost:{port}"), format!("http://127.0.0.1:{port}")] {
