@@ -599,7 +599,10 @@ fn wrong_settings_end_the_program_with_2_and_every_mistake() {
 fn without_arguments_and_port_the_program_prints_its_help() {
     let (code, stdout, stderr) = run(&[], &[]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
-    assert!(stderr.contains("Usage: aci-dns [COMMAND]") && stderr.contains("Examples:"), "{stderr}");
+    assert!(
+        stderr.contains("Usage: aci-dns [OPTIONS] [COMMAND]") && stderr.contains("Examples:"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What an invocation answers: the table of section 2.4 of the design, row by row. What holds of every answer and of
+//! What an invocation answers: the table "Outcomes" of docs/observe.md, row by row. What holds of every answer and of
 //! every line is checked at each delivery, by [`crate::world`].
 
 use aci_dns::{

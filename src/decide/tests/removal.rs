@@ -1,4 +1,4 @@
-//! Design, plan and apply: what is removed of a deleted group, found how, and in which order.
+//! Design, order of writes (a deleted group): what is removed of a deleted group, found how, and in which order.
 
 use super::world::check;
 
