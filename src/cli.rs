@@ -275,10 +275,8 @@ fn run_on_arm<Work>(
 where
     Work: Future<Output = Result<ExitCode, Failure>>,
 {
-    if variable("RUST_LOG").is_some() {
-        let line = |line: &str| _ = writeln!(io::stderr(), "{line}");
-        tracing::subscriber::set_global_default(telemetry::subscriber(&settings.log_filter, line))?;
-    }
+    let line = |line: &str| _ = writeln!(io::stderr(), "{line}");
+    tracing::subscriber::set_global_default(telemetry::subscriber(&settings.log_filter, line))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
     let done = runtime.block_on(async {
         let (sender, receiver) = watch::channel(false);
@@ -300,7 +298,7 @@ pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
         let group = arguments.group.as_ref();
         let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
         tell(&findings, arguments.output, findings::table);
-        Ok(verdict(&findings, findings.drifted() > 0))
+        Ok(verdict(&findings, findings.drifted() > 0 || !findings.strays.is_empty()))
     })
 }
 
@@ -315,7 +313,7 @@ pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
         let group = arguments.group.as_ref();
         let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
         tell(&findings, arguments.output, findings::diff);
-        Ok(verdict(&findings, !findings.found.is_empty()))
+        Ok(verdict(&findings, !findings.found.is_empty() || !findings.strays.is_empty()))
     })
 }
 

@@ -45,7 +45,7 @@ use crate::{
     findings::{ChangeGuard, Failure, Findings, Found, Tally, Verdict, place_of},
     reconcile::{Clock, DryRun, Order, ReconcileError, Reconciler, failure_outcome},
     report::{Chain, Drift, Outcome, Report, unmapped},
-    resource_id::ContainerGroupId,
+    resource_id::{ContainerGroupId, Scope},
 };
 
 /// How many groups are asked for at the same time.
@@ -93,6 +93,10 @@ impl Sweeper {
         let mut findings = Findings { strays: index.strays(&snapshot), ..Findings::default() };
         findings.failures = snapshot.failures().map(failure).collect();
         findings.managed = index.managed().clone();
+        // A resource group that is deleted still matters while record sets carry the marks of its groups.
+        let marked = index.owners().filter(|id| snapshot.is_in_sight(id)).map(Scope::of);
+        let places = snapshot.places().into_iter().chain(marked).collect();
+        findings.unmatched = reader.unmatched_keys(&self.settings, &places).await;
         findings.resource_groups = snapshot.listed_container_groups().map(|(id, _)| place_of(id)).collect();
 
         let served = |id: &ContainerGroupId| self.settings.zones.serving(id).is_some();
@@ -124,6 +128,9 @@ impl Sweeper {
             let look = self.judge(&snapshot, &index, id).await;
             count(look, &mut tally, &mut findings);
         }
+        let changes = findings.found.iter().flat_map(|found| &found.changes);
+        let touched = changes.map(|change| (change.zone().place(), change.record_set().1.clone())).collect();
+        findings.strays.extend(index.former_values(&touched));
         tally.left = asked.left;
         tally.asked = asked.ids.len();
         tally.requests = reader.calls();
@@ -212,7 +219,11 @@ impl Sweeper {
             Err(error) => return Report::failed(Outcome::Failed, &error),
         };
         let mut summary = findings.summary();
-        let mut outcome = if findings.drifted() > 0 { Outcome::Reported } else { Outcome::Converged };
+        if let Some(left_over) = findings.left_over() {
+            summary = format!("{summary}; {left_over}");
+        }
+        let is_drift = findings.drifted() > 0 || !findings.strays.is_empty();
+        let mut outcome = if is_drift { Outcome::Reported } else { Outcome::Converged };
         let mut errors: Vec<String> = findings.failures.iter().map(|failure| failure.error.clone()).collect();
         outcome = findings.failures.iter().map(|failure| failure.outcome).fold(outcome, Outcome::max);
         let guard = findings.change_guard();
@@ -257,12 +268,7 @@ impl Sweeper {
             (Sweep::Report, Some(ChangeGuard::Zone { .. })) | (_, None) => {}
         }
         let error = errors.into_iter().next().filter(|_| outcome.status() != 200);
-        Report {
-            is_warning: findings.drifted() > 0,
-            arm_calls: calls,
-            error,
-            ..Report::new(outcome, summary)
-        }
+        Report { is_warning: is_drift, arm_calls: calls, error, ..Report::new(outcome, summary) }
     }
 }
 
@@ -313,7 +319,9 @@ fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> 
     let Some(group) = &look.group else { return true };
     match &look.dry_run.error {
         // A list that failed is not mended by another answer, and tags are whole in a list.
-        Some(ReconcileError::Arm(_) | ReconcileError::Tag(_)) => return false,
+        Some(ReconcileError::Arm(_) | ReconcileError::RightsDeleted(_) | ReconcileError::Tag(_)) => {
+            return false;
+        }
         Some(ReconcileError::AddressPending(_)) if group.is_in_transition() => return false,
         Some(_) | None => {}
     }

@@ -551,6 +551,53 @@ fn drift_ends_with_0_where_there_is_none_and_with_2_where_the_settings_are_wrong
     assert_eq!(cloud.writes(), 0);
 }
 
+#[test]
+fn a_map_that_matches_nothing_is_an_error_and_a_key_that_matches_nothing_a_warning() {
+    let cloud = Cloud::with(&["web"]);
+    let entry = format!(
+        r#"{{"forwardZone": "{}", "reverseZones": ["{}"], "zoneResourceGroup": "rg-dns"}}"#,
+        FORWARD[0], REVERSE[0]
+    );
+    let one = format!(r#"{{"{SUBSCRIPTION}/rg-spoke1": {entry}, "{SUBSCRIPTION}/rg-spok2": {entry}}}"#);
+    let none = format!(r#"{{"{SUBSCRIPTION}/rg-spok1": {entry}}}"#);
+    for command in [&["drift"][..], &["plan"], &["sync", "--yes"]] {
+        let warned = cloud.run_with("ACI_DNS_ZONES", &one, command);
+        warned.ends(0, "warning: the key");
+        warned.ends(0, "1 right");
+        let refused = cloud.run_with("ACI_DNS_ZONES", &none, command);
+        refused.ends(1, "error: the key");
+        refused.ends(1, r#"matches no container group; did you mean "rg-spoke1"?"#);
+        cloud.run_with("ACI_DNS_ZONES", "{}", command).ends(2, "ACI_DNS_ZONES");
+    }
+    cloud.run_with("ACI_DNS_ZONES", &none, &["doctor"]).ends(1, "no key of ACI_DNS_ZONES matches anything");
+    assert_eq!(cloud.writes(), 0);
+}
+
+/// A deployment made the record set, a script keeps it right, and the group has another name.
+#[test]
+fn sync_adopt_only_marks_a_record_set_whose_name_a_tag_chose() {
+    let cloud = Cloud::new();
+    cloud.create("software-repositories");
+    let tags = [("aci-dns-hostname".to_owned(), "nexus".to_owned())].into();
+    cloud.azure.set_tags(&id("software-repositories"), tags).unwrap();
+    cloud.put("A nexus 30 10.1.5.99", |_| ());
+    let map = json!({format!("{SUBSCRIPTION}/rg-spoke1"): {
+        "forwardZone": FORWARD[0], "reverseZones": [REVERSE[0]], "zoneResourceGroup": "rg-dns",
+        "hostnames": ["nexus"]
+    }});
+    let map = map.to_string();
+    let group = id("software-repositories");
+    let event = cloud.run_with("ACI_DNS_ZONES", &map, &["sync", "--group", &group]);
+    event.ends(1, "aci-dns sync --adopt");
+    cloud.run_with("ACI_DNS_ZONES", &map, &["plan", "--adopt-only"]).ends(3, "takes over: ~ A nexus.");
+    cloud.run_with("ACI_DNS_ZONES", &map, &["sync", "--adopt-only", "--yes"]).ends(0, "1 repaired");
+    let sets = cloud.record_sets().into_iter();
+    let nexus: Vec<_> =
+        sets.filter(|set| set.name == "nexus" && set.metadata.contains_key("aci-dns-owner")).collect();
+    assert_eq!((nexus.len(), nexus[0].ttl, &nexus[0].values[..]), (1, 30, &["10.1.5.99".to_owned()][..]));
+    cloud.run_with("ACI_DNS_ZONES", &map, &["sync", "--yes"]).ends(0, "1 repaired");
+}
+
 /// A cloud where a sync has something to do of each kind: create, move, remove.
 fn unsettled() -> Cloud {
     let cloud = Cloud::with(&["gone", "moved", "right", "b1", "b2", "b3"]);
