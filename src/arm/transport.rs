@@ -94,6 +94,8 @@ pub(super) struct Transport {
     slot: Option<Arc<Slot>>,
     calls: AtomicU32,
     log: Mutex<Vec<Sent>>,
+    /// Since when no request found a connection: what its requests share, so that the next one does not try anew.
+    unreachable_since: Mutex<Option<Instant>>,
 }
 
 /// A request that was sent, and what came of it.
@@ -214,7 +216,14 @@ fn below_container_instance(path: &str) -> Option<&str> {
 
 impl Transport {
     pub(super) fn new(endpoint: Arc<Endpoint>, deadline: Instant, slot: Option<Arc<Slot>>) -> Self {
-        Self { endpoint, deadline, slot, calls: AtomicU32::new(0), log: Mutex::default() }
+        Self {
+            endpoint,
+            deadline,
+            slot,
+            calls: AtomicU32::new(0),
+            log: Mutex::default(),
+            unreachable_since: Mutex::default(),
+        }
     }
 
     /// The requests that went out, in the order in which they ended; of very many only the first.
@@ -274,7 +283,6 @@ impl Transport {
         let is_read = outgoing.method == Method::GET;
         let mut longest_wait = FIRST_WAIT;
         let mut is_token_renewed = false;
-        let mut unreachable_since = None;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -285,7 +293,10 @@ impl Transport {
             let token = self.token().await?;
             let at = Instant::now();
             let cause = match self.attempt(&outgoing, attempt, &token).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    *self.unreachable_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    return Ok(answer);
+                }
                 Err(cause) => cause,
             };
             if matches!(&cause, Cause::Answer(answer) if answer.status == 401) && !is_token_renewed {
@@ -298,10 +309,8 @@ impl Transport {
             }
             let wait = cause.retry_after().unwrap_or_default().max(self.endpoint.spread(longest_wait));
             let remaining = self.deadline.saturating_duration_since(Instant::now());
-            let is_unreachable = matches!(cause, Cause::Unreachable { .. });
-            unreachable_since = is_unreachable.then(|| unreachable_since.unwrap_or(at));
-            let is_network_down = remaining > LONGEST_INVOCATION
-                && unreachable_since.is_some_and(|since: Instant| since.elapsed() >= CONNECT_PATIENCE);
+            let is_network_down =
+                self.unreachable_for(&cause, at) >= CONNECT_PATIENCE && remaining > LONGEST_INVOCATION;
             if !cause.may_be_repeated(is_read) || wait >= remaining || is_network_down {
                 return Err(cause);
             }
@@ -310,6 +319,13 @@ impl Transport {
             self.wait(sleep(wait)).await;
             longest_wait = (longest_wait * 2).min(LONGEST_WAIT);
         }
+    }
+
+    /// How long no request has found a connection, after one that started at this moment failed.
+    fn unreachable_for(&self, cause: &Cause, at: Instant) -> Duration {
+        let mut since = self.unreachable_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = matches!(cause, Cause::Unreachable { .. }).then(|| since.unwrap_or(at));
+        since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
     /// The token that requests carry.

@@ -63,6 +63,10 @@ async fn a_command_without_a_network_fails_after_ten_seconds_and_says_what_to_ch
         let seconds = start.elapsed().as_secs();
         assert!((10..=longest).contains(&seconds), "{seconds} s");
         assert_eq!(error.kind(), Kind::Transient);
+        // The next request of the same work does not try for as long again.
+        let again = Instant::now();
+        drop(read(&writer).await.unwrap_err());
+        assert!(again.elapsed() < Duration::from_secs(5), "{:?}", again.elapsed());
         let text = chain(&error);
         assert!(
             text.contains("no connection to management.azure.com: check") && text.contains("HTTPS_PROXY"),
