@@ -56,6 +56,17 @@ fn the_samples_that_the_schema_is_checked_with_are_right_and_wrong() {
 }
 
 #[test]
+fn the_examples_of_maps_are_right() {
+    let files: Vec<_> =
+        std::fs::read_dir("examples/zones").unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        let map = std::fs::read_to_string(&file).unwrap();
+        assert!(ZoneMap::parse(&map).is_ok(), "{}: {:?}", file.display(), ZoneMap::parse(&map));
+    }
+}
+
+#[test]
 fn the_schema_is_printed_as_it_is() {
     let output = run(&["schema"], &[]);
     assert_eq!(text(&output.stdout), ZONES_SCHEMA);
