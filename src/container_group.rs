@@ -41,7 +41,7 @@ pub struct IpAddress {
 const FINAL: [&str; 3] = ["Succeeded", "Failed", "Canceled"];
 
 /// What a container group's address is treated as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddressState {
     /// There is no such group.
     Deleted,

@@ -21,7 +21,7 @@ pub struct ZoneMap {
 }
 
 /// The zones that serve one container group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Zones {
     /// Where its A record set goes.
     pub forward: Zone,

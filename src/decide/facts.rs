@@ -99,7 +99,7 @@ pub enum Fact {
 }
 
 /// What one GET of the container group shows, as far as decisions depend on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Observation {
     /// What its address is treated as.
     pub state: AddressState,
@@ -120,7 +120,7 @@ impl Observation {
 }
 
 /// Everything that is known. See the module's documentation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// The time, in unix seconds.
     pub now: u64,
@@ -130,7 +130,7 @@ pub struct Facts {
 }
 
 /// What later passes of the same invocation still need to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RunState {
     /// How many passes were outdated.
     pub(super) outdated_passes: u32,
@@ -173,7 +173,7 @@ impl RunState {
 }
 
 /// What was read and written in one pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Pass {
     pub(super) group: Option<Read<Observation>>,
     pub(super) a: BTreeMap<RelativeName, Read<Option<ARecordSet>>>,
@@ -196,7 +196,7 @@ pub(super) struct Pass {
 }
 
 /// What was true when the writes of a pass were done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Expected {
     pub(super) observation: Observation,
     /// Name and version of the A record set; nothing where it does not matter any more.
