@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Goal, ObservedPtr, OwnerMark, PlanError, Refusal, Verdict};
+use super::{Goal, ObservedPtr, OwnerMark, PlanError, Refusal, Verdict, addresses_of};
 use crate::{
     change::{Change, Edit},
     config::Zones,
@@ -233,13 +233,22 @@ impl Facts {
         }
     }
 
-    /// Notes that writes are about to be sent. Their answers may be lost, so the addresses are kept from now on.
+    /// Notes that writes are about to be sent. Their answers may be lost, so the addresses are kept from now on. So
+    /// are those that an A record set leads to which is removed: another invocation may have written a PTR record at
+    /// one of them since it was read, and nothing else leads to it.
     pub fn expect_writes(&mut self, goal: &Goal, changes: &[Change]) {
         for change in changes {
-            let (Change::Ptr(edit), Some(Key::Ptr(key))) = (change, goal.key_of(change)) else { continue };
-            self.run.written_ptrs.insert(key.address);
-            if let Some(owner) = taken_from(edit, &goal.owner) {
-                self.run.taken.insert(key.address, owner);
+            match (change, goal.key_of(change)) {
+                (Change::Ptr(edit), Some(Key::Ptr(key))) => {
+                    self.run.written_ptrs.insert(key.address);
+                    if let Some(owner) = taken_from(edit, &goal.owner) {
+                        self.run.taken.insert(key.address, owner);
+                    }
+                }
+                (Change::A(Edit { before: Some(before), after: None, .. }), _) => {
+                    self.run.written_ptrs.extend(addresses_of(before));
+                }
+                _ => {}
             }
         }
     }

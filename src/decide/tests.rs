@@ -1,8 +1,9 @@
 //! The rules about single record sets, one test each.
 
 use super::*;
-use crate::dns::{
-    Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrTarget, ReverseZone, Zone,
+use crate::{
+    container_group::{ContainerGroup, IpAddress},
+    dns::{Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrTarget, ReverseZone, Zone},
 };
 
 const NOW: u64 = 10_000;
@@ -25,10 +26,14 @@ fn zone(name: &str) -> Zone {
     Zone { subscription: "s1".into(), resource_group: "rg-dns".into(), name: name.parse().unwrap() }
 }
 
+fn id() -> ContainerGroupId {
+    ContainerGroupId::new("s1", "rg-spoke1", "web").unwrap()
+}
+
 fn desired() -> Desired {
     let reverse = vec![ReverseZone::new(zone("1.10.in-addr.arpa")).unwrap()];
     let zones = Zones { forward: zone("spoke1.internal"), reverse, ttl: 60 };
-    Desired::of_absent(&ContainerGroupId::new("s1", "rg-spoke1", "web").unwrap(), &zones)
+    Desired::of_absent(&id(), &zones)
 }
 
 fn address(last: u8) -> Ipv4Addr {
@@ -451,4 +456,38 @@ fn a_removal_deletes_each_a_record_set_as_it_was_read() {
     assert!(
         matches!(&changes[0], Change::A(edit) if edit.precondition() == Precondition::Unchanged(ETag::from("e".to_owned())))
     );
+}
+
+/// Facts in which the group is deleted and its records are removed, up to the verification.
+fn removed(goal: &Goal) -> Facts {
+    let mut facts = Facts::new(RunState::default());
+    facts.learn(Fact::Group(Ok(Observation::of(goal, None))));
+    let set = a(&[4], &[(OWNER_KEY, OWN), (PREVIOUS_KEY, "10.1.5.9@9999")]);
+    facts.learn(Fact::A(goal.own_name.clone(), Ok(Some(set))));
+    facts.learn(Fact::PtrList(0, Ok(vec![])));
+    let Step::Act { write, .. } = decide(rules(), goal, &facts).step else { panic!("the A record set goes") };
+    facts.expect_writes(goal, &write);
+    write.iter().for_each(|change| facts.learn_write(goal, change, WriteResult::Written(None)));
+    assert!(matches!(decide(rules(), goal, &facts).step, Step::Verify));
+    facts.begin_verification();
+    facts
+}
+
+#[test]
+fn the_pass_after_a_removal_that_was_wrong_covers_the_addresses_that_the_a_record_set_led_to() {
+    let goal = Goal::new(&id(), desired().zones, ExtraLookups::default(), Purpose::Reconcile);
+    let mut facts = removed(&goal);
+    let group = ContainerGroup {
+        provisioning_state: Some("Succeeded".into()),
+        ip_address: Some(IpAddress { kind: Some("Private".into()), ip: Some("10.1.5.7".into()) }),
+        ..ContainerGroup::default()
+    };
+    facts.learn(Fact::Group(Ok(Observation::of(&goal, Some(&group)))));
+    assert!(matches!(decide(rules(), &goal, &facts).step, Step::Repeat));
+    facts.begin_pass();
+    facts.learn(Fact::Group(Ok(Observation::of(&goal, Some(&group)))));
+    facts.learn(Fact::A(goal.own_name.clone(), Ok(None)));
+    let Step::Act { read, .. } = decide(rules(), &goal, &facts).step else { panic!("PTR records are read") };
+    let key = |last| Key::Ptr(goal.ptr_key(address(last)).unwrap());
+    assert_eq!(read, [key(4), key(7), key(9)]);
 }
