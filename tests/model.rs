@@ -1,0 +1,119 @@
+//! Model checking: every interleaving of the instances, of what happens to container groups and zones, and of faults,
+//! within bounds, on the real [`decide`](aci_dns::decide::decide).
+//!
+//! `cargo test --test model` is the bounded run of the gate. The full run needs more time and memory:
+//!
+//! ```sh
+//! ACI_DNS_MODEL=full cargo test --release --test model -- --nocapture --test-threads 1
+//! ```
+//!
+//! A property that does not hold fails the test with a story: one line for each step. `docs/reliability.md` has the
+//! figures.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "model/broken.rs"]
+mod broken;
+#[path = "model/knowledge.rs"]
+mod knowledge;
+#[path = "model/properties.rs"]
+mod properties;
+#[path = "model/scenario.rs"]
+mod scenario;
+#[path = "model/search.rs"]
+mod search;
+#[path = "model/steps.rs"]
+mod steps;
+#[path = "model/world.rs"]
+mod world;
+
+use std::{env, fs, thread};
+
+use broken::Broken;
+use scenario::{Extent, Scenario, all, rules};
+use search::{Report, search};
+use steps::Model;
+
+/// How many states a search may have: what 12 GB of memory hold.
+const ROOM: usize = 200_000_000;
+
+/// How many states a search for a broken rule may have.
+const ROOM_FOR_BROKEN: usize = 2_000_000;
+
+fn extent() -> Extent {
+    match env::var("ACI_DNS_MODEL") {
+        Ok(value) if value == "full" => Extent::Full,
+        Ok(other) => panic!("ACI_DNS_MODEL is {other:?}, but must be full or unset"),
+        Err(_) => Extent::Bounded,
+    }
+}
+
+/// The most memory that this process had, in MB.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes / 1024)
+}
+
+#[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
+fn check(scenario: Scenario) {
+    let mut model = Model::new(scenario, rules(), None);
+    let report = search(&mut model, ROOM);
+    let Report { states, steps, depth, .. } = report;
+    let (name, seconds) = (model.scenario.name, report.elapsed.as_secs_f32());
+    let memory = peak_memory().map_or(String::new(), |megabytes| format!(", {megabytes} MB"));
+    println!("{name}: {states} states, {steps} steps, depth {depth}, {seconds:.1} s{memory}");
+    for ((property, excuse), (count, story)) in &report.exceptions {
+        println!("{name}: {property:?}, excused by {excuse:?}, {count} times; the first:\n{story}");
+    }
+    if let Some((_, story)) = report.violation {
+        panic!("{name}:\n{story}");
+    }
+    assert!(report.is_complete, "{name} has more than {ROOM} states");
+    let found: Vec<_> = report.exceptions.into_keys().collect();
+    assert_eq!(found, model.scenario.exceptions, "the known exceptions of {name} are exactly these");
+}
+
+/// All scenarios, on two processors; the one with the most states first.
+#[test]
+fn the_rules_hold_in_every_scenario() {
+    let only = env::var("ACI_DNS_SCENARIO").ok();
+    let mut scenarios = all(extent());
+    scenarios.retain(|scenario| only.as_ref().is_none_or(|only| scenario.name.contains(only.as_str())));
+    if extent() == Extent::Full {
+        return scenarios.into_iter().for_each(check);
+    }
+    let queue = std::sync::Mutex::new(scenarios.into_iter());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap().next();
+                    let Some(scenario) = next else { break };
+                    check(scenario);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
+fn every_rule_that_is_broken_on_purpose_is_noticed() {
+    for broken in Broken::ALL {
+        let scenarios = all(Extent::Bounded);
+        let scenario = scenarios.into_iter().find(|scenario| scenario.name == broken.scenario()).unwrap();
+        let mut model = Model::new(scenario, rules(), Some(broken));
+        let report = search(&mut model, ROOM_FOR_BROKEN);
+        let Some((finding, story)) = report.violation else { panic!("{broken:?} is not noticed") };
+        let length = story.lines().take_while(|line| !line.starts_with("  =>")).count();
+        println!(
+            "{broken:?}: {:?} after {length} steps, {} states\n{story}",
+            finding.property, report.states
+        );
+    }
+}

@@ -1,0 +1,461 @@
+//! What instances know, and what they do next: [`Facts`] and [`decide`], each asked once for the same facts.
+//!
+//! [`decide`] is pure, so equal facts have equal decisions. Facts are kept once and go by a number; what an answer
+//! makes of them is kept, too. A state of the model then holds numbers, and a search costs little more than looking
+//! them up.
+//!
+//! ETags: facts compare them only with each other, and a write compares one with the record set's. So what an
+//! instance reads carries a *label*, which says the how manieth version of a record set this pass has seen; the
+//! state says which labels are still the current version.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+    time::Duration,
+};
+
+use aci_dns::{
+    change::Change,
+    decide::{
+        Decision, Fact, Facts, Goal, Key, Observation, OwnerMark, PlanError, Refusal, Rules, RunState, Step,
+        Verdict, WriteResult,
+    },
+    dns::{ETag, Precondition},
+    failure::FailureKind,
+};
+
+use super::{
+    broken::Broken,
+    world::{Content, Group, Mask, NOW, Places, SetId, a_set, bit, members, ptr_set},
+};
+
+/// How many requests one step sends at most.
+pub(crate) const REQUESTS: usize = 10;
+
+/// How long an invocation waits for an address: long enough to ask twice.
+pub(crate) const WAIT: Duration = Duration::from_millis(900);
+
+/// The how manieth version of a record set a pass has seen.
+pub(crate) type Label = u8;
+
+/// Numbers facts. No facts have the number 0.
+pub(crate) type FactsId = u32;
+
+/// Numbers answers. No answer has the number 0.
+pub(crate) type AnswerId = u16;
+
+/// An answer of the model's Azure.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    /// A container group.
+    Group(Group),
+    /// A record set.
+    Set(Option<(Content, Label)>),
+    /// Record sets.
+    List(Vec<(SetId, Content, Label)>),
+    /// Whether the group that a mark names is deleted.
+    IsDeleted(bool),
+    /// A write happened; the new version, where the record set still exists.
+    Written(Option<Label>),
+    /// A request failed.
+    Failed(FailureKind),
+    /// The request was given up, because another one failed.
+    GivenUp,
+}
+
+/// One request of a step.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    /// Writes a record set.
+    Write(Write),
+    /// Reads something.
+    Read(Read),
+}
+
+/// A write.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    /// Which record set.
+    pub(crate) set: SetId,
+    /// The version that it must have; without one, it must not exist.
+    pub(crate) label: Option<Label>,
+    /// What it becomes; nothing when it is deleted.
+    pub(crate) after: Option<Content>,
+    /// How a plan shows it.
+    pub(crate) line: String,
+}
+
+/// A read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// The container group.
+    Group,
+    /// A record set.
+    Set(SetId),
+    /// Whether the group that a mark names is deleted; nothing: one that is not part of the model.
+    Owner(Option<u8>),
+    /// All PTR record sets.
+    PtrList,
+    /// The A record sets with our mark.
+    AList,
+}
+
+/// What comes next.
+#[derive(Clone, Debug)]
+pub(crate) enum Plan {
+    /// These requests, in flight together. Writes come first.
+    Act(Vec<Request>),
+    /// Nothing: the run is over.
+    Done(End),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    /// What its events are answered with.
+    pub(crate) outcome: Outcome,
+    /// The groups that the invocation looks at next, because it took PTR records from them and gave them up.
+    pub(crate) given_up: Mask,
+    /// The addresses at which the process has to look in its next run.
+    pub(crate) unverified: Mask,
+    /// How long the invocation may still wait.
+    pub(crate) wait_left: Duration,
+    /// What it says.
+    pub(crate) text: String,
+}
+
+/// What an event is answered with: the most severe last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Outcome {
+    /// 200.
+    #[default]
+    Acknowledged,
+    /// 409 or 500: redelivery alone does not help.
+    Blocked,
+    /// 503: redelivery will do.
+    Unavailable,
+}
+
+/// Facts that came to rest: the next step needs Azure, or there is none.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Whose run it is.
+    pub(crate) group: u8,
+    /// What comes next.
+    pub(crate) plan: Rc<Plan>,
+    /// Where a PTR record may have been written that nothing verified.
+    pub(crate) written_ptrs: Mask,
+    facts: Rc<Facts>,
+    changes: Vec<Change>,
+    reads: Vec<Key>,
+    /// Why requests of this pass failed.
+    failures: BTreeMap<Key, FailureKind>,
+    /// The group as it was read last.
+    seen: Option<Observation>,
+}
+
+/// Facts after something was learned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Learned {
+    /// The facts.
+    pub(crate) id: FactsId,
+    /// Whether another pass began, so that what was read before is forgotten.
+    pub(crate) is_new_pass: bool,
+}
+
+/// All facts that were met.
+#[derive(Debug)]
+pub(crate) struct Knowledge {
+    /// What the small values stand for.
+    pub(crate) places: Places,
+    /// The rules under test.
+    pub(crate) rules: Rules,
+    /// Which rule is broken on purpose.
+    pub(crate) broken: Option<Broken>,
+    known: Vec<Known>,
+    ids: HashMap<(u8, Rc<Facts>), FactsId>,
+    answers: Vec<Answer>,
+    answer_ids: HashMap<Answer, AnswerId>,
+    learned: HashMap<(FactsId, [AnswerId; REQUESTS]), Learned>,
+    started: HashMap<(u8, Mask, Duration), Learned>,
+}
+
+impl Knowledge {
+    /// Nothing is known.
+    pub(crate) fn new(places: Places, rules: Rules, broken: Option<Broken>) -> Self {
+        Self {
+            places,
+            rules,
+            broken,
+            known: Vec::new(),
+            ids: HashMap::new(),
+            answers: Vec::new(),
+            answer_ids: HashMap::new(),
+            learned: HashMap::new(),
+            started: HashMap::new(),
+        }
+    }
+
+    /// Facts by their number.
+    pub(crate) fn get(&self, id: FactsId) -> &Known {
+        &self.known[usize::try_from(id).unwrap() - 1]
+    }
+
+    /// What comes next.
+    pub(crate) fn plan(&self, id: FactsId) -> Rc<Plan> {
+        Rc::clone(&self.get(id).plan)
+    }
+
+    /// The number of an answer.
+    pub(crate) fn answer_id(&mut self, answer: Answer) -> AnswerId {
+        if let Some(id) = self.answer_ids.get(&answer) {
+            return *id;
+        }
+        self.answers.push(answer.clone());
+        let id = AnswerId::try_from(self.answers.len()).unwrap();
+        self.answer_ids.insert(answer, id);
+        id
+    }
+
+    /// An answer by its number.
+    pub(crate) fn answer(&self, id: AnswerId) -> &Answer {
+        &self.answers[usize::from(id) - 1]
+    }
+
+    /// The start of a run for a group.
+    pub(crate) fn start(&mut self, group: u8, unverified: Mask, wait: Duration) -> Learned {
+        if let Some(learned) = self.started.get(&(group, unverified, wait)) {
+            return *learned;
+        }
+        let mut facts = Facts::new(RunState::new(wait, members(unverified).map(Places::address).collect()));
+        facts.now = self.broken.map_or(NOW, Broken::now);
+        let learned = self.settle(group, facts, BTreeMap::new(), None);
+        self.started.insert((group, unverified, wait), learned);
+        learned
+    }
+
+    /// Learns the answers to all requests of a step, as the driver does.
+    pub(crate) fn learn(&mut self, id: FactsId, answers: [AnswerId; REQUESTS]) -> Learned {
+        if let Some(learned) = self.learned.get(&(id, answers)) {
+            return *learned;
+        }
+        let known = self.get(id);
+        let goal = &self.places.goals[usize::from(known.group)];
+        let mut facts = Facts::clone(&known.facts);
+        let (mut failures, mut seen) = (known.failures.clone(), known.seen.clone());
+        let mut note = |key: &Key, kind| _ = failures.insert(key.clone(), kind);
+        let (written, read) = answers.split_at(known.changes.len());
+        for (change, answer) in known.changes.iter().zip(written) {
+            let result = match self.answer(*answer) {
+                Answer::Written(label) => WriteResult::Written(label.map(etag)),
+                Answer::Failed(kind) => {
+                    goal.key_of(change).iter().for_each(|key| note(key, *kind));
+                    WriteResult::Failed(*kind)
+                }
+                other => panic!("a write is answered with {other:?}"),
+            };
+            facts.learn_write(goal, change, result);
+        }
+        let answered = known.reads.iter().zip(read.iter().map(|answer| self.answer(*answer)));
+        let is_fatal =
+            |(key, answer): &(&Key, &Answer)| key.is_required() && matches!(answer, Answer::Failed(_));
+        let fatal = answered.clone().find(is_fatal);
+        for (key, answer) in fatal.map_or_else(|| answered.collect(), |fatal| vec![fatal]) {
+            if let Answer::Failed(kind) = answer {
+                note(key, *kind);
+            }
+            let fact = self.fact(goal, key, answer);
+            if let Fact::Group(Ok(observation)) = &fact {
+                seen = Some(observation.clone());
+            }
+            facts.learn(fact);
+        }
+        let group = known.group;
+        let learned = self.settle(group, facts, failures, seen);
+        self.learned.insert((id, answers), learned);
+        learned
+    }
+
+    fn fact(&self, goal: &Goal, key: &Key, answer: &Answer) -> Fact {
+        let places = &self.places;
+        let failed = if let Answer::Failed(kind) = answer { Some(*kind) } else { None };
+        let a = |content: &Content, label: Label| places.a_record_set(*content, etag(label));
+        let ptr = |content: &Content, label: Label| places.ptr_record_set(*content, etag(label));
+        match (key, answer) {
+            (Key::Group, Answer::Group(group)) => {
+                Fact::Group(Ok(Observation::of(goal, Places::container_group(*group).as_ref())))
+            }
+            (Key::Group, _) => Fact::Group(Err(failed.unwrap())),
+            (Key::A(name), Answer::Set(set)) => {
+                Fact::A(name.clone(), Ok(set.map(|(content, label)| a(&content, label))))
+            }
+            (Key::A(name), _) => Fact::A(name.clone(), Err(failed.unwrap())),
+            (Key::Ptr(key), Answer::Set(set)) => {
+                Fact::Ptr(key.clone(), Ok(set.map(|(content, label)| ptr(&content, label))))
+            }
+            (Key::Ptr(key), _) => Fact::Ptr(key.clone(), Err(failed.unwrap())),
+            (Key::Owner(owner), Answer::IsDeleted(is_deleted)) => Fact::Owner(owner.clone(), Ok(*is_deleted)),
+            (Key::Owner(owner), _) => Fact::Owner(owner.clone(), Err(failed.unwrap())),
+            (Key::PtrList(zone), Answer::List(sets)) => {
+                let keyed = sets
+                    .iter()
+                    .map(|(set, content, label)| (places.ptr_key(*set - ptr_set(0)), ptr(content, *label)));
+                Fact::PtrList(*zone, Ok(keyed.collect()))
+            }
+            (Key::PtrList(zone), _) => Fact::PtrList(*zone, Err(failed.unwrap())),
+            (Key::AList, Answer::List(sets)) => {
+                let named =
+                    sets.iter().map(|(set, content, label)| (places.name(*set).clone(), a(content, *label)));
+                // As the driver does.
+                let ours = named.filter(|(_, set)| OwnerMark::of(set, &goal.owner) == OwnerMark::Ours);
+                Fact::AList(Ok(ours.collect()))
+            }
+            (Key::AList, _) => Fact::AList(Err(failed.unwrap())),
+        }
+    }
+
+    /// Decides until Azure is needed, or nothing is left to do.
+    fn settle(
+        &mut self,
+        group: u8,
+        mut facts: Facts,
+        failures: BTreeMap<Key, FailureKind>,
+        seen: Option<Observation>,
+    ) -> Learned {
+        let goal = &self.places.goals[usize::from(group)];
+        let mut is_new_pass = false;
+        loop {
+            let decision = Broken::decide(self.broken, self.rules, goal, &facts);
+            match &decision.step {
+                Step::Verify => Broken::begin_verification(self.broken, &mut facts, seen.clone()),
+                Step::Poll => _ = facts.begin_poll(goal),
+                Step::Repeat => {
+                    Broken::begin_pass(self.broken, &mut facts, seen.clone());
+                    is_new_pass = true;
+                }
+                Step::Act { write, .. } => {
+                    facts.expect_writes(goal, write);
+                    break Learned { id: self.keep(group, facts, &decision, failures, seen), is_new_pass };
+                }
+                Step::Done(_) => {
+                    break Learned { id: self.keep(group, facts, &decision, failures, seen), is_new_pass };
+                }
+            }
+        }
+    }
+
+    fn keep(
+        &mut self,
+        group: u8,
+        facts: Facts,
+        decision: &Decision,
+        failures: BTreeMap<Key, FailureKind>,
+        seen: Option<Observation>,
+    ) -> FactsId {
+        let facts = Rc::new(facts);
+        if let Some(id) = self.ids.get(&(group, Rc::clone(&facts))) {
+            return *id;
+        }
+        let goal = &self.places.goals[usize::from(group)];
+        let (mut changes, mut reads) = (Vec::new(), Vec::new());
+        let plan = match &decision.step {
+            Step::Act { read, write } => {
+                (changes, reads) = (write.clone(), read.clone());
+                let writes = write.iter().map(|change| Request::Write(self.write(goal, change)));
+                let requests: Vec<_> =
+                    writes.chain(read.iter().map(|key| Request::Read(self.read(key)))).collect();
+                assert!((1..=REQUESTS).contains(&requests.len()), "{requests:?}");
+                Plan::Act(requests)
+            }
+            Step::Done(verdict) => {
+                let address = decision.target.as_ref().and_then(|target| target.address);
+                let given_up = facts.run.given_up(address).filter_map(|owner| self.places.owner_index(owner));
+                let unverified = facts.unverified_ptrs(goal, verdict);
+                Plan::Done(End {
+                    outcome: outcome(verdict, &failures),
+                    given_up: given_up.fold(0, |all, group| all | bit(group)),
+                    unverified: mask(&unverified),
+                    wait_left: facts.run.wait_left(),
+                    text: format!("{verdict:?}"),
+                })
+            }
+            Step::Poll | Step::Verify | Step::Repeat => unreachable!("these need no answer"),
+        };
+        self.known.push(Known {
+            group,
+            plan: Rc::new(plan),
+            written_ptrs: mask(facts.run.written_ptrs()),
+            facts: Rc::clone(&facts),
+            changes,
+            reads,
+            failures,
+            seen,
+        });
+        let id = FactsId::try_from(self.known.len()).unwrap();
+        self.ids.insert((group, facts), id);
+        id
+    }
+
+    fn write(&self, goal: &Goal, change: &Change) -> Write {
+        let (precondition, after) = match change {
+            Change::A(edit) => {
+                (edit.precondition(), edit.after.as_ref().map(|after| self.places.of_a(after)))
+            }
+            Change::Ptr(edit) => {
+                (edit.precondition(), edit.after.as_ref().map(|after| self.places.of_ptr(after)))
+            }
+        };
+        let set = self.set(&goal.key_of(change).unwrap());
+        let label = match precondition {
+            Precondition::Absent => None,
+            Precondition::Unchanged(etag) => Some(etag.as_str().parse().unwrap()),
+        };
+        Write { set, label, after, line: change.to_string() }
+    }
+
+    fn read(&self, key: &Key) -> Read {
+        match key {
+            Key::Group => Read::Group,
+            Key::A(_) | Key::Ptr(_) => Read::Set(self.set(key)),
+            Key::Owner(owner) => Read::Owner(self.places.owner_index(owner)),
+            Key::PtrList(_) => Read::PtrList,
+            Key::AList => Read::AList,
+        }
+    }
+
+    fn set(&self, key: &Key) -> SetId {
+        match key {
+            Key::A(name) => a_set(self.places.name_index(name)),
+            Key::Ptr(key) => ptr_set(Places::address_index(key.address)),
+            other => panic!("{other:?} is no record set"),
+        }
+    }
+}
+
+fn etag(label: Label) -> ETag {
+    ETag::from(label.to_string())
+}
+
+fn mask<'a>(addresses: impl IntoIterator<Item = &'a std::net::Ipv4Addr>) -> Mask {
+    addresses.into_iter().fold(0, |all, address| all | bit(Places::address_index(*address)))
+}
+
+/// What an event is answered with, as `ReconcileError::outcome` has it.
+fn outcome(verdict: &Verdict, failures: &BTreeMap<Key, FailureKind>) -> Outcome {
+    let Verdict::Failed(error) = verdict else { return Outcome::Acknowledged };
+    match error {
+        PlanError::Tag(_)
+        | PlanError::NoReverseZone { .. }
+        | PlanError::PtrConflict(_)
+        | PlanError::Refused(Refusal::Conflict(_)) => Outcome::Blocked,
+        PlanError::Refused(Refusal::MemoryFull(_)) | PlanError::AddressPending | PlanError::LostRaces => {
+            Outcome::Unavailable
+        }
+        PlanError::Request(key) => match failures.get(key) {
+            Some(FailureKind::Forbidden | FailureKind::Missing | FailureKind::Refused) => Outcome::Blocked,
+            Some(FailureKind::Race | FailureKind::Uncertain | FailureKind::Transient) | None => {
+                Outcome::Unavailable
+            }
+        },
+    }
+}

@@ -1,0 +1,810 @@
+//! States, and the single steps that lead from one to the next.
+//!
+//! An instance carries out what [`decide`](aci_dns::decide::decide) asks for as
+//! [`pursue`](aci_dns::driver::pursue) does: the requests of one step are in flight together, Azure carries each out
+//! at a moment of its own, and their answers are learned together. Between any two of these moments other instances
+//! work, container groups move, people edit the zones, and a fault strikes.
+
+use std::{collections::HashMap, rc::Rc};
+
+use aci_dns::{decide::Rules, failure::FailureKind};
+
+use super::{
+    broken::Broken,
+    knowledge::{
+        Answer, AnswerId, FactsId, Knowledge, Label, Outcome, Plan, REQUESTS, Read, Request, WAIT, Write,
+    },
+    properties::{self, Finding, Problem, Witness},
+    scenario::{EventKind, Fault, Scenario, Start},
+    world::{
+        ADDRESSES, Content, ELSEWHERE, GROUPS, Group, Life, Lock, Mark, Mask, NAMES, Places, SETS, SetId,
+        Subject, World, a_set, bit, members, ptr_set, subject,
+    },
+};
+
+/// How many instances there are at most.
+pub(crate) const INSTANCES: usize = 2;
+
+/// How many versions of a record set one pass may see.
+const LABELS: Label = 8;
+
+/// What the version behind a label is by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// The label is not in use.
+    Unused,
+    /// The current one: a write that rests on it happens.
+    Current,
+    /// The one before, which a stale read may still show.
+    Previous,
+    /// An older one.
+    Outdated,
+}
+
+/// The versions of one record set that a pass has seen, by label: two bits each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Labels(u16);
+
+impl Labels {
+    fn get(self, label: Label) -> Version {
+        match (self.0 >> (2 * label)) & 3 {
+            0 => Version::Unused,
+            1 => Version::Current,
+            2 => Version::Previous,
+            _ => Version::Outdated,
+        }
+    }
+
+    fn set(&mut self, label: Label, version: Version) {
+        let bits = match version {
+            Version::Unused => 0,
+            Version::Current => 1,
+            Version::Previous => 2,
+            Version::Outdated => 3,
+        };
+        self.0 = (self.0 & !(3 << (2 * label))) | (bits << (2 * label));
+    }
+
+    /// The label of a version; a new one where it has none yet.
+    fn of(&mut self, version: Version) -> Label {
+        let find = |version| (0..LABELS).find(|label| self.get(*label) == version);
+        let label = find(version).or_else(|| find(Version::Unused)).expect("a pass sees few versions");
+        self.set(label, version);
+        label
+    }
+
+    fn change(&mut self, become_now: impl Fn(Version) -> Version) {
+        for label in 0..LABELS {
+            self.set(label, become_now(self.get(label)));
+        }
+    }
+}
+
+/// An instance of the handler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Instance {
+    /// What its run knows; 0 where none is under way.
+    pub(crate) facts: FactsId,
+    /// The answers to the requests of its step; 0 where there is none yet.
+    answers: [AnswerId; REQUESTS],
+    /// The versions that its pass has seen.
+    labels: [Labels; SETS],
+    /// The group whose events the invocation answers.
+    pub(crate) origin: u8,
+    /// The groups that it looks at next.
+    queue: Mask,
+    /// The most severe outcome so far.
+    outcome: Outcome,
+    /// How many events it answers.
+    events: u8,
+    /// What its pass read and wrote, for the properties.
+    pub(crate) witness: Witness,
+    /// Where an earlier run of this process wrote PTR records that nothing verified, by group.
+    unverified: [Mask; GROUPS],
+}
+
+impl Instance {
+    fn is_idle(&self) -> bool {
+        self.facts == 0
+    }
+
+    fn stop(&mut self) {
+        *self = Self { unverified: self.unverified, ..Self::default() };
+    }
+}
+
+/// Everything that the future depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct State {
+    /// What Azure holds.
+    pub(crate) world: World,
+    /// The instances, in no order.
+    pub(crate) instances: [Instance; INSTANCES],
+    /// How many events of each group wait for delivery.
+    pub(crate) waiting: [u8; GROUPS],
+    /// How many of each group were answered with a failure that a person has to end; they are delivered again.
+    pub(crate) blocked: [u8; GROUPS],
+    /// How many things may still happen to container groups and zones.
+    pub(crate) events_left: u8,
+    /// How many faults may still strike.
+    pub(crate) faults_left: u8,
+    /// How many times five minutes may still pass.
+    pub(crate) ages_left: u8,
+    /// The addresses that some group has held.
+    used: Mask,
+    /// Whether a read was stale.
+    pub(crate) was_stale: bool,
+    /// Whether a person took an A record set's memory away.
+    pub(crate) was_edited: bool,
+    /// Whether a group got another name.
+    pub(crate) was_renamed: bool,
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Something happens to a container group, to a zone, or to the clock.
+    Event(Event),
+    /// Five minutes pass.
+    Age,
+    /// An instance is given events of a group that wait: one, or all.
+    Deliver { instance: usize, group: u8, is_all: bool },
+    /// An instance is given the events of a group that were answered with a failure.
+    Redeliver { instance: usize, group: u8 },
+    /// Azure carries out a request.
+    Request { instance: usize, index: usize, how: How },
+    /// A process is killed.
+    Crash { instance: usize },
+    /// The time of an invocation is up.
+    TimeOut { instance: usize },
+}
+
+/// How a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// As it should.
+    Well,
+    /// It is a read, and shows a value as it was before the last change. A list shows one record set so.
+    Stale(SetId),
+    /// The answer is lost.
+    Lost { has_happened: bool },
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Create(u8, u8),
+    Move(u8, u8),
+    Provision(u8),
+    Stop(u8),
+    Delete(u8),
+    Rename(u8),
+    Touch(u8),
+    Edit(SetId, Option<Content>),
+    Lock(Lock),
+}
+
+/// What a step leads to.
+#[derive(Debug)]
+pub(crate) struct Next {
+    /// The next state.
+    pub(crate) state: State,
+    /// What is wrong with the step.
+    pub(crate) finding: Option<Finding>,
+    /// The step in words, where they were asked for.
+    pub(crate) story: String,
+    /// Whether the instances changed places.
+    pub(crate) is_swapped: bool,
+}
+
+/// A scenario, and what is known in it.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// What may happen.
+    pub(crate) scenario: Scenario,
+    /// What instances know.
+    pub(crate) knowledge: Knowledge,
+    /// What is wrong with ends, by what Azure holds.
+    pub(crate) ends: HashMap<World, Vec<Problem>>,
+}
+
+impl Model {
+    /// A scenario of which nothing is known.
+    pub(crate) fn new(scenario: Scenario, rules: Rules, broken: Option<Broken>) -> Self {
+        let places = Places::new(scenario.groups);
+        Self { scenario, knowledge: Knowledge::new(places, rules, broken), ends: HashMap::new() }
+    }
+
+    /// The states in which the scenario begins.
+    pub(crate) fn starts(&self) -> Vec<State> {
+        let state = |start: &Start| State {
+            world: start.world,
+            waiting: start.waiting,
+            events_left: self.scenario.events,
+            faults_left: self.scenario.faults,
+            ages_left: self.scenario.ages,
+            used: start.world.held_addresses(),
+            ..State::default()
+        };
+        self.scenario.starts.iter().map(|start| self.canonical(state(start)).0).collect()
+    }
+
+    /// All steps that may come next.
+    pub(crate) fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.clear();
+        if state.events_left > 0 {
+            self.events(state, actions);
+        }
+        for group in 0..ids(GROUPS) {
+            // What was begun ends, whatever else may still happen.
+            if state.world.group(group).life == Life::Provisioning {
+                let free = free_addresses(state);
+                actions.extend(free.map(|address| Action::Event(Event::Create(group, address))));
+            }
+        }
+        if state.ages_left > 0 && state.instances.iter().all(Instance::is_idle) {
+            actions.push(Action::Age);
+        }
+        let running = state.instances.iter().filter(|instance| !instance.is_idle()).count();
+        for (number, instance) in state.instances.iter().enumerate() {
+            if !instance.is_idle() {
+                self.requests(state, number, actions);
+            } else if running < self.scenario.instances && (number == 0 || state.instances[0] != *instance) {
+                // One idle instance is like another.
+                deliveries(state, number, actions);
+            }
+        }
+    }
+
+    fn events(&self, state: &State, actions: &mut Vec<Action>) {
+        let world = &state.world;
+        let mut push = |event| actions.push(Action::Event(event));
+        for (group, kind) in &self.scenario.kinds {
+            let life = world.group(*group).life;
+            match (kind, life) {
+                (EventKind::Create, Life::Absent) | (EventKind::Start, Life::Stopped) => {
+                    free_addresses(state).for_each(|address| push(Event::Create(*group, address)));
+                }
+                (EventKind::Move, Life::Running(_)) => {
+                    free_addresses(state).for_each(|address| push(Event::Move(*group, address)));
+                }
+                (EventKind::Provision, Life::Running(_) | Life::Absent) => push(Event::Provision(*group)),
+                (EventKind::Stop, Life::Running(_)) => push(Event::Stop(*group)),
+                (EventKind::Delete, Life::Running(_) | Life::Stopped) => push(Event::Delete(*group)),
+                (EventKind::Rename, Life::Running(_)) => push(Event::Rename(*group)),
+                (EventKind::Touch, Life::Running(_) | Life::Absent) => push(Event::Touch(*group)),
+                (EventKind::Edit, _) => {
+                    // An edit of a name is one of the group that has it.
+                    let name = self.knowledge.places.own_name(*group);
+                    edits(world, a_set(name)).for_each(&mut push);
+                    (0..ids(ADDRESSES))
+                        .for_each(|address| edits(world, ptr_set(address)).for_each(&mut push));
+                }
+                (EventKind::Lock, _) if world.lock == Lock::None => {
+                    push(Event::Lock(Lock::CanNotDelete));
+                    push(Event::Lock(Lock::ReadOnly));
+                }
+                (EventKind::Lock, _) => push(Event::Lock(Lock::None)),
+                _ => {}
+            }
+        }
+    }
+
+    fn requests(&self, state: &State, number: usize, actions: &mut Vec<Action>) {
+        let instance = &state.instances[number];
+        let can = |fault| state.faults_left > 0 && self.scenario.fault_kinds.contains(&fault);
+        if can(Fault::Crash) {
+            actions.push(Action::Crash { instance: number });
+        }
+        if can(Fault::TimeOut) {
+            actions.push(Action::TimeOut { instance: number });
+        }
+        let Plan::Act(requests) = &*self.knowledge.plan(instance.facts) else { return };
+        for (index, request) in requests.iter().enumerate().filter(|(index, _)| instance.answers[*index] == 0)
+        {
+            let mut push = |how| actions.push(Action::Request { instance: number, index, how });
+            push(How::Well);
+            let is_write = matches!(request, Request::Write(_));
+            if can(Fault::Lost) {
+                push(How::Lost { has_happened: false });
+                if is_write {
+                    push(How::Lost { has_happened: true });
+                }
+            }
+            if let (Request::Read(read), true) = (request, can(Fault::Stale)) {
+                stale(state, self.group(instance), *read).for_each(|set| push(How::Stale(set)));
+            }
+        }
+    }
+
+    /// The group that a run is about.
+    pub(crate) fn group(&self, instance: &Instance) -> u8 {
+        self.knowledge.get(instance.facts).group
+    }
+
+    /// Takes a step. The story is told where it is asked for.
+    pub(crate) fn apply(&mut self, state: &State, action: Action, is_told: bool) -> Next {
+        let mut taking =
+            Taking { model: self, state: *state, finding: None, story: is_told.then(String::new) };
+        taking.take(action);
+        let Taking { state, finding, story, .. } = taking;
+        let (state, is_swapped) = self.canonical(state);
+        Next { state, finding, story: story.unwrap_or_default(), is_swapped }
+    }
+
+    /// The one form of all states that have the same future: versions that no read shows any more are dropped, and
+    /// instances have no order.
+    fn canonical(&self, mut state: State) -> (State, bool) {
+        let may_be_stale = state.faults_left > 0 && self.scenario.fault_kinds.contains(&Fault::Stale);
+        if !may_be_stale {
+            state.world = state.world.settled();
+            for labels in
+                state.instances.iter_mut().flat_map(|one| &mut one.labels).filter(|labels| labels.0 != 0)
+            {
+                labels.change(|version| match version {
+                    Version::Previous => Version::Outdated,
+                    version => version,
+                });
+            }
+        }
+        let is_swapped = state.instances[0] > state.instances[1];
+        if is_swapped {
+            state.instances.swap(0, 1);
+        }
+        (state, is_swapped)
+    }
+
+    /// The state after one delivery to a fresh process that nothing disturbs, with the lines of what it wrote and the
+    /// outcome.
+    pub(crate) fn deliver_undisturbed(&mut self, world: &World, group: u8) -> (World, Vec<String>, Outcome) {
+        let state = State { world: world.settled(), ..State::default() };
+        let mut taking = Taking { model: self, state, finding: None, story: None };
+        let (mut lines, mut outcome) = (Vec::new(), Outcome::default());
+        taking.start(0, group, 1);
+        while !taking.state.instances[0].is_idle() {
+            let plan = taking.model.knowledge.plan(taking.state.instances[0].facts);
+            let Plan::Act(requests) = &*plan else { unreachable!("a run that is over is idle") };
+            let is_next = |index: &usize| taking.state.instances[0].answers[*index] == 0;
+            let index = (0..requests.len()).find(is_next).unwrap();
+            if let Request::Write(write) = &requests[index] {
+                lines.push(write.line.clone());
+            }
+            outcome = taking.request(0, index, How::Well).max(outcome);
+        }
+        (taking.state.world.settled(), lines, outcome)
+    }
+}
+
+/// A step under way.
+struct Taking<'a> {
+    model: &'a mut Model,
+    state: State,
+    finding: Option<Finding>,
+    story: Option<String>,
+}
+
+impl Taking<'_> {
+    fn tell(&mut self, text: impl FnOnce(&Places) -> String) {
+        if let Some(story) = &mut self.story {
+            *story += &text(&self.model.knowledge.places);
+        }
+    }
+
+    fn take(&mut self, action: Action) {
+        match action {
+            Action::Event(event) => self.event(event),
+            Action::Age => {
+                self.state.ages_left -= 1;
+                self.state.world.age();
+                self.tell(|_| "five minutes pass".to_owned());
+            }
+            Action::Deliver { instance, group, is_all } => {
+                let waiting = &mut self.state.waiting[usize::from(group)];
+                let events = if is_all { *waiting } else { 1 };
+                *waiting -= events;
+                self.tell(|places| format!("is given {events} event(s) of {}", places.group_name(group)));
+                self.start(instance, group, events);
+            }
+            Action::Redeliver { instance, group } => {
+                let events = std::mem::take(&mut self.state.blocked[usize::from(group)]);
+                self.tell(|places| format!("is given {} again", places.group_name(group)));
+                self.start(instance, group, events);
+            }
+            Action::Request { instance, index, how } => {
+                if how != How::Well {
+                    self.state.faults_left -= 1;
+                }
+                self.state.was_stale |= matches!(how, How::Stale(_));
+                _ = self.request(instance, index, how);
+            }
+            Action::Crash { instance } | Action::TimeOut { instance } => {
+                self.state.faults_left -= 1;
+                let is_crash = matches!(action, Action::Crash { .. });
+                self.tell(|_| if is_crash { "is killed" } else { "has no time left" }.to_owned());
+                let one = &mut self.state.instances[instance];
+                self.state.waiting[usize::from(one.origin)] += one.events;
+                if is_crash {
+                    one.unverified = [0; GROUPS];
+                } else {
+                    let known = self.model.knowledge.get(one.facts);
+                    one.unverified[usize::from(known.group)] = known.written_ptrs;
+                }
+                one.stop();
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let world = &mut self.state.world;
+        let is_end =
+            matches!(event, Event::Create(group, _) if world.group(group).life == Life::Provisioning);
+        if !is_end {
+            self.state.events_left -= 1;
+        }
+        let mut live = |group: u8, life| {
+            let group = &mut world.groups[usize::from(group)];
+            let before = group.current;
+            // A group that is created again has no tags any more.
+            let is_renamed = before.is_renamed && life != Life::Absent;
+            group.replace(Group { life, is_renamed });
+        };
+        match event {
+            Event::Create(group, address) | Event::Move(group, address) => {
+                live(group, Life::Running(address));
+                self.state.used |= bit(address);
+            }
+            Event::Provision(group) => live(group, Life::Provisioning),
+            Event::Stop(group) => live(group, Life::Stopped),
+            Event::Delete(group) => live(group, Life::Absent),
+            Event::Rename(group) => {
+                let group = &mut world.groups[usize::from(group)];
+                group.replace(Group { is_renamed: !group.current.is_renamed, ..group.current });
+                self.state.was_renamed = true;
+            }
+            Event::Touch(_) => {}
+            Event::Edit(set, content) => {
+                let is_kept = content.is_some_and(|content| content.mark != Mark::None);
+                self.state.was_edited |= matches!(subject(set), Subject::A(_)) && !is_kept;
+                self.put(set, content);
+            }
+            Event::Lock(lock) => world.lock = lock,
+        }
+        // An edit and a lock raise no event; the groups' next events come.
+        match event {
+            Event::Create(group, _)
+            | Event::Move(group, _)
+            | Event::Provision(group)
+            | Event::Stop(group)
+            | Event::Delete(group)
+            | Event::Rename(group)
+            | Event::Touch(group) => self.state.waiting[usize::from(group)] += 1,
+            Event::Edit(..) | Event::Lock(_) => {
+                for group in 0..GROUPS {
+                    if self.state.world.groups[group].current.life != Life::Absent {
+                        self.state.waiting[group] += 1;
+                    }
+                }
+            }
+        }
+        self.tell(|places| describe(places, event));
+    }
+
+    /// Changes a record set, and makes the versions that instances know one older.
+    fn put(&mut self, set: SetId, content: Option<Content>) {
+        self.state.world.put(set, content);
+        for instance in &mut self.state.instances {
+            instance.labels[usize::from(set)].change(|version| match version {
+                Version::Unused => Version::Unused,
+                Version::Current => Version::Previous,
+                Version::Previous | Version::Outdated => Version::Outdated,
+            });
+        }
+    }
+
+    fn start(&mut self, instance: usize, group: u8, events: u8) {
+        let one = &mut self.state.instances[instance];
+        (one.origin, one.events) = (group, events);
+        self.run(instance, group, WAIT);
+    }
+
+    fn run(&mut self, instance: usize, group: u8, wait: std::time::Duration) {
+        let one = &mut self.state.instances[instance];
+        let learned = self.model.knowledge.start(group, one.unverified[usize::from(group)], wait);
+        one.facts = learned.id;
+        one.labels = Default::default();
+        one.witness = Witness::default();
+    }
+
+    /// Azure carries out a request. Gives the outcome of a run that is over.
+    fn request(&mut self, instance: usize, index: usize, how: How) -> Outcome {
+        let facts = self.state.instances[instance].facts;
+        let plan = self.model.knowledge.plan(facts);
+        let Plan::Act(requests) = &*plan else { unreachable!("a run that is over sends no request") };
+        let answer = match &requests[index] {
+            Request::Write(write) => self.write(instance, write, how),
+            Request::Read(read) => self.read(instance, *read, how),
+        };
+        let group = self.model.group(&self.state.instances[instance]);
+        let broken = self.model.knowledge.broken;
+        let answer = broken.map_or(answer.clone(), |broken| broken.learns(group, &requests[index], answer));
+        let is_failed = matches!(answer, Answer::Failed(_));
+        let answer = self.model.knowledge.answer_id(answer);
+        self.state.instances[instance].answers[index] = answer;
+        let is_required = |read: &Read| match read {
+            Read::Group | Read::Owner(_) | Read::AList => true,
+            Read::Set(set) => matches!(subject(*set), Subject::A(_)),
+            Read::PtrList => false,
+        };
+        if matches!(&requests[index], Request::Read(read) if is_failed && is_required(read)) {
+            let given_up = self.model.knowledge.answer_id(Answer::GivenUp);
+            let answers = &mut self.state.instances[instance].answers;
+            for (answer, request) in answers.iter_mut().zip(requests) {
+                if *answer == 0 && matches!(request, Request::Read(_)) {
+                    *answer = given_up;
+                }
+            }
+        }
+        let answers = self.state.instances[instance].answers;
+        if answers.iter().take(requests.len()).any(|answer| *answer == 0) {
+            return Outcome::default();
+        }
+        let learned = self.model.knowledge.learn(facts, answers);
+        let one = &mut self.state.instances[instance];
+        one.answers = Default::default();
+        one.facts = learned.id;
+        if learned.is_new_pass {
+            one.labels = Default::default();
+            one.witness = Witness::default();
+            self.tell(|_| "; another pass follows".to_owned());
+        }
+        self.finish(instance)
+    }
+
+    /// Ends a run that is over, and begins the next one of its invocation.
+    fn finish(&mut self, instance: usize) -> Outcome {
+        let facts = self.state.instances[instance].facts;
+        let plan = self.model.knowledge.plan(facts);
+        let Plan::Done(end) = &*plan else { return Outcome::default() };
+        let end = Rc::new(end.clone());
+        let group = self.model.knowledge.get(facts).group;
+        self.tell(|_| format!("; {:?}: {}", end.outcome, end.text));
+        let one = &mut self.state.instances[instance];
+        one.unverified[usize::from(group)] = end.unverified;
+        one.outcome = one.outcome.max(end.outcome);
+        let broken = self.model.knowledge.broken;
+        if broken != Some(Broken::FollowsNobody) {
+            one.queue |= end.given_up;
+        }
+        if let Some(next) = members(one.queue).next() {
+            one.queue &= !bit(next);
+            self.run(instance, next, end.wait_left);
+            self.tell(|places| format!("; goes on with {}", places.group_name(next)));
+            return Outcome::default();
+        }
+        let outcome = broken.map_or(one.outcome, |broken| broken.answers(one.outcome));
+        if broken == Some(Broken::AnswersLaterEvents) && outcome == Outcome::Acknowledged {
+            self.state.waiting[usize::from(one.origin)] = 0;
+        }
+        match outcome {
+            Outcome::Acknowledged => {}
+            Outcome::Blocked => self.state.blocked[usize::from(one.origin)] += one.events,
+            Outcome::Unavailable => self.state.waiting[usize::from(one.origin)] += one.events,
+        }
+        one.stop();
+        outcome
+    }
+
+    fn read(&mut self, instance: usize, read: Read, how: How) -> Answer {
+        let group = self.model.group(&self.state.instances[instance]);
+        let answer = self.answer(instance, group, read, how);
+        let witness = &mut self.state.instances[instance].witness;
+        let truth = self.state.world;
+        properties::witness_read(&self.model.knowledge.places, witness, &truth, group, read, &answer);
+        if self.story.is_some() {
+            let stale = if matches!(how, How::Stale(_)) { " (stale)" } else { "" };
+            self.tell(|places| format!("reads {}{stale}", show_read(places, group, read, &answer)));
+        }
+        answer
+    }
+
+    fn answer(&mut self, instance: usize, group: u8, read: Read, how: How) -> Answer {
+        let stale = match how {
+            How::Well => None,
+            How::Stale(set) => Some(set),
+            How::Lost { .. } => return Answer::Failed(FailureKind::Transient),
+        };
+        let world = self.state.world;
+        let seen = |group: u8| {
+            let group = &world.groups[usize::from(group)];
+            if stale.is_some() { group.previous.unwrap_or(group.current) } else { group.current }
+        };
+        match read {
+            Read::Group => Answer::Group(seen(group)),
+            Read::Owner(None) => Answer::IsDeleted(false),
+            Read::Owner(Some(owner)) => Answer::IsDeleted(seen(owner).life == Life::Absent),
+            Read::Set(set) => Answer::Set(self.versioned(instance, set, stale == Some(set))),
+            Read::PtrList => {
+                let sets = (0..ids(ADDRESSES)).map(ptr_set);
+                Answer::List(self.listed(instance, sets, stale, |_| true))
+            }
+            Read::AList => {
+                let sets = (0..ids(NAMES)).map(a_set);
+                Answer::List(self.listed(instance, sets, stale, |content| content.mark == Mark::Group(group)))
+            }
+        }
+    }
+
+    fn listed(
+        &mut self,
+        instance: usize,
+        sets: impl Iterator<Item = SetId>,
+        stale: Option<SetId>,
+        is_listed: impl Fn(&Content) -> bool,
+    ) -> Vec<(SetId, Content, Label)> {
+        let mut listed = Vec::new();
+        for set in sets {
+            let versions = self.state.world.sets[usize::from(set)];
+            let seen = if stale == Some(set) { versions.previous.flatten() } else { versions.current };
+            if seen.is_some_and(|content| is_listed(&content))
+                && let Some((content, label)) = self.versioned(instance, set, stale == Some(set))
+            {
+                listed.push((set, content, label));
+            }
+        }
+        listed
+    }
+
+    fn versioned(&mut self, instance: usize, set: SetId, is_stale: bool) -> Option<(Content, Label)> {
+        let versions = self.state.world.sets[usize::from(set)];
+        let (content, version) = if is_stale {
+            (versions.previous.unwrap(), Version::Previous)
+        } else {
+            (versions.current, Version::Current)
+        };
+        content.map(|content| (content, self.state.instances[instance].labels[usize::from(set)].of(version)))
+    }
+
+    fn write(&mut self, instance: usize, write: &Write, how: How) -> Answer {
+        let is_lost = matches!(how, How::Lost { .. });
+        self.tell(|_| format!("sends {}", write.line));
+        let answer = match how {
+            How::Lost { has_happened: false } => Answer::Failed(FailureKind::Uncertain),
+            _ => self.carry_out(instance, write),
+        };
+        match &answer {
+            _ if is_lost => self.tell(|_| format!(", and its answer is lost (it was {answer:?})")),
+            Answer::Written(_) => {}
+            other => self.tell(|_| format!(": {other:?}")),
+        }
+        if is_lost { Answer::Failed(FailureKind::Uncertain) } else { answer }
+    }
+
+    fn carry_out(&mut self, instance: usize, write: &Write) -> Answer {
+        let set = write.set;
+        let before = self.state.world.set(set);
+        let one = &self.state.instances[instance];
+        let is_met = match write.label {
+            None => before.is_none(),
+            Some(label) => one.labels[usize::from(set)].get(label) == Version::Current && before.is_some(),
+        };
+        let is_locked = match (self.state.world.lock, subject(set)) {
+            (Lock::None, _) | (_, Subject::A(_)) => false,
+            (Lock::CanNotDelete, Subject::Ptr(_)) => write.after.is_none(),
+            (Lock::ReadOnly, Subject::Ptr(_)) => true,
+        };
+        if is_locked {
+            return Answer::Failed(FailureKind::Refused);
+        }
+        if !is_met && self.model.knowledge.broken != Some(Broken::WritesUnconditionally) {
+            return Answer::Failed(FailureKind::Race);
+        }
+        let group = self.model.group(one);
+        let change = properties::Change { group, set, before, after: write.after };
+        let finding =
+            properties::judge_write(&self.model.knowledge.places, &self.state, &one.witness, &change);
+        if self.finding.is_none() {
+            self.finding = finding;
+        }
+        self.put(set, write.after);
+        properties::witness_write(&mut self.state.instances[instance].witness, &change);
+        let labels = &mut self.state.instances[instance].labels[usize::from(set)];
+        Answer::Written(write.after.map(|_| labels.of(Version::Current)))
+    }
+}
+
+fn deliveries(state: &State, instance: usize, actions: &mut Vec<Action>) {
+    for group in 0..ids(GROUPS) {
+        let waiting = state.waiting[usize::from(group)];
+        if waiting > 0 {
+            actions.push(Action::Deliver { instance, group, is_all: true });
+        }
+        if waiting > 1 {
+            actions.push(Action::Deliver { instance, group, is_all: false });
+        }
+        if state.blocked[usize::from(group)] > 0 {
+            actions.push(Action::Redeliver { instance, group });
+        }
+    }
+}
+
+/// The addresses that a group may get: of those that no group ever had, one stands for all.
+fn free_addresses(state: &State) -> impl Iterator<Item = u8> + use<> {
+    let (held, used) = (state.world.held_addresses(), state.used);
+    let first_unused = (0..ids(ADDRESSES)).find(|address| used & bit(*address) == 0);
+    (0..ids(ADDRESSES)).filter(move |address| {
+        held & bit(*address) == 0 && (used & bit(*address) != 0 || Some(*address) == first_unused)
+    })
+}
+
+/// What people do to a record set: they delete it, take the mark away, or write something of their own.
+fn edits(world: &World, set: SetId) -> impl Iterator<Item = Event> + use<> {
+    let content = world.set(set);
+    let foreign = Content { values: bit(ELSEWHERE), ..Content::default() };
+    let edited = content.map_or(vec![foreign], |content| {
+        vec![
+            Content { mark: Mark::None, fresh: 0, old: 0, ..content },
+            Content { values: content.values | bit(ELSEWHERE), is_annotated: true, ..content },
+        ]
+    });
+    let deleted = content.map(|_| Event::Edit(set, None));
+    let changed = edited.into_iter().filter(move |edited| Some(*edited) != content);
+    deleted.into_iter().chain(changed.map(move |edited| Event::Edit(set, Some(edited))))
+}
+
+/// What a stale read can show that differs from what is: the group, or the record set.
+fn stale(state: &State, group: u8, read: Read) -> impl Iterator<Item = SetId> + use<> {
+    let world = state.world;
+    let differs = move |set: SetId| {
+        let versions = world.sets[usize::from(set)];
+        versions.previous.is_some()
+    };
+    let group_differs = |group: u8| world.groups[usize::from(group)].previous.is_some();
+    let sets: Vec<SetId> = match read {
+        Read::Group if group_differs(group) => vec![0],
+        Read::Owner(Some(owner)) if group_differs(owner) => vec![0],
+        Read::Group | Read::Owner(_) => vec![],
+        Read::Set(set) => [set].into_iter().filter(|set| differs(*set)).collect(),
+        Read::PtrList => (0..ids(ADDRESSES)).map(ptr_set).filter(|set| differs(*set)).collect(),
+        Read::AList => (0..ids(NAMES)).map(a_set).filter(|set| differs(*set)).collect(),
+    };
+    sets.into_iter()
+}
+
+fn describe(places: &Places, event: Event) -> String {
+    let name = |group| places.group_name(group);
+    match event {
+        Event::Create(group, address) => format!("{} comes up at {}", name(group), Places::address(address)),
+        Event::Move(group, address) => format!("{} moves to {}", name(group), Places::address(address)),
+        Event::Provision(group) => format!("{} is provisioned", name(group)),
+        Event::Stop(group) => format!("{} is stopped", name(group)),
+        Event::Delete(group) => format!("{} is deleted", name(group)),
+        Event::Rename(group) => format!("the tag aci-dns-hostname of {} changes", name(group)),
+        Event::Touch(group) => format!("an event of {} comes twice", name(group)),
+        Event::Edit(set, content) => format!("a person edits: {}", places.show(set, content)),
+        Event::Lock(lock) => format!("the lock on the reverse zone is now {lock:?}"),
+    }
+}
+
+fn show_read(places: &Places, group: u8, read: Read, answer: &Answer) -> String {
+    let listed = |sets: &[(SetId, Content, Label)]| {
+        let shown: Vec<_> = sets.iter().map(|(set, content, _)| places.show(*set, Some(*content))).collect();
+        if shown.is_empty() { "nothing".to_owned() } else { shown.join("; ") }
+    };
+    match (read, answer) {
+        (Read::Group, Answer::Group(seen)) => {
+            format!("{}: {}", places.group_name(group), Places::show_group(*seen))
+        }
+        (Read::Owner(Some(owner)), Answer::IsDeleted(is_deleted)) => {
+            format!("{}: {}", places.group_name(owner), if *is_deleted { "404" } else { "lives" })
+        }
+        (Read::Set(set), Answer::Set(seen)) => places.show(set, seen.map(|(content, _)| content)),
+        (Read::PtrList, Answer::List(sets)) => format!("the reverse zone: {}", listed(sets)),
+        (Read::AList, Answer::List(sets)) => format!("its A record sets: {}", listed(sets)),
+        (_, answer) => format!("{read:?}: {answer:?}"),
+    }
+}
+
+/// A small number as the small values have it.
+pub(crate) fn ids(count: usize) -> u8 {
+    u8::try_from(count).unwrap()
+}
