@@ -5,8 +5,8 @@
 //! them up.
 //!
 //! ETags: facts compare them only with each other, and a write compares one with the record set's. So what an
-//! instance reads carries a *label*, which says the how manieth version of a record set this pass has seen; the
-//! state says which labels are still the current version.
+//! instance reads carries a *label*: the position of the version among those that the pass has read. The state says
+//! which labels are still the current version.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,7 +35,7 @@ pub(crate) const REQUESTS: usize = 10;
 /// How long an invocation waits for an address: long enough to ask twice.
 pub(crate) const WAIT: Duration = Duration::from_millis(900);
 
-/// The how manieth version of a record set a pass has seen.
+/// The position of a version among those of one record set that a pass has read.
 pub(crate) type Label = u8;
 
 /// Numbers facts. No facts have the number 0.

@@ -6,7 +6,7 @@
 
 use super::{
     knowledge::{Answer, Outcome, Read},
-    steps::{Model, State, ids},
+    steps::{Model, Past, State, ids},
     world::{
         ADDRESSES, Content, ELSEWHERE, GROUPS, Life, Lock, Mark, Mask, NAMES, Places, SHOP, SetId, Subject,
         World, a_set, bit, contains, members, ptr_set, subject,
@@ -43,6 +43,8 @@ pub(crate) enum Excuse {
     CameBack,
     /// A read was stale.
     Stale,
+    /// A write of a killed process arrived late.
+    Late,
     /// A person took an A record set away, and its memory with it.
     Edited,
     /// A group got another name and moved, before either was handled.
@@ -293,12 +295,13 @@ fn judge_ptr(places: &Places, witness: &Witness, change: &Change, address: u8) -
 }
 
 /// What is wrong with a state in which nothing is under way and nothing waits.
-pub(crate) fn judge_end(model: &mut Model, state: &State) -> Option<Finding> {
+pub(crate) fn judge_end(model: &mut Model, state: &State) -> Vec<Finding> {
     let is_quiet = state.instances.iter().all(|instance| instance.facts == 0)
         && state.waiting == [0; GROUPS]
+        && state.late.is_none()
         && state.world.groups.iter().all(|group| group.current.life != Life::Provisioning);
     if !is_quiet {
-        return None;
+        return Vec::new();
     }
     let world = state.world.settled();
     let is_blocked = state.blocked != [0; GROUPS];
@@ -311,19 +314,22 @@ pub(crate) fn judge_end(model: &mut Model, state: &State) -> Option<Finding> {
     let found = problems.filter(|problem| !(is_blocked && problem.property == Property::Convergence));
     let judged = found.map(|problem| Finding {
         property: problem.property,
-        excuse: excuse(state, problem.kind),
+        excuse: excuse(state.past, problem),
         text: problem.text.clone(),
     });
-    judged.min_by_key(|finding| (finding.excuse.is_some(), finding.property))
+    judged.collect()
 }
 
-fn excuse(state: &State, kind: Kind) -> Option<Excuse> {
-    let is_extra = matches!(kind, Kind::ExtraA | Kind::ExtraPtr);
-    if state.was_stale {
+fn excuse(past: Past, problem: &Problem) -> Option<Excuse> {
+    let is_extra = matches!(problem.kind, Kind::ExtraA | Kind::ExtraPtr);
+    let is_before_recheck = problem.property == Property::Convergence;
+    if past.has(Past::STALE) && is_before_recheck {
         Some(Excuse::Stale)
-    } else if state.was_edited && is_extra {
+    } else if past.has(Past::LATE) && (is_before_recheck || is_extra) {
+        Some(Excuse::Late)
+    } else if past.has(Past::EDITED) && is_extra {
         Some(Excuse::Edited)
-    } else if state.was_renamed && is_extra {
+    } else if past.has(Past::RENAMED) && is_extra {
         Some(Excuse::Renamed)
     } else {
         None

@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     Crash,
     /// The time of an invocation is up.
     TimeOut,
+    /// A process is killed, and a write of it arrives later.
+    Late,
 }
 
 /// How a search begins.
@@ -127,6 +129,7 @@ fn with_faults(scenario: Scenario, faults: u8, kinds: &[Fault]) -> Scenario {
 /// All scenarios, those that find most first.
 pub(crate) fn all(extent: Extent) -> Vec<Scenario> {
     use EventKind::{Create, Delete, Edit, Lock, Move, Provision, Rename, Start as Starts, Stop, Touch};
+    let came_back = (Property::NoGap, Excuse::CameBack);
     // In a full run one more event happens.
     let more = u8::from(extent == Extent::Full);
     let hand_over = Scenario {
@@ -135,6 +138,7 @@ pub(crate) fn all(extent: Extent) -> Vec<Scenario> {
             Start { world: without_records(NEIGHBOURS, 0), waiting: [1, 0] },
         ],
         kinds: [of(0, &[Move, Stop, Delete]), of(1, &[Create, Move])].concat(),
+        exceptions: vec![],
         ..lives("hand-over of an address", 2 + more)
     };
     let rivals = Scenario {
@@ -144,23 +148,47 @@ pub(crate) fn all(extent: Extent) -> Vec<Scenario> {
             Start { world: without_records(RIVALS, 0), waiting: [1, 0] },
         ],
         kinds: [of(0, &[Move, Stop, Delete]), of(1, &[Create, Move, Delete])].concat(),
+        exceptions: vec![],
         ..lives("rivals for a name", 2 + more)
     };
     let renamed =
         Scenario { kinds: of(0, &[Rename, Move, Delete, Touch]), ..lives("another name", 2 + more) };
-    let edited = Scenario { kinds: of(0, &[Edit, Move, Delete, Touch]), ..lives("manual edits", 2 + more) };
-    let locked = Scenario { kinds: of(0, &[Lock, Move, Delete]), ..lives("a locked reverse zone", 2 + more) };
+    let edited = Scenario {
+        kinds: of(0, &[Edit, Move, Delete, Touch]),
+        exceptions: vec![
+            (Property::Convergence, Excuse::Edited),
+            (Property::ConvergenceAfterRecheck, Excuse::Edited),
+        ],
+        ..lives("manual edits", 2 + more)
+    };
+    let locked = Scenario {
+        kinds: of(0, &[Lock, Move, Delete]),
+        exceptions: vec![],
+        ..lives("a locked reverse zone", 2 + more)
+    };
     let slow =
         Scenario { kinds: of(0, &[Provision, Move, Delete]), instances: 1, ..lives("slow provisioning", 2) };
     let cut_off = [Fault::Crash, Fault::TimeOut];
     let everything = [Fault::Crash, Fault::TimeOut, Fault::Lost, Fault::Stale];
+    let stale = [came_back, (Property::NoGap, Excuse::Stale), (Property::Convergence, Excuse::Stale)];
     let mut all = vec![
         lives("three events", 3),
         with_faults(lives("an invocation is cut off", 2 + more), 1, &cut_off),
         with_faults(lives("an answer is lost", 2 + more), 1, &[Fault::Lost]),
-        with_faults(lives("a read is stale", 2 + more), 1, &[Fault::Stale]),
+        Scenario {
+            exceptions: stale.to_vec(),
+            ..with_faults(lives("a read is stale", 2 + more), 1, &[Fault::Stale])
+        },
+        Scenario {
+            exceptions: vec![came_back, (Property::Convergence, Excuse::Late)],
+            ..with_faults(lives("a write arrives late", 2), 1, &[Fault::Late])
+        },
         Scenario { ages: 1, ..with_faults(lives("five minutes pass", 2), 1, &[Fault::Crash]) },
-        Scenario { instances: 1, ..with_faults(lives("two faults, one instance", 2 + more), 2, &everything) },
+        Scenario {
+            instances: 1,
+            exceptions: stale.to_vec(),
+            ..with_faults(lives("two faults, one instance", 2 + more), 2, &everything)
+        },
         Scenario { kinds: of(0, &[Touch, Move, Delete, Create]), ..lives("events come twice", 3) },
         hand_over,
         rivals,

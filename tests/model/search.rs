@@ -100,12 +100,11 @@ impl Search {
                 self.report.steps += 1;
                 let next = model.apply(state, *action, false);
                 let is_new = self.is_new(&next.state, Met { before: number, step });
-                let at_end = || if is_new { judge_end(model, &next.state) } else { None };
-                let finding = next.finding.or_else(at_end);
+                let at_end = if is_new { judge_end(model, &next.state) } else { Vec::new() };
                 if is_new {
                     next_level.push(next.state);
                 }
-                if let Some(finding) = finding {
+                for finding in next.finding.into_iter().chain(at_end) {
                     self.report(model, number, *action, finding);
                 }
                 if self.report.violation.is_some() || self.met.len() > room {
@@ -118,6 +117,9 @@ impl Search {
 
     /// Reports something that does not hold after a step from a state.
     fn report(&mut self, model: &mut Model, number: u32, action: Action, finding: Finding) {
+        if self.report.violation.is_some() {
+            return;
+        }
         if let Some(excuse) = finding.excuse {
             let first = || (0, story(model, &self.met, number, action, &finding));
             let (count, _) = self.report.exceptions.entry((finding.property, excuse)).or_insert_with(first);
@@ -150,12 +152,13 @@ fn story(model: &mut Model, met: &[Met], last: u32, action: Action, finding: &Fi
         let next = model.apply(state, action, true);
         number += 1;
         let subject = match action {
-            Action::Event(_) | Action::Age => "",
+            Action::Event(_) | Action::Age | Action::Arrive => "",
             Action::Deliver { instance, .. }
             | Action::Redeliver { instance, .. }
             | Action::Request { instance, .. }
             | Action::Crash { instance }
-            | Action::TimeOut { instance } => names[instance],
+            | Action::TimeOut { instance }
+            | Action::Strand { instance, .. } => names[instance],
         };
         let space = if subject.is_empty() { "" } else { " " };
         writeln!(story, "{number:>3}. {subject}{space}{}", next.story).unwrap();

@@ -113,6 +113,39 @@ impl Instance {
     }
 }
 
+/// What happened before, as far as it excuses what does not hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Past(Mask);
+
+impl Past {
+    /// A read was stale.
+    pub(crate) const STALE: Self = Self(1);
+    /// A write arrived late.
+    pub(crate) const LATE: Self = Self(2);
+    /// A person took an A record set's memory away.
+    pub(crate) const EDITED: Self = Self(4);
+    /// A group got another name.
+    pub(crate) const RENAMED: Self = Self(8);
+
+    /// Whether this happened.
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// A write of a killed process that is still under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LateWrite {
+    set: SetId,
+    /// Whether it replaces or deletes the current version; else it creates the record set.
+    replaces: bool,
+    after: Option<Content>,
+}
+
 /// Everything that the future depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct State {
@@ -130,14 +163,12 @@ pub(crate) struct State {
     pub(crate) faults_left: u8,
     /// How many times five minutes may still pass.
     pub(crate) ages_left: u8,
+    /// A write that may still arrive.
+    pub(crate) late: Option<LateWrite>,
     /// The addresses that some group has held.
     used: Mask,
-    /// Whether a read was stale.
-    pub(crate) was_stale: bool,
-    /// Whether a person took an A record set's memory away.
-    pub(crate) was_edited: bool,
-    /// Whether a group got another name.
-    pub(crate) was_renamed: bool,
+    /// What excuses something that does not hold.
+    pub(crate) past: Past,
 }
 
 /// One step.
@@ -157,6 +188,10 @@ pub(crate) enum Action {
     Crash { instance: usize },
     /// The time of an invocation is up.
     TimeOut { instance: usize },
+    /// A process is killed, and a write of it is still under way.
+    Strand { instance: usize, index: usize },
+    /// That write arrives.
+    Arrive,
 }
 
 /// How a request ends.
@@ -242,7 +277,11 @@ impl Model {
                 actions.extend(free.map(|address| Action::Event(Event::Create(group, address))));
             }
         }
-        if state.ages_left > 0 && state.instances.iter().all(Instance::is_idle) {
+        if state.late.is_some() {
+            actions.push(Action::Arrive);
+        }
+        // No write takes five minutes.
+        if state.ages_left > 0 && state.late.is_none() && state.instances.iter().all(Instance::is_idle) {
             actions.push(Action::Age);
         }
         let running = state.instances.iter().filter(|instance| !instance.is_idle()).count();
@@ -302,9 +341,15 @@ impl Model {
         let Plan::Act(requests) = &*self.knowledge.plan(instance.facts) else { return };
         for (index, request) in requests.iter().enumerate().filter(|(index, _)| instance.answers[*index] == 0)
         {
-            let mut push = |how| actions.push(Action::Request { instance: number, index, how });
-            push(How::Well);
+            actions.push(Action::Request { instance: number, index, how: How::Well });
             let is_write = matches!(request, Request::Write(_));
+            let mut push = |action| actions.push(action);
+            if let (Request::Write(write), true) = (request, can(Fault::Late) && state.late.is_none())
+                && late_write(&state.world, instance, write).is_some()
+            {
+                push(Action::Strand { instance: number, index });
+            }
+            let mut push = |how| actions.push(Action::Request { instance: number, index, how });
             if can(Fault::Lost) {
                 push(How::Lost { has_happened: false });
                 if is_write {
@@ -414,12 +459,26 @@ impl Taking<'_> {
                 if how != How::Well {
                     self.state.faults_left -= 1;
                 }
-                self.state.was_stale |= matches!(how, How::Stale(_));
+                if matches!(how, How::Stale(_)) {
+                    self.state.past.add(Past::STALE);
+                }
                 _ = self.request(instance, index, how);
             }
-            Action::Crash { instance } | Action::TimeOut { instance } => {
+            Action::Arrive => {
+                let Some(late) = self.state.late.take() else { return };
+                let before = self.state.world.set(late.set);
+                self.tell(|places| format!("a late write arrives: {}", places.show(late.set, late.after)));
+                if late.replaces || before.is_none() {
+                    self.state.past.add(Past::LATE);
+                    self.put(late.set, late.after);
+                }
+            }
+            Action::Crash { instance } | Action::TimeOut { instance } | Action::Strand { instance, .. } => {
                 self.state.faults_left -= 1;
-                let is_crash = matches!(action, Action::Crash { .. });
+                if let Action::Strand { index, .. } = action {
+                    self.strand(instance, index);
+                }
+                let is_crash = !matches!(action, Action::TimeOut { .. });
                 self.tell(|_| if is_crash { "is killed" } else { "has no time left" }.to_owned());
                 let one = &mut self.state.instances[instance];
                 self.state.waiting[usize::from(one.origin)] += one.events;
@@ -459,12 +518,14 @@ impl Taking<'_> {
             Event::Rename(group) => {
                 let group = &mut world.groups[usize::from(group)];
                 group.replace(Group { is_renamed: !group.current.is_renamed, ..group.current });
-                self.state.was_renamed = true;
+                self.state.past.add(Past::RENAMED);
             }
             Event::Touch(_) => {}
             Event::Edit(set, content) => {
                 let is_kept = content.is_some_and(|content| content.mark != Mark::None);
-                self.state.was_edited |= matches!(subject(set), Subject::A(_)) && !is_kept;
+                if matches!(subject(set), Subject::A(_)) && !is_kept {
+                    self.state.past.add(Past::EDITED);
+                }
                 self.put(set, content);
             }
             Event::Lock(lock) => world.lock = lock,
@@ -489,9 +550,24 @@ impl Taking<'_> {
         self.tell(|places| describe(places, event));
     }
 
+    /// Leaves a write under way.
+    fn strand(&mut self, instance: usize, index: usize) {
+        let one = &self.state.instances[instance];
+        let plan = self.model.knowledge.plan(one.facts);
+        if let Plan::Act(requests) = &*plan
+            && let Request::Write(write) = &requests[index]
+        {
+            self.state.late = late_write(&self.state.world, one, write);
+            self.tell(|_| format!("sends {} and ", write.line));
+        }
+    }
+
     /// Changes a record set, and makes the versions that instances know one older.
     fn put(&mut self, set: SetId, content: Option<Content>) {
         self.state.world.put(set, content);
+        if self.state.late.is_some_and(|late| late.set == set && late.replaces) {
+            self.state.late = None;
+        }
         for instance in &mut self.state.instances {
             instance.labels[usize::from(set)].change(|version| match version {
                 Version::Unused => Version::Unused,
@@ -710,6 +786,17 @@ impl Taking<'_> {
         let labels = &mut self.state.instances[instance].labels[usize::from(set)];
         Answer::Written(write.after.map(|_| labels.of(Version::Current)))
     }
+}
+
+/// A write that arrives later, unless it cannot happen any more.
+fn late_write(world: &World, instance: &Instance, write: &Write) -> Option<LateWrite> {
+    let is_current = |label| instance.labels[usize::from(write.set)].get(label) == Version::Current;
+    let is_possible = match write.label {
+        None => world.set(write.set).is_none(),
+        Some(label) => is_current(label),
+    };
+    let late = LateWrite { set: write.set, replaces: write.label.is_some(), after: write.after };
+    is_possible.then_some(late)
 }
 
 fn deliveries(state: &State, instance: usize, actions: &mut Vec<Action>) {
