@@ -216,7 +216,7 @@ class Bench:
             settings = {
                 **stage.environment(azure),
                 "ACI_DNS_ZONES": json.dumps({"rg-spoke*": zones}),
-                "ACI_DNS_SWEEP_SUBSCRIPTIONS": ",".join(subscriptions),
+                "ACI_DNS_SUBSCRIPTIONS": ",".join(subscriptions),
             }
             begun = time.perf_counter()
             silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

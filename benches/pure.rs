@@ -1,13 +1,18 @@
 //! The parts that only compute: `cargo bench --bench pure`.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use aci_dns::{
-    config::{Ownership, Policy, Settings, Stopped, ZoneMap, Zones},
-    decide::{Names, ObservedA, ObservedPtr, Rules, forward, reverse},
+    change::{Change, Edit},
+    config::{Ownership, Policy, Settings, Stopped, ZoneMap},
+    container_group::{ContainerGroup, IpAddress},
+    decide::{
+        Fact, Facts, Goal, Key, Observation, Purpose, Right, Rules, RunState, Step, Verdict, WriteResult,
+        decide,
+    },
     desired::Desired,
-    dns::{Content, ETag, OWNER_KEY, RecordSet},
+    dns::{ARecordSet, Content, ETag, OWNER_KEY, PtrRecordSet, PtrTarget, RecordSet},
     event,
     resource_id::ContainerGroupId,
 };
@@ -21,7 +26,8 @@ const ID: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGr
 const EVENT: &str = include_str!("../tests/events/01-create.json");
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 5, 4);
 const RULES: Rules = Rules {
-    ownership: Ownership::Adopt,
+    ownership: Ownership::Strict,
+    adopts_tagged: false,
     policy: Policy::Sync,
     stopped: Stopped::Remove,
     memory_seconds: 300,
@@ -31,14 +37,14 @@ fn main() {
     divan::main();
 }
 
-fn zones() -> Zones {
-    ZoneMap::parse(ZONES).unwrap().serving(&ID.parse().unwrap()).unwrap()
+fn etag() -> ETag {
+    ETag::from("e".to_owned())
 }
 
 fn set<Record>(desired: &Desired, record: Record) -> RecordSet<Record> {
     let metadata = [(OWNER_KEY.to_owned(), desired.owner.as_str().to_owned())].into_iter().collect();
     RecordSet {
-        etag: ETag::from("e".to_owned()),
+        etag: etag(),
         content: Content { ttl: 60, records: vec![record], metadata },
         is_auto_registered: false,
     }
@@ -66,35 +72,95 @@ fn look_up_zones(bencher: Bencher) {
     bencher.bench(|| map.serving(black_box(&id)));
 }
 
-/// Both plans of a group whose records are right.
+/// From the first read to the verdict, for a group whose records are right.
 #[divan::bench]
 fn plan_nothing(bencher: Bencher) {
-    let desired = Desired::of_absent(&ID.parse().unwrap(), &zones());
-    let a = ObservedA { record_set: Some(set(&desired, ADDRESS)), ..ObservedA::default() };
-    let (zone, name) = desired.zones.reverse_name(ADDRESS).unwrap();
-    let target = desired.fqdn().to_string().into();
-    let ptr =
-        [ObservedPtr { address: ADDRESS, zone: zone.clone(), name, record_set: Some(set(&desired, target)) }];
-    plan(bencher, &desired, &a, &ptr, 0);
+    let goal = goal();
+    let group = group();
+    let desired = Desired::of(&goal.id, &group, &goal.zones).unwrap().unwrap();
+    let target = PtrTarget::from(&desired.fqdn());
+    let records = Records { a: Some(set(&desired, ADDRESS)), ptr: Some(set(&desired, target)) };
+    plan(bencher, &goal, &group, &records, 0);
 }
 
-/// Both plans of a group without records.
+/// From the first read to the verdict, for a group without records: two writes and their verification.
 #[divan::bench]
 fn plan_new_group(bencher: Bencher) {
-    let desired = Desired::of_absent(&ID.parse().unwrap(), &zones());
-    let (zone, name) = desired.zones.reverse_name(ADDRESS).unwrap();
-    let ptr = [ObservedPtr { address: ADDRESS, zone: zone.clone(), name, record_set: None }];
-    plan(bencher, &desired, &ObservedA::default(), &ptr, 2);
+    plan(bencher, &goal(), &group(), &Records::default(), 2);
 }
 
-fn plan(bencher: Bencher, desired: &Desired, a: &ObservedA, ptr: &[ObservedPtr], changes: usize) {
-    let names = Names { held: [desired.fqdn()].into(), ..Names::default() };
+fn goal() -> Goal {
+    let map = Arc::new(ZoneMap::parse(ZONES).unwrap());
+    Goal::new(&ID.parse().unwrap(), &map, Purpose::Reconcile).unwrap()
+}
+
+fn group() -> ContainerGroup {
+    ContainerGroup {
+        provisioning_state: Some("Succeeded".to_owned()),
+        state: Some("Running".to_owned()),
+        ip_address: Some(IpAddress { kind: Some("Private".to_owned()), ip: Some(ADDRESS.to_string()) }),
+        ..ContainerGroup::default()
+    }
+}
+
+/// The record sets of one group.
+#[derive(Clone, Default)]
+struct Records {
+    a: Option<ARecordSet>,
+    ptr: Option<PtrRecordSet>,
+}
+
+fn plan(bencher: Bencher, goal: &Goal, group: &ContainerGroup, records: &Records, writes: usize) {
     let plan = || {
-        let forward = forward(desired, RULES, ADDRESS, black_box(a), 1_767_225_600).unwrap();
-        let reverse = reverse(desired, RULES, ADDRESS, black_box(ptr), &names);
-        (forward, reverse)
+        let verdict = decided(black_box(goal), black_box(group), black_box(records.clone()));
+        assert_eq!(verdict, (Verdict::Right(Right::Named(ADDRESS)), writes));
     };
-    let (forward, reverse) = plan();
-    assert_eq!(usize::from(forward.is_some()) + reverse.edits.len(), changes);
+    plan();
     bencher.bench(plan);
+}
+
+/// Answers every step until the verdict, and counts the writes.
+fn decided(goal: &Goal, group: &ContainerGroup, mut records: Records) -> (Verdict, usize) {
+    let mut facts = Facts::new(RunState::default());
+    facts.now = 1_767_225_600;
+    let mut writes = 0;
+    loop {
+        let (read, write) = match decide(RULES, goal, &facts).step {
+            Step::Done(verdict) => return (verdict, writes),
+            Step::Verify => {
+                facts.begin_verification();
+                continue;
+            }
+            Step::Act { read, write } => (read, write),
+            step @ (Step::Poll | Step::Repeat) => unreachable!("{step:?} where nothing is disturbed"),
+        };
+        facts.expect_writes(goal, &write);
+        for change in &write {
+            writes += 1;
+            records.apply(change);
+            facts.learn_write(goal, change, WriteResult::Written(Some(etag())));
+        }
+        for key in read {
+            facts.learn(match key {
+                Key::A(name) => Fact::A(name, Ok(records.a.clone())),
+                Key::Group => Fact::Group(Ok(Observation::of(goal, Some(group)))),
+                Key::Ptr(key) => Fact::Ptr(key, Ok(records.ptr.clone())),
+                key => unreachable!("{key:?} is not read"),
+            });
+        }
+    }
+}
+
+impl Records {
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::A(edit) => self.a = after(edit),
+            Change::Ptr(edit) => self.ptr = after(edit),
+        }
+    }
+}
+
+fn after<Record: Clone>(edit: &Edit<Record>) -> Option<RecordSet<Record>> {
+    let content = edit.after.clone()?;
+    Some(RecordSet { etag: etag(), content, is_auto_registered: false })
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Deploys aci-dns: shows what would change, applies it, publishes the package, and subscribes the functions to events.
-# Running it again changes what is not as the parameters say, and nothing else.
+# Deploys aci-dns: checks what has to be there, shows what would change, applies it, publishes the package, and
+# subscribes the functions to events. Running it again changes what is not as the parameters say, and nothing else.
 set -euo pipefail
 infra="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
@@ -13,7 +13,11 @@ Usage: infra/deploy.sh --resource-group NAME --location REGION --parameters FILE
   --parameters FILE      parameters of main.bicep: see infra/parameters
   --subscription ID      subscription of the resource group; default: the current one
   --package FILE         the package to publish; default: the one that infra/package.sh builds now
-  --what-if              show what would change, and stop
+  --stack ACTION         apply as a deployment stack; ACTION is what happens to resources that the parameters do not
+                         call for any more: detach leaves them, delete deletes them, zones with their records included
+  --skip-queue-probe     do not prove that the app reads its retry queue before it gets events: for deployers without the
+                         role Storage Queue Data Message Sender, or outside of the network of a closed storage account
+  --what-if              show what would change, and stop; nothing is changed
   --yes                  do not ask before applying
   --smoke-test SUBNET    afterwards create and delete a container group in the first spoke, in the subnet with this id
                          (delegated to Microsoft.ContainerInstance/containerGroups), and look for its records
@@ -27,14 +31,15 @@ refuse() {
   exit 2
 }
 
-resource_group='' location='' parameters='' subscription='' package='' smoke_test_subnet=''
-what_if_only=false confirmed=false
+resource_group='' location='' parameters='' subscription='' package='' stack='' smoke_test_subnet=''
+what_if_only=false confirmed=false probing=true
 while [ $# -gt 0 ]; do
   case "$1" in
     --help) usage; exit 0 ;;
     --what-if) what_if_only=true; shift; continue ;;
     --yes) confirmed=true; shift; continue ;;
-    --resource-group | --location | --parameters | --subscription | --package | --smoke-test) ;;
+    --skip-queue-probe) probing=false; shift; continue ;;
+    --resource-group | --location | --parameters | --subscription | --package | --stack | --smoke-test) ;;
     *) refuse "unknown argument: $1" ;;
   esac
   [ -n "${2:-}" ] || refuse "$1 needs a value"
@@ -44,6 +49,7 @@ while [ $# -gt 0 ]; do
     --parameters) parameters="$2" ;;
     --subscription) subscription="$2" ;;
     --package) package="$2" ;;
+    --stack) stack="$2" ;;
     --smoke-test) smoke_test_subnet="$2" ;;
   esac
   shift 2
@@ -53,6 +59,12 @@ done
 [ -n "$parameters" ] || refuse "--parameters is required"
 [ -r "$parameters" ] || refuse "$parameters cannot be read"
 [ -z "$package" ] || [ -r "$package" ] || refuse "$package cannot be read"
+case "$stack" in
+  '') on_unmanage='' ;;
+  detach) on_unmanage=detachAll ;;
+  delete) on_unmanage=deleteResources ;;
+  *) refuse "--stack is detach or delete" ;;
+esac
 
 step() {
   printf '\n== %s\n' "$1"
@@ -71,9 +83,18 @@ retry() {
 
 # An output of main.bicep.
 output() {
-  az deployment group show --subscription "$subscription" --resource-group "$resource_group" --name aci-dns \
-    --query "properties.outputs.$1" --output "${2:-tsv}"
+  if [ -n "$stack" ]; then
+    az stack group show --subscription "$subscription" --resource-group "$resource_group" --name aci-dns \
+      --query "outputs.$1" --output "${2:-tsv}"
+  else
+    az deployment group show --subscription "$subscription" --resource-group "$resource_group" --name aci-dns \
+      --query "properties.outputs.$1" --output "${2:-tsv}"
+  fi
 }
+
+step "tools"
+"$infra/publish.sh" --check
+python3 --version
 
 step "subscription"
 if [ -z "$subscription" ]; then
@@ -81,15 +102,79 @@ if [ -z "$subscription" ]; then
 fi
 echo "$subscription"
 
-group_exists="$(az group exists --subscription "$subscription" --name "$resource_group")"
-if [ "$group_exists" = false ]; then
-  step "resource group $resource_group"
-  az group create --subscription "$subscription" --name "$resource_group" --location "$location" --output none
+step "parameters"
+case "$parameters" in
+  *.bicepparam) given="$(az bicep build-params --file "$parameters" --stdout)" ;;
+  *) given="$(cat "$parameters")" ;;
+esac
+all_facts="$(python3 "$infra/preflight.py" facts "$subscription" "$resource_group" <<<"$given")"
+
+# The facts of one kind that the parameters give; see preflight.py.
+facts() {
+  awk -F '\t' -v kind="$1" '$1 == kind { sub(/^[^\t]*\t/, ""); print }' <<<"$all_facts"
+}
+
+step "resource groups"
+missing=0
+groups="$(facts group)"
+while IFS=$'\t' read -r -u 3 group_subscription group purpose; do
+  [ -n "$group" ] || continue
+  if [ "$group_subscription/$group" = "$subscription/$resource_group" ]; then
+    continue
+  fi
+  exists="$(az group exists --subscription "$group_subscription" --name "$group")"
+  if [ "$exists" != true ]; then
+    printf 'the resource group %s in subscription %s does not exist (%s)\n' "$group" "$group_subscription" "$purpose" >&2
+    missing=$((missing + 1))
+  fi
+done 3<<<"$groups"
+if [ "$missing" -gt 0 ]; then
+  echo "only $resource_group is created here: create the others first, or correct the parameters" >&2
+  exit 1
 fi
+group_exists="$(az group exists --subscription "$subscription" --name "$resource_group")"
+
+step "tags of zones"
+found=''
+zone_groups="$(facts zone | cut -f 1,2 | sort -u)"
+while IFS=$'\t' read -r -u 3 zone_subscription zone_group; do
+  [ -n "$zone_group" ] || continue
+  zones="$(az network private-dns zone list --subscription "$zone_subscription" --resource-group "$zone_group" \
+    --query '[].{name: name, tags: tags}' --output json)"
+  found+="found"$'\t'"$zone_subscription"$'\t'"$zone_group"$'\t'"${zones//$'\n'/ }"$'\n'
+done 3<<<"$zone_groups"
+zone_tags="$(python3 "$infra/preflight.py" tags <<<"$all_facts"$'\n'"${found%$'\n'}")"
+echo "$zone_tags"
 
 step "what would change"
-az deployment group what-if --subscription "$subscription" --resource-group "$resource_group" --name aci-dns \
-  --template-file "$infra/main.bicep" --parameters "$parameters"
+if [ "$group_exists" = true ]; then
+  az deployment group what-if --subscription "$subscription" --resource-group "$resource_group" --name aci-dns \
+    --template-file "$infra/main.bicep" --parameters "$parameters" "zoneTags=$zone_tags"
+else
+  echo "+ the resource group $resource_group in $location, and all that main.bicep describes"
+  echo "  (Azure shows no details for a resource group that does not exist)"
+fi
+
+step "what would change, and what-if does not show"
+facts role | sed 's/^/role: /'
+while IFS=$'\t' read -r -u 3 who role scope; do
+  printf 'right: %s: %s: %s\n' "$who" "$role" "$scope"
+done 3<<<"$(facts grant)"
+unregistered=()
+providers="$(facts provider | sort)"
+listed='' registered=''
+while IFS=$'\t' read -r -u 3 provider_subscription namespace; do
+  if [ "$provider_subscription" != "$listed" ]; then
+    registered="$(az provider list --subscription "$provider_subscription" \
+      --query "[?registrationState=='Registered'].namespace" --output tsv)"
+    listed="$provider_subscription"
+  fi
+  if ! grep -qixF "$namespace" <<<"$registered"; then
+    printf 'resource provider to register: %s in subscription %s\n' "$namespace" "$provider_subscription"
+    unregistered+=("$provider_subscription"$'\t'"$namespace")
+  fi
+done 3<<<"$providers"
+
 if [ "$what_if_only" = true ]; then
   exit 0
 fi
@@ -98,14 +183,40 @@ if [ "$confirmed" = false ]; then
   [ "$answer" = y ] || exit 1
 fi
 
+if [ "${#unregistered[@]}" -gt 0 ]; then
+  step "register resource providers"
+  for provider in "${unregistered[@]}"; do
+    IFS=$'\t' read -r provider_subscription namespace <<<"$provider"
+    echo "$namespace in $provider_subscription"
+    if ! az provider register --subscription "$provider_subscription" --namespace "$namespace" --wait; then
+      printf 'an identity with the right %s/register/action in subscription %s has to run:\n' \
+        "$namespace" "$provider_subscription" >&2
+      printf '  az provider register --subscription %s --namespace %s --wait\n' \
+        "$provider_subscription" "$namespace" >&2
+      exit 1
+    fi
+  done
+fi
+
+if [ "$group_exists" != true ]; then
+  step "resource group $resource_group"
+  az group create --subscription "$subscription" --name "$resource_group" --location "$location" --output none
+fi
+
 if [ -z "$package" ]; then
   step "package"
   package="$("$infra/package.sh")"
 fi
 
 step "apply"
-az deployment group create --subscription "$subscription" --resource-group "$resource_group" --name aci-dns \
-  --template-file "$infra/main.bicep" --parameters "$parameters" --output none
+if [ -n "$stack" ]; then
+  az stack group create --subscription "$subscription" --resource-group "$resource_group" --name aci-dns \
+    --template-file "$infra/main.bicep" --parameters "$parameters" "zoneTags=$zone_tags" \
+    --action-on-unmanage "$on_unmanage" --deny-settings-mode none --yes --output none
+else
+  az deployment group create --subscription "$subscription" --resource-group "$resource_group" --name aci-dns \
+    --template-file "$infra/main.bicep" --parameters "$parameters" "zoneTags=$zone_tags" --output none
+fi
 app="$(output functionAppName.value)"
 app_id="$(output functionAppId.value)"
 storage_id="$(output storageAccountId.value)"
@@ -113,14 +224,22 @@ prefix="$(output namePrefix.value)"
 topics="$(output topics.value json)"
 
 step "publish $package to $app"
-retry 10 30 az functionapp deployment source config-zip --subscription "$subscription" \
-  --resource-group "$resource_group" --name "$app" --src "$package" --output none
+"$infra/publish.sh" "$subscription" "$resource_group" "$app" "$package"
 
 step "wait for the functions"
-for function in function_aci_reconcile function_drift_tracker; do
+for function in function_aci_reconcile function_aci_retry function_drift_tracker; do
   retry 20 15 az functionapp function show --subscription "$subscription" --resource-group "$resource_group" \
     --name "$app" --function-name "$function" --query name --output tsv
 done
+
+step "retry queue"
+if [ "$(output retryQueue.value)" != true ]; then
+  echo "not used: Event Grid delivers unfinished events again"
+elif [ "$probing" = false ]; then
+  echo "not proved: --skip-queue-probe"
+else
+  "$infra/probe.sh" "$storage_id" || { echo "or pass --skip-queue-probe to go on without this proof" >&2; exit 1; }
+fi
 
 step "subscribe to events"
 retry 10 30 az deployment group create --subscription "$subscription" --resource-group "$resource_group" \
@@ -139,7 +258,10 @@ spoke_group="$(output "$spoke.resourceGroup")"
 zone_subscription="$(output "$spoke.zoneSubscriptionId")"
 zone_group="$(output "$spoke.zoneResourceGroup")"
 forward_zone="$(output "$spoke.forwardZone")"
-mapfile -t reverse_zones < <(output "$spoke.reverseZones[]")
+# Not as a process substitution: its failure would go unseen.
+reverse_zone_lines="$(output "$spoke.reverseZones[]")"
+reverse_zones=()
+[ -z "$reverse_zone_lines" ] || mapfile -t reverse_zones <<<"$reverse_zone_lines"
 name="aci-dns-smoke-$RANDOM"
 
 delete_group() {

@@ -1,39 +1,53 @@
 // aci-dns in one resource group, and what it reaches outside of it. What will exist:
 //
-//   here               storage account, Log Analytics workspace, Application Insights, table and rule for drift
-//                      events, function app on Flex Consumption, alert rules, workbook
-//   in each spoke      the right to read its container groups; an Event Grid system topic
+//   here               the app's identity, storage account with its retry queue, Log Analytics workspace, Application
+//                      Insights, table and rule for drift events, function app on Flex Consumption, alert rules,
+//                      action group, workbook
+//   for the spokes     the right to read container groups; an Event Grid system topic for each
 //   for each zone      the zone itself, its links, the right to write its record sets
 //   in the tenant      two custom roles, or none where the built-in ones are chosen
 //
 // The event subscriptions are not here: Event Grid wants the functions to exist first. deploy.sh applies this file,
 // publishes the package, and then applies subscriptions.bicep.
+//
+// Names of what other modules refer to are computed here, not read from outputs: what-if evaluates a module only if
+// its names, scopes and conditions are known before anything is deployed.
 
-import { spoke, topic, settingsOfApp } from 'types.bicep'
+import { spoke, topic, settingsOfApp, privateDnsZones } from 'types.bicep'
 
 @description('Resource groups whose container groups are given names, and the zones that serve them.')
 @minLength(1)
 param spokes spoke[]
 
-@description('Event Grid system topics; none given: a new one for the resource group of each spoke.')
+@description('Event Grid system topics; none given: a new one for the resource group of each spoke. Where topics are given, each spoke needs one that carries its events.')
 param topics topic[] = []
 
 @description('Whether the zones are made here. If not, they have to exist, and only links and rights are added.')
 param createZones bool = true
 
+@description('Tags that zones have by now, by <subscription>/<resource group>/<zone> in lower case. They are kept: a zone that is deployed again loses the tags that the deployment does not name. deploy.sh fills this in.')
+param zoneTags object = {}
+
 @description('The rights of the app: two custom roles with exactly the actions that it uses, or Reader and Private DNS Zone Contributor.')
 @allowed(['custom', 'builtIn'])
 param roles string = 'custom'
 
+@description('Where the app may read container groups: in the subscriptions of the spokes, or in their resource groups alone. A right in a resource group is deleted with it; Azure then answers 403 for its container groups, and their records stay.')
+@allowed(['subscription', 'resourceGroup'])
+param containerGroupScope string = 'subscription'
+
 @description('Settings of aci-dns, by the names of the environment variables; what is left out has its default.')
 param settings settingsOfApp = {}
 
-@description('When the drift sweep runs, as six fields of NCRONTAB; empty: never.')
-param sweepSchedule string = ''
+@description('When the drift sweep runs, as six fields of NCRONTAB; empty: never. The platform moves container groups without an event, and only the sweep finds these.')
+param sweepSchedule string = '0 */15 * * * *'
 
 @description('What the drift sweep does with drift that it finds.')
 @allowed(['report', 'repair'])
 param sweepMode string = 'report'
+
+@description('Whether unfinished work is stored in the retry queue, which this version of the app does not use yet. Without it, Event Grid delivers the events again, at intervals that grow to hours.')
+param retryQueue bool = false
 
 @description('Beginning of the names of what is made here.')
 @minLength(3)
@@ -43,17 +57,21 @@ param namePrefix string = 'aci-dns'
 param location string = resourceGroup().location
 param tags object = {}
 
-@description('Id of a user-assigned managed identity; empty: the app has a system-assigned one.')
+@description('Id of a user-assigned managed identity; empty: a new one.')
 param userAssignedIdentityId string = ''
 
 @description('Id of the subnet that the app sends from, delegated to Microsoft.App/environments; empty: none.')
 param integrationSubnetId string = ''
 
-@description('Id of the subnet for a private endpoint of the storage account, which is then closed; empty: none.')
+@description('Id of the subnet for private endpoints of the storage account, which is then closed; empty: none. It needs integrationSubnetId, or the app itself does not reach its storage.')
 param privateEndpointSubnetId string = ''
 
-@description('Id of the zone privatelink.blob.core.windows.net, where no policy registers private endpoints.')
-param blobPrivateDnsZoneId string = ''
+@description('What may reach the closed storage account besides its private endpoints: nothing, since public network access is off; or the services that Azure trusts. Event Grid writes dead letters as such a service. Where it refuses the event subscriptions because of them, choose trustedServices.')
+@allowed(['off', 'trustedServices'])
+param storagePublicAccess string = 'off'
+
+@description('Ids of the private DNS zones of the blob, queue and table services, where no policy registers private endpoints.')
+param privateDnsZoneIds privateDnsZones = {}
 
 @description('Whether the app refuses what does not come from Event Grid.')
 param onlyEventGrid bool = false
@@ -62,10 +80,17 @@ param onlyEventGrid bool = false
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Instances that are kept warm for events, and paid for all the time.')
+@description('Instances that are kept warm for events, and paid for all the time. Without one, the first event after a pause waits for a cold start.')
 @minValue(0)
 @maxValue(20)
 param alwaysReadyInstances int = 0
+
+@description('Memory of an instance in MB.')
+@allowed([512, 2048, 4096])
+param instanceMemoryMB int = 512
+
+@description('Whether plan and storage account are spread over availability zones. The region has to have them.')
+param zoneRedundant bool = false
 
 @description('Id of a Log Analytics workspace; empty: a new one.')
 param existingWorkspaceId string = ''
@@ -79,33 +104,68 @@ param existingApplicationInsightsId string = ''
 @description('Whether Application Insights takes telemetry from whoever knows its connection string.')
 param applicationInsightsLocalAuth bool = false
 
+@description('Days that a new workspace keeps its logs.')
 @minValue(30)
 @maxValue(730)
 param retentionDays int = 30
 
-@description('Ids of the action groups that alerts go to.')
+@description('Whether resource logs go to the workspace: delivery failures of the topics, logs of the app, writes and deletions in the storage account.')
+param diagnosticLogs bool = true
+
+@description('Locks against deletion: none; on app, identity, storage account, workspace and topics; or on the zones as well. A lock on a zone holds for its record sets: aci-dns then empties those that it would delete.')
+@allowed(['none', 'resources', 'resourcesAndZones'])
+param locks string = 'none'
+
+@description('Days that events which could not be delivered are kept.')
+@minValue(1)
+@maxValue(365)
+param deadLetterDays int = 30
+
+@description('Ids of the action groups that alerts go to. They have to be in the subscription of this deployment.')
 param actionGroupIds string[] = []
 
+@description('Address that alerts are sent to, by an action group that is made for it; empty: none.')
+param alertEmail string = ''
+
 @description('Minutes after which a name that stays wrong is an alert.')
-@minValue(1)
+@minValue(5)
 @maxValue(2820)
 param driftMinutes int = 15
 
 @description('Minutes of silence after which an alert asks whether events still arrive.')
-@minValue(5)
+@minValue(60)
 @maxValue(2820)
 param silentMinutes int = 1440
 
-// The host's storage account: package, host state, dead letters.
+// The identity of the app. It exists before the app does: a queue that answers 403 ends the Functions host, so the
+// app's rights are assigned first.
+module identity 'modules/identity.bicep' = {
+  name: '${namePrefix}-identity'
+  params: {
+    name: identityName
+    location: location
+    tags: tags
+    existingId: userAssignedIdentityId
+    lock: isLocked
+  }
+}
+
+// The host's storage account: package, host state, retry queue, dead letters.
 module storage 'modules/storage.bicep' = {
   name: '${namePrefix}-storage'
   params: {
-    name: 'acidns${uniqueString(resourceGroup().id, namePrefix)}'
+    name: storageAccountName
     location: location
     tags: tags
-    privateEndpointSubnetId: privateEndpointSubnetId
-    blobPrivateDnsZoneId: blobPrivateDnsZoneId
+    zoneRedundant: zoneRedundant
+    deadLetterDays: deadLetterDays
+    privateEndpointSubnetId: closedToSubnetId
+    privateDnsZoneIds: privateDnsZoneIds
+    publicAccess: storagePublicAccess
+    diagnosticWorkspaceId: diagnosticWorkspaceId
+    lock: isLocked
   }
+  dependsOn: [monitoring]
 }
 
 // Log Analytics and Application Insights.
@@ -120,12 +180,13 @@ module monitoring 'modules/monitoring.bicep' = {
     existingApplicationInsightsId: existingApplicationInsightsId
     disableLocalAuth: !applicationInsightsLocalAuth
     retentionDays: retentionDays
+    lock: isLocked
   }
 }
 
 // The table of drift events, where the workspace is.
 module driftTable 'modules/drift-table.bicep' = {
-  name: '${namePrefix}-drift-table'
+  name: '${namePrefix}-drift-table-${suffix}'
   scope: resourceGroup(workspaceIdParts[2], workspaceIdParts[4])
   params: { workspaceName: workspaceIdParts[8] }
   dependsOn: [monitoring]
@@ -135,85 +196,94 @@ module driftTable 'modules/drift-table.bicep' = {
 module driftRule 'modules/drift-rule.bicep' = {
   name: '${namePrefix}-drift-rule'
   params: {
-    name: '${namePrefix}-drift'
+    name: driftRuleName
     location: workspaceLocation
     tags: tags
-    workspaceId: monitoring.outputs.workspaceId
+    workspaceId: workspaceId
   }
-  dependsOn: [driftTable]
-}
-
-// The function app and its settings.
-module app 'modules/function-app.bicep' = {
-  name: '${namePrefix}-app'
-  params: {
-    name: '${namePrefix}-${uniqueString(resourceGroup().id, namePrefix)}'
-    planName: '${namePrefix}-plan'
-    location: location
-    tags: tags
-    userAssignedIdentityId: userAssignedIdentityId
-    integrationSubnetId: integrationSubnetId
-    onlyEventGrid: onlyEventGrid
-    storageAccountName: storage.outputs.name
-    packageContainerUrl: storage.outputs.packageContainerUrl
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
-    applicationInsightsLocalAuth: applicationInsightsLocalAuth
-    driftRuleName: driftRule.outputs.name
-    driftStream: driftRule.outputs.stream
-    maximumInstanceCount: maximumInstanceCount
-    alwaysReadyInstances: alwaysReadyInstances
-    settings: appSettings
-  }
+  dependsOn: [monitoring, driftTable]
 }
 
 // The app's rights to its own storage account and to the drift rule.
 module appAccess 'modules/app-access.bicep' = {
   name: '${namePrefix}-app-access'
   params: {
-    principalId: app.outputs.principalId
-    storageAccountName: storage.outputs.name
-    driftRuleName: driftRule.outputs.name
+    principalId: identity.outputs.principalId
+    storageAccountName: storageAccountName
+    driftRuleName: driftRuleName
   }
+  dependsOn: [storage, driftRule]
 }
 
 // The app's right to send telemetry, where Application Insights is.
 module applicationInsightsAccess 'modules/application-insights-access.bicep' = {
-  name: '${namePrefix}-telemetry-access'
+  name: '${namePrefix}-telemetry-access-${suffix}'
   scope: resourceGroup(applicationInsightsIdParts[2], applicationInsightsIdParts[4])
   params: {
-    principalId: app.outputs.principalId
+    principalId: identity.outputs.principalId
     applicationInsightsName: applicationInsightsIdParts[8]
   }
+  dependsOn: [monitoring]
+}
+
+// The function app and its settings.
+module app 'modules/function-app.bicep' = {
+  name: '${namePrefix}-app'
+  params: {
+    name: appName
+    planName: '${namePrefix}-plan'
+    location: location
+    tags: tags
+    identityId: identityId
+    clientId: identity.outputs.clientId
+    integrationSubnetId: integrationSubnetId
+    onlyEventGrid: onlyEventGrid
+    storageAccountName: storageAccountName
+    applicationInsightsId: applicationInsightsId
+    applicationInsightsLocalAuth: applicationInsightsLocalAuth
+    driftRuleName: driftRuleName
+    driftStream: driftRule.outputs.stream
+    maximumInstanceCount: maximumInstanceCount
+    alwaysReadyInstances: alwaysReadyInstances
+    instanceMemoryMB: instanceMemoryMB
+    zoneRedundant: zoneRedundant
+    diagnosticWorkspaceId: diagnosticWorkspaceId
+    lock: isLocked
+    retryQueue: retryQueue
+    settings: appSettings
+  }
+  dependsOn: [storage, appAccess, applicationInsightsAccess]
 }
 
 // The custom roles, assignable in every subscription that has container groups or zones.
 module customRoles 'modules/roles.bicep' = if (roles == 'custom') {
-  name: '${namePrefix}-roles'
+  // Deployments at a subscription have a region and are found by name: another installation may be in another region.
+  name: '${namePrefix}-roles-${suffix}'
   scope: subscription()
   params: {
     containerGroupRoleId: containerGroupRoleId
     recordSetRoleId: recordSetRoleId
-    nameSuffix: '${namePrefix} ${uniqueString(resourceGroup().id)}'
+    nameSuffix: '${namePrefix} ${suffix}'
     subscriptionIds: subscriptionIds
   }
 }
 
-// The app's right to read the container groups of each spoke.
-module containerGroupAccess 'modules/container-group-access.bicep' = [
-  for (entry, index) in exactEntries: {
-    name: '${namePrefix}-container-groups-${index}'
-    scope: resourceGroup(entry.subscriptionId, entry.resourceGroup)
-    params: { principalId: app.outputs.principalId, roleId: containerGroupRoleId }
+// The app's right to read the container groups of the spokes, in their subscriptions.
+module containerGroupAccessInSubscription 'modules/container-group-access-subscription.bicep' = [
+  for (subscriptionId, index) in readSubscriptionIds: {
+    name: '${namePrefix}-container-groups-${index}-${suffix}'
+    scope: subscription(subscriptionId)
+    params: { principalId: identity.outputs.principalId, roleId: containerGroupRoleId }
     dependsOn: [customRoles]
   }
 ]
 
-// The same in whole subscriptions, where spokes are named by a pattern.
-module containerGroupAccessInSubscription 'modules/container-group-access-subscription.bicep' = [
-  for (subscriptionId, index) in patternSubscriptionIds: {
-    name: '${namePrefix}-container-groups-${index}'
-    scope: subscription(subscriptionId)
-    params: { principalId: app.outputs.principalId, roleId: containerGroupRoleId }
+// The same in resource groups, where that is asked for.
+module containerGroupAccess 'modules/container-group-access.bicep' = [
+  for (entry, index) in readEntries: {
+    name: '${namePrefix}-container-groups-${index}-${suffix}'
+    scope: resourceGroup(entry.subscriptionId, entry.resourceGroup)
+    params: { principalId: identity.outputs.principalId, roleId: containerGroupRoleId }
     dependsOn: [customRoles]
   }
 ]
@@ -221,23 +291,24 @@ module containerGroupAccessInSubscription 'modules/container-group-access-subscr
 // The zones, unless they exist.
 module newZones 'modules/new-zone.bicep' = [
   for (zone, index) in (createZones ? zones : []): {
-    name: '${namePrefix}-new-zone-${index}'
+    name: '${namePrefix}-new-zone-${index}-${suffix}'
     scope: resourceGroup(zone.subscriptionId, zone.resourceGroup)
-    params: { name: zone.name, tags: tags }
+    params: { name: zone.name, tags: union(zoneTags[?zone.id] ?? {}, tags) }
   }
 ]
 
 // The links of each zone to the networks that query it, and the app's right to write its record sets.
 module zoneAccess 'modules/zone.bicep' = [
   for (zone, index) in zones: {
-    name: '${namePrefix}-zone-${index}'
+    name: '${namePrefix}-zone-${index}-${suffix}'
     scope: resourceGroup(zone.subscriptionId, zone.resourceGroup)
     params: {
       name: zone.name
       tags: tags
       networkIds: zone.networkIds
-      principalId: app.outputs.principalId
+      principalId: identity.outputs.principalId
       roleId: recordSetRoleId
+      lock: locks == 'resourcesAndZones'
     }
     dependsOn: [newZones, customRoles]
   }
@@ -246,9 +317,17 @@ module zoneAccess 'modules/zone.bicep' = [
 // The system topic of each source of events.
 module systemTopics 'modules/topic.bicep' = [
   for (entry, index) in topicEntries: {
-    name: '${namePrefix}-topic-${index}'
+    name: '${namePrefix}-topic-${index}-${suffix}'
     scope: resourceGroup(entry.subscriptionId, entry.resourceGroup)
-    params: { name: entry.name, tags: tags, create: entry.create, source: entry.source }
+    params: {
+      name: entry.name
+      tags: tags
+      create: entry.create
+      source: entry.source
+      diagnosticWorkspaceId: diagnosticWorkspaceId
+      lock: isLocked
+    }
+    dependsOn: [monitoring]
   }
 ]
 
@@ -257,29 +336,28 @@ module deadLetterAccess 'modules/dead-letter-access.bicep' = [
   for (entry, index) in topicEntries: {
     name: '${namePrefix}-dead-letters-${index}'
     params: {
-      storageAccountName: storage.outputs.name
+      storageAccountName: storageAccountName
       principalId: systemTopics[index].outputs.principalId
     }
+    dependsOn: [storage]
   }
 ]
 
-// Alert rules: drift that stays, failures, dead letters, silence.
+// Alert rules: drift that stays, failures, dead letters, silence; and the action group.
 module alerts 'modules/alerts.bicep' = {
   name: '${namePrefix}-alerts'
   params: {
     namePrefix: namePrefix
     location: location
     tags: tags
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
-    systemTopicIds: map(
-      topicEntries,
-      entry => resourceId(entry.subscriptionId, entry.resourceGroup, 'Microsoft.EventGrid/systemTopics', entry.name)
-    )
+    applicationInsightsId: applicationInsightsId
+    systemTopicIds: systemTopicIds
     actionGroupIds: actionGroupIds
+    alertEmail: alertEmail
     driftMinutes: driftMinutes
     silentMinutes: silentMinutes
   }
-  dependsOn: [systemTopics]
+  dependsOn: [monitoring, systemTopics]
 }
 
 // The workbook for the person on call.
@@ -288,15 +366,24 @@ module workbook 'modules/workbook.bicep' = {
   params: {
     location: location
     tags: tags
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
+    applicationInsightsId: applicationInsightsId
     displayName: namePrefix
   }
+  dependsOn: [monitoring]
 }
 
 // What follows from the parameters.
 
 var homeSubscriptionId = toLower(subscription().subscriptionId)
+var suffix = uniqueString(resourceGroup().id)
+var isLocked = locks != 'none'
 
+var identityName = '${namePrefix}-identity'
+var storageAccountName = 'acidns${uniqueString(resourceGroup().id, namePrefix)}'
+var driftRuleName = '${namePrefix}-drift'
+var appName = '${namePrefix}-${uniqueString(resourceGroup().id, namePrefix)}'
+
+var needsZoneResourceGroup = 'has a resource group that ends in *, so it needs a zoneResourceGroup'
 var spokesWithDefaults = map(spokes, entry => {
   subscriptionId: toLower(entry.?subscriptionId ?? homeSubscriptionId)
   resourceGroup: entry.resourceGroup
@@ -305,36 +392,54 @@ var spokesWithDefaults = map(spokes, entry => {
   forwardZone: toLower(entry.forwardZone)
   reverseZones: map(entry.reverseZones, name => toLower(name))
   zoneSubscriptionId: toLower(entry.?zoneSubscriptionId ?? entry.?subscriptionId ?? homeSubscriptionId)
-  zoneResourceGroup: toLower(entry.?zoneResourceGroup ?? entry.resourceGroup)
+  zoneResourceGroup: endsWith(entry.resourceGroup, '*')
+    ? toLower(entry.?zoneResourceGroup ?? fail('The spoke ${entry.resourceGroup} ${needsZoneResourceGroup}.'))
+    : toLower(entry.?zoneResourceGroup ?? entry.resourceGroup)
   ttl: entry.?ttl ?? 60
-})
-var entries = map(spokesWithDefaults, entry => union(entry, {
-  zoneIds: map(
-    concat([entry.forwardZone], entry.reverseZones),
-    name => '${entry.zoneSubscriptionId}/${entry.zoneResourceGroup}/${name}'
+  // What is left out has the default of aci-dns, which refuses null.
+  given: filter(
+    items({
+      policy: entry.?policy
+      ownership: entry.?ownership
+      groups: entry.?groups
+      addressRanges: entry.?addressRanges
+      hostnames: entry.?hostnames
+      formerZones: entry.?formerZones
+    }),
+    item => item.value != null
   )
-}))
+})
+var entries = map(
+  spokesWithDefaults,
+  entry =>
+    union(entry, {
+      // For a pattern: what the names of its resource groups begin with.
+      source: toLower('${entry.subscriptionId}/${replace(entry.resourceGroup, '*', '')}')
+      zoneIds: map(
+        concat([entry.forwardZone], entry.reverseZones),
+        name => '${entry.zoneSubscriptionId}/${entry.zoneResourceGroup}/${name}'
+      )
+    })
+)
 
 // A zone that serves several spokes is one zone.
 var zones = map(union([], flatten(map(entries, entry => entry.zoneIds))), zoneId => {
+  id: zoneId
   subscriptionId: split(zoneId, '/')[0]
   resourceGroup: split(zoneId, '/')[1]
   name: split(zoneId, '/')[2]
-  networkIds: union(
-    [],
-    flatten(map(filter(entries, entry => contains(entry.zoneIds, zoneId)), entry => entry.networkIds))
-  )
+  networkIds: union([], flatten(map(filter(entries, each => contains(each.zoneIds, zoneId)), each => each.networkIds)))
 })
 
 var exactEntries = filter(entries, entry => !entry.isPattern)
-var patternSubscriptionIds = union([], map(filter(entries, entry => entry.isPattern), entry => entry.subscriptionId))
-var subscriptionIds = union(
-  [homeSubscriptionId],
-  map(entries, entry => entry.subscriptionId),
-  map(entries, entry => entry.zoneSubscriptionId)
-)
+var readsSubscriptions = containerGroupScope == 'subscription'
+var readEntries = filter(entries, entry => !entry.isPattern && !readsSubscriptions)
+var readAtSubscription = filter(entries, entry => entry.isPattern || readsSubscriptions)
+var readSubscriptionIds = union([], map(readAtSubscription, entry => entry.subscriptionId))
+var spokeSubscriptionIds = union([], map(entries, entry => entry.subscriptionId))
+var subscriptionIds = union([homeSubscriptionId], spokeSubscriptionIds, map(entries, entry => entry.zoneSubscriptionId))
 
-var topicEntries = empty(topics)
+var givenTopics = empty(topics)
   ? map(exactEntries, entry => {
       subscriptionId: entry.subscriptionId
       resourceGroup: entry.resourceGroup
@@ -343,12 +448,34 @@ var topicEntries = empty(topics)
       create: true
     })
   : map(topics, entry => {
-      subscriptionId: entry.?subscriptionId ?? homeSubscriptionId
+      subscriptionId: toLower(entry.?subscriptionId ?? homeSubscriptionId)
       resourceGroup: entry.resourceGroup
       source: entry.?source ?? 'resourceGroup'
       name: entry.?existingName ?? '${namePrefix}-events'
       create: empty(entry.?existingName ?? '')
     })
+
+// The events of a spoke come from a topic of its subscription, or from one of its resource group. A pattern may have
+// topics of the resource groups that it matches, where they are given.
+var wholeTopics = filter(givenTopics, entry => entry.source == 'subscription')
+var heardSubscriptions = map(wholeTopics, entry => entry.subscriptionId)
+var heardGroups = map(givenTopics, entry => toLower('${entry.subscriptionId}/${entry.resourceGroup}'))
+var quietEntries = filter(entries, entry => !contains(heardSubscriptions, entry.subscriptionId))
+var quietSpokes = filter(quietEntries, entry => !entry.isPattern && !contains(heardGroups, entry.source))
+var quietPatterns = filter(
+  quietEntries,
+  entry => entry.isPattern && (empty(topics) || empty(filter(heardGroups, group => startsWith(group, entry.source))))
+)
+var quietNames = join(map(concat(quietSpokes, quietPatterns), entry => entry.resourceGroup), ', ')
+var topicEntries = empty(quietNames) ? givenTopics : fail('No topic carries the events of ${quietNames}: add topics.')
+var systemTopicIds = map(
+  topicEntries,
+  entry => resourceId(entry.subscriptionId, entry.resourceGroup, 'Microsoft.EventGrid/systemTopics', entry.name)
+)
+
+var closedToSubnetId = empty(privateEndpointSubnetId) || !empty(integrationSubnetId)
+  ? privateEndpointSubnetId
+  : fail('privateEndpointSubnetId closes the storage account: the app needs integrationSubnetId to reach it.')
 
 var containerGroupRoleId = roles == 'custom'
   ? guid(resourceGroup().id, namePrefix, 'container groups')
@@ -357,46 +484,48 @@ var recordSetRoleId = roles == 'custom'
   ? guid(resourceGroup().id, namePrefix, 'record sets')
   : 'b12aa53e-6015-4669-85d0-8515ebb3ae7f'
 
-// Parts of ids that are known before anything is made: a module's scope has to be.
-var workspaceIdParts = split(
-  empty(existingWorkspaceId)
-    ? resourceId('Microsoft.OperationalInsights/workspaces', '${namePrefix}-logs')
-    : existingWorkspaceId,
-  '/'
-)
-var applicationInsightsIdParts = split(
-  empty(existingApplicationInsightsId)
-    ? resourceId('Microsoft.Insights/components', '${namePrefix}-telemetry')
-    : existingApplicationInsightsId,
-  '/'
-)
+// Ids that are known before anything is made.
+var identityId = empty(userAssignedIdentityId)
+  ? resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', identityName)
+  : userAssignedIdentityId
+var workspaceId = empty(existingWorkspaceId)
+  ? resourceId('Microsoft.OperationalInsights/workspaces', '${namePrefix}-logs')
+  : existingWorkspaceId
+var applicationInsightsId = empty(existingApplicationInsightsId)
+  ? resourceId('Microsoft.Insights/components', '${namePrefix}-telemetry')
+  : existingApplicationInsightsId
+var workspaceIdParts = split(workspaceId, '/')
+var applicationInsightsIdParts = split(applicationInsightsId, '/')
+var diagnosticWorkspaceId = diagnosticLogs ? workspaceId : ''
 
-var clouds = { AzureCloud: 'public', AzureUSGovernment: 'usgovernment', AzureChinaCloud: 'china' }
-var appSettings = union(
-  toObject(items(settings), setting => setting.key, setting => string(setting.value)),
-  {
-    ACI_DNS_CLOUD: clouds[environment().name]
-    ACI_DNS_ZONES: string(toObject(
-      entries,
-      entry => '${entry.subscriptionId}/${entry.resourceGroup}',
-      entry => {
-        forwardZone: entry.forwardZone
-        reverseZones: entry.reverseZones
-        zoneSubscriptionId: entry.zoneSubscriptionId
-        zoneResourceGroup: entry.zoneResourceGroup
-        ttl: entry.ttl
-      }
-    ))
-    ACI_DNS_SWEEP: sweepMode
-    // The host reads the schedule of a function that is switched off as well, and has to understand it.
-    ACI_DNS_SWEEP_SCHEDULE: empty(sweepSchedule) ? '0 0 0 1 1 *' : sweepSchedule
-    'AzureWebJobs.function_drift_sweep.Disabled': empty(sweepSchedule) ? 'true' : 'false'
-  }
+var zoneMap = toObject(
+  entries,
+  entry => '${entry.subscriptionId}/${entry.resourceGroup}',
+  entry =>
+    union(toObject(entry.given, item => item.key, item => item.value), {
+      forwardZone: entry.forwardZone
+      reverseZones: entry.reverseZones
+      zoneSubscriptionId: entry.zoneSubscriptionId
+      zoneResourceGroup: entry.zoneResourceGroup
+      ttl: entry.ttl
+    })
 )
+var clouds = { AzureCloud: 'public', AzureUSGovernment: 'usgovernment', AzureChinaCloud: 'china' }
+var appSettings = union(toObject(items(settings), setting => setting.key, setting => string(setting.value)), {
+  ACI_DNS_CLOUD: clouds[environment().name]
+  ACI_DNS_ZONES: string(zoneMap)
+  ACI_DNS_SUBSCRIPTIONS: join(spokeSubscriptionIds, ',')
+  ACI_DNS_SWEEP: sweepMode
+  // The host reads the schedule of a function that is switched off as well, and has to understand it.
+  ACI_DNS_SWEEP_SCHEDULE: empty(sweepSchedule) ? '0 0 0 1 1 *' : sweepSchedule
+  'AzureWebJobs.function_drift_sweep.Disabled': empty(sweepSchedule) ? 'true' : 'false'
+  'AzureWebJobs.function_aci_retry.Disabled': retryQueue ? 'false' : 'true'
+})
 
 output namePrefix string = namePrefix
-output functionAppName string = app.outputs.name
+output functionAppName string = appName
 output functionAppId string = app.outputs.id
 output storageAccountId string = storage.outputs.id
 output topics array = topicEntries
 output spokes array = entries
+output retryQueue bool = retryQueue

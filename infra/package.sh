@@ -14,18 +14,16 @@ cd "$root"
 exec 3>&1 1>&2
 
 target=x86_64-unknown-linux-musl
-cargo_zigbuild_version=0.24.0
-ziglang_version=0.15.2
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 
 rustup target list --installed | grep -qx "$target" || rustup target add "$target"
 # Parts of the TLS library are written in C, and zig brings a compiler and a C library for every target.
-tools="${XDG_CACHE_HOME:-$HOME/.cache}/aci-dns/zig-$cargo_zigbuild_version-$ziglang_version"
+tools="${XDG_CACHE_HOME:-$HOME/.cache}/aci-dns/zig-$(cksum <infra/requirements.txt | cut -d ' ' -f 1)"
 if [ ! -e "$tools/complete" ]; then
   rm -rf "$tools"
   python3 -m venv --without-pip "$tools"
   python3 -m pip --python "$tools/bin/python" install --quiet --root-user-action ignore \
-    "cargo-zigbuild==$cargo_zigbuild_version" "ziglang==$ziglang_version"
+    --require-hashes --requirement infra/requirements.txt
   touch "$tools/complete"
 fi
 export PATH="$tools/bin:$PATH"

@@ -29,6 +29,24 @@ type spoke = {
   @minValue(1)
   @maxValue(2147483647)
   ttl: int?
+
+  @description('What aci-dns does here; default: ACI_DNS_POLICY. With it, spokes are switched on one by one.')
+  policy: ('sync' | 'upsert-only' | 'observe')?
+
+  @description('What happens to unmarked record sets at managed names; default: ACI_DNS_OWNERSHIP.')
+  ownership: ('adopt' | 'strict')?
+
+  @description('Names of the container groups that are managed, or prefixes with *; default: all.')
+  groups: string[]?
+
+  @description('CIDR ranges in which addresses of container groups are accepted; default: any.')
+  addressRanges: string[]?
+
+  @description('Labels, or prefixes with *, that the tag aci-dns-hostname may choose; default: none.')
+  hostnames: string[]?
+
+  @description('Forward zones that were replaced; PTR values in them count as those of aci-dns.')
+  formerZones: string[]?
 }
 
 @description('An Event Grid system topic. Azure allows one for each source.')
@@ -48,6 +66,20 @@ type topic = {
   existingName: string?
 }
 
+@description('Private DNS zones in which the private endpoints of the storage account register.')
+@export()
+@sealed()
+type privateDnsZones = {
+  @description('Id of the zone of the blob service.')
+  blob: string?
+
+  @description('Id of the zone of the queue service.')
+  queue: string?
+
+  @description('Id of the zone of the table service.')
+  table: string?
+}
+
 @description('Settings of aci-dns that are not derived from anything else.')
 @export()
 @sealed()
@@ -63,13 +95,18 @@ type settingsOfApp = {
 
   @description('How long one invocation waits for an address; less than the deadline.')
   @minValue(0)
-  @maxValue(599)
+  @maxValue(27)
   ACI_DNS_ADDRESS_WAIT_SECONDS: int?
 
   @description('Hard limit of one invocation. Event Grid gives up after 30.')
   @minValue(1)
-  @maxValue(600)
+  @maxValue(28)
   ACI_DNS_DEADLINE_SECONDS: int?
+
+  @description('Delay of a recheck; 0: off.')
+  @minValue(0)
+  @maxValue(300)
+  ACI_DNS_RECHECK_SECONDS: int?
 
   @description('Reconciliations in flight per process.')
   @minValue(1)

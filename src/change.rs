@@ -73,6 +73,15 @@ impl Change {
         }
     }
 
+    /// Whether the record set is deleted.
+    #[must_use]
+    pub fn is_deletion(&self) -> bool {
+        match self {
+            Self::A(edit) => edit.after.is_none(),
+            Self::Ptr(edit) => edit.after.is_none(),
+        }
+    }
+
     /// What it does to the answers that DNS gives.
     #[must_use]
     pub fn effect(&self) -> Effect {
@@ -125,7 +134,10 @@ fn show<Record: fmt::Display>(
     record_type: RecordType,
     edit: &Edit<Record>,
 ) -> fmt::Result {
-    let join = |records: &[Record]| records.iter().map(Record::to_string).collect::<Vec<_>>().join(" ");
+    let join = |records: &[Record]| match records {
+        [] => "(empty)".to_owned(),
+        records => records.iter().map(Record::to_string).collect::<Vec<_>>().join(" "),
+    };
     let name = edit.name.within(&edit.zone.name);
     match (&edit.before, &edit.after) {
         (None, None) => Ok(()),

@@ -14,14 +14,14 @@ use std::{
 
 use aci_dns::{
     arm::Arm,
-    config::{
-        BrokenRule, MissingSubscription, Mistake, Policy, SWEEP_SUBSCRIPTIONS, Settings, SettingsError,
-    },
+    config::{BrokenRule, MissingSubscription, Mistake, SUBSCRIPTIONS, Settings, SettingsError, Takeover},
+    decide::Evidence,
+    environment::{self, names, variable},
     findings::{self, Findings, Spelling, Verdict},
     functions::Functions,
     reconcile::{Clock, Reconciler},
     report::{Outcome, Report},
-    resource_id::{ContainerGroupId, fold, is_subscription},
+    resource_id::{ContainerGroupId, fold, is_guid},
     sweep::{Manner, Repaired, Step, Stop, Sweeper},
     telemetry,
 };
@@ -30,7 +30,7 @@ use clap::ValueEnum;
 use tokio::{runtime, sync::watch, time::Instant};
 
 pub(crate) use self::doctor::{Doctor, doctor};
-use crate::{Failure, arm, network, shutdown, unix_seconds, variable};
+use crate::{Failure, arm, network, shutdown, unix_seconds};
 
 /// How long a sweep may last: whoever waits for it can interrupt it.
 const TIME: Duration = Duration::from_hours(12);
@@ -86,6 +86,9 @@ pub(crate) struct Plan {
     /// How it is told
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+    /// What `sync --adopt` would change
+    #[arg(long, conflicts_with = "adopt_only")]
+    adopt: bool,
     /// What `sync --adopt-only` would change
     #[arg(long)]
     adopt_only: bool,
@@ -106,21 +109,26 @@ would change, or needs a person.";
 /// point (Ctrl-C, SIGTERM: the group in flight is finished) and resumed by starting it again.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SYNC)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub(crate) struct Sync {
     #[command(flatten)]
     look: Look,
     /// Do not ask, as a pipeline cannot answer
     #[arg(long)]
     yes: bool,
-    /// Go on although more than 30 % of at least ten managed record sets would change or go
+    /// Continue although more than 30 % of at least ten managed record sets of a zone would change or be removed, or
+    /// although all container groups of a resource group are missing
     #[arg(long)]
     force: bool,
-    /// Only mark the record sets that would be taken over, without changing an address
+    /// Take over record sets without an owner mark, also at names that a tag chose
+    #[arg(long, conflicts_with = "adopt_only")]
+    adopt: bool,
+    /// Only write the owner mark to record sets without one, without changing an address
     #[arg(long)]
     adopt_only: bool,
     /// Only this container group, by its resource id, without looking at anything else and without asking; done when
     /// its name leads to its address
-    #[arg(long, value_name = "ID", conflicts_with_all = ["force", "adopt_only", "subscriptions", "thorough"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["force", "adopt", "adopt_only", "subscriptions", "thorough"])]
     group: Option<ContainerGroupId>,
     /// How long to wait for the address of that group, whatever the settings say
     #[arg(long, value_name = "SECONDS", requires = "group", default_value_t = 300)]
@@ -135,10 +143,13 @@ Examples:
   aci-dns sync --group /subscriptions/<id>/resourceGroups/rg-spoke1/providers/\\
 Microsoft.ContainerInstance/containerGroups/web
 
-Record sets are written at the pace that Private DNS takes: 60 in a minute and zone.
+  aci-dns sync --yes --adopt
+
+Record sets are written at the pace that Private DNS takes: 60 in a minute and zone. With --yes, record sets without an
+owner mark are taken over only where --adopt says so.
 
 Exit codes: 0 all is right (with --group: its name leads to its address), 1 something failed or is left, 2 wrong
-settings or arguments, or nobody to ask, 3 what is left needs a person.";
+settings or arguments, or not a terminal to ask on, 3 what is left needs a person.";
 
 /// Where to look.
 #[derive(Debug, clap::Args)]
@@ -147,7 +158,7 @@ struct Where {
         long = "subscription",
         value_name = "ID",
         help = "Look for keys of the map that name no subscription in this one; may be repeated \
-                [default: $ACI_DNS_SWEEP_SUBSCRIPTIONS, or those that other keys name]"
+                [default: $ACI_DNS_SUBSCRIPTIONS, or those that other keys name]"
     )]
     subscriptions: Vec<String>,
 }
@@ -172,24 +183,30 @@ enum Output {
 }
 
 const GOOD: Style = AnsiColor::Green.on_default();
+const WARNING: Style = AnsiColor::Yellow.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const STRONG: Style = Style::new().bold();
 
 impl Where {
     /// The settings, with what the arguments say of them.
     fn settings(&self) -> Result<Settings, Failure> {
-        let wrong = self.subscriptions.iter().filter(|id| !is_subscription(id)).map(|id| Mistake {
+        let wrong = self.subscriptions.iter().filter(|id| !is_guid(id)).map(|id| Mistake {
             place: "--subscription".to_owned(),
             broken: BrokenRule::Text { given: id.clone(), rule: "a subscription id" },
         });
         let mut mistakes: Vec<Mistake> = wrong.collect();
-        let settings = Settings::from_variables(variable);
+        let settings = environment::settings(variable, names());
         let settings = settings.map_err(|error| mistakes.extend(error.mistakes));
         match settings {
             Ok(mut settings) if mistakes.is_empty() => {
                 let given: BTreeSet<_> = self.subscriptions.iter().map(|id| fold(id)).collect();
                 if !given.is_empty() {
-                    settings.sweep_subscriptions = given;
+                    settings.set_subscriptions(given);
+                }
+                for notice in &settings.notices {
+                    let style = if notice.is_error() { BAD } else { WARNING }.bold();
+                    let word = if notice.is_error() { "error" } else { "warning" };
+                    let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}: {notice}");
                 }
                 Ok(settings)
             }
@@ -201,7 +218,7 @@ impl Where {
 /// What the map leaves open, as a mistake in the settings.
 fn nowhere(MissingSubscription(key): MissingSubscription) -> Failure {
     let broken = BrokenRule::SweptNowhere(key);
-    let mistakes = vec![Mistake { place: SWEEP_SUBSCRIPTIONS.to_owned(), broken }];
+    let mistakes = vec![Mistake { place: SUBSCRIPTIONS.to_owned(), broken }];
     Failure::Settings(SettingsError { mistakes })
 }
 
@@ -265,7 +282,9 @@ pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
 pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
     let mut settings = arguments.look.place.settings()?;
     if arguments.adopt_only {
-        settings.policy = Policy::AdoptOnly;
+        settings.takeover = Takeover::MarksOnly;
+    } else if arguments.adopt {
+        settings.takeover = Takeover::All;
     }
     run(settings, async |functions, stop| {
         let findings = arguments.look.findings(&functions.sweeper, &stop).await?;
@@ -292,7 +311,7 @@ fn verdict(findings: &Findings, is_drift: bool) -> ExitCode {
 
 pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
     let mut settings = arguments.look.place.settings()?;
-    if settings.policy == Policy::Observe {
+    if settings.policy.is_read_only() {
         return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so nothing would be written: use aci-dns plan"));
     }
     if let Some(id) = &arguments.group {
@@ -301,18 +320,22 @@ pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
         return run(settings, async |functions, stop| Ok(sync_one(&functions.reconciler, id, &stop).await));
     }
     if !arguments.yes && !io::stdin().is_terminal() {
-        return Ok(refuse(WRONG, "there is nobody to ask: say --yes, or look first with aci-dns plan"));
+        return Ok(refuse(WRONG, "not a terminal, so cannot ask; pass --yes, or run `aci-dns plan`"));
     }
-    if arguments.adopt_only {
-        settings.policy = Policy::AdoptOnly;
-    }
+    settings.takeover = match arguments {
+        Sync { adopt_only: true, .. } => Takeover::MarksOnly,
+        Sync { adopt: true, .. } => Takeover::All,
+        // Without a person who has seen the plan, no record set of others is taken over.
+        Sync { yes: true, .. } => Takeover::Never,
+        _ => Takeover::AsConfigured,
+    };
     run(settings, async |functions, stop| sync_all(arguments, &functions.sweeper, &stop).await)
 }
 
 /// Reconciles one container group, as its event would, but for the patience.
 async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId, stop: &Stop) -> ExitCode {
     let report = tokio::select! {
-        report = reconciler.reconcile(id) => report,
+        report = reconciler.reconcile(id, Evidence::None) => report,
         () = stop.come() => return refuse(1, "interrupted: start it again to go on where it stopped"),
     };
     let told = format!("{}: {}", report.outcome, report.message);
@@ -338,8 +361,8 @@ async fn sync_all(arguments: &Sync, sweeper: &Sweeper, stop: &Stop) -> Result<Ex
     if findings.planned() == 0 {
         return Ok(verdict(&findings, needs_person(&findings)));
     }
-    if let Some(upheaval) = findings.upheaval().filter(|_| !arguments.force) {
-        return Ok(refuse(1, &format!("{upheaval}; if that is meant, say --force")));
+    if let Some(guard) = findings.change_guard().filter(|_| !arguments.force) {
+        return Ok(refuse(1, &format!("{guard}; pass --force to continue")));
     }
     if !arguments.yes && !ask(findings.planned(), stop).await {
         return Ok(refuse(1, "nothing was written"));

@@ -1,8 +1,8 @@
 //! Concurrent events for one key share work: an event that arrives while a run is under way needs a run that
-//! *started after it arrived*, and one such run serves all that wait. A run that no event asked for takes nothing from
-//! the others: it starts only where little is asked for, and nothing for its key.
+//! *started after it arrived*, and one such run serves all that wait, with the strongest input among them. A
+//! background run starts only where few events wait, and none for its key.
 //!
-//! A run lives in a task of its own, so that a caller that goes away (a closed connection) cuts nobody else off.
+//! A run lives in a task of its own, so that a caller whose connection closes does not cancel it for the others.
 
 use std::{
     collections::HashMap,
@@ -14,24 +14,27 @@ use std::{
 
 use futures::FutureExt;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, oneshot},
+    sync::{Semaphore, oneshot},
     time::{Instant, sleep_until},
 };
 
+use crate::slot::Slot;
+
 /// Runs of work, at most one at a time for a key and at most so many in all.
 #[derive(Debug)]
-pub struct Coalescer<Key, Value> {
-    /// For each key with a run under way or about to start: who waits for the next one.
-    waiting: Mutex<HashMap<Key, Vec<Waiter<Value>>>>,
+pub struct Coalescer<Key, Input, Value> {
+    /// For each key with a run under way or about to start: the callers that wait for the next one.
+    waiting: Mutex<HashMap<Key, Vec<Waiter<Input, Value>>>>,
     /// When the runs that were asked for would have begun, had they begun a second apart.
     paced: Mutex<Option<Instant>>,
-    permits: Semaphore,
+    places: Arc<Semaphore>,
     max_concurrency: usize,
 }
 
 #[derive(Debug)]
-struct Waiter<Value> {
+struct Waiter<Input, Value> {
     deadline: Instant,
+    input: Input,
     answer: oneshot::Sender<(Value, Role)>,
 }
 
@@ -58,9 +61,10 @@ pub enum Role {
 #[error("the work panicked")]
 pub struct Panicked;
 
-impl<Key, Value> Coalescer<Key, Value>
+impl<Key, Input, Value> Coalescer<Key, Input, Value>
 where
     Key: Clone + Eq + Hash + Send + 'static,
+    Input: Ord + Send + 'static,
     Value: Clone + Send + 'static,
 {
     /// Allows so many runs at a time.
@@ -69,28 +73,29 @@ where
         Self {
             waiting: Mutex::new(HashMap::new()),
             paced: Mutex::new(None),
-            permits: Semaphore::new(max_concurrency),
+            places: Arc::new(Semaphore::new(max_concurrency)),
             max_concurrency,
         }
     }
 
     /// Waits for a run for `key` that starts after this call. `start` is asked once before each run when it had
-    /// better start, if not now; whoever comes until then is served as well. `work` is given the latest deadline of
-    /// those whom the run serves.
+    /// better start, if not now; whoever comes until then is served as well. `work` is given the latest deadline and
+    /// the strongest input of the callers that the run serves, and its place.
     pub async fn run<Start, Work, Run>(
         self: &Arc<Self>,
         key: Key,
+        input: Input,
         deadline: Instant,
         start: Start,
         work: Work,
     ) -> Result<(Value, Role), Panicked>
     where
         Start: Fn(Demand) -> Option<Instant> + Send + 'static,
-        Work: Fn(Instant) -> Run + Send + 'static,
+        Work: Fn(Instant, Input, Arc<Slot>) -> Run + Send + 'static,
         Run: Future<Output = Value> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let waiter = Waiter { deadline, answer };
+        let waiter = Waiter { deadline, input, answer };
         let is_first = {
             let mut waiting = self.waiting();
             let is_first = !waiting.contains_key(&key);
@@ -109,13 +114,14 @@ where
     pub async fn run_in_background<Start, Work, Run>(
         self: &Arc<Self>,
         key: Key,
+        input: Input,
         deadline: Instant,
         start: Start,
         work: Work,
     ) -> Option<Result<Value, Panicked>>
     where
         Start: Fn(Demand) -> Option<Instant> + Send + 'static,
-        Work: Fn(Instant) -> Run + Send + 'static,
+        Work: Fn(Instant, Input, Arc<Slot>) -> Run + Send + 'static,
         Run: Future<Output = Value> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
@@ -124,7 +130,7 @@ where
             if waiting.contains_key(&key) || waiting.len() > self.max_concurrency / 4 {
                 return None;
             }
-            waiting.insert(key.clone(), vec![Waiter { deadline, answer }]);
+            waiting.insert(key.clone(), vec![Waiter { deadline, input, answer }]);
         }
         tokio::spawn(Arc::clone(self).drive(key, false, start, work));
         Some(answered.await.map(|(value, _)| value).map_err(|_| Panicked))
@@ -134,29 +140,29 @@ where
     async fn drive<Start, Work, Run>(self: Arc<Self>, key: Key, mut is_asked: bool, start: Start, work: Work)
     where
         Start: Fn(Demand) -> Option<Instant> + Send + 'static,
-        Work: Fn(Instant) -> Run + Send + 'static,
+        Work: Fn(Instant, Input, Arc<Slot>) -> Run + Send + 'static,
         Run: Future<Output = Value> + Send + 'static,
     {
         while let Some(first_deadline) = self.first_deadline(&key) {
             let demand = is_asked.then(|| Demand { first_deadline, backlog: self.backlog() });
             is_asked = true;
-            let mut permit = self.permit().await;
+            let slot = Arc::new(Slot::acquire(&self.places).await);
             if let Some(start) = demand.and_then(&start) {
-                // Others need not wait along.
-                drop(permit);
-                sleep_until(start).await;
-                permit = self.permit().await;
+                slot.release_during(sleep_until(start)).await;
             }
             let served = self.take(&key);
             let Some(deadline) = served.iter().map(|waiter| waiter.deadline).max() else { continue };
-            // A panic is the host's to report: those who wait see their channel close.
-            let run = AssertUnwindSafe(work(deadline)).catch_unwind().await;
-            drop(permit);
+            let (inputs, answers): (Vec<_>, Vec<_>) =
+                served.into_iter().map(|waiter| (waiter.input, waiter.answer)).unzip();
+            let Some(input) = inputs.into_iter().max() else { continue };
+            // A panic is the host's to report: the callers see their channel close.
+            let run = AssertUnwindSafe(work(deadline, input, Arc::clone(&slot))).catch_unwind().await;
+            drop(slot);
             if let Ok(value) = run {
                 let mut role = Role::Leader;
-                for waiter in served {
-                    // Who gave up waiting needs no answer.
-                    _ = waiter.answer.send((value.clone(), role));
+                for answer in answers {
+                    // A caller that gave up waiting needs no answer.
+                    _ = answer.send((value.clone(), role));
                     role = Role::Follower;
                 }
             }
@@ -182,16 +188,12 @@ where
         turn - now
     }
 
-    fn take(&self, key: &Key) -> Vec<Waiter<Value>> {
+    fn take(&self, key: &Key) -> Vec<Waiter<Input, Value>> {
         self.waiting().get_mut(key).map(std::mem::take).unwrap_or_default()
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, Vec<Waiter<Value>>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, Vec<Waiter<Input, Value>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn permit(&self) -> SemaphorePermit<'_> {
-        self.permits.acquire().await.expect("the semaphore is never closed")
     }
 }
 
@@ -211,9 +213,9 @@ mod tests {
     /// Work that takes a second and answers with the number of its run.
     fn counted(
         runs: &Arc<AtomicU32>,
-    ) -> impl Fn(Instant) -> futures::future::BoxFuture<'static, u32> + use<> {
+    ) -> impl Fn(Instant, (), Arc<Slot>) -> futures::future::BoxFuture<'static, u32> + use<> {
         let runs = Arc::clone(runs);
-        move |_| {
+        move |_, (), _| {
             let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
             async move {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -226,9 +228,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_event_that_arrives_during_a_run_needs_a_run_that_starts_later_and_shares_it() {
         let (shared, runs) = (Arc::new(Coalescer::new(8)), Arc::default());
-        let call = |shared: &Arc<Coalescer<u8, u32>>| {
+        let call = |shared: &Arc<Coalescer<u8, (), u32>>| {
             let (shared, work) = (Arc::clone(shared), counted(&runs));
-            tokio::spawn(async move { shared.run(1, after(9000), at_once, work).await })
+            tokio::spawn(async move { shared.run(1, (), after(9000), at_once, work).await })
         };
         let first = call(&shared);
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -241,10 +243,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_run_is_given_the_strongest_input_of_the_callers_that_it_serves() {
+        let shared: Arc<Coalescer<u8, u8, u8>> = Arc::new(Coalescer::new(1));
+        let work = |_, input, _| async move { input };
+        let run = |input| shared.run(1, input, after(9000), at_once, work);
+        let (first, second, third) = tokio::join!(run(1), run(3), run(2));
+        assert_eq!([first, second, third].map(|answer| answer.unwrap().0), [3; 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn different_keys_run_side_by_side_up_to_the_limit() {
         let (shared, runs) = (Arc::new(Coalescer::new(2)), Arc::default());
         let started = Instant::now();
-        let calls = (0..4_u8).map(|key| shared.run(key, after(9000), at_once, counted(&runs)));
+        let calls = (0..4_u8).map(|key| shared.run(key, (), after(9000), at_once, counted(&runs)));
         futures::future::join_all(calls).await;
         assert_eq!(started.elapsed().as_secs(), 2);
     }
@@ -253,9 +264,9 @@ mod tests {
     async fn a_run_is_given_the_latest_deadline_of_those_whom_it_serves() {
         let shared = Arc::new(Coalescer::new(1));
         let late = after(9000);
-        let work = move |deadline| async move { deadline };
+        let work = move |deadline, (), _| async move { deadline };
         let (first, second) =
-            tokio::join!(shared.run(1, after(1), at_once, work), shared.run(1, late, at_once, work));
+            tokio::join!(shared.run(1, (), after(1), at_once, work), shared.run(1, (), late, at_once, work));
         assert_eq!((first.unwrap().0, second.unwrap().0), (late, late));
     }
 
@@ -265,7 +276,7 @@ mod tests {
         let began = Instant::now();
         let call = |key: u8, start| {
             let (shared, work) = (Arc::clone(&shared), counted(&runs));
-            tokio::spawn(async move { shared.run(key, after(9000), move |_| start, work).await })
+            tokio::spawn(async move { shared.run(key, (), after(9000), move |_| start, work).await })
         };
         let first = call(1, Some(after(5000)));
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -279,7 +290,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_backlog_is_what_runs_are_ahead_of_one_in_a_second() {
-        let shared: Coalescer<u8, u8> = Coalescer::new(1);
+        let shared: Coalescer<u8, (), u8> = Coalescer::new(1);
         let seconds = || shared.backlog().as_secs();
         assert_eq!([seconds(), seconds(), seconds()], [0, 1, 2]);
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -293,9 +304,9 @@ mod tests {
         let (shared, runs) = (Arc::new(Coalescer::new(8)), Arc::default());
         let ask = |key: u8| {
             let (shared, work) = (Arc::clone(&shared), counted(&runs));
-            tokio::spawn(async move { shared.run(key, after(9000), at_once, work).await })
+            tokio::spawn(async move { shared.run(key, (), after(9000), at_once, work).await })
         };
-        let unasked = |key| shared.run_in_background(key, after(9000), at_once, counted(&runs));
+        let unasked = |key| shared.run_in_background(key, (), after(9000), at_once, counted(&runs));
         let mut asked = vec![ask(1), ask(2)];
         tokio::task::yield_now().await;
         assert_eq!(unasked(1).await, None);
@@ -310,10 +321,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_comes_during_a_run_that_nobody_asked_for_needs_a_run_that_starts_later() {
         let (shared, runs) = (Arc::new(Coalescer::new(1)), Arc::default());
-        let unasked = shared.run_in_background(1, after(9000), at_once, counted(&runs));
+        let unasked = shared.run_in_background(1, (), after(9000), at_once, counted(&runs));
         let asked = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            shared.run(1, after(9000), at_once, counted(&runs)).await
+            shared.run(1, (), after(9000), at_once, counted(&runs)).await
         };
         assert_eq!(tokio::join!(unasked, asked), (Some(Ok(1)), Ok((2, Role::Leader))));
         assert_eq!(shared.backlog().as_secs(), 0, "only what is asked for counts");
@@ -323,9 +334,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_fails_those_who_wait_and_nobody_after() {
-        let shared: Arc<Coalescer<u8, u32>> = Arc::new(Coalescer::new(1));
-        let panics = |_| async { panic!("on purpose") };
-        assert_eq!(shared.run(1, after(9000), at_once, panics).await, Err(Panicked));
-        assert_eq!(shared.run(1, after(9000), at_once, |_| async { 7 }).await, Ok((7, Role::Leader)));
+        let shared: Arc<Coalescer<u8, (), u32>> = Arc::new(Coalescer::new(1));
+        let panics = |_, (), _| async { panic!("on purpose") };
+        assert_eq!(shared.run(1, (), after(9000), at_once, panics).await, Err(Panicked));
+        assert_eq!(
+            shared.run(1, (), after(9000), at_once, |_, (), _| async { 7 }).await,
+            Ok((7, Role::Leader))
+        );
     }
 }

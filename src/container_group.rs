@@ -19,12 +19,21 @@ pub struct ContainerGroup {
     pub state: Option<String>,
     /// `properties.ipAddress`; a group without ports has none.
     pub ip_address: Option<IpAddress>,
-    /// `instanceView.currentState.state` of each container; lists leave it out.
-    pub containers: Vec<Option<String>>,
+    /// What each container does; lists leave it out.
+    pub containers: Vec<Container>,
     /// `properties.restartPolicy`; `Always` where it is left out.
     pub restart_policy: Option<String>,
     /// `properties.subnetIds`, as lists tell them; of a group that is asked for by itself they are not read.
     pub subnets: Vec<ResourceId>,
+}
+
+/// `instanceView.currentState` of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Container {
+    /// `state`.
+    pub state: Option<String>,
+    /// `exitCode`, where the container ended.
+    pub exit_code: Option<i64>,
 }
 
 /// `properties.ipAddress` of a container group.
@@ -41,34 +50,38 @@ pub struct IpAddress {
 const FINAL: [&str; 3] = ["Succeeded", "Failed", "Canceled"];
 
 /// What a container group's address is treated as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressState {
     /// There is no such group.
     Deleted,
-    /// The group is on its way out; its address is given up, its mark holds until it is gone.
-    Deleting,
-    /// The group is reached by a public address, which has no place in a private zone.
+    /// The group has a public address, which has no place in a private zone.
     Public,
-    /// The group runs and was deployed without ports, so Azure tells no address of it.
-    NoAddress,
-    /// The address is being assigned.
+    /// The group waits in a standby pool.
+    StandbyPool,
+    /// The group is being deleted.
+    Deleting,
+    /// The address is being assigned, or the group is between two restarts without one.
     Pending,
-    /// The group was stopped or has run to its end; its address may go to another workload.
+    /// The group was stopped, or has run to its end and is not started again. Its address may go to another workload.
     Released,
-    /// The group runs at this address.
+    /// The group runs at this address, or is between two restarts.
     Running(Ipv4Addr),
+    /// The deployment failed, and the group has no address.
+    ProvisioningFailed,
+    /// The group runs and was deployed without ports, so Azure shows no address.
+    NoAddress,
 }
 
 impl AddressState {
     /// What a group (or its absence) is treated as.
     #[must_use]
     pub fn of(group: Option<&ContainerGroup>) -> Self {
-        group.map_or(Self::Deleted, ContainerGroup::standing)
+        group.map_or(Self::Deleted, ContainerGroup::address_state)
     }
 }
 
 impl ContainerGroup {
-    /// Whether its containers may run to their end, of which no event tells.
+    /// Whether its containers may end and stay ended, which raises no event.
     #[must_use]
     pub fn may_end(&self) -> bool {
         self.restart_policy.as_deref().is_some_and(|policy| !is(policy, "Always"))
@@ -81,13 +94,16 @@ impl ContainerGroup {
         !FINAL.iter().any(|end| is(state, end))
     }
 
-    fn standing(&self) -> AddressState {
+    fn address_state(&self) -> AddressState {
         let provisioning = self.provisioning_state.as_deref().unwrap_or_default();
-        if is(provisioning, "Deleting") {
-            return AddressState::Deleting;
-        }
         if self.ip_address.as_ref().and_then(|ip| ip.kind.as_deref()).is_some_and(|kind| is(kind, "Public")) {
             return AddressState::Public;
+        }
+        if is(provisioning, "PreProvisioned") {
+            return AddressState::StandbyPool;
+        }
+        if is(provisioning, "Deleting") {
+            return AddressState::Deleting;
         }
         if self.is_in_transition() {
             return AddressState::Pending;
@@ -95,20 +111,32 @@ impl ContainerGroup {
         if self.is_released() {
             return AddressState::Released;
         }
-        match &self.ip_address {
-            Some(ip) => ip.usable().map_or(AddressState::Pending, AddressState::Running),
+        match self.ip_address.as_ref().map(IpAddress::usable) {
+            Some(Some(address)) => AddressState::Running(address),
+            _ if is(provisioning, "Failed") => AddressState::ProvisioningFailed,
             None if self.runs() && is(provisioning, "Succeeded") => AddressState::NoAddress,
-            None => AddressState::Pending,
+            None | Some(None) => AddressState::Pending,
         }
     }
 
+    /// Whether the group is stopped, or every container has ended and none is started again: with the restart policy
+    /// `Never`, or with `OnFailure` after success. With `Always`, which a missing policy means, an ended container is
+    /// between two restarts.
     fn is_released(&self) -> bool {
         let state = self.state.as_deref().unwrap_or_default();
-        let ended = ["Succeeded", "Failed"].iter().any(|end| is(state, end));
-        let terminated =
-            |container: &Option<String>| container.as_deref().is_some_and(|state| is(state, "Terminated"));
-        is(state, "Stopped")
-            || (ended && !self.containers.is_empty() && self.containers.iter().all(terminated))
+        if is(state, "Stopped") || is(state, "Terminated") {
+            return true;
+        }
+        let is_ended = is(state, "Succeeded") || is(state, "Failed");
+        let is_terminated =
+            |container: &Container| container.state.as_deref().is_some_and(|state| is(state, "Terminated"));
+        let policy = self.restart_policy.as_deref().unwrap_or_default();
+        let stays_ended = |container: &Container| {
+            is(policy, "Never") || (is(policy, "OnFailure") && container.exit_code == Some(0))
+        };
+        is_ended
+            && !self.containers.is_empty()
+            && self.containers.iter().all(|container| is_terminated(container) && stays_ended(container))
     }
 
     fn runs(&self) -> bool {
@@ -135,9 +163,13 @@ mod tests {
             provisioning_state: Some("Succeeded".into()),
             state: Some("Running".into()),
             ip_address: Some(private(Some("10.1.5.4"))),
-            containers: vec![Some("Running".into())],
+            containers: vec![container("Running", None)],
             ..ContainerGroup::default()
         }
+    }
+
+    fn container(state: &str, exit_code: Option<i64>) -> Container {
+        Container { state: Some(state.into()), exit_code }
     }
 
     fn private(ip: Option<&str>) -> IpAddress {
@@ -158,8 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn a_deleting_group_gives_up_its_address() {
+    fn a_group_that_is_being_deleted_is_waited_for() {
         check(|group| group.provisioning_state = Some("Deleting".into()), AddressState::Deleting);
+    }
+
+    #[test]
+    fn a_group_of_a_standby_pool_is_not_managed() {
+        check(|group| group.provisioning_state = Some("PreProvisioned".into()), AddressState::StandbyPool);
     }
 
     #[test]
@@ -186,17 +223,7 @@ mod tests {
 
     #[test]
     fn provisioning_that_is_not_final_is_waited_for() {
-        for state in [
-            "Pending",
-            "Creating",
-            "Updating",
-            "Repairing",
-            "Accepted",
-            "PreProvisioned",
-            "Unhealthy",
-            "Novel",
-            "",
-        ] {
+        for state in ["Pending", "Creating", "Updating", "Repairing", "Accepted", "Unhealthy", "Novel", ""] {
             check(|group| group.provisioning_state = Some(state.into()), AddressState::Pending);
         }
         check(|group| group.provisioning_state = None, AddressState::Pending);
@@ -220,33 +247,44 @@ mod tests {
     #[test]
     fn a_stopped_group_has_released_its_address_whatever_it_says() {
         check(|group| group.state = Some("Stopped".into()), AddressState::Released);
+        check(|group| group.state = Some("Terminated".into()), AddressState::Released);
     }
 
     #[test]
-    fn a_group_that_ran_to_its_end_has_released_its_address() {
+    fn a_group_that_ended_has_released_its_address_unless_a_container_is_started_again() {
+        let terminated = |exit_code| container("Terminated", exit_code);
         for state in ["Succeeded", "Failed"] {
-            check(
-                |group| {
-                    group.state = Some(state.into());
-                    group.containers = vec![Some("Terminated".into()); 2];
-                },
-                AddressState::Released,
-            );
-            check(
-                |group| {
-                    group.state = Some(state.into());
-                    group.containers = vec![Some("Terminated".into()), Some("Running".into())];
-                },
-                LIVE,
-            );
-            check(
-                |group| {
-                    group.state = Some(state.into());
-                    group.containers = vec![];
-                },
-                LIVE,
-            );
+            let ended = |policy: Option<&str>, containers: Vec<Container>, expected| {
+                check(
+                    |group| {
+                        group.state = Some(state.into());
+                        group.restart_policy = policy.map(str::to_owned);
+                        group.containers = containers;
+                    },
+                    expected,
+                );
+            };
+            ended(Some("Never"), vec![terminated(Some(0)), terminated(None)], AddressState::Released);
+            ended(Some("onfailure"), vec![terminated(Some(0)); 2], AddressState::Released);
+            ended(Some("OnFailure"), vec![terminated(Some(0)), terminated(Some(1))], LIVE);
+            ended(Some("OnFailure"), vec![terminated(None)], LIVE);
+            ended(Some("Always"), vec![terminated(Some(0))], LIVE);
+            ended(None, vec![terminated(Some(0))], LIVE);
+            ended(Some("Never"), vec![terminated(Some(0)), container("Running", None)], LIVE);
+            ended(Some("Never"), vec![], LIVE);
         }
+    }
+
+    #[test]
+    fn a_group_between_two_restarts_without_an_address_is_waited_for() {
+        check(
+            |group| {
+                group.state = Some("Succeeded".into());
+                group.containers = vec![container("Terminated", Some(0))];
+                group.ip_address = None;
+            },
+            AddressState::Pending,
+        );
     }
 
     #[test]
@@ -267,13 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_deployment_without_an_address_is_waited_for() {
-        check(
-            |group| {
-                group.provisioning_state = Some("Failed".into());
-                group.ip_address = None;
-            },
-            AddressState::Pending,
-        );
+    fn a_failed_deployment_without_an_address_is_a_state_of_its_own() {
+        for ip in [None, Some(private(None))] {
+            check(
+                |group| {
+                    group.provisioning_state = Some("Failed".into());
+                    group.ip_address = ip;
+                },
+                AddressState::ProvisioningFailed,
+            );
+        }
     }
 }

@@ -10,15 +10,18 @@
 //!
 //! * A write rests on known facts only. The one read that may still be missing is that of the PTR record sets while
 //!   the A record set is written.
-//! * A live group: the A record set with its memory first, then PTR record sets, then the forgetting.
+//! * Nothing of a live name is removed, emptied or taken from another owner because of a single read.
+//! * An existing group: the A record set with its memory first, then PTR record sets, then the forgetting.
 //! * A deleted group: PTR record sets first, the A record set last, because its memory exists as long as it does.
-//! * A failed write ends the pass: no later write is sent.
+//! * A failed write ends the pass: no later write is sent. A refused delete is no failure: the record set is emptied.
+//!   A clash says that the name is another's: what a conflict leaves to do is done.
 //! * What was written is verified: the group and the A record set are read again and have to be as they were.
 
 mod drift;
 mod facts;
 mod forward;
 mod live;
+mod lookup;
 mod ownership;
 mod removal;
 mod reverse;
@@ -31,32 +34,32 @@ use std::{
     sync::Arc,
 };
 
+use self::lookup::Lookup;
 pub use self::{
     drift::compare,
     facts::{Fact, Facts, Key, MAX_PASSES, Observation, PtrKey, Read, RunState, WriteResult},
-    forward::{ObservedA, Refusal, forget, forward, removals},
-    ownership::{Conflict, OwnerMark, conflict},
-    reverse::{
-        ForeignOwners, Names, ObservedPtr, RemovalScope, ReversePlan, remove_false_ptrs, reverse,
-        reverse_removal,
-    },
+    forward::{ObservedA, forget, forward, removals},
+    ownership::{Conflict, OwnerMark, OwnerObservation, unmarked_conflict},
+    reverse::{Names, ObservedPtr, OtherHolder, RemovalScope, ReversePlan},
 };
 use crate::{
-    change::Change,
-    config::{Ownership, Policy, Settings, Stopped, Zones},
+    change::{Change, Edit},
+    config::{Ownership, Policy, Settings, Stopped, Takeover, ZoneMap, Zones},
     container_group::AddressState,
     desired::{Desired, TagError, own_name},
-    dns::{ARecordSet, DomainName, MEMORY_SECONDS, Owner, RecordSet, RelativeName},
+    dns::{ARecordSet, Content, DomainName, MEMORY_SECONDS, Owner, PREVIOUS_KEY, RecordSet, RelativeName},
     failure::FailureKind,
     report::Drift,
     resource_id::ContainerGroupId,
 };
 
-/// What an operator decided.
-#[derive(Clone, Copy, Debug)]
+/// What an operator decided for the record sets of one container group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// What happens to record sets without a mark.
     pub ownership: Ownership,
+    /// Whether an unmarked record set is taken over at a name that a tag chose: only an operator does so.
+    pub adopts_tagged: bool,
     /// What may be written.
     pub policy: Policy,
     /// What happens to the records of a stopped group.
@@ -66,15 +69,17 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules that the settings choose.
+    /// The rules of the map's entry, and what the command line overrides.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
-        Self {
-            ownership: settings.ownership,
-            policy: settings.policy,
-            stopped: settings.stopped,
-            memory_seconds: MEMORY_SECONDS.max(settings.deadline.as_secs()),
-        }
+    pub fn of(settings: &Settings, zones: &Zones) -> Self {
+        let (ownership, adopts_tagged, policy) = match settings.takeover {
+            Takeover::AsConfigured => (zones.ownership, false, zones.policy),
+            Takeover::Never => (Ownership::Strict, false, zones.policy),
+            Takeover::All => (Ownership::Adopt, true, zones.policy),
+            Takeover::MarksOnly => (Ownership::Adopt, true, Policy::AdoptOnly),
+        };
+        let memory_seconds = MEMORY_SECONDS.max(settings.deadline.as_secs());
+        Self { ownership, adopts_tagged, policy, stopped: settings.stopped, memory_seconds }
     }
 
     /// Whether writes are planned and never sent.
@@ -105,10 +110,28 @@ pub struct Goal {
     pub own_name: RelativeName,
     /// The zones that serve it.
     pub zones: Zones,
+    /// The whole map: it says which name another group should have.
+    pub map: Arc<ZoneMap>,
     /// Where else to look.
     pub lookups: ExtraLookups,
     /// What is to be found out or done.
     pub purpose: Purpose,
+    /// How much evidence a "not found" has already.
+    pub evidence: Evidence,
+}
+
+/// How much a "not found" of the group proves. New resources can answer 404 for some time, in another region for
+/// minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// Nothing: the group may not be visible yet.
+    #[default]
+    None,
+    /// That there is nothing to do, where no record set carries the group's mark: after an event that may have
+    /// ended with the group's absence.
+    Absence,
+    /// That the group is deleted, once a confirmation says so too: after a delete event, an old event, or in a sweep.
+    Deletion,
 }
 
 /// What a decision is for.
@@ -131,10 +154,19 @@ pub struct ExtraLookups {
 }
 
 impl Goal {
-    /// A goal for one container group.
+    /// A goal for one container group of the map, or nothing where no entry manages it.
     #[must_use]
-    pub fn new(id: &ContainerGroupId, zones: Zones, lookups: ExtraLookups, purpose: Purpose) -> Self {
-        Self { id: id.clone(), owner: Owner::from(id), own_name: own_name(id), zones, lookups, purpose }
+    pub fn new(id: &ContainerGroupId, map: &Arc<ZoneMap>, purpose: Purpose) -> Option<Self> {
+        Some(Self {
+            id: id.clone(),
+            owner: Owner::from(id),
+            own_name: own_name(id),
+            zones: map.serving(id)?,
+            map: Arc::clone(map),
+            lookups: ExtraLookups::default(),
+            purpose,
+            evidence: Evidence::None,
+        })
     }
 
     /// The record set that a change is about, or nothing where it lies outside of the goal's zones.
@@ -144,7 +176,7 @@ impl Goal {
             Change::A(edit) => Some(Key::A(edit.name.clone())),
             Change::Ptr(edit) => {
                 let zone = self.zones.reverse.iter().position(|zone| *zone.zone() == edit.zone)?;
-                let address = self.zones.reverse.get(zone)?.address(&edit.name)?;
+                let address = self.zones.reverse.get(zone)?.address(&edit.name);
                 Some(Key::Ptr(PtrKey { address, zone, name: edit.name.clone() }))
             }
         }
@@ -154,7 +186,7 @@ impl Goal {
     fn ptr_key(&self, address: Ipv4Addr) -> Option<PtrKey> {
         let (in_zone, name) = self.zones.reverse_name(address)?;
         let zone = self.zones.reverse.iter().position(|zone| zone.zone() == in_zone)?;
-        Some(PtrKey { address, zone, name })
+        Some(PtrKey { address: Some(address), zone, name })
     }
 }
 
@@ -231,6 +263,12 @@ pub enum Unmanaged {
     /// It has a public address.
     #[error("the address is public")]
     Public,
+    /// It waits in a standby pool.
+    #[error("the container group waits in a standby pool (PreProvisioned)")]
+    StandbyPool,
+    /// Its deployment failed, and it has no address.
+    #[error("its provisioning failed, and it has no address")]
+    ProvisioningFailed,
     /// It runs without an address.
     #[error("runs without an ipAddress (deployed without ports), so there is no address to publish")]
     NoAddress,
@@ -253,10 +291,19 @@ pub enum Unmanaged {
 pub enum PlanError {
     /// A tag of the group cannot be read.
     Tag(TagError),
-    /// The name belongs to another owner, or the A record set cannot remember more addresses.
-    Refused(Refusal),
+    /// The name belongs to another owner.
+    Conflict(Conflict),
     /// A PTR record set at the group's address belongs to another owner.
     PtrConflict(Conflict),
+    /// Likewise, and the other owner is being provisioned.
+    HolderPending(Conflict),
+    /// The address lies outside of the ranges of the map.
+    AddressRefused {
+        /// The live address.
+        address: Ipv4Addr,
+        /// The group's name.
+        fqdn: DomainName,
+    },
     /// No reverse zone contains the live address.
     NoReverseZone {
         /// The live address.
@@ -266,6 +313,10 @@ pub enum PlanError {
     },
     /// Azure has not assigned an address yet.
     AddressPending,
+    /// The group is being deleted.
+    Deleting,
+    /// The group answers 404, and may not be visible yet.
+    NotVisible,
     /// Each of [`MAX_PASSES`] passes met another writer, or lost an answer.
     LostRaces,
     /// The request for this failed.
@@ -277,14 +328,20 @@ pub enum PlanError {
 enum DesiredAction {
     /// They name this address.
     Point(Ipv4Addr),
-    /// They are removed: all of them, or only those that carry our mark.
-    Remove { is_marked_only: bool },
-    /// They stay as they are.
+    /// The A record set is emptied and reserves the name; the PTR values are removed.
+    Reserve,
+    /// They are removed, with enough evidence.
+    RemoveDeleted,
+    /// They are removed where they carry our mark.
+    RemovePublic,
+    /// They stay as they are, on purpose.
     Keep,
     /// Nothing can be said yet.
     Wait,
-    /// The group has no address to publish.
-    NoAddress,
+    /// The group is being deleted.
+    WaitForDeletion,
+    /// The group is not managed. Waiting may show an address.
+    Unmanaged(Unmanaged),
 }
 
 /// Decides the next step. Pure and total.
@@ -325,19 +382,27 @@ impl<'a> Decider<'a> {
         self.verify(action, &desired)?;
         match action {
             DesiredAction::Point(address) => {
-                self.point(&desired, address)?;
+                self.keep(&desired, action, Some(address))?;
                 Ok(right(Right::Named(address)))
             }
-            DesiredAction::Remove { is_marked_only } => {
-                self.remove(&desired, is_marked_only)?;
-                Ok(if is_marked_only { unmanaged(Unmanaged::Public) } else { right(Right::Absent) })
+            DesiredAction::Reserve => {
+                self.keep(&desired, action, None)?;
+                Ok(right(Right::Absent))
+            }
+            DesiredAction::RemoveDeleted => {
+                self.remove(&desired, action)?;
+                Ok(right(Right::Absent))
+            }
+            DesiredAction::RemovePublic => {
+                self.remove(&desired, action)?;
+                Ok(unmanaged(Unmanaged::Public))
             }
             DesiredAction::Keep => Ok(right(Right::Kept)),
-            DesiredAction::Wait | DesiredAction::NoAddress if !self.facts.run.wait_left.is_zero() => {
-                Ok(Step::Poll)
-            }
+            DesiredAction::Unmanaged(Unmanaged::StandbyPool) => Ok(unmanaged(Unmanaged::StandbyPool)),
+            _ if !self.facts.run.wait_left.is_zero() => Ok(Step::Poll),
             DesiredAction::Wait => Ok(failed(PlanError::AddressPending)),
-            DesiredAction::NoAddress => Ok(unmanaged(Unmanaged::NoAddress)),
+            DesiredAction::WaitForDeletion => Ok(failed(PlanError::Deleting)),
+            DesiredAction::Unmanaged(reason) => Ok(unmanaged(reason)),
         }
     }
 
@@ -358,16 +423,34 @@ impl<'a> Decider<'a> {
 
     fn action(&self, state: AddressState) -> DesiredAction {
         match state {
-            AddressState::Deleted | AddressState::Deleting => DesiredAction::Remove { is_marked_only: false },
-            AddressState::Public => DesiredAction::Remove { is_marked_only: true },
+            AddressState::Deleted => DesiredAction::RemoveDeleted,
+            AddressState::Public => DesiredAction::RemovePublic,
+            AddressState::StandbyPool => DesiredAction::Unmanaged(Unmanaged::StandbyPool),
             AddressState::Released => match self.rules.stopped {
-                Stopped::Remove => DesiredAction::Remove { is_marked_only: false },
+                Stopped::Remove => DesiredAction::Reserve,
                 Stopped::Keep => DesiredAction::Keep,
             },
             AddressState::Running(address) => DesiredAction::Point(address),
             AddressState::Pending => DesiredAction::Wait,
-            AddressState::NoAddress => DesiredAction::NoAddress,
+            AddressState::Deleting => DesiredAction::WaitForDeletion,
+            AddressState::ProvisioningFailed => DesiredAction::Unmanaged(Unmanaged::ProvisioningFailed),
+            AddressState::NoAddress => DesiredAction::Unmanaged(Unmanaged::NoAddress),
         }
+    }
+
+    /// The group read once more says the same: before anything of a live name is removed or emptied. What else is
+    /// missing is read along.
+    fn confirm<'l>(
+        &self,
+        action: DesiredAction,
+        desired: &Desired,
+        mut lookup: Lookup<'l>,
+    ) -> Result<Lookup<'l>, Step> {
+        let seen = lookup.confirmation();
+        let Some(seen) = seen else { return Err(lookup.step()) };
+        let is_same = self.action(seen.state) == action
+            && matches!(&seen.desired, Ok(Some(again)) if **again == *desired);
+        if is_same { Ok(lookup) } else { Err(self.repeat()) }
     }
 
     /// Ends a verification that shows something else than what the writes of this pass rested on.
@@ -406,10 +489,25 @@ impl<'a> Decider<'a> {
         if !self.facts.pass.failed_writes.is_empty() {
             return Ok(());
         }
-        let is_due =
-            |change: &Change| self.goal.key_of(change).is_some_and(|key| !self.facts.is_written(&key));
-        let write: Vec<Change> = changes.into_iter().filter(is_due).collect();
+        let write: Vec<Change> = changes.into_iter().filter_map(|change| self.due(change)).collect();
         if write.is_empty() { Ok(()) } else { Err(Step::Act { read: Vec::new(), write }) }
+    }
+
+    /// A change, unless this pass made it already. What Azure refused to delete is emptied instead.
+    fn due(&self, change: Change) -> Option<Change> {
+        let key = self.goal.key_of(&change)?;
+        if self.facts.is_written(&key) {
+            return None;
+        }
+        match change {
+            change if !change.is_deletion() || !self.facts.run.refused_deletes.contains(&key) => Some(change),
+            Change::A(edit) => emptied(&edit).map(Change::A),
+            Change::Ptr(edit) => emptied(&edit).map(Change::Ptr),
+        }
+    }
+
+    fn is_any_due(&self, changes: &[Change]) -> bool {
+        changes.iter().any(|change| self.due(change.clone()).is_some())
     }
 
     /// Ends a pass in which requests failed, with the failure that decides the answer: one that a retry may fix before
@@ -418,122 +516,40 @@ impl<'a> Decider<'a> {
         let all = failures.chain(self.facts.pass.failed_writes.iter().cloned());
         let most_severe = all.max_by_key(|(_, kind)| match kind {
             FailureKind::Race | FailureKind::Uncertain | FailureKind::Transient => 1,
-            FailureKind::Forbidden | FailureKind::Missing | FailureKind::Refused => 0,
+            FailureKind::Forbidden | FailureKind::Missing | FailureKind::Refused | FailureKind::Clash => 0,
         });
         most_severe.map_or(Ok(()), |(key, _)| Err(failed(PlanError::Request(key))))
     }
 
-    /// The A record sets of ours under other names than the one that counts, and the names that have none.
-    fn other_names(&self, desired: &Desired) -> OtherNames {
-        let mut names = OtherNames::default();
+    /// The A record sets of ours under other names than the one that counts. One that was emptied because Azure refuses
+    /// to delete it counts as removed.
+    fn old_names(&self, desired: &Desired) -> BTreeMap<RelativeName, ARecordSet> {
+        let others = self.facts.pass.a.iter().filter(|(name, _)| **name != desired.name);
+        let marked = others.filter_map(|(name, read)| Some((name, read.as_ref().ok()?.as_ref()?)));
+        let is_left = |set: &ARecordSet| addresses_of(set).next().is_some();
+        let left = marked.filter(|(_, set)| is_ours(set, desired) && is_left(set));
+        left.map(|(name, set)| (name.clone(), set.clone())).collect()
+    }
+
+    /// The names that count as ours in PTR records, but for the one that the group should have.
+    fn names(&self, desired: &Desired) -> Names {
+        let qualify = |name: &RelativeName| name.within(&desired.zones.forward.name);
+        let mut names = Names { former_zones: desired.zones.former_zones.clone(), ..Names::default() };
+        names.held.extend(self.facts.run.removed_names.iter().map(qualify));
+        let is_anothers =
+            |set: &ARecordSet| matches!(OwnerMark::of(set, &desired.owner), OwnerMark::Other(_));
         for (name, read) in self.facts.pass.a.iter().filter(|(name, _)| **name != desired.name) {
             match read {
-                Ok(Some(set)) if is_ours(set, desired) => _ = names.marked.insert(name.clone(), set.clone()),
-                Ok(None) => _ = names.vanished.insert(name.clone()),
+                Ok(Some(set)) if is_ours(set, desired) => _ = names.held.insert(qualify(name)),
+                Ok(None) => _ = names.own.insert(qualify(name)),
+                // Another group took the name over: a PTR record of ours that still says it is false.
+                Ok(Some(set)) if *name == self.goal.own_name && is_anothers(set) => {
+                    _ = names.own.insert(qualify(name));
+                }
                 Ok(Some(_)) | Err(_) => {}
             }
         }
         names
-    }
-}
-
-/// What other names than the one that counts stand for.
-#[derive(Default)]
-struct OtherNames {
-    /// The A record sets that carry our mark.
-    marked: BTreeMap<RelativeName, ARecordSet>,
-    /// The names that have no A record set.
-    vanished: BTreeSet<RelativeName>,
-}
-
-impl OtherNames {
-    /// The names that count as ours in PTR records. `own` is the name that counts, where it is ours; what this
-    /// invocation removed was ours.
-    fn names(&self, desired: &Desired, facts: &Facts, own: Option<&RelativeName>) -> Names {
-        let qualify = |name: &RelativeName| name.within(&desired.zones.forward.name);
-        Names {
-            held: self.marked.keys().chain(&facts.run.removed_names).chain(own).map(qualify).collect(),
-            vanished: self.vanished.iter().map(qualify).collect(),
-        }
-    }
-}
-
-/// Looks facts up, and collects the reads that are missing.
-struct Lookup<'a> {
-    facts: &'a Facts,
-    /// Without duplicates.
-    missing: Vec<Key>,
-    failed: Option<Key>,
-}
-
-impl<'a> Lookup<'a> {
-    fn new(facts: &'a Facts) -> Self {
-        Self { facts, missing: Vec::new(), failed: None }
-    }
-
-    fn group(&mut self) -> Option<&'a Observation> {
-        let read = self.facts.pass.group.as_ref().map(Result::as_ref);
-        self.known(read, || Key::Group)
-    }
-
-    #[expect(clippy::option_option, reason = "unknown, absent and present are three cases")]
-    fn a(&mut self, name: &RelativeName) -> Option<Option<&'a ARecordSet>> {
-        let read = self.facts.pass.a.get(name).map(|read| read.as_ref().map(Option::as_ref));
-        self.known(read, || Key::A(name.clone()))
-    }
-
-    fn a_list(&mut self) -> Option<&'a [(RelativeName, ARecordSet)]> {
-        let read = self.facts.pass.a_list.as_ref().map(|read| read.as_deref());
-        self.known(read, || Key::AList)
-    }
-
-    /// Whether the other group that a mark names is deleted.
-    fn owner(&mut self, owner: &Owner) -> Option<bool> {
-        let read = self.facts.owner(owner);
-        self.known(read.as_ref().map(Result::as_ref), || Key::Owner(owner.clone())).copied()
-    }
-
-    /// Asks for the PTR record set of an address. A failure is collected elsewhere.
-    fn ptr(&mut self, goal: &Goal, address: Ipv4Addr) {
-        if let Some(key) = goal.ptr_key(address).filter(|key| !self.facts.pass.ptr.contains_key(key)) {
-            self.miss(Key::Ptr(key));
-        }
-    }
-
-    /// Asks for the lists of all reverse zones. Failures are collected elsewhere.
-    fn ptr_lists(&mut self, goal: &Goal) {
-        let zones =
-            (0..goal.zones.reverse.len()).filter(|zone| !self.facts.pass.ptr_lists.contains_key(zone));
-        self.missing.extend(zones.map(Key::PtrList));
-    }
-
-    fn known<Value, Error>(
-        &mut self,
-        read: Option<Result<Value, Error>>,
-        key: impl FnOnce() -> Key,
-    ) -> Option<Value> {
-        match read {
-            Some(Ok(value)) => return Some(value),
-            Some(Err(_)) if self.failed.is_none() => self.failed = Some(key()),
-            Some(Err(_)) => {}
-            None => self.miss(key()),
-        }
-        None
-    }
-
-    fn miss(&mut self, key: Key) {
-        if !self.missing.contains(&key) {
-            self.missing.push(key);
-        }
-    }
-
-    /// Ends the decision where something is missing, or could not be read.
-    fn finish(self) -> Result<(), Step> {
-        match self {
-            Self { failed: Some(key), .. } => Err(failed(PlanError::Request(key))),
-            Self { missing, .. } if missing.is_empty() => Ok(()),
-            Self { missing, .. } => Err(Step::Act { read: missing, write: Vec::new() }),
-        }
     }
 }
 
@@ -542,6 +558,17 @@ fn addresses_of(record_set: &ARecordSet) -> impl Iterator<Item = Ipv4Addr> + use
     let memory = RecordSet::memory(record_set);
     let held = record_set.content.records.clone();
     held.into_iter().chain(memory.addresses().collect::<Vec<_>>())
+}
+
+/// What a removal leaves where Azure refuses to delete: the record set, empty, with its mark. Nothing where it is so
+/// already.
+fn emptied<Record: Clone>(edit: &Edit<Record>) -> Option<Edit<Record>> {
+    let before = edit.before.as_ref()?;
+    let mut metadata = before.content.metadata.clone();
+    metadata.remove(PREVIOUS_KEY);
+    let is_done = before.content.records.is_empty() && before.content.metadata == metadata;
+    let content = Content { ttl: before.content.ttl, records: Vec::new(), metadata };
+    (!is_done).then(|| Edit { after: Some(content), ..edit.clone() })
 }
 
 fn is_ours<Record>(set: &RecordSet<Record>, desired: &Desired) -> bool {

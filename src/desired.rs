@@ -15,6 +15,8 @@ use crate::{
 pub const HOSTNAME_TAG: &str = "aci-dns-hostname";
 /// Seconds instead of the map's.
 pub const TTL_TAG: &str = "aci-dns-ttl";
+/// The highest TTL that a tag may choose: a day, so that a mistake in a tag is over within a day.
+const MOST_SECONDS: u32 = 86_400;
 /// `false`: no PTR record.
 pub const PTR_TAG: &str = "aci-dns-ptr";
 /// `true`: hands off.
@@ -57,7 +59,7 @@ impl Desired {
             return Ok(None);
         }
         let own = Self::of_absent(id, zones);
-        let hostname = hostname(&group.tags)?.filter(|hostname| *hostname != own.name);
+        let hostname = hostname(&group.tags, &own)?;
         Ok(Some(Self {
             is_name_from_tag: hostname.is_some(),
             name: hostname.unwrap_or(own.name),
@@ -123,28 +125,30 @@ fn flag(tags: &BTreeMap<String, String>, name: &'static str) -> Result<Option<bo
 
 fn ttl(tags: &BTreeMap<String, String>) -> Result<Option<u32>, TagError> {
     let Some(value) = tag(tags, TTL_TAG) else { return Ok(None) };
-    let seconds = value.parse().ok().filter(|seconds| (1..=2_147_483_647).contains(seconds));
-    let refused = || TagError { tag: TTL_TAG, value: value.to_owned(), rule: "seconds from 1 to 2147483647" };
+    let seconds = value.parse().ok().filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
+    let refused = || TagError { tag: TTL_TAG, value: value.to_owned(), rule: "seconds from 1 to 86400" };
     seconds.map(Some).ok_or_else(refused)
 }
 
-fn hostname(tags: &BTreeMap<String, String>) -> Result<Option<RelativeName>, TagError> {
+/// The name that a tag chooses instead of the group's own.
+fn hostname(tags: &BTreeMap<String, String>, own: &Desired) -> Result<Option<RelativeName>, TagError> {
     let Some(value) = tag(tags, HOSTNAME_TAG) else { return Ok(None) };
+    let refused = |rule| TagError { tag: HOSTNAME_TAG, value: value.to_owned(), rule };
     // A host name has no underscores (RFC 1123, section 2.1), though a record set's name may have.
     let is_label = !value.contains(['.', '_']);
-    let name = value.parse().ok().filter(|_| is_label);
-    let refused = || TagError {
-        tag: HOSTNAME_TAG,
-        value: value.to_owned(),
-        rule: "one label of 1 to 63 letters, digits and inner hyphens",
-    };
-    name.map(Some).ok_or_else(refused)
+    let name: Option<RelativeName> = value.parse().ok().filter(|_| is_label);
+    match name {
+        None => Err(refused("one label of 1 to 63 letters, digits and inner hyphens")),
+        Some(name) if name == own.name => Ok(None),
+        Some(name) if own.zones.hostnames.matches(name.as_str()) => Ok(Some(name)),
+        Some(_) => Err(refused("a name that `hostnames` of the entry in ACI_DNS_ZONES allows")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::ReverseZone;
+    use crate::{config::ZoneMap, dns::ReverseZone};
 
     fn id() -> ContainerGroupId {
         ContainerGroupId::new("S1", "rg-spoke1", "Web").unwrap()
@@ -157,7 +161,10 @@ mod tests {
             name: name.parse().unwrap(),
         };
         let reverse = reverse.iter().map(|name| ReverseZone::new(zone(name)).unwrap()).collect();
-        Zones { forward: zone("spoke1.contoso.internal"), reverse, ttl: 60 }
+        let map =
+            r#"{"rg-spoke1": {"forwardZone": "a.internal", "reverseZones": [], "hostnames": ["shop*"]}}"#;
+        let hostnames = ZoneMap::parse(map).unwrap().serving(&id()).unwrap().hostnames;
+        Zones { hostnames, ..Zones::new(zone("spoke1.contoso.internal"), reverse, 60) }
     }
 
     fn of(tags: &[(&str, &str)]) -> Result<Option<Desired>, TagError> {
@@ -194,6 +201,16 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_chooses_only_a_name_that_the_map_allows() {
+        assert!(of(&[(HOSTNAME_TAG, "SHOP-2")]).unwrap().unwrap().is_name_from_tag);
+        let error = of(&[(HOSTNAME_TAG, "portal")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the tag aci-dns-hostname is \"portal\", but must be a name that `hostnames` of the entry in ACI_DNS_ZONES allows"
+        );
+    }
+
+    #[test]
     fn a_bad_tag_value_is_an_error_that_names_the_tag() {
         for (tag, value) in [
             (HOSTNAME_TAG, ""),
@@ -204,7 +221,7 @@ mod tests {
             (HOSTNAME_TAG, "*"),
             (HOSTNAME_TAG, "a\r\nb"),
             (TTL_TAG, "0"),
-            (TTL_TAG, "2147483648"),
+            (TTL_TAG, "86401"),
             (TTL_TAG, "60s"),
             (PTR_TAG, "no"),
             (IGNORE_TAG, "1"),

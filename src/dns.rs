@@ -22,8 +22,11 @@ pub const OWNER_KEY: &str = "aci-dns-owner";
 /// The metadata key of an A record set that remembers addresses whose PTR may still name it.
 pub const PREVIOUS_KEY: &str = "aci-dns-previous";
 
-/// How many addresses an A record set remembers at most: 32 entries stay well under a kilobyte of metadata.
-pub const MEMORY_LIMIT: usize = 32;
+/// How many remembered addresses are read at most. An older version wrote up to 32.
+pub const MEMORY_READ: usize = 32;
+
+/// How many addresses an A record set remembers at most, so that the metadata value stays under 256 characters.
+pub const MEMORY_KEPT: usize = 9;
 
 /// How long an address is remembered at least after it was left, in seconds, so that no slow writer that still
 /// believes in the address can come after it was forgotten. (A deadline that is longer is waited for instead.)
@@ -306,7 +309,7 @@ impl From<String> for PtrTarget {
 }
 
 impl PtrTarget {
-    /// The one spelling of all that DNS takes for the same.
+    /// The one spelling of all texts that DNS takes for the same name.
     fn folded(&self) -> String {
         self.0.strip_suffix('.').unwrap_or(&self.0).to_ascii_lowercase()
     }
@@ -452,7 +455,7 @@ impl Memory {
             let (address, since) = entry.split_once('@').unwrap_or((entry, ""));
             Some((address.parse().ok()?, since.parse().unwrap_or(0)))
         });
-        Self(entries.collect())
+        Self(entries.take(MEMORY_READ).collect())
     }
 
     /// The remembered addresses.
@@ -482,12 +485,35 @@ impl Memory {
         self.0.remove(&address);
     }
 
-    /// The addresses that were left long enough ago to be forgotten, once their PTR names us no more. A time in
-    /// the future (another machine's clock) is waited for.
+    /// Remembers what another record set remembers, each address since the later time.
+    pub fn extend(&mut self, other: &Self) {
+        for (address, since) in &other.0 {
+            let known = self.0.entry(*address).or_default();
+            *known = (*known).max(*since);
+        }
+    }
+
+    /// Forgets the oldest addresses above a number. A time in the future counts as now.
+    pub fn keep_newest(&mut self, most: usize, now: u64) {
+        while self.0.len() > most {
+            let oldest =
+                self.0.iter().min_by_key(|(_, since)| (**since).min(now)).map(|(address, _)| *address);
+            _ = oldest.and_then(|oldest| self.0.remove(&oldest));
+        }
+    }
+
+    /// The addresses that were left long enough ago to be forgotten, once their PTR names us no more.
     #[must_use]
     pub fn old(&self, now: u64, memory_seconds: u64) -> Vec<Ipv4Addr> {
         let is_old = |since: u64| since.saturating_add(memory_seconds) <= now;
         self.0.iter().filter(|(_, since)| is_old(**since)).map(|(address, _)| *address).collect()
+    }
+
+    /// Replaces times that lie further in the future than clocks differ: they would never become old.
+    pub fn correct_future(&mut self, now: u64, memory_seconds: u64) {
+        for since in self.0.values_mut().filter(|since| **since > now.saturating_add(memory_seconds)) {
+            *since = now;
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     arm::{Arm, Reader},
     clock::Clock,
-    config::Settings,
+    config::{Settings, ZoneMap},
     decide::{ExtraLookups, Goal, Purpose, Rules, RunState, Unmanaged, Verdict},
     driver::{Access, Trace, pursue},
     reconcile::ReconcileError,
@@ -24,52 +24,46 @@ pub struct DriftTracker {
     settings: Arc<Settings>,
     arm: Arm,
     clock: Clock,
-    rules: Rules,
+    map: Arc<ZoneMap>,
 }
 
 impl DriftTracker {
     /// Puts a drift tracker together.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Self {
-        let rules = Rules::of(&settings);
-        Self { settings, arm, clock, rules }
+        let map = Arc::new(settings.zones.clone());
+        Self { settings, arm, clock, map }
     }
 
     /// Compares what DNS says about one container group with where it is.
     pub async fn track(&self, id: &ContainerGroupId) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
-        let access = Access::ReadOnly(self.arm.observation(deadline));
+        let reader = self.arm.observation(deadline);
         let lookups = ExtraLookups::default();
-        let run = self.compare(&access, id, &lookups);
+        let run = self.look(&reader, id, &lookups);
         let error = match timeout_at(deadline, run).await {
             Ok(Ok(report)) => return report,
             Ok(Err(error)) => error,
             Err(_) => ReconcileError::Deadline { deadline: self.settings.deadline },
         };
         let report = Report::failed(error.outcome(), &error);
-        Report { arm_calls: access.reader().calls(), exchanges: access.reader().exchanges(), ..report }
+        Report { arm_calls: reader.calls(), exchanges: reader.exchanges(), ..report }
     }
 
-    /// Compares what a reader of lists says, at the given places, too.
+    /// Compares what a reader says, which may be one of lists, at the given places, too.
     pub async fn look(
         &self,
-        reader: Reader,
+        reader: &Reader,
         id: &ContainerGroupId,
         lookups: &ExtraLookups,
     ) -> Result<Report, ReconcileError> {
-        self.compare(&Access::ReadOnly(reader), id, lookups).await
-    }
-
-    async fn compare(
-        &self,
-        access: &Access,
-        id: &ContainerGroupId,
-        lookups: &ExtraLookups,
-    ) -> Result<Report, ReconcileError> {
-        let Some(zones) = self.settings.zones.serving(id) else { return Ok(unmapped(id)) };
-        let goal = Goal::new(id, zones, lookups.clone(), Purpose::Compare);
+        let Some(goal) = Goal::new(id, &self.map, Purpose::Compare) else {
+            return Ok(unmapped(&self.settings.zones, id));
+        };
+        let goal = Goal { lookups: lookups.clone(), ..goal };
+        let rules = Rules::of(&self.settings, &goal.zones);
         let mut trace = Trace::new(RunState::default());
-        let report = match pursue(access, self.rules, &goal, &self.clock, &mut trace).await {
+        let report = match pursue(Access::read_only(reader), rules, &goal, &self.clock, &mut trace).await {
             Verdict::Failed(error) => return Err(ReconcileError::of(error, &goal, &mut trace)),
             Verdict::Unmanaged(reason) => {
                 Report::new(Outcome::Unmanaged, format!("{id}: {}", sentence(reason)))
@@ -91,7 +85,7 @@ impl DriftTracker {
                 }
             }
         };
-        Ok(Report { arm_calls: access.reader().calls(), exchanges: access.reader().exchanges(), ..report })
+        Ok(Report { arm_calls: reader.calls(), exchanges: reader.exchanges(), ..report })
     }
 }
 

@@ -5,37 +5,49 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::{join, join_all, try_join_all};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     arm::{ArmError, Reader, Writer},
     change::Change,
     clock::Clock,
     config::Zones,
+    container_group::AddressState,
     decide::{
-        Fact, Facts, Goal, Key, Observation, OwnerMark, PtrKey, Rules, RunState, Step, Target, Verdict,
-        WriteResult, decide,
+        Fact, Facts, Goal, Key, Observation, OwnerObservation, PtrKey, Rules, RunState, Step, Target,
+        Verdict, WriteResult, decide,
     },
     dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName},
     failure::FailureKind,
+    report::Chain,
+    slot::Slot,
 };
 
+/// How long after the first read of a group it is read again to confirm that it is deleted, stopped or renamed.
+const CONFIRMATION_DELAY: Duration = Duration::from_secs(3);
+
 /// What a run may do.
-#[derive(Debug)]
-pub enum Access {
-    /// It reads, and assumes that its writes happen: there is nothing here that could write.
-    ReadOnly(Reader),
-    /// It reads and writes.
-    ReadWrite(Writer),
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// What reads.
+    pub reader: &'a Reader,
+    /// What writes; without it, writes are assumed to have happened.
+    pub writer: Option<&'a Writer>,
+    /// The place that the run gives up while it waits.
+    pub slot: Option<&'a Slot>,
 }
 
-impl Access {
-    /// What reads.
+impl<'a> Access<'a> {
+    /// Reads, and assumes that writes happen: there is nothing here that could write.
     #[must_use]
-    pub fn reader(&self) -> &Reader {
-        match self {
-            Self::ReadOnly(reader) => reader,
-            Self::ReadWrite(writer) => writer.reader(),
+    pub fn read_only(reader: &'a Reader) -> Self {
+        Self { reader, writer: None, slot: None }
+    }
+
+    async fn pause(&self, pause: impl Future<Output = ()>) {
+        match self.slot {
+            Some(slot) => slot.release_during(pause).await,
+            None => pause.await,
         }
     }
 }
@@ -55,6 +67,8 @@ pub struct Trace {
     pub errors: BTreeMap<Key, ArmError>,
     /// Why the last pass was outdated, where an answer said so.
     pub last_race: Option<ArmError>,
+    /// When groups were read first in this pass.
+    read_at: BTreeMap<Key, Instant>,
 }
 
 impl Trace {
@@ -68,14 +82,42 @@ impl Trace {
             withheld: Vec::new(),
             errors: BTreeMap::new(),
             last_race: None,
+            read_at: BTreeMap::new(),
         }
     }
 
     fn pause(&mut self, goal: &Goal, step: &Step) -> Duration {
-        match step {
-            Step::Poll => self.facts.begin_poll(goal),
-            _ => self.facts.begin_pass(),
+        if matches!(step, Step::Poll) {
+            return self.facts.begin_poll(goal);
         }
+        self.read_at.clear();
+        self.facts.begin_pass()
+    }
+
+    /// When these reads may be sent: a confirmation some seconds after the read that it confirms.
+    fn not_before(&mut self, reads: &[Key]) -> Instant {
+        let now = Instant::now();
+        let mut start = now;
+        for key in reads {
+            let first = match key {
+                Key::Confirmation => Key::Group,
+                Key::OwnerConfirmation(owner) => Key::Owner(owner.clone()),
+                Key::Group | Key::Owner(_) => {
+                    self.read_at.insert(key.clone(), now);
+                    continue;
+                }
+                _ => continue,
+            };
+            let first_read = self.read_at.get(&first).copied().unwrap_or(now);
+            start = start.max(first_read + CONFIRMATION_DELAY);
+        }
+        start
+    }
+
+    /// Why Azure refused to delete a record set.
+    #[must_use]
+    pub fn refusal(&self, key: &Key) -> Option<String> {
+        self.errors.get(key).map(|error| Chain(error).to_string())
     }
 
     /// Learns what became of a write.
@@ -101,7 +143,13 @@ impl Trace {
 }
 
 /// Pursues a goal until its verdict.
-pub async fn pursue(access: &Access, rules: Rules, goal: &Goal, clock: &Clock, trace: &mut Trace) -> Verdict {
+pub async fn pursue(
+    access: Access<'_>,
+    rules: Rules,
+    goal: &Goal,
+    clock: &Clock,
+    trace: &mut Trace,
+) -> Verdict {
     loop {
         trace.facts.now = clock.unix_seconds();
         let decision = decide(rules, goal, &trace.facts);
@@ -110,11 +158,15 @@ pub async fn pursue(access: &Access, rules: Rules, goal: &Goal, clock: &Clock, t
         match decision.step {
             Step::Done(verdict) => return verdict,
             Step::Verify => trace.facts.begin_verification(),
-            step @ (Step::Poll | Step::Repeat) => sleep(trace.pause(goal, &step)).await,
+            step @ (Step::Poll | Step::Repeat) => access.pause(sleep(trace.pause(goal, &step))).await,
             Step::Act { read, write } => {
+                let start = trace.not_before(&read);
+                if !access.reader.is_snapshot() && start > Instant::now() {
+                    access.pause(sleep_until(start)).await;
+                }
                 trace.facts.expect_writes(goal, &write);
                 let writes = join_all(write.iter().map(|change| send(access, change)));
-                let (written, answers) = join(writes, read_all(access.reader(), goal, read)).await;
+                let (written, answers) = join(writes, read_all(access.reader, goal, read)).await;
                 for (change, result) in write.into_iter().zip(written) {
                     trace.learn_write(goal, change, result);
                 }
@@ -147,23 +199,23 @@ async fn read(reader: &Reader, goal: &Goal, key: Key) -> Answer {
         Key::A(name) => {
             answer(key, reader.a_record_set(&zones.forward, &name).await, |read| Fact::A(name, read))
         }
-        Key::Group => {
-            let group = reader.container_group(&goal.id).await;
-            answer(key, group.map(|group| Observation::of(goal, group.as_ref())), Fact::Group)
+        Key::Cname(name) => {
+            answer(key, reader.cname(&zones.forward, &name).await, |read| Fact::Cname(name, read))
         }
-        Key::Owner(owner) => answer(key, is_deleted(reader, &owner).await, |read| Fact::Owner(owner, read)),
+        Key::Group => answer(key, observe(reader, goal).await, Fact::Group),
+        Key::Confirmation => answer(key, observe(reader, goal).await, Fact::Confirmation),
+        Key::Owner(owner) => {
+            answer(key, observe_owner(reader, goal, &owner).await, |read| Fact::Owner(owner, read))
+        }
+        Key::OwnerConfirmation(owner) => {
+            let observed = observe_owner(reader, goal, &owner).await;
+            answer(key, observed, |read| Fact::OwnerConfirmation(owner, read))
+        }
         Key::Ptr(ptr) => answer(key, ptr_record_set(reader, zones, &ptr).await, |read| Fact::Ptr(ptr, read)),
         Key::PtrList(zone) => {
             answer(key, ptr_list(reader, zones, zone).await, |read| Fact::PtrList(zone, read))
         }
-        Key::AList => {
-            let listed = reader.list_a_record_sets(&zones.forward).await;
-            let marked = listed.map(|mut sets| {
-                sets.retain(|(_, set)| OwnerMark::of(set, &goal.owner) == OwnerMark::Ours);
-                sets
-            });
-            answer(key, marked, Fact::AList)
-        }
+        Key::AList => answer(key, reader.list_a_record_sets(&zones.forward).await, Fact::AList),
     }
 }
 
@@ -178,11 +230,18 @@ fn answer<Value>(
     }
 }
 
-async fn is_deleted(reader: &Reader, owner: &Owner) -> Result<bool, ArmError> {
-    match owner.container_group() {
-        Some(id) => Ok(reader.container_group(&id).await?.is_none()),
-        None => Ok(false),
-    }
+async fn observe(reader: &Reader, goal: &Goal) -> Result<Observation, ArmError> {
+    let group = reader.container_group(&goal.id).await?;
+    Ok(Observation::of(goal, group.as_ref()))
+}
+
+async fn observe_owner(reader: &Reader, goal: &Goal, owner: &Owner) -> Result<OwnerObservation, ArmError> {
+    let Some(id) = owner.container_group() else {
+        // A decision asks for no such owner.
+        return Ok(OwnerObservation { state: AddressState::Pending, name: None });
+    };
+    let group = reader.container_group(&id).await?;
+    Ok(OwnerObservation::of(goal, &id, group.as_ref()))
 }
 
 async fn ptr_record_set(
@@ -203,16 +262,16 @@ async fn ptr_list(
 ) -> Result<Vec<(PtrKey, PtrRecordSet)>, ArmError> {
     let Some(zone) = zones.reverse.get(index) else { return Ok(Vec::new()) };
     let listed = reader.list_ptr_record_sets(zone.zone()).await?;
-    let keyed = listed.into_iter().filter_map(|(name, set): (RelativeName, _)| {
-        let address = zone.address(&name)?;
-        Some((PtrKey { address, zone: index, name }, set))
+    let keyed = listed.into_iter().map(|(name, set): (RelativeName, _)| {
+        let address = zone.address(&name);
+        (PtrKey { address, zone: index, name }, set)
     });
     Ok(keyed.collect())
 }
 
 /// Sends one write, conditional on what was read.
-async fn send(access: &Access, change: &Change) -> Result<WriteResult, ArmError> {
-    let Access::ReadWrite(writer) = access else { return Ok(WriteResult::Assumed) };
+async fn send(access: Access<'_>, change: &Change) -> Result<WriteResult, ArmError> {
+    let Some(writer) = access.writer else { return Ok(WriteResult::Assumed) };
     let (record_type, zone, name, precondition) = match change {
         Change::A(edit) => (RecordType::A, &edit.zone, &edit.name, edit.precondition()),
         Change::Ptr(edit) => (RecordType::Ptr, &edit.zone, &edit.name, edit.precondition()),

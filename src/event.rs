@@ -8,13 +8,17 @@
 //! Everything but `id`, type and subject may be missing, `null` or of any shape. One malformed event of an array
 //! does not stop the others.
 //!
-//! Deliberately absent: what happened. An event only wakes us; its payload is never believed.
+//! Tags that are written through the Tags API stand at a path of their own below the container group. Their events
+//! count as those of the group.
+//!
+//! Deliberately absent: what happened. An event only says which group to read; its payload is never believed. Its type
+//! and its age decide one thing: how much evidence a "not found" needs.
 //!
 //! Sources: <https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions>,
 //! <https://learn.microsoft.com/azure/event-grid/event-schema-resources>,
 //! <https://github.com/cloudevents/spec/blob/v1.0/spec.md>.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -28,8 +32,11 @@ pub struct Event {
     pub id: String,
     /// Its type as it was given, such as `Microsoft.Resources.ResourceWriteSuccess`.
     pub event_type: String,
-    /// When it happened, as it was given: RFC 3339 with any number of decimals.
+    /// When it happened, as it was given.
     pub time: Option<String>,
+    /// Whether it is about the tags of the container group, at their own path. A delete event of the tags is a write
+    /// event of the group.
+    pub is_about_tags: bool,
     /// Whether it is for us.
     pub kind: Kind,
 }
@@ -128,20 +135,36 @@ const ENCODINGS_LIMIT: u8 = 2;
 const TEXT_LIMIT: usize = 512;
 
 impl Event {
-    /// Whether a resource was deleted, or was to be.
+    /// Whether it says that the container group was deleted. A deletion that failed or was cancelled deleted nothing.
     #[must_use]
     pub fn is_delete(&self) -> bool {
-        let event_type = self.event_type.to_ascii_lowercase();
-        event_type.starts_with("microsoft.resources.resourcedelete")
-            || event_type == "microsoft.resourcenotifications.resources.deleted"
+        let types = ["Microsoft.Resources.ResourceDeleteSuccess", DELETED_NOTIFICATION];
+        !self.is_about_tags && types.iter().any(|delete| self.event_type.eq_ignore_ascii_case(delete))
     }
 
-    /// When what it tells of happened, where it says so in RFC 3339, as Event Grid does.
+    /// Whether it says that an operation failed or was cancelled.
+    #[must_use]
+    pub fn is_unsuccessful(&self) -> bool {
+        let event_type = self.event_type.to_ascii_lowercase();
+        event_type.ends_with("failure") || event_type.ends_with("cancel")
+    }
+
+    /// When it happened, where it says so in RFC 3339 with any number of decimals, as Event Grid does.
     #[must_use]
     pub fn moment(&self) -> Option<OffsetDateTime> {
-        OffsetDateTime::parse(self.time.as_deref()?, &Rfc3339).ok()
+        OffsetDateTime::parse(self.time.as_deref()?.trim(), &Rfc3339).ok()
+    }
+
+    /// How old it is at a time in Unix seconds. A time that is absent, unreadable (other formats, no offset from UTC) or
+    /// in the future says nothing.
+    #[must_use]
+    pub fn age(&self, now_unix_seconds: u64) -> Option<Duration> {
+        let moment = u64::try_from(self.moment()?.unix_timestamp()).ok()?;
+        now_unix_seconds.checked_sub(moment).map(Duration::from_secs)
     }
 }
+
+const DELETED_NOTIFICATION: &str = "Microsoft.ResourceNotifications.Resources.Deleted";
 
 /// Reads the value of the trigger binding: the events in the order in which they were given.
 #[must_use]
@@ -187,20 +210,31 @@ fn read_one(value: &Value) -> Result<Event, EventError> {
     let time = text(value, "/eventTime").or_else(|| text(value, "/time"));
     if !is_ours(&event_type) {
         let kind = Kind::Ignored(Ignored::Type(event_type.clone()));
-        return Ok(Event { id, event_type, time, kind });
+        return Ok(Event { id, event_type, time, is_about_tags: false, kind });
     }
     let subject = ["/subject", "/data/resourceUri", "/data/resourceInfo/id"]
         .into_iter()
         .find_map(|pointer| text(value, pointer));
-    let kind = match subject.as_deref().map(str::parse) {
-        None => return Err(EventError::WithoutSubject { id }),
-        Some(Ok(container_group)) => Kind::Ours(container_group),
-        Some(Err(ResourceIdError::OtherResource(subject))) => Kind::Ignored(Ignored::Resource(subject)),
-        Some(Err(source @ (ResourceIdError::NotAResourceId(_) | ResourceIdError::Segment { .. }))) => {
+    let Some(subject) = subject else { return Err(EventError::WithoutSubject { id }) };
+    let tagged = without_tags(&subject);
+    let kind = match tagged.unwrap_or(&subject).parse() {
+        Ok(container_group) => Kind::Ours(container_group),
+        Err(ResourceIdError::OtherResource(_)) => Kind::Ignored(Ignored::Resource(subject.clone())),
+        Err(source @ (ResourceIdError::NotAResourceId(_) | ResourceIdError::Segment { .. })) => {
             return Err(EventError::Subject { id, source });
         }
     };
-    Ok(Event { id, event_type, time, kind })
+    let is_about_tags = tagged.is_some() && matches!(kind, Kind::Ours(_));
+    Ok(Event { id, event_type, time, is_about_tags, kind })
+}
+
+/// The id of the resource whose tags a subject is about.
+///
+/// Source: <https://learn.microsoft.com/rest/api/resources/tags/update-at-scope>
+fn without_tags(subject: &str) -> Option<&str> {
+    const TAGS: &str = "/providers/Microsoft.Resources/tags/default";
+    let (resource, path) = subject.split_at_checked(subject.len().checked_sub(TAGS.len())?)?;
+    path.eq_ignore_ascii_case(TAGS).then_some(resource)
 }
 
 /// Whether events of this type tell of a resource of Resource Manager. Event Grid's own filters compare types
@@ -224,7 +258,6 @@ fn text(value: &Value, pointer: &str) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
-    use time::Duration;
 
     use super::*;
 
@@ -245,6 +278,7 @@ mod tests {
             id: "1".into(),
             event_type: WRITTEN.into(),
             time: Some("2026-01-02T03:04:05.1Z".into()),
+            is_about_tags: false,
             kind: Kind::Ours(WEB.parse().unwrap()),
         }
     }
@@ -338,6 +372,11 @@ mod tests {
             STORAGE.to_owned(),
             format!("{WEB}/containers/c"),
             format!("{WEB}/providers/Microsoft.Insights/diagnosticSettings/d"),
+            format!("{WEB}/providers/Microsoft.Resources/tags/other"),
+            format!("{WEB}/providers/Microsoft.Resources/tags/default/x"),
+            format!("{WEB}/containers/c/providers/Microsoft.Resources/tags/default"),
+            "/subscriptions/s1/providers/Microsoft.Resources/tags/default".to_owned(),
+            format!("{STORAGE}/providers/Microsoft.Resources/tags/default"),
             "/subscriptions/s1/resourceGroups/rg-spoke1".to_owned(),
         ] {
             check_kind(WRITTEN, &subject, Kind::Ignored(Ignored::Resource(subject.clone())));
@@ -449,10 +488,44 @@ mod tests {
     }
 
     #[test]
-    fn deletions_are_told_apart() {
+    fn an_event_of_the_tags_counts_as_one_of_the_container_group() {
+        let tags = format!("{WEB}/providers/Microsoft.Resources/tags/default");
+        for subject in [tags.clone(), tags.to_lowercase(), tags.to_uppercase()] {
+            for event_type in [WRITTEN, "Microsoft.Resources.ResourceDeleteSuccess"] {
+                let event = Event { event_type: event_type.to_owned(), is_about_tags: true, ..ours() };
+                assert!(!event.is_delete(), "a group without tags is there");
+                check(&event_grid(event_type, &subject), &[Ok(event)]);
+            }
+        }
+        let mut value = event_grid(WRITTEN, &tags);
+        value["subject"] = Value::Null;
+        value["data"] = json!({ "resourceUri": tags });
+        check(&value, &[Ok(Event { is_about_tags: true, ..ours() })]);
+        let impossible = tags.replace("rg-spoke1", "..");
+        assert!(read_plainly(&event_grid(WRITTEN, &impossible))[0].is_err());
+    }
+
+    #[test]
+    fn an_operation_that_failed_or_was_cancelled_is_unsuccessful() {
+        for (event_type, expected) in [
+            ("Microsoft.Resources.ResourceWriteFailure", true),
+            ("Microsoft.Resources.ResourceDeleteCancel", true),
+            ("MICROSOFT.RESOURCES.RESOURCEACTIONCANCEL", true),
+            (WRITTEN, false),
+            (DELETED_NOTIFICATION, false),
+        ] {
+            let event = Event { event_type: event_type.into(), ..ours() };
+            assert_eq!(event.is_unsuccessful(), expected, "{event_type}");
+        }
+    }
+
+    #[test]
+    fn only_a_deletion_that_succeeded_is_a_delete_event() {
         for (event_type, expected) in [
             ("Microsoft.Resources.ResourceDeleteSuccess", true),
-            ("Microsoft.Resources.ResourceDeleteCancel", true),
+            ("microsoft.resources.resourcedeletesuccess", true),
+            ("Microsoft.Resources.ResourceDeleteFailure", false),
+            ("Microsoft.Resources.ResourceDeleteCancel", false),
             ("Microsoft.ResourceNotifications.Resources.Deleted", true),
             (WRITTEN, false),
             ("Microsoft.Resources.ResourceActionSuccess", false),
@@ -517,11 +590,29 @@ mod tests {
     #[test]
     fn the_moment_of_an_event_is_read_with_any_number_of_decimals() {
         let at = |time: &str| Event { time: Some(time.to_owned()), ..ours() }.moment();
-        let moment = OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(1_767_323_045_100);
+        let moment = OffsetDateTime::UNIX_EPOCH + Duration::from_millis(1_767_323_045_100);
         for time in ["2026-01-02T03:04:05.1Z", "2026-01-02T03:04:05.1000000Z", "2026-01-02T04:04:05.10+01:00"]
         {
             assert_eq!(at(time), Some(moment), "{time}");
         }
         assert_eq!([at("yesterday"), Event { time: None, ..ours() }.moment()], [None, None]);
+    }
+
+    #[test]
+    fn a_time_that_is_absent_unreadable_or_in_the_future_says_nothing_about_the_age() {
+        let age = |time: Option<&str>| Event { time: time.map(str::to_owned), ..ours() }.age(1_767_323_045);
+        assert_eq!(age(Some("2026-01-02T03:04:05.9Z")), Some(Duration::ZERO));
+        assert_eq!(age(Some(" 2026-01-02T03:49:05+01:00 ")), Some(Duration::from_mins(15)));
+        for time in [
+            "2026-01-02T03:04:06Z",
+            "2036-01-05T09:00:07Z",
+            "1/5/2026 9:00:07 AM",
+            "2026-01-02T03:04:05.61",
+            "1950-01-01T00:00:00Z",
+            "",
+        ] {
+            assert_eq!(age(Some(time)), None, "{time}");
+        }
+        assert_eq!(age(None), None);
     }
 }

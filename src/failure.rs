@@ -16,6 +16,8 @@ pub enum FailureKind {
     Forbidden,
     /// The zone, its resource group or its subscription does not exist.
     Missing,
+    /// Azure refuses the write because of another record set, such as a CNAME at the name.
+    Clash,
     /// Azure, or this client itself, refuses the request, and a retry does not help.
     Refused,
 }

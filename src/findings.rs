@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::{
     change::{Change, Effect},
-    decide::ExtraLookups,
-    dns::{Owner, Place, RecordType, RelativeName},
+    decide::{Evidence, ExtraLookups},
+    dns::{DomainName, Owner, Place, RecordType, RelativeName},
     report::{DriftKind, Outcome, Report},
-    resource_id::ContainerGroupId,
+    resource_id::{ContainerGroupId, fold},
 };
 
 /// Everything that a sweep found.
@@ -29,6 +29,10 @@ pub struct Findings {
     pub failures: Vec<Failure>,
     /// How much was looked at.
     pub tally: Tally,
+    /// How many record sets carry a mark, by zone.
+    pub managed: BTreeMap<Place, usize>,
+    /// The resource groups in which container groups are listed: subscription and name, in lower case.
+    pub resource_groups: BTreeSet<(String, String)>,
 }
 
 /// One container group about which there is something to say.
@@ -43,7 +47,9 @@ pub struct Found {
     /// The changes of that pass.
     pub changes: Vec<Change>,
     /// Where that pass has to look.
-    pub hints: ExtraLookups,
+    pub lookups: ExtraLookups,
+    /// How much a "not found" of the group proves.
+    pub evidence: Evidence,
 }
 
 /// What was found about a container group.
@@ -92,25 +98,37 @@ pub struct Tally {
     pub left: usize,
     /// Those that were asked for by themselves, because the lists left a doubt.
     pub asked: usize,
-    /// Record sets that carry a mark.
-    pub managed: usize,
     /// Requests to Resource Manager.
     pub requests: u32,
 }
 
-/// How many of the managed record sets would answer otherwise than now, or not at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upheaval {
-    /// So many would.
-    pub touched: usize,
-    /// Of so many.
-    pub managed: usize,
+/// Why a repair is more likely a mistake in the settings, or a failure of Azure, than wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeGuard {
+    /// Too many of the managed record sets of one zone would have other answers than now, or none.
+    Zone {
+        /// The zone.
+        zone: DomainName,
+        /// So many would.
+        touched: usize,
+        /// Of so many.
+        managed: usize,
+    },
+    /// All container groups of a resource group that have records are missing.
+    ResourceGroup {
+        /// The resource group.
+        resource_group: String,
+        /// How many container groups are missing.
+        groups: usize,
+    },
 }
 
 /// Fewer managed record sets than these are too few for a share to mean anything.
 const GUARDED_FROM: usize = 10;
-/// A repair that changes more than so many of a hundred managed record sets is more likely a mistake in the settings.
+/// A repair that changes more than so many of a hundred managed record sets of a zone is more likely a mistake.
 const MOST_PERCENT: usize = 30;
+/// So many container groups of one resource group do not vanish at once by accident.
+const VANISHED_GROUPS: usize = 3;
 
 impl Findings {
     /// How many groups drift.
@@ -131,10 +149,30 @@ impl Findings {
         !self.failures.is_empty() || self.tally.left > 0 || self.count(Verdict::Unknown) > 0
     }
 
-    /// How much would change, where that is more than a repair does without being forced to. What is added where
-    /// nothing was, and what is only marked, does not count.
+    /// Why a repair needs to be forced, if it does.
     #[must_use]
-    pub fn upheaval(&self) -> Option<Upheaval> {
+    pub fn change_guard(&self) -> Option<ChangeGuard> {
+        self.vanished_resource_group().or_else(|| self.upheaval())
+    }
+
+    /// A resource group of which all container groups with records are missing. What is added where nothing was, and
+    /// what is only marked, does not count.
+    #[must_use]
+    pub fn vanished_resource_group(&self) -> Option<ChangeGuard> {
+        let mut missing: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for found in self.found.iter().filter(|found| found.kinds().contains(&DriftKind::Orphan)) {
+            *missing.entry(place_of(&found.id)).or_default() += 1;
+        }
+        let is_vanished = |(place, groups): &(&(String, String), &usize)| {
+            **groups >= VANISHED_GROUPS && !self.resource_groups.contains(*place)
+        };
+        let (place, groups) = missing.iter().find(is_vanished)?;
+        Some(ChangeGuard::ResourceGroup { resource_group: place.1.clone(), groups: *groups })
+    }
+
+    /// The zone of which a repair would change too much. What is added where nothing was, and what is only marked, does
+    /// not count.
+    fn upheaval(&self) -> Option<ChangeGuard> {
         let changes = || self.found.iter().flat_map(|found| &found.changes);
         let named = |change: &Change| -> (Place, RecordType, RelativeName) {
             let (record_type, name) = change.record_set();
@@ -145,10 +183,16 @@ impl Findings {
             .map(named)
             .collect();
         let taken_over: BTreeSet<_> = changes().filter(|change| change.is_adoption()).map(named).collect();
-        let upheaval = Upheaval { touched: touched.len(), managed: self.tally.managed + taken_over.len() };
-        let is_too_much =
-            upheaval.managed >= GUARDED_FROM && upheaval.touched * 100 > upheaval.managed * MOST_PERCENT;
-        is_too_much.then_some(upheaval)
+        let zones: BTreeSet<&Place> = touched.iter().map(|(zone, ..)| zone).collect();
+        zones.into_iter().find_map(|zone| {
+            let of_zone = |sets: &BTreeSet<(Place, RecordType, RelativeName)>| {
+                sets.iter().filter(|(place, ..)| place == zone).count()
+            };
+            let managed = self.managed.get(zone).copied().unwrap_or_default() + of_zone(&taken_over);
+            let touched = of_zone(&touched);
+            let is_too_much = managed >= GUARDED_FROM && touched * 100 > managed * MOST_PERCENT;
+            is_too_much.then(|| ChangeGuard::Zone { zone: zone.2.clone(), touched, managed })
+        })
     }
 
     /// How many changes a repair would make, by effect and taking over.
@@ -202,14 +246,25 @@ impl Findings {
     }
 }
 
-impl fmt::Display for Upheaval {
+impl fmt::Display for ChangeGuard {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { touched, managed } = self;
-        write!(
-            formatter,
-            "{touched} of {managed} managed record sets would change or go, which is more than 30 %"
-        )
+        match self {
+            Self::Zone { zone, touched, managed } => write!(
+                formatter,
+                "{touched} of {managed} managed record sets of {zone} would change or be removed, which is more than {MOST_PERCENT} %"
+            ),
+            Self::ResourceGroup { resource_group, groups } => write!(
+                formatter,
+                "all {groups} container groups of {resource_group} that have records are missing: the resource group may be deleted, or Azure fails to show it"
+            ),
+        }
     }
+}
+
+/// Subscription and resource group, as Resource Manager compares them.
+#[must_use]
+pub fn place_of(id: &ContainerGroupId) -> (String, String) {
+    (fold(id.subscription()), fold(id.resource_group()))
 }
 
 impl Found {
@@ -397,7 +452,7 @@ pub fn json(findings: &Findings) -> Value {
             "settling": tally.settling,
             "unmanaged": tally.unmanaged,
             "left": tally.left,
-            "managedRecordSets": tally.managed,
+            "managedRecordSets": findings.managed.values().sum::<usize>(),
             "requests": tally.requests,
             "askedFor": tally.asked,
         },

@@ -93,9 +93,9 @@ pub fn router<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
     telemetry: &Telemetry,
 ) -> Router
 where
-    Reconcile: Fn(ContainerGroupId) -> Reconciled + Clone + Send + Sync + 'static,
+    Reconcile: Fn(ContainerGroupId, Event) -> Reconciled + Clone + Send + Sync + 'static,
     Reconciled: Future<Output = Report> + Send + 'static,
-    TrackDrift: Fn(ContainerGroupId) -> Tracked + Clone + Send + Sync + 'static,
+    TrackDrift: Fn(ContainerGroupId, Event) -> Tracked + Clone + Send + Sync + 'static,
     Tracked: Future<Output = Report> + Send + 'static,
     Sweep: Fn(Invocation) -> Swept + Clone + Send + Sync + 'static,
     Swept: Future<Output = Report> + Send + 'static,
@@ -124,7 +124,7 @@ async fn alive() -> Response {
 
 async fn invoke<Run, Ran>(function: Function, run: Run, telemetry: Telemetry, request: Request) -> Response
 where
-    Run: Fn(ContainerGroupId) -> Ran,
+    Run: Fn(ContainerGroupId, Event) -> Ran,
     Ran: Future<Output = Report>,
 {
     let received = Instant::now();
@@ -251,7 +251,7 @@ async fn handle<Run, Ran>(
     event: &Result<Event, EventError>,
 ) -> Report
 where
-    Run: Fn(ContainerGroupId) -> Ran,
+    Run: Fn(ContainerGroupId, Event) -> Ran,
     Ran: Future<Output = Report>,
 {
     let event = match event {
@@ -272,7 +272,7 @@ where
         event.id = event.id,
         container_group.id = %container_group,
     );
-    guarded(async { run(container_group.clone()).await }.instrument(span)).await
+    guarded(async { run(container_group.clone(), event.clone()).await }.instrument(span)).await
 }
 
 /// A panic fails what panicked, and nothing else.

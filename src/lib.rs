@@ -15,7 +15,9 @@
 //! | module | is |
 //! |---|---|
 //! | [`resource_id`], [`dns`], [`container_group`] | the words: ids, names, zones, record sets, owners, addresses |
+//! | [`text`] | encodings of files, control characters |
 //! | [`event`] | Event Grid event -> which container group |
+//! | [`environment`] | the variables of this process, and the files that they name |
 //! | [`config`] | settings; which zones serve which container groups |
 //! | [`desired`] | container group + zones -> the record sets that it should have |
 //! | [`change`] | one change of one record set, and how a plan shows it |
@@ -23,7 +25,7 @@
 //! | [`failure`] | what a failed request means for its sender |
 //! | [`driver`] | carries out decisions; the only place that writes |
 //! | [`reconcile`] | one invocation: deadline, shared runs, report |
-//! | [`coalesce`] | concurrent events of one group share runs |
+//! | [`coalesce`], [`slot`] | concurrent events of one group share runs; how many run at the same time |
 //! | [`owed`] | work that Azure throttled is retried in the background |
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
@@ -41,7 +43,7 @@
 //!
 //! # Invariants
 //!
-//! * The pure modules (`resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `change`, `decide`,
+//! * The pure modules (`text`, `resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `change`, `decide`,
 //!   `failure`, `report`, `findings`, `inventory`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and
 //!   read neither clock nor environment.
 //! * No modules import each other in a circle, and no pure module reaches an impure one through others.
@@ -62,6 +64,7 @@ pub mod dns;
 pub mod doctor;
 pub mod drift;
 pub mod driver;
+pub mod environment;
 pub mod event;
 pub mod failure;
 pub mod findings;
@@ -74,7 +77,9 @@ pub mod replay;
 pub mod report;
 pub mod resource_id;
 pub mod simulator;
+pub mod slot;
 pub mod sweep;
 pub mod telemetry;
+pub mod text;
 pub mod tokens;
 pub mod wire;

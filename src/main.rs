@@ -5,7 +5,6 @@
 mod cli;
 
 use std::{
-    env,
     fmt::Write as _,
     io::{self, Write as _},
     net::Ipv4Addr,
@@ -16,7 +15,8 @@ use std::{
 
 use aci_dns::{
     arm::{Arm, ArmSettings},
-    config::{BrokenRule, LogFilter, Mistake, Settings, SettingsError},
+    config::{self, BrokenRule, LogFilter, Mistake, Settings, SettingsError},
+    environment::{self, names, variable},
     functions, host,
     reconcile::Clock,
     replay::{self, ReplayError, stage::Lines},
@@ -64,7 +64,7 @@ enum Command {
 /// environment variables; every mistake in them is told at once, before the server binds, and ends the process with
 /// exit code 2.
 #[derive(Debug, Default, clap::Args)]
-#[command(after_long_help = SETTINGS)]
+#[command(after_long_help = settings_help())]
 struct Serve {
     #[arg(
         long,
@@ -77,8 +77,8 @@ struct Serve {
 ///
 /// Neither settings nor an Azure subscription are needed.
 ///
-/// Each PATH is a file of events (an array, an object, or one event per line) or a folder of such files, played in
-/// the order of their names. The Azure in memory is made from the events themselves: a write event means that the
+/// Each PATH is a file of events (JSON documents one after the other: arrays or objects, in UTF-8 or UTF-16), a folder
+/// of such files, played in the order of their names, or - for stdin. The Azure in memory is made from the events themselves: a write event means that the
 /// group was deployed by then, a restart that it got another address, a delete that it is gone. For each event its
 /// outcome and its plan are shown, and the zones at the end.
 #[derive(Debug, clap::Args)]
@@ -91,7 +91,7 @@ struct Replay {
     #[arg(long, value_name = "FILE", conflicts_with = "handler")]
     scenario: Option<PathBuf>,
     /// Send the events to a running handler, or to the Event Grid endpoint of a Functions host, instead
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = replay::remote::handler)]
     handler: Option<Url>,
     /// Write what Application Insights would get to a file, one envelope per line
     #[arg(long, value_name = "FILE", conflicts_with = "handler")]
@@ -112,7 +112,7 @@ The settings of `serve` count here, too. ACI_DNS_ZONES may be unset: each resour
 gets zones and addresses of its own. The commands of a scenario are described at the top of
 src/replay/scenario.rs.
 
-Exit codes: 0 every event was acknowledged, 1 some failed, 2 wrong settings or arguments.";
+Exit codes: 0 every event was acknowledged, 1 some failed or a file could not be read, 2 wrong settings or arguments.";
 
 /// Serve an Azure in memory on loopback: Resource Manager, Private DNS, container groups, managed identity
 ///
@@ -181,28 +181,12 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.";
 
-const SETTINGS: &str = "\
-Settings (environment variables):
-  ACI_DNS_ZONES                  which zones serve which resource groups, as JSON (required)
-  ACI_DNS_OWNERSHIP              adopt, strict [adopt]
-  ACI_DNS_POLICY                 sync, upsert-only, observe [sync]
-  ACI_DNS_STOPPED                remove, keep [remove]
-  ACI_DNS_ADDRESS_WAIT_SECONDS   wait for an address that is being assigned [15]
-  ACI_DNS_DEADLINE_SECONDS       hard limit of one invocation, 1 to 600 [25]
-  ACI_DNS_MAX_CONCURRENCY        reconciliations at once, 1 to 1024 [64]
-  ACI_DNS_SWEEP                  report, repair: what function_drift_sweep does [report]
-  ACI_DNS_SWEEP_SUBSCRIPTIONS    where a sweep looks for keys without a subscription
-  ACI_DNS_CLOUD                  public, usgovernment, china [public]
-  ACI_DNS_ARM_ENDPOINT           Resource Manager [that of the cloud]
-  AZURE_CLIENT_ID                a user-assigned managed identity [system-assigned]
-  APPLICATIONINSIGHTS_CONNECTION_STRING
-                                 telemetry to Application Insights [off]
-  APPLICATIONINSIGHTS_AUTHENTICATION_STRING
-                                 Authorization=AAD: with the managed identity's token [without]
-  ACI_DNS_LOGS_ENDPOINT, ACI_DNS_LOGS_RULE_ID, ACI_DNS_LOGS_STREAM
-                                 drift events to Log Analytics [off]
-  RUST_LOG                       log filter [info]
+/// Every setting, and an example of the map.
+fn settings_help() -> String {
+    format!("{}{ZONES_EXAMPLE}", config::help())
+}
 
+const ZONES_EXAMPLE: &str = "
 Example of ACI_DNS_ZONES:
   {
     \"rg-spoke1\": {
@@ -210,9 +194,16 @@ Example of ACI_DNS_ZONES:
       \"reverseZones\": [\"1.10.in-addr.arpa\"],
       \"zoneSubscriptionId\": \"00000000-0000-0000-0000-000000000000\",
       \"zoneResourceGroup\": \"rg-dns\",
-      \"ttl\": 60
+      \"ttl\": 60,
+      \"policy\": \"sync\",
+      \"ownership\": \"adopt\",
+      \"groups\": [\"web-*\", \"api\"],
+      \"addressRanges\": [\"10.1.0.0/16\"],
+      \"hostnames\": [\"portal\", \"api-*\"],
+      \"formerZones\": [\"old.contoso.internal\"]
     }
-  }";
+  }
+forwardZone and reverseZones are required.";
 
 /// Why the process ends otherwise than asked to.
 #[derive(Debug, thiserror::Error)]
@@ -287,15 +278,8 @@ fn tell(failure: &Failure) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// A variable that is not Unicode is read as far as it is, so that the mistake in it is told.
-fn variable(name: &str) -> Option<String> {
-    env::var_os(name)
-        .map(|value| value.to_string_lossy().into_owned())
-        .filter(|value| !value.trim().is_empty())
-}
-
 fn serve(arguments: &Serve) -> Result<(), Failure> {
-    let (port, settings) = match (port(arguments), Settings::from_variables(variable)) {
+    let (port, settings) = match (port(arguments), environment::settings(variable, names())) {
         (Ok(port), Ok(settings)) => (port, settings),
         (port, settings) => {
             let mistakes = settings.err().into_iter().flat_map(|error| error.mistakes);
@@ -304,6 +288,13 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         }
     };
     telemetry::install(&settings.log_filter)?;
+    for notice in &settings.notices {
+        if notice.is_error() {
+            tracing::error!("{notice}");
+        } else {
+            tracing::warn!("{notice}");
+        }
+    }
     // One thread: the work is waiting for Resource Manager, a plan of one core is the usual one, and threads that
     // are not started cost neither time at a cold start nor memory. Names are looked up on threads of their own.
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
@@ -364,7 +355,15 @@ fn replay(arguments: &Replay) -> Result<ExitCode, Failure> {
         tracing::subscriber::set_global_default(lines.subscriber(&LogFilter::default()))?;
         let scenario = arguments.scenario.as_deref();
         let (telemetry, azure) = runtime.block_on(async { replay_telemetry(arguments) })?;
-        let played = replay::play(&arguments.paths, scenario, variable, &lines, azure, &telemetry, &mut out);
+        let played = replay::play(
+            &arguments.paths,
+            scenario,
+            (variable, names()),
+            &lines,
+            azure,
+            &telemetry,
+            &mut out,
+        );
         let tally = runtime.block_on(played)?;
         telemetry.close();
         tally
@@ -436,7 +435,7 @@ fn unix_seconds() -> u64 {
 
 /// The network, and the tokens for it.
 fn network(settings: &Settings) -> (Wire, Tokens) {
-    let wire = Wire::network();
+    let wire = Wire::network_through(settings.proxy.clone());
     let tokens = Tokens::azure(settings.client_id.clone(), &wire);
     (wire, tokens)
 }

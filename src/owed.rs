@@ -30,14 +30,16 @@ const MOST: usize = 900;
 
 /// What is owed, by lane: work in one lane is done one after the other.
 #[derive(Debug)]
-pub struct Owed<Lane, Key> {
-    lanes: Mutex<HashMap<Lane, HashMap<Key, Debt>>>,
+pub struct Owed<Lane, Key, Input> {
+    lanes: Mutex<HashMap<Lane, HashMap<Key, Debt<Input>>>>,
     /// How many debts there were.
     count: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Debt {
+struct Debt<Input> {
+    /// The strongest input of those who asked for the work.
+    input: Input,
     /// When it can be tried.
     due: Instant,
     /// When it is not owed any more.
@@ -48,28 +50,29 @@ struct Debt {
 
 /// What there is to do in a lane.
 #[derive(Debug, PartialEq, Eq)]
-enum Next<Key> {
-    Try(Key),
+enum Next<Key, Input> {
+    Try(Key, Input),
     Later,
     Nothing,
 }
 
-impl<Lane, Key> Default for Owed<Lane, Key> {
+impl<Lane, Key, Input> Default for Owed<Lane, Key, Input> {
     fn default() -> Self {
         Self { lanes: Mutex::default(), count: AtomicU64::new(0) }
     }
 }
 
-impl<Lane, Key> Owed<Lane, Key>
+impl<Lane, Key, Input> Owed<Lane, Key, Input>
 where
     Lane: Clone + Eq + Hash + Send + 'static,
     Key: Clone + Eq + Hash + Send + 'static,
+    Input: Copy + Ord + Send + 'static,
 {
-    /// Owes the work for a key, to be tried when a wait is over. `again` tries it, and says how long to wait where it
-    /// is to be tried once more.
-    pub fn owe<Again, Run>(self: &Arc<Self>, lane: Lane, key: Key, wait: Duration, again: Again)
+    /// Owes the work for a key, to be tried when a wait is over. `again` is given the key and the strongest input, and
+    /// returns how long to wait where the work is to be tried once more.
+    pub fn owe<Again, Run>(self: &Arc<Self>, lane: Lane, key: Key, input: Input, wait: Duration, again: Again)
     where
-        Again: Fn(Key) -> Run + Send + 'static,
+        Again: Fn(Key, Input) -> Run + Send + 'static,
         Run: Future<Output = Option<Duration>> + Send + 'static,
     {
         let now = Instant::now();
@@ -77,6 +80,7 @@ where
         let mut lanes = self.lanes();
         if let Some(debt) = lanes.get_mut(&lane).and_then(|debts| debts.get_mut(&key)) {
             debt.due = due;
+            debt.input = debt.input.max(input);
             return;
         }
         if due == end || lanes.values().map(HashMap::len).sum::<usize>() >= MOST {
@@ -84,7 +88,7 @@ where
         }
         let is_idle = !lanes.contains_key(&lane);
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        lanes.entry(lane.clone()).or_default().insert(key, Debt { due, end, number });
+        lanes.entry(lane.clone()).or_default().insert(key, Debt { input, due, end, number });
         if is_idle {
             tokio::spawn(Arc::clone(self).work_off(lane, again));
         }
@@ -105,13 +109,13 @@ where
     /// Tries what is owed in a lane, until nothing is.
     async fn work_off<Again, Run>(self: Arc<Self>, lane: Lane, again: Again)
     where
-        Again: Fn(Key) -> Run + Send + 'static,
+        Again: Fn(Key, Input) -> Run + Send + 'static,
         Run: Future<Output = Option<Duration>> + Send + 'static,
     {
         loop {
             sleep(PACE).await;
             match self.next(&lane) {
-                Next::Try(key) => match again(key.clone()).await {
+                Next::Try(key, input) => match again(key.clone(), input).await {
                     Some(wait) => self.postpone(&lane, &key, wait),
                     None => self.settle(&lane, &key),
                 },
@@ -122,7 +126,7 @@ where
     }
 
     /// What has been owed the longest in a lane, of what is due.
-    fn next(&self, lane: &Lane) -> Next<Key> {
+    fn next(&self, lane: &Lane) -> Next<Key, Input> {
         let now = Instant::now();
         let mut lanes = self.lanes();
         let Some(debts) = lanes.get_mut(lane) else { return Next::Nothing };
@@ -133,7 +137,7 @@ where
         }
         let due = debts.iter().filter(|(_, debt)| debt.due <= now);
         let first = due.min_by_key(|(_, debt)| debt.number);
-        first.map_or(Next::Later, |(key, _)| Next::Try(key.clone()))
+        first.map_or(Next::Later, |(key, debt)| Next::Try(key.clone(), debt.input))
     }
 
     fn postpone(&self, lane: &Lane, key: &Key, wait: Duration) {
@@ -142,7 +146,7 @@ where
         }
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, HashMap<Key, Debt>>> {
+    fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, HashMap<Key, Debt<Input>>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,7 +158,7 @@ mod tests {
     type Tried = Arc<Mutex<Vec<(u8, u64)>>>;
 
     struct Attempts {
-        owed: Arc<Owed<&'static str, u8>>,
+        owed: Arc<Owed<&'static str, u8, ()>>,
         began: Instant,
         tried: Tried,
     }
@@ -167,7 +171,7 @@ mod tests {
         /// Owes a key whose attempts end with the answer.
         fn owe(&self, lane: &'static str, key: u8, wait: Duration, answer: Option<Duration>) {
             let (began, tried) = (self.began, Arc::clone(&self.tried));
-            self.owed.owe(lane, key, wait, move |key| {
+            self.owed.owe(lane, key, (), wait, move |key, ()| {
                 tried.lock().unwrap().push((key, began.elapsed().as_secs()));
                 async move { answer }
             });
@@ -232,14 +236,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_is_owed_than_can_be_done() {
-        let owed: Arc<Owed<u8, usize>> = Arc::default();
+        let owed: Arc<Owed<u8, usize, ()>> = Arc::default();
         for key in 0..MOST + 5 {
-            owed.owe(u8::from(key % 2 == 0), key, s(60), |_| async { None });
+            owed.owe(u8::from(key % 2 == 0), key, (), s(60), |_, ()| async { None });
         }
         let count = || owed.lanes().values().map(HashMap::len).sum::<usize>();
         assert_eq!(count(), MOST);
         owed.settle(&1, &0);
-        owed.owe(1, MOST, s(60), |_| async { None });
+        owed.owe(1, MOST, (), s(60), |_, ()| async { None });
         assert_eq!(count(), MOST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_strongest_input_is_given() {
+        let owed: Arc<Owed<u8, u8, u8>> = Arc::default();
+        let tried: Arc<Mutex<Vec<u8>>> = Arc::default();
+        for input in [1, 3, 2] {
+            let tried = Arc::clone(&tried);
+            owed.owe(1, 1, input, s(5), move |_, input| {
+                tried.lock().unwrap().push(input);
+                async { None }
+            });
+        }
+        sleep(s(60)).await;
+        assert_eq!(*tried.lock().unwrap(), [3]);
     }
 }

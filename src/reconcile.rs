@@ -4,7 +4,7 @@
 //! gets its deadline, shares its run with concurrent events of the same group ([`crate::coalesce`]), and becomes a
 //! [`Report`]. The event is used for nothing but the id of its group.
 //!
-//! Work that Azure throttled, or that failed before its verification, is done again in the background ([`backlog`]).
+//! Work that Azure throttled, or that failed before its verification, is done again in the background (module `backlog`).
 //! Nothing depends on that; Event Grid delivers the event again.
 //!
 //! Deliberately absent: any use of the event's type or order, and any state between invocations that correctness
@@ -31,9 +31,9 @@ use crate::{
     arm::{Arm, ArmError, Kind, Reader},
     change::Change,
     coalesce::{Coalescer, Demand, Role},
-    config::Settings,
+    config::{Settings, ZoneMap},
     decide::{
-        Conflict, ExtraLookups, Goal, MAX_PASSES, PlanError, Purpose, Refusal, Right, Rules, RunState,
+        Conflict, Evidence, ExtraLookups, Goal, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
         Unmanaged, Verdict,
     },
     desired::TagError,
@@ -41,6 +41,7 @@ use crate::{
     driver::{Access, Trace, pursue},
     report::{Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
+    slot::Slot,
 };
 
 /// How far ahead of one in a second runs have to be, so that a zone that was throttled meets a storm.
@@ -65,12 +66,25 @@ pub enum ReconcileError {
     /// A tag of the group cannot be read.
     #[error(transparent)]
     Tag(#[from] TagError),
-    /// The name belongs to another owner, or its A record set cannot remember more addresses.
+    /// The name belongs to another owner.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Conflict(Conflict),
     /// PTR record sets at the group's address belong to another owner.
     #[error(transparent)]
     PtrConflict(Conflict),
+    /// Likewise, and the other owner is being provisioned: a retry will tell whether it keeps the address.
+    #[error(transparent)]
+    HolderPending(Conflict),
+    /// The address lies outside of the ranges of the map.
+    #[error(
+        "{address}, the address of {fqdn}, lies outside of addressRanges in ACI_DNS_ZONES; nothing is written"
+    )]
+    AddressRefused {
+        /// The live address.
+        address: Ipv4Addr,
+        /// The group's name.
+        fqdn: DomainName,
+    },
     /// The reverse zones of the map do not contain the address.
     #[error(
         "no reverse zone of ACI_DNS_ZONES contains {address}, the address of {fqdn}; add one, or tag the container group with aci-dns-ptr=false"
@@ -84,6 +98,14 @@ pub enum ReconcileError {
     /// Azure has not assigned an address yet.
     #[error("Azure has not assigned an address to {0} yet")]
     AddressPending(ContainerGroupId),
+    /// The group is being deleted.
+    #[error("{0} is being deleted; its records are removed once it is")]
+    Deleting(ContainerGroupId),
+    /// Azure answers 404, and there is not enough evidence that the group is deleted.
+    #[error(
+        "{0} is not visible yet: Azure answers 404, which a new container group does for some time; its records stay as they are"
+    )]
+    NotVisible(ContainerGroupId),
     /// Every pass met another writer, or an answer that was lost.
     #[error("gave up after {MAX_PASSES} passes that each met another writer or lost an answer")]
     LostRaces {
@@ -104,10 +126,14 @@ impl ReconcileError {
     pub(crate) fn of(error: PlanError, goal: &Goal, trace: &mut Trace) -> Self {
         match error {
             PlanError::Tag(error) => Self::Tag(error),
-            PlanError::Refused(refusal) => Self::Refused(refusal),
+            PlanError::Conflict(conflict) => Self::Conflict(conflict),
             PlanError::PtrConflict(conflict) => Self::PtrConflict(conflict),
+            PlanError::HolderPending(conflict) => Self::HolderPending(conflict),
+            PlanError::AddressRefused { address, fqdn } => Self::AddressRefused { address, fqdn },
             PlanError::NoReverseZone { address, fqdn } => Self::NoReverseZone { address, fqdn },
             PlanError::AddressPending => Self::AddressPending(goal.id.clone()),
+            PlanError::Deleting => Self::Deleting(goal.id.clone()),
+            PlanError::NotVisible => Self::NotVisible(goal.id.clone()),
             PlanError::LostRaces => Self::LostRaces { last: trace.last_race.take() },
             PlanError::Request(key) => {
                 trace.errors.remove(&key).map_or(Self::LostRaces { last: None }, Self::Arm)
@@ -119,14 +145,13 @@ impl ReconcileError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Arm(error) => match error.kind() {
-                Kind::Race | Kind::Uncertain | Kind::Transient => Outcome::Unavailable,
-                Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
-            },
-            Self::Tag(_) | Self::NoReverseZone { .. } => Outcome::Failed,
-            Self::Refused(Refusal::Conflict(_)) | Self::PtrConflict(_) => Outcome::Conflict,
-            Self::Refused(Refusal::MemoryFull(_))
+            Self::Arm(error) => failure_outcome(error),
+            Self::Tag(_) | Self::NoReverseZone { .. } | Self::AddressRefused { .. } => Outcome::Failed,
+            Self::Conflict(_) | Self::PtrConflict(_) => Outcome::Conflict,
+            Self::HolderPending(_)
             | Self::AddressPending(_)
+            | Self::Deleting(_)
+            | Self::NotVisible(_)
             | Self::LostRaces { .. }
             | Self::Deadline { .. } => Outcome::Unavailable,
         }
@@ -140,11 +165,24 @@ impl ReconcileError {
 
     /// Whose the name is, where it is another group's.
     fn owner(&self) -> Option<&Owner> {
-        let (Self::Refused(Refusal::Conflict(conflict)) | Self::PtrConflict(conflict)) = self else {
+        let (Self::Conflict(conflict) | Self::PtrConflict(conflict) | Self::HolderPending(conflict)) = self
+        else {
             return None;
         };
-        let Conflict::OtherGroup { owner, .. } = conflict else { return None };
-        Some(owner)
+        match conflict {
+            Conflict::OtherGroup { owner, .. } | Conflict::SharedAddress { owner, .. } => Some(owner),
+            _ => None,
+        }
+    }
+}
+
+/// What an invocation that ends with a failed request is answered with.
+#[must_use]
+pub fn failure_outcome(error: &ArmError) -> Outcome {
+    match error.kind() {
+        // A clash that no CNAME explains: the next attempt may tell more.
+        Kind::Race | Kind::Uncertain | Kind::Transient | Kind::Clash => Outcome::Unavailable,
+        Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
     }
 }
 
@@ -165,8 +203,8 @@ pub struct Reconciler {
     settings: Arc<Settings>,
     arm: Arm,
     clock: Clock,
-    rules: Rules,
-    coalescer: Arc<Coalescer<ContainerGroupId, Report>>,
+    map: Arc<ZoneMap>,
+    coalescer: Arc<Coalescer<ContainerGroupId, Evidence, Report>>,
     backlog: Backlog,
 }
 
@@ -174,18 +212,23 @@ impl Reconciler {
     /// Puts a reconciler together. It holds no state but the runs that are under way, and the backlog.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
-        let rules = Rules::of(&settings);
+        let map = Arc::new(settings.zones.clone());
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
-        Arc::new(Self { settings, arm, clock, rules, coalescer, backlog: Backlog::default() })
+        Arc::new(Self { settings, arm, clock, map, coalescer, backlog: Backlog::default() })
     }
 
     /// Answers an event of one container group. Where Azure throttled it, the group is put into the backlog: `tell`
     /// is given the report of each background run, with how long it took.
-    pub async fn serve<Tell>(self: &Arc<Self>, id: &ContainerGroupId, tell: Tell) -> Report
+    pub async fn serve<Tell>(
+        self: &Arc<Self>,
+        id: &ContainerGroupId,
+        evidence: Evidence,
+        tell: Tell,
+    ) -> Report
     where
         Tell: Fn(&ContainerGroupId, &Report, Duration) + Clone + Send + Sync + 'static,
     {
-        let report = self.reconcile(id).await;
+        let report = self.reconcile(id, evidence).await;
         let wait = self.backlog.wait(id, &report);
         if wait.is_none() && self.backlog.is_empty() {
             return report;
@@ -194,9 +237,10 @@ impl Reconciler {
         let lane = zones.forward.place();
         match wait {
             // A dry run has nothing to finish.
-            Some(wait) if !self.rules.is_dry_run() => {
+            Some(wait) if !Rules::of(&self.settings, &zones).is_dry_run() => {
                 let this = Arc::clone(self);
-                self.backlog.add(lane, id, wait, move |id| Arc::clone(&this).again(id, tell.clone()));
+                let again = move |id, evidence| Arc::clone(&this).again(id, evidence, tell.clone());
+                self.backlog.add(lane, id, evidence, wait, again);
             }
             None if report.outcome != Outcome::Unavailable => self.backlog.complete(&lane, id),
             _ => {}
@@ -205,14 +249,21 @@ impl Reconciler {
     }
 
     /// Retries a group of the backlog, and returns how long to wait where it has to be retried once more.
-    async fn again<Tell>(self: Arc<Self>, id: ContainerGroupId, tell: Tell) -> Option<Duration>
+    async fn again<Tell>(
+        self: Arc<Self>,
+        id: ContainerGroupId,
+        evidence: Evidence,
+        tell: Tell,
+    ) -> Option<Duration>
     where
         Tell: Fn(&ContainerGroupId, &Report, Duration),
     {
         let now = Instant::now();
         let (start, work) = (self.starting(&id), self.working(&id));
         let deadline = now + self.settings.deadline.min(BACKGROUND);
-        let run = self.coalescer.run_in_background(id.clone(), deadline, start, work);
+        // Without an event of its own, a retry proves as much as the event that it finishes.
+        let evidence = evidence.max(Evidence::Absence);
+        let run = self.coalescer.run_in_background(id.clone(), evidence, deadline, start, work);
         let Some(result) = run.await else { return Some(STAND_BACK) };
         let report = result.unwrap_or_else(|panicked| Report::failed(Outcome::Failed, &panicked));
         tell(&id, &report, now.elapsed());
@@ -220,12 +271,12 @@ impl Reconciler {
     }
 
     /// Makes the records of one container group right, together with concurrent events of the same group.
-    pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId) -> Report {
+    pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId, evidence: Evidence) -> Report {
         if !self.settings.zones.serves(id) {
-            return unmapped(id);
+            return unmapped(&self.settings.zones, id);
         }
         let deadline = Instant::now() + self.settings.deadline;
-        let run = self.coalescer.run(id.clone(), deadline, self.starting(id), self.working(id));
+        let run = self.coalescer.run(id.clone(), evidence, deadline, self.starting(id), self.working(id));
         match tokio::time::timeout_at(deadline, run).await {
             Ok(Ok((report, Role::Leader))) => report,
             Ok(Ok((report, Role::Follower))) => {
@@ -255,11 +306,12 @@ impl Reconciler {
     fn working(
         self: &Arc<Self>,
         id: &ContainerGroupId,
-    ) -> impl Fn(Instant) -> BoxFuture<'static, Report> + Send + use<> {
+    ) -> impl Fn(Instant, Evidence, Arc<Slot>) -> BoxFuture<'static, Report> + Send + use<> {
         let (this, id) = (Arc::clone(self), id.clone());
-        move |deadline| {
+        move |deadline, evidence, slot| {
             let (this, id) = (Arc::clone(&this), id.clone());
-            async move { this.invocation(&id, &ExtraLookups::default(), deadline - GRACE).await }.boxed()
+            let order = Order { evidence, slot: Some(slot), ..Order::default() };
+            async move { this.invocation(&id, order, deadline - GRACE).await }.boxed()
         }
     }
 
@@ -287,44 +339,49 @@ impl Reconciler {
         Some(earliest + (latest - earliest) * moment / 1000)
     }
 
-    /// Makes the records of one container group right until a deadline, at the given places, too.
-    pub async fn repair(&self, id: &ContainerGroupId, lookups: &ExtraLookups, deadline: Instant) -> Report {
-        self.invocation(id, lookups, deadline).await
+    /// Makes the records of one container group right until a deadline, as a sweep or an operator orders it.
+    pub async fn repair(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        self.invocation(id, order, deadline).await
     }
 
     /// Says what a run would do that sees no more than this reader, which may be one of lists. It does not wait for
     /// an address.
-    pub async fn dry_run(&self, reader: Reader, id: &ContainerGroupId, lookups: &ExtraLookups) -> DryRun {
-        let Some(zones) = self.settings.zones.serving(id) else {
-            return DryRun { report: unmapped(id), changes: vec![], error: None };
+    pub async fn dry_run(&self, reader: &Reader, id: &ContainerGroupId, order: &Order) -> DryRun {
+        let Some(goal) = Goal::new(id, &self.map, Purpose::Reconcile) else {
+            return DryRun { report: unmapped(&self.settings.zones, id), changes: vec![], error: None };
         };
-        let goal = Goal::new(id, zones, lookups.clone(), Purpose::Reconcile);
+        let goal = Goal { lookups: order.lookups.clone(), evidence: order.evidence, ..goal };
+        let rules = Rules::of(&self.settings, &goal.zones);
         let mut trace = Trace::new(RunState::default());
-        let access = Access::ReadOnly(reader);
-        let verdict = pursue(&access, self.rules, &goal, &self.clock, &mut trace).await;
+        let access = Access::read_only(reader);
+        let verdict = pursue(access, rules, &goal, &self.clock, &mut trace).await;
         let result = result(verdict, &goal, &mut trace);
-        let report = report(&access, &goal, result.as_ref(), &trace);
+        let report = report(access, &goal, result.as_ref(), &trace);
         DryRun { report, changes: trace.changes, error: result.err() }
     }
 
     /// One invocation: the group, and the groups whose PTR records it took and gave up again.
-    async fn invocation(&self, id: &ContainerGroupId, lookups: &ExtraLookups, deadline: Instant) -> Report {
-        let access = if self.rules.is_dry_run() {
-            Access::ReadOnly(self.arm.observation(deadline))
-        } else {
-            Access::ReadWrite(self.arm.invocation(deadline))
-        };
+    async fn invocation(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        let writer = self.arm.invocation_in(deadline, order.slot.clone());
         // An address is waited for once in an invocation.
         let mut wait = self.settings.address_wait;
         let mut whole: Option<Report> = None;
         let mut queue = VecDeque::from([id.clone()]);
         // The deadline ends it even where groups go on taking records from each other.
         while let Some(next) = queue.pop_front() {
-            let Some(zones) = self.settings.zones.serving(&next) else { continue };
-            let lookups = if whole.is_none() { lookups.clone() } else { ExtraLookups::default() };
-            let goal = Goal::new(&next, zones, lookups, Purpose::Reconcile);
+            let Some(mut goal) = Goal::new(&next, &self.map, Purpose::Reconcile) else { continue };
+            if whole.is_none() {
+                (goal.lookups, goal.evidence) = (order.lookups.clone(), order.evidence);
+            }
+            let rules = Rules::of(&self.settings, &goal.zones);
+            let slot = order.slot.as_deref();
+            let access = Access {
+                reader: writer.reader(),
+                writer: Some(&writer).filter(|_| !rules.is_dry_run()),
+                slot,
+            };
             let mut trace = Trace::new(RunState::new(wait, self.backlog.unverified_ptrs(&next)));
-            let report = self.group(&access, &goal, deadline, &mut trace).await;
+            let report = self.group(access, rules, &goal, deadline, &mut trace).await;
             wait = trace.facts.run.wait_left();
             let address = trace.target.as_ref().and_then(|target| target.address);
             queue.extend(trace.facts.run.given_up(address).filter_map(Owner::container_group));
@@ -333,16 +390,23 @@ impl Reconciler {
                 Some(whole) => whole.followed_by(report),
             });
         }
-        let whole = whole.unwrap_or_else(|| unmapped(id));
-        Report { arm_calls: access.reader().calls(), exchanges: access.reader().exchanges(), ..whole }
+        let whole = whole.unwrap_or_else(|| unmapped(&self.settings.zones, id));
+        Report { arm_calls: writer.reader().calls(), exchanges: writer.reader().exchanges(), ..whole }
     }
 
     /// One group of an invocation.
-    async fn group(&self, access: &Access, goal: &Goal, deadline: Instant, trace: &mut Trace) -> Report {
-        let run = pursue(access, self.rules, goal, &self.clock, trace);
+    async fn group(
+        &self,
+        access: Access<'_>,
+        rules: Rules,
+        goal: &Goal,
+        deadline: Instant,
+        trace: &mut Trace,
+    ) -> Report {
+        let run = pursue(access, rules, goal, &self.clock, trace);
         let verdict = tokio::time::timeout_at(deadline, run).await.ok();
-        if let Access::ReadWrite(_) = access {
-            let all = || trace.facts.run.written_ptrs().clone();
+        if access.writer.is_some() {
+            let all = || trace.facts.run.touched_addresses().clone();
             let unverified = verdict.as_ref().map_or_else(all, |end| trace.facts.unverified_ptrs(goal, end));
             self.backlog.keep_unverified(&goal.id, unverified);
         }
@@ -354,6 +418,17 @@ impl Reconciler {
     }
 }
 
+/// What a run is given besides its group.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// Where else to look.
+    pub lookups: ExtraLookups,
+    /// How much a "not found" proves.
+    pub evidence: Evidence,
+    /// The place that the run gives up while it waits.
+    pub slot: Option<Arc<Slot>>,
+}
+
 /// A verdict that is no failure, as a report of it starts.
 fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, ReconcileError> {
     let report = match verdict {
@@ -363,7 +438,7 @@ fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, Re
         Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records, as it should be"),
         Verdict::Right(Right::Kept) => Report::new(Outcome::Converged, "stopped; its records are kept"),
         Verdict::Unmanaged(reason) => Report {
-            is_warning: reason == Unmanaged::NoAddress,
+            is_warning: matches!(reason, Unmanaged::NoAddress | Unmanaged::ProvisioningFailed),
             ..Report::new(Outcome::Unmanaged, reason.to_string())
         },
         Verdict::Compared(drift) => {
@@ -375,7 +450,12 @@ fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, Re
 }
 
 /// Says what became of one group.
-fn report(access: &Access, goal: &Goal, result: Result<&Report, &ReconcileError>, trace: &Trace) -> Report {
+fn report(
+    access: Access<'_>,
+    goal: &Goal,
+    result: Result<&Report, &ReconcileError>,
+    trace: &Trace,
+) -> Report {
     let fqdn = trace.target.as_ref().map(|target| target.fqdn.clone());
     let subject = fqdn.as_ref().map_or_else(|| goal.id.to_string(), ToString::to_string);
     let lines = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
@@ -389,9 +469,9 @@ fn report(access: &Access, goal: &Goal, result: Result<&Report, &ReconcileError>
             report.throttled = error.throttled();
             report
         }
-        Ok(_) if !plan.is_empty() => match access {
-            Access::ReadOnly(_) => Report::new(Outcome::Planned, format!("planned for {}", written())),
-            Access::ReadWrite(_) => Report::new(Outcome::Changed, written()),
+        Ok(_) if !plan.is_empty() => match access.writer {
+            None => Report::new(Outcome::Planned, format!("planned for {}", written())),
+            Some(_) => Report::new(Outcome::Changed, written()),
         },
         Ok(report) if report.outcome == Outcome::Converged && !withheld.is_empty() => {
             let message = format!("{subject}: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
@@ -399,6 +479,12 @@ fn report(access: &Access, goal: &Goal, result: Result<&Report, &ReconcileError>
         }
         Ok(report) => Report { message: format!("{subject}: {}", report.message), ..report.clone() },
     };
+    let refused: Vec<String> =
+        trace.facts.run.refused_deletes().filter_map(|key| trace.refusal(key)).collect();
+    if !refused.is_empty() {
+        report.is_warning = true;
+        report.message = format!("{}; emptied instead of deleted: {}", report.message, refused.join("; "));
+    }
     report.fqdn = fqdn;
     report.address = trace.target.as_ref().and_then(|target| target.address);
     report.plan = plan;

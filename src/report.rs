@@ -5,7 +5,7 @@
 
 use std::{error::Error, fmt, net::Ipv4Addr, time::Duration};
 
-use crate::{dns::DomainName, resource_id::ContainerGroupId};
+use crate::{config::ZoneMap, dns::DomainName, resource_id::ContainerGroupId};
 
 /// The function that writes.
 pub const RECONCILE: &str = "function_aci_reconcile";
@@ -159,10 +159,11 @@ impl Report {
     }
 }
 
-/// The report for a container group whose resource group is not in the map.
+/// The report for a container group that the map does not serve.
 #[must_use]
-pub fn unmapped(id: &ContainerGroupId) -> Report {
-    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}"))
+pub fn unmapped(zones: &ZoneMap, id: &ContainerGroupId) -> Report {
+    let reason = zones.find(id).err().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}{reason}"))
 }
 
 /// An error with all its causes, once each: the only place where causes are printed.
@@ -271,6 +272,8 @@ pub enum DriftKind {
     PtrUncovered,
     /// A tag of the group cannot be read.
     BadTag,
+    /// The live address lies outside of the ranges of the map.
+    AddressRefused,
 }
 
 impl DriftKind {
@@ -289,6 +292,7 @@ impl DriftKind {
             Self::Orphan => "orphan",
             Self::PtrUncovered => "ptr_uncovered",
             Self::BadTag => "bad_tag",
+            Self::AddressRefused => "address_refused",
         }
     }
 }

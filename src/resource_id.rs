@@ -181,8 +181,16 @@ pub fn is_resource_group(text: &str) -> bool {
         && text.chars().all(|character| character.is_alphanumeric() || "-_().".contains(character))
 }
 
+/// Whether a text is a GUID, as the ids of subscriptions are.
+#[must_use]
+pub fn is_guid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
 /// Whether a text can be the name of a container group: one DNS label.
-fn is_container_group(text: &str) -> bool {
+#[must_use]
+pub fn is_container_group(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !text.starts_with('-')

@@ -37,13 +37,13 @@ use tokio::time::Instant;
 pub use self::repair::{Repaired, Step, Stop};
 use self::{index::Index, pace::Pace};
 use crate::{
-    arm::{Arm, ArmError, Kind, Reader, Snapshot},
+    arm::{Arm, ArmError, Reader, Snapshot},
     config::{MissingSubscription, Settings, Sweep},
     container_group::{AddressState, ContainerGroup},
-    decide::ExtraLookups,
+    decide::Evidence,
     drift::DriftTracker,
-    findings::{Failure, Findings, Found, Tally, Verdict},
-    reconcile::{Clock, DryRun, ReconcileError, Reconciler},
+    findings::{ChangeGuard, Failure, Findings, Found, Tally, Verdict, place_of},
+    reconcile::{Clock, DryRun, Order, ReconcileError, Reconciler, failure_outcome},
     report::{Chain, Drift, Outcome, Report},
     resource_id::ContainerGroupId,
 };
@@ -89,9 +89,11 @@ impl Sweeper {
         let mut snapshot = Arc::new(gather::snapshot(&reader, &self.settings).await?);
         let index = Index::of(&snapshot, &self.settings.zones);
 
-        let mut tally = Tally { managed: index.managed(), ..Tally::default() };
+        let mut tally = Tally::default();
         let mut findings = Findings { strays: index.strays(&snapshot), ..Findings::default() };
         findings.failures = snapshot.failures().map(failure).collect();
+        findings.managed = index.managed().clone();
+        findings.resource_groups = snapshot.listed_container_groups().map(|(id, _)| place_of(id)).collect();
 
         let served = |id: &ContainerGroupId| self.settings.zones.serving(id).is_some();
         let listed: BTreeSet<_> =
@@ -161,14 +163,16 @@ impl Sweeper {
         let (hints, is_concerned) =
             zones.map(|zones| index.about(snapshot, id, group.as_ref(), &zones)).unwrap_or_default();
         let reader = || Reader::of(Arc::clone(snapshot));
-        let dry_run = self.reconciler.dry_run(reader(), id, &hints).await;
+        let evidence = if snapshot.is_listed(id) { Evidence::None } else { Evidence::Deletion };
+        let order = Order { lookups: hints, evidence, slot: None };
+        let dry_run = self.reconciler.dry_run(&reader(), id, &order).await;
         let standing = AddressState::of(group.as_ref());
         let drift = match standing {
-            AddressState::Running(_) => self.tracker.look(reader(), id, &hints).await.ok(),
+            AddressState::Running(_) => self.tracker.look(&reader(), id, &order.lookups).await.ok(),
             _ => None,
         };
         let drift = drift.and_then(|report| report.drift);
-        Look { id: id.clone(), group, standing, hints, is_concerned, dry_run, drift }
+        Look { id: id.clone(), group, standing, order, is_concerned, dry_run, drift }
     }
 
     /// The timed sweep: looks, tells of each group that drifts, and where the settings say so repairs what it
@@ -183,8 +187,8 @@ impl Sweeper {
         let mut outcome = if findings.drifted() > 0 { Outcome::Reported } else { Outcome::Converged };
         let mut errors: Vec<String> = findings.failures.iter().map(|failure| failure.error.clone()).collect();
         outcome = findings.failures.iter().map(|failure| failure.outcome).fold(outcome, Outcome::max);
-        let upheaval = findings.upheaval();
-        let is_repairing = self.settings.sweep == Sweep::Repair && upheaval.is_none();
+        let guard = findings.change_guard();
+        let is_repairing = self.settings.sweep == Sweep::Repair && guard.is_none();
         let mut calls = findings.tally.requests;
         if is_repairing {
             let mut found = findings.found.clone();
@@ -213,9 +217,16 @@ impl Sweeper {
                 errors.extend(found.report.error.clone());
             }
         }
-        if let (Sweep::Repair, Some(upheaval)) = (self.settings.sweep, upheaval) {
-            outcome = outcome.max(Outcome::Failed);
-            errors.push(format!("{upheaval}; nothing was repaired: look with aci-dns plan"));
+        match (self.settings.sweep, guard) {
+            (Sweep::Repair, Some(guard)) => {
+                outcome = outcome.max(Outcome::Failed);
+                errors.push(format!("{guard}; nothing was repaired: run `aci-dns plan`"));
+            }
+            (Sweep::Report, Some(guard @ ChangeGuard::ResourceGroup { .. })) => {
+                outcome = outcome.max(Outcome::Failed);
+                errors.push(guard.to_string());
+            }
+            (Sweep::Report, Some(ChangeGuard::Zone { .. })) | (_, None) => {}
         }
         let error = errors.into_iter().next().filter(|_| outcome.status() != 200);
         Report {
@@ -239,7 +250,7 @@ struct Look {
     id: ContainerGroupId,
     group: Option<ContainerGroup>,
     standing: AddressState,
-    hints: ExtraLookups,
+    order: Order,
     /// Whether anything in the zones is about it.
     is_concerned: bool,
     dry_run: DryRun,
@@ -284,10 +295,12 @@ fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> 
         AddressState::Running(address) => {
             !is_right || crowded.contains(&address) || (look.is_concerned && (is_thorough || group.may_end()))
         }
-        AddressState::Pending | AddressState::NoAddress => look.is_concerned,
-        AddressState::Deleted | AddressState::Deleting | AddressState::Public | AddressState::Released => {
-            !is_right
-        }
+        AddressState::Pending
+        | AddressState::Deleting
+        | AddressState::NoAddress
+        | AddressState::ProvisioningFailed => look.is_concerned,
+        AddressState::Deleted | AddressState::Public | AddressState::Released => !is_right,
+        AddressState::StandbyPool => false,
     }
 }
 
@@ -318,11 +331,7 @@ fn reported(found: &Found) -> Report {
 }
 
 fn failure(error: &ArmError) -> Failure {
-    let outcome = match error.kind() {
-        Kind::Race | Kind::Uncertain | Kind::Transient => Outcome::Unavailable,
-        Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
-    };
-    Failure { outcome, error: Chain(error).to_string() }
+    Failure { outcome: failure_outcome(error), error: Chain(error).to_string() }
 }
 
 #[cfg(test)]

@@ -210,10 +210,11 @@ impl Telemetry {
         facts: &Fields,
         duration: Duration,
     ) {
-        // The level of a line is fixed where it is written, so there is one place for each level.
+        // The level and the name of a line are fixed where it is written, so there is one place for each.
         macro_rules! say {
-            ($level:expr) => {
+            ($name:expr, $level:expr) => {
                 tracing::event!(
+                    name: $name,
                     target: "aci_dns::invocation",
                     $level,
                     { lines::FACTS } = field::debug(facts),
@@ -222,10 +223,12 @@ impl Telemetry {
                 )
             };
         }
-        match level(report) {
-            Level::ERROR => say!(Level::ERROR),
-            Level::WARN => say!(Level::WARN),
-            _ => say!(Level::INFO),
+        let is_failure = report.outcome.status() != 200 || report.error.is_some();
+        match (level(report), is_failure) {
+            (Level::ERROR, _) => say!(lines::FAILED, Level::ERROR),
+            (Level::WARN, true) => say!(lines::FAILED, Level::WARN),
+            (Level::WARN, false) => say!(lines::HANDLED, Level::WARN),
+            _ => say!(lines::HANDLED, Level::INFO),
         }
         if let Some(insights) = &self.insights {
             insights.record(invocation, event, report, facts, duration, (self.now)());

@@ -1,15 +1,18 @@
 //! How requests travel: over the network, or to a service in this process.
 //!
 //! One HTTP client serves Resource Manager and the identity endpoint, so that connections and TLS sessions are
-//! shared. It follows no redirects and reads no proxy from the environment, because both would carry a token
-//! to a host that nobody configured. It is set up beside everything else: reading the machine's CA certificates
-//! must not delay the start of the process.
+//! shared. It follows no redirects, because these would carry a token to a host that is not configured. A proxy is
+//! used for https only, which it cannot read, and never for this machine or the identity endpoint. The client is set
+//! up in the background, because reading the machine's CA certificates must not delay the start of the process.
+//!
+//! Requests to one host are limited, so that a storm of events does not open one connection per request.
 //!
 //! Deliberately absent: retries, timeouts of whole requests and tokens, which belong to the clients.
 
 use std::{
+    collections::HashMap,
     fmt, io,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -18,11 +21,18 @@ use axum::{
     body::{Body, HttpBody},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header::HOST};
+use http::{HeaderMap, HeaderValue, Request, Response, header::HOST, uri::Authority};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
-use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio::{
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
+
+use url::Url;
+
+use crate::{config::Proxy, environment};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,13 +40,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept: less than the services keep it, so that the side that closes is ours.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// How many requests to one host are under way at once. At most 32 connections to a host are open: while a connection
+/// returns to the pool, the next request can already open another one, and these eight are for that.
+const REQUESTS_PER_HOST: usize = 24;
+
 /// A way to Azure; cheap to clone.
 #[derive(Clone)]
 pub struct Wire(Arc<Way>);
 
 enum Way {
-    Network(OnceCell<reqwest::Client>),
+    Network(Network),
     Embedded(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>),
+}
+
+struct Network {
+    client: OnceCell<reqwest::Client>,
+    proxy: Option<Proxy>,
+    /// One semaphore per host. The hosts are those of the settings, so that the map stays small.
+    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// Why a request has no answer.
@@ -71,7 +92,13 @@ impl Wire {
     /// The network. Nothing is set up before the first request, which also tells when that is impossible.
     #[must_use]
     pub fn network() -> Self {
-        Self(Arc::new(Way::Network(OnceCell::new())))
+        Self::network_through(None)
+    }
+
+    /// The network, through a proxy where there is one.
+    #[must_use]
+    pub fn network_through(proxy: Option<Proxy>) -> Self {
+        Self(Arc::new(Way::Network(Network { client: OnceCell::new(), proxy, hosts: Mutex::default() })))
     }
 
     /// A service in this process, such as an [`axum::Router`].
@@ -91,7 +118,7 @@ impl Wire {
     /// Sets up what the first request needs.
     pub(crate) async fn ready(&self) -> Result<(), WireError> {
         match &*self.0 {
-            Way::Network(client) => network_client(client).await.map(|_| ()),
+            Way::Network(network) => network.client().await.map(|_| ()),
             Way::Embedded(_) => Ok(()),
         }
     }
@@ -111,21 +138,7 @@ impl Wire {
     pub(crate) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         match &*self.0 {
-            Way::Network(client) => {
-                let client = network_client(client).await?;
-                let request = request
-                    .try_into()
-                    .map_err(|error: reqwest::Error| WireError::Unsendable(error.without_url().into()))?;
-                let response = client.execute(request).await.map_err(|error| {
-                    let error = error.without_url();
-                    if error.is_connect() {
-                        WireError::Unreachable { host, source: error.into() }
-                    } else {
-                        WireError::Lost(error.into())
-                    }
-                })?;
-                Ok(Response::from(response).map(Body::new))
-            }
+            Way::Network(network) => network.send(request, host).await,
             Way::Embedded(service) => {
                 let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
                 if let Some(Ok(host)) = authority.map(HeaderValue::try_from) {
@@ -153,23 +166,79 @@ impl fmt::Debug for Wire {
     }
 }
 
-async fn network_client(cell: &OnceCell<reqwest::Client>) -> Result<&reqwest::Client, WireError> {
-    // Reading some hundred certificates takes milliseconds, in which others are to be served.
-    let set_up = async || spawn_blocking(http_client).await.map_err(BoxError::from).flatten();
-    cell.get_or_try_init(set_up).await.map_err(WireError::NoClient)
+impl Network {
+    async fn client(&self) -> Result<&reqwest::Client, WireError> {
+        // Reading some hundred certificates takes milliseconds, during which other tasks have to run.
+        let set_up = async || {
+            let proxy = self.proxy.clone();
+            spawn_blocking(move || http_client(proxy.as_ref())).await.map_err(BoxError::from).flatten()
+        };
+        self.client.get_or_try_init(set_up).await.map_err(WireError::NoClient)
+    }
+
+    async fn send(&self, request: Request<Bytes>, host: String) -> Result<Response<Body>, WireError> {
+        let client = self.client().await?;
+        let permit = self.permit(request.uri().authority().map_or(host.as_str(), Authority::as_str)).await;
+        let request = request
+            .try_into()
+            .map_err(|error: reqwest::Error| WireError::Unsendable(error.without_url().into()))?;
+        let response = client.execute(request).await.map_err(|error| {
+            let error = error.without_url();
+            if error.is_connect() {
+                WireError::Unreachable { host, source: error.into() }
+            } else {
+                WireError::Lost(error.into())
+            }
+        })?;
+        // The connection is in use until the body is read: the body holds the permit.
+        Ok(Response::from(response).map(|body| {
+            Body::new(body.map_err(move |error| {
+                let _held = &permit;
+                error
+            }))
+        }))
+    }
+
+    /// Waits until fewer than [`REQUESTS_PER_HOST`] requests to a host are under way.
+    async fn permit(&self, authority: &str) -> Option<OwnedSemaphorePermit> {
+        let semaphore = {
+            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            let semaphore = hosts
+                .entry(authority.to_owned())
+                .or_insert_with(|| Arc::new(Semaphore::new(REQUESTS_PER_HOST)));
+            Arc::clone(semaphore)
+        };
+        // Nothing closes the semaphore.
+        semaphore.acquire_owned().await.ok()
+    }
 }
 
 /// Sets up an HTTP client as this process uses them. Reads the machine's CA certificates.
-pub fn http_client() -> Result<reqwest::Client, BoxError> {
+pub fn http_client(proxy: Option<&Proxy>) -> Result<reqwest::Client, BoxError> {
     // Fails only when another part of the process has chosen already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()?)
+        // The environment is read with the settings, and by nothing else.
+        .no_proxy();
+    let builder = match proxy {
+        Some(proxy) => builder.proxy(outbound(proxy)?),
+        None => builder,
+    };
+    Ok(builder.build()?)
+}
+
+/// A proxy for https, but for this machine and the identity endpoints. Those of a function app and of the instance
+/// metadata service are reached by http, so that no proxy concerns them; that of a cluster may be https.
+fn outbound(proxy: &Proxy) -> Result<reqwest::Proxy, BoxError> {
+    let identity = environment::variable("IDENTITY_ENDPOINT").and_then(|url| Url::parse(&url).ok());
+    let identity = identity.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let except = format!("{},localhost,127.0.0.0/8,::1,169.254.0.0/16,{identity}", proxy.except);
+    let outbound = reqwest::Proxy::https(proxy.url.clone()).map_err(reqwest::Error::without_url)?;
+    Ok(outbound.no_proxy(reqwest::NoProxy::from_string(&except)))
 }
 
 /// Reads a body whole, up to a limit.

@@ -18,6 +18,8 @@
 
 #[path = "model/broken.rs"]
 mod broken;
+#[path = "model/hash.rs"]
+mod hash;
 #[path = "model/knowledge.rs"]
 mod knowledge;
 #[path = "model/properties.rs"]
@@ -34,7 +36,7 @@ mod world;
 use std::{env, fs, iter, sync::Mutex, thread};
 
 use broken::Broken;
-use scenario::{Extent, Scenario, all, rules};
+use scenario::{Extent, Scenario, all};
 use search::{Report, search};
 use steps::Model;
 
@@ -62,7 +64,7 @@ fn peak_memory() -> Option<u64> {
 /// Searches a scenario, and tells what is wrong.
 #[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
 fn check(scenario: Scenario) -> Option<String> {
-    let mut model = Model::new(scenario, rules(), None);
+    let mut model = Model::new(scenario, None);
     let report = search(&mut model, ROOM);
     let Report { states, steps, depth, .. } = report;
     let (name, seconds) = (model.scenario.name, report.elapsed.as_secs_f32());
@@ -106,7 +108,7 @@ fn every_rule_that_is_broken_on_purpose_is_noticed() {
     for broken in Broken::ALL {
         let scenarios = all(Extent::Bounded);
         let scenario = scenarios.into_iter().find(|scenario| scenario.name == broken.scenario()).unwrap();
-        let mut model = Model::new(scenario, rules(), Some(broken));
+        let mut model = Model::new(scenario, Some(broken));
         let report = search(&mut model, ROOM_FOR_BROKEN);
         let Some((finding, story)) = report.violation else { panic!("{broken:?} is not noticed") };
         let length = story.lines().take_while(|line| !line.starts_with("  =>")).count();

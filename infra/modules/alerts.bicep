@@ -20,19 +20,24 @@ param systemTopicIds array
 @description('The action groups to call when a rule fires, and when it resolves.')
 param actionGroupIds array
 
+@description('Address that an action group is made for; empty: none.')
+param alertEmail string
+
 @description('How long a name may be wrong, or a container group not converged, before somebody is told. A rule looks back two days, no further.')
-@minValue(1)
+@minValue(5)
 @maxValue(2820)
 param driftMinutes int
 
 @description('How long no event may come before somebody is told.')
-@minValue(5)
+@minValue(60)
 @maxValue(2820)
 param silentMinutes int
 
 // One row per answer; the answers of `recent` questions tell what happened, those of `state` questions what is.
 var recent = 'PT15M'
 var state = 'P2D'
+// Twice the time from sweep to sweep, so that what each of them finds is one alert.
+var betweenSweeps = 'PT30M'
 
 var longEnough = 'let driftMinutes = ${driftMinutes};'
 var silentEnough = 'let silentMinutes = ${silentMinutes};'
@@ -76,6 +81,24 @@ var rules = [
     dimensions: ['fqdn', 'owner', 'containerGroup']
   }
   {
+    name: 'poison'
+    display: 'aci-dns: unfinished work was given up'
+    description: 'A message was tried for a day and is now in the queue aci-dns-retry-poison. Repair what it names, then put it back into aci-dns-retry.'
+    severity: 1
+    query: loadTextContent('../queries/poison.kql')
+    range: recent
+    dimensions: ['cloud_RoleName']
+  }
+  {
+    name: 'sweep-findings'
+    display: 'aci-dns: a sweep found wrong names'
+    description: 'No event had put them right: the platform moved a container group, a record set was edited, or events do not arrive.'
+    severity: 2
+    query: loadTextContent('../queries/sweep-findings.kql')
+    range: betweenSweeps
+    dimensions: ['fqdn', 'containerGroup']
+  }
+  {
     name: 'silence'
     display: 'aci-dns: no event has come for a while'
     description: 'Either no container group has changed, or events do not arrive: look at the event subscriptions and at the function app.'
@@ -95,6 +118,19 @@ var rules = [
   }
 ]
 
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(alertEmail)) {
+  name: '${namePrefix}-alerts'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'aci-dns'
+    emailReceivers: [{ name: 'operator', emailAddress: alertEmail, useCommonAlertSchema: true }]
+  }
+}
+
+var notifiedGroupIds = empty(alertEmail) ? actionGroupIds : concat(actionGroupIds, [actionGroup.id])
+
 resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   for rule in rules: {
     name: '${namePrefix}-${rule.name}'
@@ -109,6 +145,8 @@ resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       scopes: [applicationInsightsId]
       evaluationFrequency: 'PT5M'
       windowSize: rule.range
+      // Until the app has sent telemetry, its tables do not exist.
+      skipQueryValidation: true
       autoMitigate: true
       criteria: {
         allOf: [
@@ -130,7 +168,7 @@ resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
         ]
       }
       actions: {
-        actionGroups: actionGroupIds
+        actionGroups: notifiedGroupIds
       }
     }
   }
@@ -167,7 +205,8 @@ resource metricAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
       severity: watch.what.severity
       scopes: [watch.topic]
       evaluationFrequency: 'PT5M'
-      windowSize: 'PT5M'
+      // Longer than the time between two looks: a value that comes late still falls into a window.
+      windowSize: 'PT15M'
       autoMitigate: true
       criteria: {
         'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
@@ -183,7 +222,7 @@ resource metricAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
           }
         ]
       }
-      actions: map(actionGroupIds, actionGroup => { actionGroupId: actionGroup })
+      actions: map(notifiedGroupIds, id => { actionGroupId: id })
     }
   }
 ]

@@ -1,13 +1,16 @@
 // The function app on Flex Consumption, and its settings. It holds no secret: storage, Application Insights, Log
-// Analytics, container groups and zones are all reached with its managed identity.
+// Analytics, container groups and zones are all reached with its managed identity, whose rights are assigned before.
 
 param name string
 param planName string
 param location string
 param tags object
 
-@description('A user-assigned managed identity; empty: the system-assigned one.')
-param userAssignedIdentityId string
+@description('The managed identity of the app.')
+param identityId string
+
+@description('The client id of that identity.')
+param clientId string
 
 @description('Subnet for outgoing traffic, delegated to Microsoft.App/environments; empty: none.')
 param integrationSubnetId string
@@ -16,7 +19,6 @@ param integrationSubnetId string
 param onlyEventGrid bool
 
 param storageAccountName string
-param packageContainerUrl string
 param applicationInsightsId string
 param applicationInsightsLocalAuth bool
 param driftRuleName string
@@ -24,21 +26,25 @@ param driftStream string
 param maximumInstanceCount int
 param alwaysReadyInstances int
 
+@description('Memory of an instance in MB.')
+param instanceMemoryMB int
+
+@description('Whether the plan is spread over availability zones.')
+param zoneRedundant bool
+
+@description('Workspace for the app\'s logs; empty: none.')
+param diagnosticWorkspaceId string
+
+@description('Whether the app is locked against deletion.')
+param lock bool
+
+@description('Whether unfinished work is stored in the retry queue.')
+param retryQueue bool
+
 @description('Settings of aci-dns itself, by the names of the environment variables.')
 param settings object
 
-var isUserAssigned = !empty(userAssignedIdentityId)
-// Without one, an id that is taken apart as well and never read.
-var identityId = isUserAssigned
-  ? userAssignedIdentityId
-  : resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', 'none')
-var identityParts = split(identityId, '/')
 var componentParts = split(applicationInsightsId, '/')
-
-resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' existing = if (isUserAssigned) {
-  scope: resourceGroup(identityParts[2], identityParts[4])
-  name: identityParts[8]
-}
 
 resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   name: storageAccountName
@@ -59,7 +65,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   tags: tags
   kind: 'functionapp'
   sku: { tier: 'FlexConsumption', name: 'FC1' }
-  properties: { reserved: true }
+  properties: { reserved: true, zoneRedundant: zoneRedundant }
 }
 
 resource app 'Microsoft.Web/sites@2024-04-01' = {
@@ -67,9 +73,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   location: location
   tags: tags
   kind: 'functionapp,linux'
-  identity: isUserAssigned
-    ? { type: 'UserAssigned', userAssignedIdentities: { '${userAssignedIdentityId}': {} } }
-    : { type: 'SystemAssigned' }
+  identity: { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
@@ -78,7 +82,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       runtime: { name: 'custom', version: '1.0' }
       scaleAndConcurrency: {
         maximumInstanceCount: maximumInstanceCount
-        instanceMemoryMB: 2048
+        instanceMemoryMB: instanceMemoryMB
         alwaysReady: alwaysReadyInstances == 0
           ? []
           : [{ name: 'function:function_aci_reconcile', instanceCount: alwaysReadyInstances }]
@@ -86,17 +90,14 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       deployment: {
         storage: {
           type: 'blobContainer'
-          value: packageContainerUrl
-          authentication: isUserAssigned
-            ? { type: 'UserAssignedIdentity', userAssignedIdentityResourceId: userAssignedIdentityId }
-            : { type: 'SystemAssignedIdentity' }
+          value: '${storage.properties.primaryEndpoints.blob}packages'
+          authentication: { type: 'UserAssignedIdentity', userAssignedIdentityResourceId: identityId }
         }
       }
     }
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       http20Enabled: true
       ipSecurityRestrictionsDefaultAction: onlyEventGrid ? 'Deny' : 'Allow'
       ipSecurityRestrictions: onlyEventGrid
@@ -123,32 +124,47 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     properties: union(
       settings,
       {
+        AZURE_CLIENT_ID: clientId
         AzureWebJobsStorage__credential: 'managedidentity'
+        AzureWebJobsStorage__clientId: clientId
         AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
         AzureWebJobsStorage__queueServiceUri: storage.properties.primaryEndpoints.queue
         AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
         APPLICATIONINSIGHTS_CONNECTION_STRING: component.properties.ConnectionString
+        // The handler sends its telemetry itself: lines of stdout would be ingested a second time. Without Application
+        // Insights, host.json shows them in the log stream. The host knows no other spelling than this one, with dots.
+        'AzureFunctionsJobHost__logging__logLevel__Host.Function.Console': 'Warning'
         ACI_DNS_LOGS_ENDPOINT: driftRule.properties.endpoints.logsIngestion
         ACI_DNS_LOGS_RULE_ID: driftRule.properties.immutableId
         ACI_DNS_LOGS_STREAM: driftStream
       },
-      isUserAssigned
+      retryQueue
         ? {
-            AZURE_CLIENT_ID: identity!.properties.clientId
-            AzureWebJobsStorage__clientId: identity!.properties.clientId
+            ACI_DNS_RETRY_QUEUE: '${storage.properties.primaryEndpoints.queue}aci-dns-retry'
           }
         : {},
       applicationInsightsLocalAuth
         ? {}
         : {
-            APPLICATIONINSIGHTS_AUTHENTICATION_STRING: isUserAssigned
-              ? 'Authorization=AAD;ClientId=${identity!.properties.clientId}'
-              : 'Authorization=AAD'
+            APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${clientId}'
           }
     )
   }
 }
 
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(diagnosticWorkspaceId)) {
+  scope: app
+  name: 'aci-dns'
+  properties: {
+    workspaceId: diagnosticWorkspaceId
+    logs: [{ category: 'FunctionAppLogs', enabled: true }]
+  }
+}
+
+resource deletion 'Microsoft.Authorization/locks@2020-05-01' = if (lock) {
+  scope: app
+  name: 'aci-dns'
+  properties: { level: 'CanNotDelete', notes: 'Without this app, records of container groups are not updated.' }
+}
+
 output id string = app.id
-output name string = app.name
-output principalId string = isUserAssigned ? identity!.properties.principalId : app.identity.principalId

@@ -9,6 +9,9 @@ param existingWorkspaceId string
 param existingApplicationInsightsId string
 param disableLocalAuth bool
 
+@description('Whether a new workspace is locked against deletion.')
+param lock bool
+
 @minValue(30)
 @maxValue(730)
 param retentionDays int
@@ -24,7 +27,11 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = if (e
   }
 }
 
-var workspaceId = empty(existingWorkspaceId) ? workspace.id : existingWorkspaceId
+resource deletion 'Microsoft.Authorization/locks@2020-05-01' = if (empty(existingWorkspaceId) && lock) {
+  scope: workspace
+  name: 'aci-dns'
+  properties: { level: 'CanNotDelete', notes: 'Telemetry and drift events of aci-dns are kept here.' }
+}
 
 resource component 'Microsoft.Insights/components@2020-02-02' = if (empty(existingApplicationInsightsId)) {
   name: componentName
@@ -33,10 +40,7 @@ resource component 'Microsoft.Insights/components@2020-02-02' = if (empty(existi
   kind: 'web'
   properties: {
     Application_Type: 'web'
-    WorkspaceResourceId: workspaceId
+    WorkspaceResourceId: empty(existingWorkspaceId) ? workspace.id : existingWorkspaceId
     DisableLocalAuth: disableLocalAuth
   }
 }
-
-output workspaceId string = workspaceId
-output applicationInsightsId string = empty(existingApplicationInsightsId) ? component.id : existingApplicationInsightsId

@@ -1,4 +1,4 @@
-// A private zone that does not exist yet.
+// A private zone. Where it exists, its tags become these, so they include those that it has.
 
 param name string
 param tags object

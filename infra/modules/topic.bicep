@@ -8,6 +8,12 @@ param create bool
 @allowed(['resourceGroup', 'subscription'])
 param source string
 
+@description('Workspace for the delivery failures of a new topic; empty: none.')
+param diagnosticWorkspaceId string
+
+@description('Whether a new topic is locked against deletion, and its event subscriptions with it.')
+param lock bool
+
 resource newTopic 'Microsoft.EventGrid/systemTopics@2022-06-15' = if (create) {
   name: name
   location: 'global'
@@ -21,6 +27,23 @@ resource newTopic 'Microsoft.EventGrid/systemTopics@2022-06-15' = if (create) {
 
 resource existingTopic 'Microsoft.EventGrid/systemTopics@2022-06-15' existing = if (!create) {
   name: name
+}
+
+var hasLogs = create && !empty(diagnosticWorkspaceId)
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (hasLogs) {
+  scope: newTopic
+  name: 'aci-dns'
+  properties: {
+    workspaceId: diagnosticWorkspaceId
+    logs: [{ category: 'DeliveryFailures', enabled: true }]
+  }
+}
+
+resource deletion 'Microsoft.Authorization/locks@2020-05-01' = if (create && lock) {
+  scope: newTopic
+  name: 'aci-dns'
+  properties: { level: 'CanNotDelete', notes: 'This topic carries the events that aci-dns needs.' }
 }
 
 output principalId string = create ? newTopic!.identity.principalId : existingTopic!.identity.principalId

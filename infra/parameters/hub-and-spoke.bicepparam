@@ -31,6 +31,11 @@ param spokes = [
     zoneResourceGroup: 'rg-dns'
     networkIds: networkIds
     ttl: 30
+    policy: 'observe'
+    groups: ['web-*', 'api']
+    addressRanges: ['10.2.0.0/16']
+    hostnames: ['portal']
+    formerZones: ['old.contoso.internal']
   }
 ]
 
@@ -45,11 +50,14 @@ param topics = [
   }
 ]
 
+// The second spoke is only watched for now: its plans are in the log.
 param settings = {
   ACI_DNS_OWNERSHIP: 'strict'
+  ACI_DNS_RECHECK_SECONDS: 60
 }
 
-param sweepSchedule = '0 */30 * * * *'
+param alwaysReadyInstances = 1
+param locks = 'resources'
 param onlyEventGrid = true
 param integrationSubnetId = '/subscriptions/${hub}/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-aci-dns'
 param privateEndpointSubnetId = '/subscriptions/${hub}/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-private-endpoints'

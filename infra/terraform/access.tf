@@ -8,6 +8,8 @@ locals {
     private_dns_zone_contributor = "b12aa53e-6015-4669-85d0-8515ebb3ae7f"
     storage_blob_data_owner      = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
     storage_blob_contributor     = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+    storage_queue_contributor    = "974c5e8b-45b9-4653-ba55-5f855dd0fb88"
+    storage_table_contributor    = "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"
     monitoring_metrics_publisher = "3913510d-42f4-4e42-8a64-420c390055eb"
   }
   custom_role_ids = {
@@ -23,16 +25,18 @@ locals {
   role_definitions = "providers/Microsoft.Authorization/roleDefinitions"
 
   # A spoke that is named by a pattern is read in its whole subscription.
+  reads_subscriptions = var.container_group_scope == "subscription"
   container_group_scopes = merge(
     {
       for spoke in local.spokes : lower("${spoke.subscription_id}/${spoke.resource_group}") => {
         subscription_id = spoke.subscription_id
         scope           = "/subscriptions/${spoke.subscription_id}/resourceGroups/${spoke.resource_group}"
-      } if !spoke.is_pattern
+      } if !spoke.is_pattern && !local.reads_subscriptions
     },
     {
-      for subscription_id in distinct([for spoke in local.spokes : spoke.subscription_id if spoke.is_pattern]) :
-      subscription_id => { subscription_id = subscription_id, scope = "/subscriptions/${subscription_id}" }
+      for subscription_id in distinct([
+        for spoke in local.spokes : spoke.subscription_id if spoke.is_pattern || local.reads_subscriptions
+      ]) : subscription_id => { subscription_id = subscription_id, scope = "/subscriptions/${subscription_id}" }
     },
   )
 }
@@ -74,10 +78,13 @@ resource "azurerm_role_assignment" "record_sets" {
   depends_on = [azurerm_role_definition.this]
 }
 
-# The storage account of the app's host.
+# The storage account of the app's host: package, host state and leases; the retry queue and its poison queue; the
+# host's diagnostic events. A queue that answers 403 ends the Functions host, so these rights come before the app.
 resource "azurerm_role_assignment" "storage" {
+  for_each = toset(["storage_blob_data_owner", "storage_queue_contributor", "storage_table_contributor"])
+
   scope              = azurerm_storage_account.this.id
-  role_definition_id = "/subscriptions/${local.home_subscription_id}/${local.role_definitions}/${local.built_in_role_ids.storage_blob_data_owner}"
+  role_definition_id = "/subscriptions/${local.home_subscription_id}/${local.role_definitions}/${local.built_in_role_ids[each.key]}"
   principal_id       = local.principal_id
   principal_type     = "ServicePrincipal"
 }
@@ -112,4 +119,30 @@ resource "azurerm_role_assignment" "dead_letters" {
   role_definition_id = "/subscriptions/${local.home_subscription_id}/${local.role_definitions}/${local.built_in_role_ids.storage_blob_contributor}"
   principal_id       = local.topic_principal_ids[each.key]
   principal_type     = "ServicePrincipal"
+}
+
+# Locks against deletion. The product works under them: it empties a record set that it may not delete.
+resource "azurerm_management_lock" "this" {
+  for_each = merge(
+    !local.is_locked ? {} : {
+      app     = azapi_resource.app.id
+      storage = azurerm_storage_account.this.id
+    },
+    !local.is_locked || var.user_assigned_identity != null ? {} : {
+      identity = azurerm_user_assigned_identity.this[0].id
+    },
+    !local.is_locked || var.existing_workspace != null ? {} : {
+      workspace = azurerm_log_analytics_workspace.this[0].id
+    },
+    !local.is_locked ? {} : { for key, topic in azapi_resource.topic : "topic ${key}" => topic.id },
+    var.locks != "resourcesAndZones" ? {} : { for key, id in local.zone_ids : "zone ${key}" => id },
+  )
+
+  name       = "aci-dns"
+  scope      = each.value
+  lock_level = "CanNotDelete"
+  notes      = "aci-dns needs it."
+
+  # A lock is the last to come and the first to go.
+  depends_on = [azapi_resource.subscription, azapi_resource.link]
 }

@@ -4,7 +4,7 @@
 
 locals {
   questions = {
-    for rule in ["failed-invocations", "wrong-names", "not-converged", "conflicts", "silence", "lost-telemetry"] :
+    for rule in ["failed-invocations", "wrong-names", "not-converged", "conflicts", "poison", "sweep-findings", "silence", "lost-telemetry"] :
     rule => file("${path.module}/../queries/${rule}.kql")
   }
   long_enough   = "let driftMinutes = ${var.drift_minutes};"
@@ -13,6 +13,8 @@ locals {
   # The answers of `recent` questions tell what happened, those of `state` questions what is.
   recent = "PT15M"
   state  = "P2D"
+  # Twice the time from sweep to sweep, so that what each of them finds is one alert.
+  between_sweeps = "PT30M"
 
   log_alerts = {
     failed-invocations = {
@@ -51,6 +53,22 @@ locals {
       range       = local.recent
       dimensions  = ["fqdn", "owner", "containerGroup"]
     }
+    poison = {
+      display     = "aci-dns: unfinished work was given up"
+      description = "A message was tried for a day and is now in the queue aci-dns-retry-poison. Repair what it names, then put it back into aci-dns-retry."
+      severity    = 1
+      query       = local.questions["poison"]
+      range       = local.recent
+      dimensions  = ["cloud_RoleName"]
+    }
+    sweep-findings = {
+      display     = "aci-dns: a sweep found wrong names"
+      description = "No event had put them right: the platform moved a container group, a record set was edited, or events do not arrive."
+      severity    = 2
+      query       = local.questions["sweep-findings"]
+      range       = local.between_sweeps
+      dimensions  = ["fqdn", "containerGroup"]
+    }
     silence = {
       display     = "aci-dns: no event has come for a while"
       description = "Either no container group has changed, or events do not arrive: look at the event subscriptions and at the function app."
@@ -84,19 +102,40 @@ locals {
   }
 }
 
+resource "azurerm_monitor_action_group" "this" {
+  count = var.alert_email == "" ? 0 : 1
+
+  name                = "${var.name_prefix}-alerts"
+  resource_group_name = var.resource_group_name
+  tags                = var.tags
+  short_name          = "aci-dns"
+
+  email_receiver {
+    name                    = "operator"
+    email_address           = var.alert_email
+    use_common_alert_schema = true
+  }
+}
+
+locals {
+  notified_group_ids = concat(var.action_group_ids, azurerm_monitor_action_group.this[*].id)
+}
+
 resource "azurerm_monitor_scheduled_query_rules_alert_v2" "this" {
   for_each = local.log_alerts
 
-  name                    = "${var.name_prefix}-${each.key}"
-  resource_group_name     = var.resource_group_name
-  location                = var.location
-  tags                    = var.tags
-  display_name            = each.value.display
-  description             = each.value.description
-  severity                = each.value.severity
-  scopes                  = [local.application_insights_id]
-  evaluation_frequency    = "PT5M"
-  window_duration         = each.value.range
+  name                 = "${var.name_prefix}-${each.key}"
+  resource_group_name  = var.resource_group_name
+  location             = var.location
+  tags                 = var.tags
+  display_name         = each.value.display
+  description          = each.value.description
+  severity             = each.value.severity
+  scopes               = [local.application_insights_id]
+  evaluation_frequency = "PT5M"
+  window_duration      = each.value.range
+  # Until the app has sent telemetry, its tables do not exist.
+  skip_query_validation   = true
   auto_mitigation_enabled = true
 
   criteria {
@@ -121,7 +160,7 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "this" {
   }
 
   dynamic "action" {
-    for_each = length(var.action_group_ids) == 0 ? [] : [var.action_group_ids]
+    for_each = length(local.notified_group_ids) == 0 ? [] : [local.notified_group_ids]
     content {
       action_groups = action.value
     }
@@ -142,8 +181,9 @@ resource "azurerm_monitor_metric_alert" "given_up" {
   severity            = each.value.what.severity
   scopes              = [local.topic_ids[each.value.topic]]
   frequency           = "PT5M"
-  window_size         = "PT5M"
-  auto_mitigate       = true
+  # Longer than the time between two looks: a value that comes late still falls into a window.
+  window_size   = "PT15M"
+  auto_mitigate = true
 
   criteria {
     metric_namespace = "Microsoft.EventGrid/systemTopics"
@@ -154,7 +194,7 @@ resource "azurerm_monitor_metric_alert" "given_up" {
   }
 
   dynamic "action" {
-    for_each = var.action_group_ids
+    for_each = local.notified_group_ids
     content {
       action_group_id = action.value
     }

@@ -1,11 +1,21 @@
-# The function app on Flex Consumption, its settings, and its package. It holds no secret: storage, Application
-# Insights, Log Analytics, container groups and zones are all reached with its managed identity.
+# The app's identity, the function app on Flex Consumption, its settings, and its package. It holds no secret: storage,
+# Application Insights, Log Analytics, container groups and zones are all reached with its managed identity, whose
+# rights are assigned before the app exists.
+
+resource "azurerm_user_assigned_identity" "this" {
+  count = var.user_assigned_identity == null ? 1 : 0
+
+  name                = "${var.name_prefix}-identity"
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  tags                = var.tags
+}
 
 data "azapi_resource" "identity" {
-  count = local.is_user_assigned ? 1 : 0
+  count = var.user_assigned_identity == null ? 0 : 1
 
   type        = "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31"
-  resource_id = var.user_assigned_identity_id
+  resource_id = var.user_assigned_identity.id
   response_export_values = {
     client_id    = "properties.clientId"
     principal_id = "properties.principalId"
@@ -13,12 +23,18 @@ data "azapi_resource" "identity" {
 }
 
 locals {
-  is_user_assigned = var.user_assigned_identity_id != ""
-  client_id        = one(data.azapi_resource.identity[*].output.client_id)
+  identity_id = (
+    var.user_assigned_identity == null ? azurerm_user_assigned_identity.this[0].id : var.user_assigned_identity.id
+  )
+  client_id = (
+    var.user_assigned_identity == null
+    ? azurerm_user_assigned_identity.this[0].client_id
+    : data.azapi_resource.identity[0].output.client_id
+  )
   principal_id = (
-    local.is_user_assigned
-    ? data.azapi_resource.identity[0].output.principal_id
-    : azapi_resource.app.identity[0].principal_id
+    var.user_assigned_identity == null
+    ? azurerm_user_assigned_identity.this[0].principal_id
+    : data.azapi_resource.identity[0].output.principal_id
   )
 
   app_settings = merge(
@@ -26,49 +42,62 @@ locals {
     {
       ACI_DNS_CLOUD = var.cloud
       ACI_DNS_ZONES = jsonencode({
-        for spoke in local.spokes : "${spoke.subscription_id}/${spoke.resource_group}" => {
+        # What is left out has the default of aci-dns, which refuses null.
+        for spoke in local.spokes : "${spoke.subscription_id}/${spoke.resource_group}" => { for key, value in {
           forwardZone        = spoke.forward_zone
           reverseZones       = spoke.reverse_zones
           zoneSubscriptionId = spoke.zone_subscription_id
           zoneResourceGroup  = spoke.zone_resource_group
           ttl                = spoke.ttl
-        }
+          policy             = spoke.policy
+          ownership          = spoke.ownership
+          groups             = spoke.groups
+          addressRanges      = spoke.address_ranges
+          hostnames          = spoke.hostnames
+          formerZones        = spoke.former_zones
+        } : key => value if value != null }
       })
-      ACI_DNS_SWEEP = var.sweep_mode
+      ACI_DNS_SUBSCRIPTIONS = join(",", distinct(local.spokes[*].subscription_id))
+      ACI_DNS_SWEEP         = var.sweep_mode
       # The host reads the schedule of a function that is switched off as well, and has to understand it.
       ACI_DNS_SWEEP_SCHEDULE                       = var.sweep_schedule == "" ? "0 0 0 1 1 *" : var.sweep_schedule
       "AzureWebJobs.function_drift_sweep.Disabled" = var.sweep_schedule == "" ? "true" : "false"
+      "AzureWebJobs.function_aci_retry.Disabled"   = var.retry_queue ? "false" : "true"
 
+      AZURE_CLIENT_ID                       = local.client_id
       AzureWebJobsStorage__credential       = "managedidentity"
+      AzureWebJobsStorage__clientId         = local.client_id
       AzureWebJobsStorage__blobServiceUri   = azurerm_storage_account.this.primary_blob_endpoint
       AzureWebJobsStorage__queueServiceUri  = azurerm_storage_account.this.primary_queue_endpoint
       AzureWebJobsStorage__tableServiceUri  = azurerm_storage_account.this.primary_table_endpoint
       APPLICATIONINSIGHTS_CONNECTION_STRING = local.application_insights_connection_string
-      ACI_DNS_LOGS_ENDPOINT                 = azapi_resource.drift_rule.output.endpoint
-      ACI_DNS_LOGS_RULE_ID                  = azapi_resource.drift_rule.output.immutable_id
-      ACI_DNS_LOGS_STREAM                   = local.drift_stream
+      # The handler sends its telemetry itself: lines of stdout would be ingested a second time. Without Application
+      # Insights, host.json shows them in the log stream. The host knows no other spelling than this one, with dots.
+      "AzureFunctionsJobHost__logging__logLevel__Host.Function.Console" = "Warning"
+      ACI_DNS_LOGS_ENDPOINT                                             = azapi_resource.drift_rule.output.endpoint
+      ACI_DNS_LOGS_RULE_ID                                              = azapi_resource.drift_rule.output.immutable_id
+      ACI_DNS_LOGS_STREAM                                               = local.drift_stream
     },
-    local.is_user_assigned ? {
-      AZURE_CLIENT_ID               = local.client_id
-      AzureWebJobsStorage__clientId = local.client_id
-    } : {},
+    !var.retry_queue ? {} : {
+      ACI_DNS_RETRY_QUEUE = "${azurerm_storage_account.this.primary_queue_endpoint}aci-dns-retry"
+    },
     var.application_insights_local_auth ? {} : {
-      APPLICATIONINSIGHTS_AUTHENTICATION_STRING = (
-        local.is_user_assigned ? "Authorization=AAD;ClientId=${local.client_id}" : "Authorization=AAD"
-      )
+      APPLICATIONINSIGHTS_AUTHENTICATION_STRING = "Authorization=AAD;ClientId=${local.client_id}"
     },
   )
 }
 
-resource "azurerm_service_plan" "this" {
-  #checkov:skip=CKV_AZURE_212:Flex Consumption scales from none; always_ready_instances keeps some
-  #checkov:skip=CKV_AZURE_225:Event Grid delivers again what a failed zone did not answer
-  name                = "${var.name_prefix}-plan"
-  resource_group_name = var.resource_group_name
-  location            = var.location
-  tags                = var.tags
-  os_type             = "Linux"
-  sku_name            = "FC1"
+resource "azapi_resource" "plan" {
+  type      = "Microsoft.Web/serverfarms@2024-04-01"
+  parent_id = local.resource_group_id
+  name      = "${var.name_prefix}-plan"
+  location  = var.location
+  tags      = var.tags
+  body = {
+    kind       = "functionapp"
+    sku        = { tier = "FlexConsumption", name = "FC1" }
+    properties = { reserved = true, zoneRedundant = var.zone_redundant }
+  }
 }
 
 resource "azapi_resource" "app" {
@@ -79,21 +108,21 @@ resource "azapi_resource" "app" {
   tags      = var.tags
 
   identity {
-    type         = local.is_user_assigned ? "UserAssigned" : "SystemAssigned"
-    identity_ids = local.is_user_assigned ? [var.user_assigned_identity_id] : []
+    type         = "UserAssigned"
+    identity_ids = [local.identity_id]
   }
 
   body = {
     kind = "functionapp,linux"
     properties = {
-      serverFarmId           = azurerm_service_plan.this.id
+      serverFarmId           = azapi_resource.plan.id
       httpsOnly              = true
-      virtualNetworkSubnetId = var.integration_subnet_id == "" ? null : var.integration_subnet_id
+      virtualNetworkSubnetId = var.integration_subnet == null ? null : var.integration_subnet.id
       functionAppConfig = {
         runtime = { name = "custom", version = "1.0" }
         scaleAndConcurrency = {
           maximumInstanceCount = var.maximum_instance_count
-          instanceMemoryMB     = 2048
+          instanceMemoryMB     = var.instance_memory_mb
           alwaysReady = var.always_ready_instances == 0 ? [] : [{
             name          = "function:function_aci_reconcile"
             instanceCount = var.always_ready_instances
@@ -103,17 +132,16 @@ resource "azapi_resource" "app" {
           storage = {
             type  = "blobContainer"
             value = "${azurerm_storage_account.this.primary_blob_endpoint}${azurerm_storage_container.packages.name}"
-            authentication = merge(
-              { type = local.is_user_assigned ? "UserAssignedIdentity" : "SystemAssignedIdentity" },
-              local.is_user_assigned ? { userAssignedIdentityResourceId = var.user_assigned_identity_id } : {},
-            )
+            authentication = {
+              type                           = "UserAssignedIdentity"
+              userAssignedIdentityResourceId = local.identity_id
+            }
           }
         }
       }
       siteConfig = {
         minTlsVersion                       = "1.2"
         scmMinTlsVersion                    = "1.2"
-        ftpsState                           = "Disabled"
         http20Enabled                       = true
         ipSecurityRestrictionsDefaultAction = var.only_event_grid ? "Deny" : "Allow"
         ipSecurityRestrictions = var.only_event_grid ? [{
@@ -132,6 +160,27 @@ resource "azapi_resource" "app" {
 
   # Azure answers a GET of the app with null where the settings and most of the site's configuration are.
   ignore_null_property = true
+
+  # Without its rights, a host that reads its queue ends.
+  depends_on = [
+    azurerm_role_assignment.storage,
+    azurerm_role_assignment.drift_rule,
+    azurerm_role_assignment.application_insights,
+    azurerm_private_endpoint.storage,
+    azapi_resource.queue,
+  ]
+}
+
+resource "azurerm_monitor_diagnostic_setting" "app" {
+  count = var.diagnostic_logs ? 1 : 0
+
+  name                       = "aci-dns"
+  target_resource_id         = azapi_resource.app.id
+  log_analytics_workspace_id = local.workspace_id
+
+  enabled_log {
+    category = "FunctionAppLogs"
+  }
 }
 
 # Nobody publishes with a password. The policies exist with the app, so they are updated.
@@ -144,7 +193,7 @@ resource "azapi_update_resource" "publishing" {
   body      = { properties = { allow = false } }
 }
 
-# The app writes its package into the storage account, with a right that may take minutes to reach it.
+# Publishes the package; ../publish.sh waits for a right that may take minutes to reach the app.
 resource "terraform_data" "package" {
   count = var.package == null ? 0 : 1
 
@@ -152,15 +201,9 @@ resource "terraform_data" "package" {
 
   provisioner "local-exec" {
     interpreter = ["bash", "-c"]
-    command     = <<-EOT
-      for pause in 0 30 60 120; do
-        sleep "$pause"
-        az functionapp deployment source config-zip --only-show-errors --output none \
-          --subscription "$SUBSCRIPTION" --resource-group "$RESOURCE_GROUP" --name "$APP" --src "$PACKAGE" && exit 0
-      done
-      exit 1
-    EOT
+    command     = "bash \"$SCRIPT\" \"$SUBSCRIPTION\" \"$RESOURCE_GROUP\" \"$APP\" \"$PACKAGE\""
     environment = {
+      SCRIPT         = "${path.module}/../publish.sh"
       SUBSCRIPTION   = local.home_subscription_id
       RESOURCE_GROUP = var.resource_group_name
       APP            = azapi_resource.app.name
@@ -168,5 +211,23 @@ resource "terraform_data" "package" {
     }
   }
 
-  depends_on = [azurerm_role_assignment.storage, azurerm_private_endpoint.blob]
+  depends_on = [azurerm_role_assignment.storage, azurerm_private_endpoint.storage]
+}
+
+# Before any event is delivered, the app has to read its queue: a queue that answers 403 ends the Functions host.
+resource "terraform_data" "probe" {
+  count = var.package == null || !var.retry_queue || !var.probe_queue ? 0 : 1
+
+  triggers_replace = [azapi_resource.app.id]
+
+  provisioner "local-exec" {
+    interpreter = ["bash", "-c"]
+    command     = "bash \"$SCRIPT\" \"$STORAGE\""
+    environment = {
+      SCRIPT  = "${path.module}/../probe.sh"
+      STORAGE = azurerm_storage_account.this.id
+    }
+  }
+
+  depends_on = [terraform_data.package]
 }

@@ -71,6 +71,18 @@ resource "azapi_resource" "topic" {
   body = { properties = { source = each.value.source_id, topicType = each.value.type } }
 }
 
+resource "azurerm_monitor_diagnostic_setting" "topic" {
+  for_each = { for key, topic in local.topics : key => topic if topic.existing_name == null && var.diagnostic_logs }
+
+  name                       = "aci-dns"
+  target_resource_id         = azapi_resource.topic[each.key].id
+  log_analytics_workspace_id = local.workspace_id
+
+  enabled_log {
+    category = "DeliveryFailures"
+  }
+}
+
 data "azapi_resource" "topic" {
   for_each = { for key, topic in local.topics : key => topic if topic.existing_name != null }
 
@@ -124,5 +136,5 @@ resource "azapi_resource" "subscription" {
     create = "15m"
   }
 
-  depends_on = [azurerm_role_assignment.dead_letters, terraform_data.package]
+  depends_on = [azurerm_role_assignment.dead_letters, terraform_data.package, terraform_data.probe]
 }

@@ -1,12 +1,12 @@
 # aci-dns in one resource group, and what it reaches outside of it. What will exist:
 #
-#   storage.tf     storage account: package, host state, dead letters; a private endpoint if wanted
+#   storage.tf     storage account: package, host state, retry queue, dead letters; private endpoints if wanted
 #   monitoring.tf  Log Analytics workspace, Application Insights, table and rule for drift events
-#   app.tf         function app on Flex Consumption, and its package
-#   access.tf      two custom roles, or none where the built-in ones are chosen; the app's rights
+#   app.tf         the app's identity, the function app on Flex Consumption, and its package
+#   access.tf      two custom roles, or none where the built-in ones are chosen; the app's rights; locks
 #   zones.tf       forward and reverse zones, and their links
 #   events.tf      Event Grid system topics, and subscriptions to the functions
-#   alerts.tf      alert rules and workbook
+#   alerts.tf      alert rules, action group and workbook
 #
 # It is the same deployment as ../main.bicep, from the same role.json, events.json, drift-columns.json and queries.
 
@@ -24,6 +24,8 @@ locals {
     zone_subscription_id = lower(coalesce(spoke.zone_subscription_id, spoke.subscription_id, local.home_subscription_id))
     zone_resource_group  = lower(coalesce(spoke.zone_resource_group, spoke.resource_group))
   })]
+
+  is_locked = var.locks != "none"
 
   subscription_ids = distinct(concat(
     [local.home_subscription_id],

@@ -3,7 +3,7 @@
 # leaks is worth nothing.
 
 resource "azurerm_log_analytics_workspace" "this" {
-  count = var.existing_workspace_id == "" ? 1 : 0
+  count = var.existing_workspace == null ? 1 : 0
 
   name                         = "${var.name_prefix}-logs"
   resource_group_name          = var.resource_group_name
@@ -15,7 +15,7 @@ resource "azurerm_log_analytics_workspace" "this" {
 }
 
 resource "azurerm_application_insights" "this" {
-  count = var.existing_application_insights_id == "" ? 1 : 0
+  count = var.existing_application_insights == null ? 1 : 0
 
   name                         = "${var.name_prefix}-telemetry"
   resource_group_name          = var.resource_group_name
@@ -27,10 +27,10 @@ resource "azurerm_application_insights" "this" {
 }
 
 data "azapi_resource" "application_insights" {
-  count = var.existing_application_insights_id == "" ? 0 : 1
+  count = var.existing_application_insights == null ? 0 : 1
 
   type                   = "Microsoft.Insights/components@2020-02-02"
-  resource_id            = var.existing_application_insights_id
+  resource_id            = var.existing_application_insights.id
   response_export_values = { connection_string = "properties.ConnectionString" }
 }
 
@@ -40,16 +40,16 @@ locals {
   drift_columns = jsondecode(file("${path.module}/../drift-columns.json"))
 
   workspace_id = (
-    var.existing_workspace_id == "" ? azurerm_log_analytics_workspace.this[0].id : var.existing_workspace_id
+    var.existing_workspace == null ? azurerm_log_analytics_workspace.this[0].id : var.existing_workspace.id
   )
   application_insights_id = (
-    var.existing_application_insights_id == ""
+    var.existing_application_insights == null
     ? azurerm_application_insights.this[0].id
-    : var.existing_application_insights_id
+    : var.existing_application_insights.id
   )
   # It names the component and where it takes telemetry; it is no secret.
   application_insights_connection_string = (
-    var.existing_application_insights_id == ""
+    var.existing_application_insights == null
     ? nonsensitive(azurerm_application_insights.this[0].connection_string)
     : data.azapi_resource.application_insights[0].output.connection_string
   )

@@ -9,7 +9,7 @@ output "function_app_id" {
 }
 
 output "principal_id" {
-  description = "Object id of the identity that the app reads container groups and writes record sets with."
+  description = "Object id of the identity that the app reads container groups and writes record sets with, for `aci-dns doctor --principal`."
   value       = local.principal_id
 }
 

@@ -1,5 +1,6 @@
-# The parameters of ../main.bicep by the same names, and four that Bicep has from its deployment or its script:
-# resource_group_name, cloud, package, functions_published.
+# The parameters of ../main.bicep by the same names, and five that Bicep has from its deployment or its script:
+# resource_group_name, cloud, package, probe_queue, functions_published. What is an id in Bicep, or empty, is an object with an id
+# here, or null: Terraform has to know how many resources there are before it knows ids of the same configuration.
 
 variable "resource_group_name" {
   description = "Resource group, in the provider's subscription, for everything that is not a zone or a topic."
@@ -24,6 +25,13 @@ variable "spokes" {
     network_ids           ids of the virtual networks that query these zones and are not linked to them yet; they have
                           to be known when planning
     ttl                   time to live of the record sets in seconds
+    policy                what aci-dns does here: sync, upsert-only or observe; default: ACI_DNS_POLICY
+    ownership             what happens to unmarked record sets at managed names: adopt or strict; default:
+                          ACI_DNS_OWNERSHIP
+    groups                names of the container groups that are managed, or prefixes with *; default: all
+    address_ranges        CIDR ranges in which addresses of container groups are accepted; default: any
+    hostnames             labels, or prefixes with *, that the tag aci-dns-hostname may choose; default: none
+    former_zones          forward zones that were replaced; PTR values in them count as those of aci-dns
   EOT
   type = list(object({
     subscription_id      = optional(string)
@@ -34,6 +42,12 @@ variable "spokes" {
     zone_resource_group  = optional(string)
     network_ids          = optional(list(string), [])
     ttl                  = optional(number, 60)
+    policy               = optional(string)
+    ownership            = optional(string)
+    groups               = optional(list(string))
+    address_ranges       = optional(list(string))
+    hostnames            = optional(list(string))
+    former_zones         = optional(list(string))
   }))
 
   validation {
@@ -49,6 +63,15 @@ variable "spokes" {
       for spoke in var.spokes : spoke.zone_resource_group != null || !endswith(spoke.resource_group, "*")
     ])
     error_message = "Where the resource group is a pattern, the zones need a zone_resource_group."
+  }
+  validation {
+    condition = alltrue([for spoke in var.spokes : contains(["sync", "upsert-only", "observe"], coalesce(spoke.policy, "sync"))])
+
+    error_message = "A policy is sync, upsert-only or observe."
+  }
+  validation {
+    condition     = alltrue([for spoke in var.spokes : contains(["adopt", "strict"], coalesce(spoke.ownership, "strict"))])
+    error_message = "An ownership is adopt or strict."
   }
   validation {
     condition     = alltrue([for spoke in var.spokes : spoke.ttl >= 1 && spoke.ttl <= 2147483647])
@@ -89,6 +112,17 @@ variable "topics" {
     condition     = length(var.topics) > 0 || !anytrue([for spoke in var.spokes : endswith(spoke.resource_group, "*")])
     error_message = "Where the resource group of a spoke is a pattern, topics have to be given."
   }
+  validation {
+    condition = length(var.topics) == 0 || alltrue([for spoke in local.spokes : anytrue([
+      for topic in var.topics :
+      lower(coalesce(topic.subscription_id, local.home_subscription_id)) == spoke.subscription_id && (
+        topic.source == "subscription" || lower(topic.resource_group) == lower(spoke.resource_group) || (
+          spoke.is_pattern && startswith(lower(topic.resource_group), trimsuffix(lower(spoke.resource_group), "*"))
+        )
+      )
+    ])])
+    error_message = "Where topics are given, each spoke needs one that carries its events."
+  }
 }
 
 variable "create_zones" {
@@ -108,6 +142,17 @@ variable "roles" {
   }
 }
 
+variable "container_group_scope" {
+  description = "Where the app may read container groups: in the subscriptions of the spokes (subscription), or in their resource groups alone (resourceGroup). A right in a resource group is deleted with it; Azure then answers 403 for its container groups, and their records stay."
+  type        = string
+  default     = "subscription"
+
+  validation {
+    condition     = contains(["subscription", "resourceGroup"], var.container_group_scope)
+    error_message = "The scope is subscription or resourceGroup."
+  }
+}
+
 variable "settings" {
   description = "Settings of aci-dns, by the names of the environment variables; what is left out has its default."
   type        = map(string)
@@ -121,17 +166,38 @@ variable "settings" {
       "ACI_DNS_MAX_CONCURRENCY",
       "ACI_DNS_OWNERSHIP",
       "ACI_DNS_POLICY",
+      "ACI_DNS_RECHECK_SECONDS",
       "ACI_DNS_STOPPED",
       "RUST_LOG",
     ])) == 0
     error_message = "Not a setting of aci-dns, or one that follows from other variables."
   }
+  validation {
+    condition = alltrue([for name, bounds in {
+      ACI_DNS_ADDRESS_WAIT_SECONDS = [0, 27]
+      ACI_DNS_DEADLINE_SECONDS     = [1, 28]
+      ACI_DNS_MAX_CONCURRENCY      = [1, 1024]
+      ACI_DNS_RECHECK_SECONDS      = [0, 300]
+      } : try(
+      tonumber(var.settings[name]) >= bounds[0] && tonumber(var.settings[name]) <= bounds[1],
+      !contains(keys(var.settings), name),
+    )])
+    error_message = "ACI_DNS_ADDRESS_WAIT_SECONDS is 0 to 27, ACI_DNS_DEADLINE_SECONDS 1 to 28, ACI_DNS_MAX_CONCURRENCY 1 to 1024, ACI_DNS_RECHECK_SECONDS 0 to 300."
+  }
+  validation {
+    condition = alltrue([for name, words in {
+      ACI_DNS_OWNERSHIP = ["adopt", "strict"]
+      ACI_DNS_POLICY    = ["sync", "upsert-only", "observe"]
+      ACI_DNS_STOPPED   = ["remove", "keep"]
+    } : contains(words, lookup(var.settings, name, words[0]))])
+    error_message = "ACI_DNS_OWNERSHIP is adopt or strict, ACI_DNS_POLICY sync, upsert-only or observe, ACI_DNS_STOPPED remove or keep."
+  }
 }
 
 variable "sweep_schedule" {
-  description = "When the drift sweep runs, as six fields of NCRONTAB; empty: never."
+  description = "When the drift sweep runs, as six fields of NCRONTAB; empty: never. The platform moves container groups without an event, and only the sweep finds these."
   type        = string
-  default     = ""
+  default     = "0 */15 * * * *"
 }
 
 variable "sweep_mode" {
@@ -143,6 +209,12 @@ variable "sweep_mode" {
     condition     = contains(["report", "repair"], var.sweep_mode)
     error_message = "The sweep mode is report or repair."
   }
+}
+
+variable "retry_queue" {
+  description = "Whether unfinished work is stored in the retry queue, which this version of the app does not use yet. Without it, Event Grid delivers the events again, at intervals that grow to hours."
+  type        = bool
+  default     = false
 }
 
 variable "cloud" {
@@ -173,28 +245,48 @@ variable "tags" {
   default     = {}
 }
 
-variable "user_assigned_identity_id" {
-  description = "Id of a user-assigned managed identity; empty: the app has a system-assigned one."
-  type        = string
-  default     = ""
+variable "user_assigned_identity" {
+  description = "A user-assigned managed identity; null: a new one."
+  type        = object({ id = string })
+  default     = null
 }
 
-variable "integration_subnet_id" {
-  description = "Id of the subnet that the app sends from, delegated to Microsoft.App/environments; empty: none."
-  type        = string
-  default     = ""
+variable "integration_subnet" {
+  description = "The subnet that the app sends from, delegated to Microsoft.App/environments; null: none."
+  type        = object({ id = string })
+  default     = null
 }
 
-variable "private_endpoint_subnet_id" {
-  description = "Id of the subnet for a private endpoint of the storage account, which is then closed; empty: none."
-  type        = string
-  default     = ""
+variable "private_endpoint_subnet" {
+  description = "The subnet for private endpoints of the storage account, which is then closed; null: none. It needs integration_subnet, or the app itself does not reach its storage."
+  type        = object({ id = string })
+  default     = null
+
+  validation {
+    condition     = var.private_endpoint_subnet == null || var.integration_subnet != null
+    error_message = "private_endpoint_subnet closes the storage account: the app needs integration_subnet to reach it."
+  }
 }
 
-variable "blob_private_dns_zone_id" {
-  description = "Id of the zone privatelink.blob.core.windows.net, where no policy registers private endpoints."
+variable "storage_public_access" {
+  description = "What may reach the closed storage account besides its private endpoints: nothing, since public network access is off (off); or the services that Azure trusts (trustedServices). Event Grid writes dead letters as such a service. Where it refuses the event subscriptions because of them, choose trustedServices."
   type        = string
-  default     = ""
+  default     = "off"
+
+  validation {
+    condition     = contains(["off", "trustedServices"], var.storage_public_access)
+    error_message = "Public access is off or trustedServices."
+  }
+}
+
+variable "private_dns_zone_ids" {
+  description = "Ids of the private DNS zones of the blob, queue and table services, where no policy registers private endpoints."
+  type = object({
+    blob  = optional(string)
+    queue = optional(string)
+    table = optional(string)
+  })
+  default = {}
 }
 
 variable "only_event_grid" {
@@ -215,7 +307,7 @@ variable "maximum_instance_count" {
 }
 
 variable "always_ready_instances" {
-  description = "Instances that are kept warm for events, and paid for all the time."
+  description = "Instances that are kept warm for events, and paid for all the time. Without one, the first event after a pause waits for a cold start."
   type        = number
   default     = 0
 
@@ -225,10 +317,27 @@ variable "always_ready_instances" {
   }
 }
 
-variable "existing_workspace_id" {
-  description = "Id of a Log Analytics workspace; empty: a new one."
-  type        = string
-  default     = ""
+variable "instance_memory_mb" {
+  description = "Memory of an instance in MB: 512, 2048 or 4096."
+  type        = number
+  default     = 512
+
+  validation {
+    condition     = contains([512, 2048, 4096], var.instance_memory_mb)
+    error_message = "An instance has 512, 2048 or 4096 MB."
+  }
+}
+
+variable "zone_redundant" {
+  description = "Whether plan and storage account are spread over availability zones. The region has to have them."
+  type        = bool
+  default     = false
+}
+
+variable "existing_workspace" {
+  description = "A Log Analytics workspace; null: a new one."
+  type        = object({ id = string })
+  default     = null
 }
 
 variable "workspace_location" {
@@ -237,10 +346,10 @@ variable "workspace_location" {
   default     = ""
 }
 
-variable "existing_application_insights_id" {
-  description = "Id of an Application Insights component; empty: a new one."
-  type        = string
-  default     = ""
+variable "existing_application_insights" {
+  description = "An Application Insights component; null: a new one."
+  type        = object({ id = string })
+  default     = null
 }
 
 variable "application_insights_local_auth" {
@@ -260,14 +369,48 @@ variable "retention_days" {
   }
 }
 
+variable "diagnostic_logs" {
+  description = "Whether resource logs go to the workspace: delivery failures of the topics, logs of the app, writes and deletions in the storage account."
+  type        = bool
+  default     = true
+}
+
+variable "locks" {
+  description = "Locks against deletion: none; on app, identity, storage account, workspace and topics (resources); or on the zones as well (resourcesAndZones). A lock on a zone holds for its record sets: aci-dns then empties those that it would delete."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["none", "resources", "resourcesAndZones"], var.locks)
+    error_message = "Locks are none, resources or resourcesAndZones."
+  }
+}
+
+variable "dead_letter_days" {
+  description = "Days that events which could not be delivered are kept."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.dead_letter_days >= 1 && var.dead_letter_days <= 365
+    error_message = "Dead letters are kept for 1 to 365 days."
+  }
+}
+
 variable "action_group_ids" {
-  description = "Ids of the action groups that alerts go to."
+  description = "Ids of the action groups that alerts go to. They have to be in the provider's subscription."
   type        = list(string)
   default     = []
 }
 
+variable "alert_email" {
+  description = "Address that alerts are sent to, by an action group that is made for it; empty: none."
+  type        = string
+  default     = ""
+}
+
 variable "drift_minutes" {
-  description = "Minutes after which drift that stays is an alert."
+  description = "Minutes after which a name that stays wrong is an alert."
   type        = number
   default     = 15
 
@@ -292,6 +435,12 @@ variable "package" {
   description = "Path of the package that infra/package.sh builds. With it, apply publishes it by the Azure CLI and then subscribes to events. Null: it is published by other means."
   type        = string
   default     = null
+}
+
+variable "probe_queue" {
+  description = "Whether the apply proves, with a message of its own, that the app reads its retry queue before it subscribes to events. That needs the role Storage Queue Data Message Sender and, for a closed account, a network that reaches it."
+  type        = bool
+  default     = true
 }
 
 variable "functions_published" {

@@ -47,9 +47,11 @@ resource "azapi_resource" "link" {
 
   type      = "Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01"
   parent_id = local.zone_ids[each.value.zone]
-  name      = "${basename(each.value.network_id)}-${substr(sha256(lower(each.value.network_id)), 0, 13)}"
-  location  = "global"
-  tags      = var.tags
+  # One after the other: Private DNS refuses a write while another one of the zone is pending.
+  locks    = [local.zone_ids[each.value.zone]]
+  name     = "${basename(each.value.network_id)}-${substr(sha256(lower(each.value.network_id)), 0, 13)}"
+  location = "global"
+  tags     = var.tags
   body = {
     properties = {
       registrationEnabled = false

@@ -53,6 +53,14 @@ pub enum ArmError {
         /// What happened.
         source: Cause,
     },
+    /// Another record set stands in the way.
+    #[error("cannot {operation}: another record set has the name")]
+    Clash {
+        /// What was attempted on what.
+        operation: String,
+        /// What happened.
+        source: Cause,
+    },
     /// It will not be done, however often it is asked for.
     #[error("cannot {operation}")]
     Refused {
@@ -73,6 +81,7 @@ impl ArmError {
             Self::Transient { .. } => Kind::Transient,
             Self::Forbidden { .. } => Kind::Forbidden,
             Self::Missing { .. } => Kind::Missing,
+            Self::Clash { .. } => Kind::Clash,
             Self::Refused { .. } => Kind::Refused,
         }
     }
@@ -85,6 +94,7 @@ impl ArmError {
         | Self::Transient { source, .. }
         | Self::Forbidden { source, .. }
         | Self::Missing { source, .. }
+        | Self::Clash { source, .. }
         | Self::Refused { source, .. }) = self;
         source.throttled()
     }
@@ -98,6 +108,7 @@ impl ArmError {
             Kind::Transient => Self::Transient { operation, source },
             Kind::Forbidden => Self::Forbidden { operation, source },
             Kind::Missing => Self::Missing { operation, source },
+            Kind::Clash => Self::Clash { operation, source },
             Kind::Refused => Self::Refused { operation, source },
         }
     }
@@ -352,6 +363,7 @@ impl Answer {
                 Kind::Transient
             }
             404 => Kind::Missing,
+            409 if self.is_clash() => Kind::Clash,
             409 if self.is_pending() => Kind::Transient,
             408 | 500.. if subject == Subject::Write => Kind::Uncertain,
             408 | 429 | 500.. => Kind::Transient,
@@ -366,7 +378,13 @@ impl Answer {
     /// Another write to the same record set is under way, and this one was turned away
     /// (<https://github.com/DNSControl/dnscontrol/issues/4363>).
     fn is_pending(&self) -> bool {
-        self.status == 409 && self.has_code(&["Conflict"])
+        self.status == 409 && self.has_code(&["Conflict"]) && !self.is_clash()
+    }
+
+    /// A CNAME record set has the name. Azure answers with the same code as for a pending operation, and tells the two
+    /// apart in the message alone; the CNAME is read before anything is concluded from it.
+    fn is_clash(&self) -> bool {
+        self.status == 409 && self.has_code(&["Conflict"]) && self.message.contains("CNAME")
     }
 
     /// Whether a container group is said not to exist.

@@ -51,7 +51,7 @@ impl Arm {
     /// The client of one preflight.
     #[must_use]
     pub fn inspection(&self, deadline: Instant) -> Inspector {
-        let connection = self.connection(deadline);
+        let connection = self.connection(deadline, None);
         let transport = Arc::clone(&connection.transport);
         let private_dns = self.private_dns(&transport, Arc::new(Placeholder));
         let endpoint = Arc::clone(&self.endpoint);

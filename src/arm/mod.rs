@@ -54,13 +54,14 @@ use self::{
     transport::{Endpoint, Placeholder, Transport},
 };
 use crate::{
-    container_group::{ContainerGroup, IpAddress},
+    container_group::{Container, ContainerGroup, IpAddress},
     dns::{ARecordSet, Content, ETag, Precondition, PtrRecordSet, PtrTarget, RecordType, RelativeName, Zone},
     report::Exchange,
     resource_id::{
         ContainerGroupId, RESOURCE_GROUP_RULE, ResourceIdError, SUBSCRIPTION_RULE, Scope, is_resource_group,
         is_subscription,
     },
+    slot::Slot,
     tokens::Tokens,
     wire::Wire,
 };
@@ -134,18 +135,24 @@ impl Arm {
     /// The client of one invocation, which counts its requests and is over at a deadline.
     #[must_use]
     pub fn invocation(&self, deadline: Instant) -> Writer {
-        let connection = self.connection(deadline);
+        self.invocation_in(deadline, None)
+    }
+
+    /// The client of one invocation that gives its place up while it waits for Azure.
+    #[must_use]
+    pub fn invocation_in(&self, deadline: Instant, slot: Option<Arc<Slot>>) -> Writer {
+        let connection = self.connection(deadline, slot);
         Writer { reader: Reader(Source::Azure(connection.clone())), connection }
     }
 
     /// The client of one invocation that only reads.
     #[must_use]
     pub fn observation(&self, deadline: Instant) -> Reader {
-        Reader(Source::Azure(self.connection(deadline)))
+        Reader(Source::Azure(self.connection(deadline, None)))
     }
 
-    fn connection(&self, deadline: Instant) -> Arc<Connection> {
-        let transport = Arc::new(Transport::new(self.endpoint.clone(), deadline));
+    fn connection(&self, deadline: Instant, slot: Option<Arc<Slot>>) -> Arc<Connection> {
+        let transport = Arc::new(Transport::new(self.endpoint.clone(), deadline, slot));
         let credential = Arc::new(Placeholder);
         let container_groups = container_instances::Client::new(
             self.address(CONTAINER_INSTANCES_VERSION),
@@ -224,6 +231,12 @@ impl Reader {
         Self(Source::Snapshot(snapshot))
     }
 
+    /// Whether it reads what lists said, which is the same however often it is read.
+    #[must_use]
+    pub fn is_snapshot(&self) -> bool {
+        matches!(self.0, Source::Snapshot(_))
+    }
+
     /// How many requests this invocation sent to Resource Manager, repetitions included.
     #[must_use]
     pub fn calls(&self) -> u32 {
@@ -271,6 +284,15 @@ impl Reader {
         match &self.0 {
             Source::Azure(azure) => azure.record_set(RecordType::A, zone, name, records::a_record_set).await,
             Source::Snapshot(snapshot) => snapshot.a_record_set(zone, name),
+        }
+    }
+
+    /// The target of the CNAME record set of a name, or nothing when Azure says that the zone holds none.
+    pub async fn cname(&self, zone: &Zone, name: &RelativeName) -> Result<Option<String>, ArmError> {
+        match &self.0 {
+            Source::Azure(azure) => azure.cname(zone, name).await,
+            // No list of a sweep holds CNAME record sets, and none is needed: a dry run writes nothing.
+            Source::Snapshot(_) => Ok(None),
         }
     }
 
@@ -356,9 +378,17 @@ impl Connection {
         Err(refuse(Cause::TooManyPages { limit: PAGE_LIMIT }))
     }
 
+    async fn cname(&self, zone: &Zone, name: &RelativeName) -> Result<Option<String>, ArmError> {
+        self.record_set("CNAME", zone, name, |model| {
+            let target = model.properties.and_then(|properties| properties.cname_record?.cname);
+            Ok(target.unwrap_or_else(|| "no target".to_owned()))
+        })
+        .await
+    }
+
     async fn record_set<Set>(
         &self,
-        record_type: RecordType,
+        record_type: impl fmt::Display,
         zone: &Zone,
         name: &RelativeName,
         read: impl Fn(models::RecordSet) -> Result<Set, Cause>,
@@ -556,7 +586,13 @@ fn container_group(model: container_instances::models::ContainerGroup) -> Contai
         containers: properties
             .containers
             .into_iter()
-            .map(|container| container.properties.instance_view?.current_state?.state)
+            .map(|container| {
+                let state = container.properties.instance_view.and_then(|view| view.current_state);
+                state.map_or_else(Container::default, |state| Container {
+                    state: state.state,
+                    exit_code: state.exit_code.map(i64::from),
+                })
+            })
             .collect(),
         restart_policy: properties.restart_policy.map(|policy| match policy {
             RestartPolicy::Always => "Always".to_owned(),

@@ -188,12 +188,16 @@ fn pruned(group: &Value) -> Result<Value, BoxError> {
 }
 
 fn container(container: &Value) -> Value {
-    match container.pointer("/properties/instanceView/currentState/state") {
-        Some(Value::String(state)) => {
-            json!({"name": "", "properties": {"instanceView": {"currentState": {"state": state}}}})
-        }
-        _ => json!({"name": "", "properties": {}}),
+    let Some(Value::Object(current)) = container.pointer("/properties/instanceView/currentState") else {
+        return json!({"name": "", "properties": {}});
+    };
+    let mut state = Map::new();
+    keep_text(&mut state, current, "state");
+    // The generated model reads 32 bits; a code that does not fit is no success, which is all that counts.
+    if let Some(code) = current.get("exitCode").and_then(Value::as_i64) {
+        state.insert("exitCode".to_owned(), i32::try_from(code).unwrap_or(-1).into());
     }
+    json!({"name": "", "properties": {"instanceView": {"currentState": state}}})
 }
 
 fn keep_text(kept: &mut Map<String, Value>, from: &Map<String, Value>, key: &str) {

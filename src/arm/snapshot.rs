@@ -75,6 +75,12 @@ impl Snapshot {
         self.groups.iter()
     }
 
+    /// Whether a list holds this group.
+    #[must_use]
+    pub fn is_listed(&self, id: &ContainerGroupId) -> bool {
+        self.groups.contains_key(id)
+    }
+
     /// Whether a list that did not fail would hold this group if there were one.
     #[must_use]
     pub fn is_in_sight(&self, id: &ContainerGroupId) -> bool {

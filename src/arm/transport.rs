@@ -10,10 +10,12 @@
 //!   fails at once, and so does whatever else would ask for the same before Azure wants to be asked.
 
 use std::{
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    task::Poll,
     time::{Duration, SystemTime},
 };
 
@@ -39,6 +41,7 @@ use super::{
 };
 use crate::{
     report::Exchange,
+    slot::Slot,
     tokens::{self, Tokens},
     wire::{self, Wire},
 };
@@ -81,6 +84,8 @@ pub(super) struct Endpoint {
 pub(super) struct Transport {
     endpoint: Arc<Endpoint>,
     deadline: Instant,
+    /// The place that the invocation gives up while it waits for Azure.
+    slot: Option<Arc<Slot>>,
     calls: AtomicU32,
     log: Mutex<Vec<Sent>>,
 }
@@ -202,8 +207,8 @@ fn below_container_instance(path: &str) -> Option<&str> {
 }
 
 impl Transport {
-    pub(super) fn new(endpoint: Arc<Endpoint>, deadline: Instant) -> Self {
-        Self { endpoint, deadline, calls: AtomicU32::new(0), log: Mutex::default() }
+    pub(super) fn new(endpoint: Arc<Endpoint>, deadline: Instant, slot: Option<Arc<Slot>>) -> Self {
+        Self { endpoint, deadline, slot, calls: AtomicU32::new(0), log: Mutex::default() }
     }
 
     /// The requests that went out, in the order in which they ended; of very many only the first.
@@ -211,6 +216,16 @@ impl Transport {
         let now = Instant::now();
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.iter().map(|sent| Exchange { age: now - sent.at, ..sent.exchange.clone() }).collect()
+    }
+
+    /// Waits without holding the invocation's place. What is ready at once gives no place up.
+    async fn wait<Wait: Future>(&self, wait: Wait) -> Wait::Output {
+        let mut wait = pin!(wait);
+        match (futures::poll!(&mut wait), &self.slot) {
+            (Poll::Ready(output), _) => output,
+            (Poll::Pending, Some(slot)) => slot.release_during(wait).await,
+            (Poll::Pending, None) => wait.await,
+        }
     }
 
     fn note(&self, outgoing: &Outgoing, attempt: u32, at: Instant, status: Option<u16>) {
@@ -257,7 +272,7 @@ impl Transport {
         loop {
             attempt += 1;
             if !self.endpoint.pace.is_idle() {
-                let turn = self.endpoint.pace.turn(&outgoing.lane(), self.deadline).await;
+                let turn = self.wait(self.endpoint.pace.turn(&outgoing.lane(), self.deadline)).await;
                 turn.map_err(|wait| Cause::Throttled { wait })?;
             }
             let token = self.token().await?;
@@ -280,7 +295,7 @@ impl Transport {
             }
             let (method, path) = (&outgoing.method, outgoing.uri.path());
             tracing::warn!(%method, path, wait_ms = wait.as_millis(), %cause, "a request is sent once more");
-            sleep(wait).await;
+            self.wait(sleep(wait)).await;
             longest_wait = (longest_wait * 2).min(LONGEST_WAIT);
         }
     }

@@ -1,6 +1,10 @@
-//! The settings: what is accepted, what is refused, and how a mistake is told.
+//! The settings: what is accepted, what is refused, and what each mistake says.
 
-use super::*;
+use super::{
+    insights::connection_string,
+    reader::{ADDRESS_WAIT, DEADLINE},
+    *,
+};
 
 const ONE_ZONE: &str = r#"{"rg": {"forwardZone": "a.internal", "reverseZones": []}}"#;
 
@@ -14,18 +18,22 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
 /// Every setting that has a default, as text.
 fn told(settings: &Settings) -> String {
     format!(
-        "{:?} {:?} {:?} wait {} deadline {} concurrency {} {:?} {} {} {} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} wait {} deadline {} recheck {} concurrency {} {:?} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         settings.ownership,
         settings.policy,
         settings.stopped,
         settings.address_wait.as_secs(),
         settings.deadline.as_secs(),
+        settings.recheck.as_secs(),
         settings.max_concurrency,
         settings.cloud,
         settings.arm_endpoint,
         settings.arm_scope,
         settings.cloud.authority(),
         settings.client_id,
+        settings.retry_queue.as_ref().map(Url::as_str),
+        settings.subscriptions,
+        settings.proxy,
         settings.application_insights,
         settings.logs,
         settings.log_filter,
@@ -42,8 +50,8 @@ fn check_mistakes(variables: &[(&str, &str)], expected: &[&str]) {
 fn everything_but_the_zones_has_a_default() {
     assert_eq!(
         told(&read(&[]).unwrap()),
-        "Adopt Sync Remove wait 15 deadline 25 concurrency 64 Public https://management.azure.com/ \
-         https://management.azure.com/.default https://login.microsoftonline.com/ None None None \
+        "Strict Sync Remove wait 15 deadline 20 recheck 45 concurrency 64 Public https://management.azure.com/ \
+         https://management.azure.com/.default https://login.microsoftonline.com/ None None {} None None None \
          LogFilter(\"info\")"
     );
 }
@@ -57,6 +65,12 @@ fn an_empty_variable_counts_as_unset() {
         "ACI_DNS_ADDRESS_WAIT_SECONDS",
         "ACI_DNS_DEADLINE_SECONDS",
         "ACI_DNS_MAX_CONCURRENCY",
+        "ACI_DNS_SUBSCRIPTIONS",
+        "ACI_DNS_SWEEP_SUBSCRIPTIONS",
+        "ACI_DNS_RETRY_QUEUE",
+        "ACI_DNS_RECHECK_SECONDS",
+        "HTTPS_PROXY",
+        "NO_PROXY",
         "ACI_DNS_ARM_ENDPOINT",
         "ACI_DNS_CLOUD",
         "AZURE_CLIENT_ID",
@@ -80,11 +94,19 @@ fn every_setting_is_read() {
         ("ACI_DNS_POLICY", "upsert-only"),
         ("ACI_DNS_STOPPED", "keep"),
         ("ACI_DNS_ADDRESS_WAIT_SECONDS", "0"),
-        ("ACI_DNS_DEADLINE_SECONDS", "600"),
+        ("ACI_DNS_DEADLINE_SECONDS", "28"),
         ("ACI_DNS_MAX_CONCURRENCY", "1024"),
         ("ACI_DNS_CLOUD", "usgovernment"),
         ("ACI_DNS_ARM_ENDPOINT", "http://127.0.0.1:8181"),
         ("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000001"),
+        (
+            "ACI_DNS_SUBSCRIPTIONS",
+            "AAAAAAAA-0000-0000-0000-000000000001, aaaaaaaa-0000-0000-0000-000000000002",
+        ),
+        ("ACI_DNS_RETRY_QUEUE", "https://stacidns.queue.core.usgovcloudapi.net/aci-dns-retry"),
+        ("ACI_DNS_RECHECK_SECONDS", "0"),
+        ("HTTPS_PROXY", "http://user:secret@proxy.contoso.com:3128"),
+        ("NO_PROXY", "10.0.0.0/8,.contoso.internal"),
         (
             "APPLICATIONINSIGHTS_CONNECTION_STRING",
             "InstrumentationKey=k;IngestionEndpoint=https://w.in.applicationinsights.azure.com/;\
@@ -101,9 +123,13 @@ fn every_setting_is_read() {
     .unwrap();
     assert_eq!(
         told(&Settings { application_insights: None, logs: None, ..settings.clone() }),
-        "Strict UpsertOnly Keep wait 0 deadline 600 concurrency 1024 UsGovernment http://127.0.0.1:8181/ \
+        "Strict UpsertOnly Keep wait 0 deadline 28 recheck 0 concurrency 1024 UsGovernment http://127.0.0.1:8181/ \
          https://management.usgovcloudapi.net/.default https://login.microsoftonline.us/ \
-         Some(\"00000000-0000-0000-0000-000000000001\") None None LogFilter(\"warn,aci_dns=debug\")"
+         Some(\"00000000-0000-0000-0000-000000000001\") \
+         Some(\"https://stacidns.queue.core.usgovcloudapi.net/aci-dns-retry\") \
+         {\"aaaaaaaa-0000-0000-0000-000000000001\", \"aaaaaaaa-0000-0000-0000-000000000002\"} \
+         Some(Proxy(Some(\"proxy.contoso.com\"), except \"10.0.0.0/8,.contoso.internal\")) \
+         None None LogFilter(\"warn,aci_dns=debug\")"
     );
     assert_eq!(
         settings.application_insights,
@@ -164,11 +190,11 @@ fn a_cloud_gives_endpoint_and_audience_together() {
 
 #[test]
 fn the_wait_for_an_address_is_less_than_the_deadline() {
-    for (deadline, expected) in [("600", 15), ("16", 15), ("15", 14), ("1", 0)] {
+    for (deadline, expected) in [("28", 15), ("16", 15), ("15", 14), ("1", 0)] {
         let settings = read(&[(DEADLINE, deadline)]).unwrap();
         assert_eq!(settings.address_wait.as_secs(), expected, "{deadline}");
     }
-    for (deadline, wait) in [("10", "10"), ("10", "11"), ("25", "30")] {
+    for (deadline, wait) in [("10", "10"), ("10", "11"), ("20", "27")] {
         check_mistakes(
             &[(DEADLINE, deadline), (ADDRESS_WAIT, wait)],
             &[&format!("{ADDRESS_WAIT}: {wait} seconds are not less than the {deadline} of {DEADLINE}")],
@@ -179,16 +205,19 @@ fn the_wait_for_an_address_is_less_than_the_deadline() {
 #[test]
 fn a_wrong_deadline_is_one_mistake_and_not_two() {
     check_mistakes(
-        &[(DEADLINE, "0"), (ADDRESS_WAIT, "30")],
-        &["ACI_DNS_DEADLINE_SECONDS: \"0\" is not a whole number from 1 to 600"],
+        &[(DEADLINE, "0"), (ADDRESS_WAIT, "27")],
+        &["ACI_DNS_DEADLINE_SECONDS: \"0\" is not a whole number from 1 to 28"],
     );
 }
 
 #[test]
 fn numbers_have_ranges() {
-    for (name, least, most) in
-        [(DEADLINE, 1, 600), (ADDRESS_WAIT, 0, 599), ("ACI_DNS_MAX_CONCURRENCY", 1, 1024)]
-    {
+    for (name, least, most) in [
+        (DEADLINE, 1, 28),
+        (ADDRESS_WAIT, 0, 27),
+        ("ACI_DNS_MAX_CONCURRENCY", 1, 1024),
+        ("ACI_DNS_RECHECK_SECONDS", 0, 300),
+    ] {
         for given in ["-1", "1.5", "x", "1025", "99999999999999999999"] {
             let expected = format!("{name}: {given:?} is not a whole number from {least} to {most}");
             check_mistakes(&[(name, given)], &[&expected]);
@@ -299,10 +328,10 @@ fn every_mistake_is_told_and_not_only_the_first() {
             ("AZURE_CLIENT_ID", "a b"),
         ],
         &[
+            "ACI_DNS_OWNERSHIP: \"mine\" is not one of adopt, strict",
             "ACI_DNS_ZONES.rg.reverseZones: is required and not set",
             "ACI_DNS_ZONES.rg.forwardZone: \"a..b\" is not a DNS name: the label \"\" is not 1 to 63 \
              letters, digits, hyphens or underscores without a hyphen at either end",
-            "ACI_DNS_OWNERSHIP: \"mine\" is not one of adopt, strict",
             "ACI_DNS_CLOUD: \"germany\" is not one of public, usgovernment, china",
             "AZURE_CLIENT_ID: \"a b\" is not the client id of a managed identity: letters, digits and hyphens",
         ],
@@ -310,10 +339,224 @@ fn every_mistake_is_told_and_not_only_the_first() {
 }
 
 #[test]
-fn the_distance_of_words_counts_changed_characters() {
-    for (from, to, expected) in
-        [("", "", 0), ("", "ab", 2), ("ab", "", 2), ("kitten", "sitting", 3), ("ttl", "tll", 1)]
-    {
-        assert_eq!(distance(from, to), expected, "{from} {to}");
+fn a_reference_that_was_not_resolved_is_named_and_is_never_a_file() {
+    let vault = "@Microsoft.KeyVault(SecretUri=https://kv-example.vault.azure.net/secrets/zones/)";
+    let app = "@microsoft.appconfiguration(Endpoint=https://ac-example.azconfig.io; Key=zones)";
+    for name in [
+        "ACI_DNS_ZONES",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING",
+        "AZURE_CLIENT_ID",
+        "ACI_DNS_POLICY",
+        "RUST_LOG",
+    ] {
+        for (given, shown) in [(vault, "@Microsoft.KeyVault(...)"), (app, "@microsoft.appconfiguration(...)")]
+        {
+            check_mistakes(
+                &[(name, given)],
+                &[&format!(
+                    "{name}: is a reference that was not resolved ({shown}): look at its state in the portal \
+                     (Settings, Environment variables), and at whether the app's identity may read what it refers to"
+                )],
+            );
+        }
     }
+}
+
+#[test]
+fn quotes_that_became_part_of_a_value_are_named() {
+    let mistake = |name: &str| format!("{name}: is in quotes, which are part of the value: remove them");
+    for (name, given) in [
+        ("AZURE_CLIENT_ID", "\"00000000-0000-0000-0000-000000000001\""),
+        ("APPLICATIONINSIGHTS_CONNECTION_STRING", "'InstrumentationKey=k'"),
+        ("ACI_DNS_POLICY", "\"sync\""),
+        ("ACI_DNS_ZONES", "'{\"rg\": {}}'"),
+    ] {
+        check_mistakes(&[(name, given)], &[&mistake(name)]);
+    }
+}
+
+/// Reads settings whose map is named by `ACI_DNS_ZONES`, and stands in the file `zones.json`.
+fn read_file(zones: &str, content: &[u8]) -> Result<Settings, SettingsError> {
+    let lookup = |name: &str| (name == "ACI_DNS_ZONES").then(|| zones.to_owned());
+    let read_file = |path: &str| match path {
+        "zones.json" => Ok(content.to_vec()),
+        _ => Err("no such file".to_owned()),
+    };
+    Settings::read(&Environment { lookup: &lookup, read_file: &read_file, names: vec![] })
+}
+
+#[test]
+fn the_map_may_stand_in_a_file_of_utf_8_or_utf_16() {
+    let expected = read(&[]).unwrap().zones;
+    let utf16: Vec<u8> =
+        format!("\u{feff}{ONE_ZONE}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for content in [ONE_ZONE.as_bytes().to_vec(), format!("\u{feff}{ONE_ZONE}").into_bytes(), utf16] {
+        assert_eq!(read_file(" @zones.json ", &content).unwrap().zones, expected);
+    }
+    for (zones, content, expected) in [
+        ("@other.json", "", "names the file \"other.json\", which cannot be read: no such file"),
+        ("@", "", "names the file \"\", which cannot be read: no such file"),
+        ("@zones.json", "\u{0}", "is not JSON: expected value at line 1 column 1"),
+        ("@zones.json", "", "has no entry, so nothing would be managed"),
+        (
+            "@zones.json",
+            "{rg: {}}",
+            "lost its double quotes on the way, as PowerShell removes them from a value for az: \
+          escape each as \\\", or name a file: @FILE",
+        ),
+        ("@zones.json", "@zones.json", "is not JSON: expected value at line 1 column 1"),
+    ] {
+        let error = read_file(zones, content.as_bytes()).expect_err("there is a mistake");
+        assert_eq!(error.to_string(), format!("ACI_DNS_ZONES: {expected}"));
+    }
+    let error = read_file("@zones.json", b"{\"caf\xe9\"}").expect_err("there is a mistake");
+    assert!(error.to_string().contains("its encoding is not known"), "{error}");
+    let error =
+        Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| "@zones.json".into())).unwrap_err();
+    assert!(error.to_string().contains("files cannot be named here"), "{error}");
+}
+
+/// Reads settings beside variables of these names.
+fn read_beside(names: &[&str], variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let lookup = |name: &str| {
+        let zones = ("ACI_DNS_ZONES", ONE_ZONE);
+        variables
+            .iter()
+            .chain([&zones])
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| (*value).to_owned())
+    };
+    let read_file = |_: &str| Err(String::new());
+    let names = names.iter().map(ToString::to_string).collect();
+    Settings::read(&Environment { lookup: &lookup, read_file: &read_file, names })
+}
+
+#[test]
+fn a_misspelt_variable_is_a_mistake_and_an_unknown_one_an_error_at_the_start() {
+    let names = ["PATH", "ACI_DNS_ZONES", "ACI_DNS_FUTURE", "ACI_DNS_POLICIES", "ACI_DNS_DEADLINE"];
+    assert_eq!(
+        read_beside(&names, &[]).unwrap_err().to_string(),
+        "ACI_DNS_POLICIES: is not a setting; did you mean ACI_DNS_POLICY?\n\
+         ACI_DNS_DEADLINE: is not a setting; did you mean ACI_DNS_DEADLINE_SECONDS?"
+    );
+    let settings = read_beside(&names[..3], &[]).unwrap();
+    let said: Vec<_> =
+        settings.notices.iter().map(|notice| (notice.is_error(), notice.to_string())).collect();
+    let expected = "ACI_DNS_FUTURE is not a setting of this version, and is ignored".to_owned();
+    assert_eq!(said, [(true, expected)]);
+}
+
+#[test]
+fn the_old_name_of_the_subscriptions_counts_with_a_warning() {
+    const ONE: &str = "aaaaaaaa-0000-0000-0000-000000000001";
+    const OTHER: &str = "aaaaaaaa-0000-0000-0000-000000000002";
+    let check = |variables: &[(&str, &str)], used: &str, warning: &str| {
+        let settings = read(variables).unwrap();
+        assert_eq!(settings.subscriptions, BTreeSet::from([used.to_owned()]));
+        let warnings: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [warning]);
+        assert!(settings.notices.iter().all(|notice| !notice.is_error()));
+    };
+    let (old, new) = ("ACI_DNS_SWEEP_SUBSCRIPTIONS", "ACI_DNS_SUBSCRIPTIONS");
+    check(&[(old, ONE)], ONE, &format!("{old} is the old name of {new}: rename it"));
+    check(&[(old, ONE), (new, OTHER)], OTHER, &format!("{old} is ignored because {new} is set: remove it"));
+    check_mistakes(
+        &[(new, "contoso-prod")],
+        &[&format!(
+            "{new}: \"contoso-prod\" is not the id of a subscription, such as 00000000-0000-0000-0000-000000000000"
+        )],
+    );
+}
+
+#[test]
+fn events_of_subscriptions_that_are_not_listed_are_unmanaged() {
+    let web = |subscription: &str| {
+        let subscription = format!("aaaaaaaa-0000-0000-0000-00000000000{subscription}");
+        crate::resource_id::ContainerGroupId::new(&subscription, "rg", "web").unwrap()
+    };
+    let mut settings = read(&[(SUBSCRIPTIONS, "aaaaaaaa-0000-0000-0000-000000000001")]).unwrap();
+    assert_eq!(["1", "2"].map(|subscription| settings.zones.serves(&web(subscription))), [true, false]);
+    settings.set_subscriptions(["aaaaaaaa-0000-0000-0000-000000000002".to_owned()].into());
+    assert_eq!(["1", "2"].map(|subscription| settings.zones.serves(&web(subscription))), [false, true]);
+    assert!(read(&[]).unwrap().zones.serves(&web("3")));
+}
+
+#[test]
+fn the_retry_queue_is_one_of_the_clouds_queues_or_on_loopback() {
+    let queue = |cloud: &str, given: &str| {
+        let read = read(&[("ACI_DNS_CLOUD", cloud), ("ACI_DNS_RETRY_QUEUE", given)]);
+        read.map(|settings| settings.retry_queue.map(String::from).unwrap_or_default())
+    };
+    for (cloud, given) in [
+        ("public", "https://stacidns.queue.core.windows.net/aci-dns-retry"),
+        ("public", "https://stacidns.z15.queue.storage.azure.net/aci-dns-retry"),
+        ("usgovernment", "https://stacidns.queue.core.usgovcloudapi.net/q-1"),
+        ("china", "https://stacidns.queue.core.chinacloudapi.cn/aci-dns-retry"),
+        ("public", "http://127.0.0.1:10001/devstoreaccount1/aci-dns-retry?sv=2024-08-04&sig=secret"),
+        ("china", "https://localhost:10001/aci-dns-retry"),
+    ] {
+        assert_eq!(queue(cloud, given).unwrap(), given);
+    }
+    for (cloud, given, rule) in [
+        ("public", "https://stacidns.queue.core.windows.net.evil.com/aci-dns-retry", "its host must end in"),
+        ("public", "https://queue.core.windows.net/aci-dns-retry", "its host must end in"),
+        ("public", "https://stacidns.blob.core.windows.net/aci-dns-retry", "its host must end in"),
+        (
+            "china",
+            "https://stacidns.queue.core.windows.net/aci-dns-retry",
+            "must end in .queue.core.chinacloudapi.cn",
+        ),
+        ("public", "http://stacidns.queue.core.windows.net/aci-dns-retry", "use https"),
+        ("public", "https://u:p@stacidns.queue.core.windows.net/aci-dns-retry", "user name"),
+        ("public", "https://stacidns.queue.core.windows.net/", "the name of a queue"),
+        ("public", "https://stacidns.queue.core.windows.net/a/aci-dns-retry", "the name of a queue"),
+        ("public", "https://stacidns.queue.core.windows.net/ACI", "the name of a queue"),
+        ("public", "https://stacidns.queue.core.windows.net/a--b", "the name of a queue"),
+        ("public", "https://stacidns.queue.core.windows.net/aci-dns-retry?sig=secret", "not a signature"),
+        ("public", "aci-dns-retry", "it must be a URL such as"),
+        ("public", "unix:/queue", "host"),
+    ] {
+        let error = queue(cloud, given).expect_err(given).to_string();
+        assert!(error.starts_with("ACI_DNS_RETRY_QUEUE: ") && error.contains(rule), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn a_proxy_is_read_in_its_usual_form_and_its_password_is_never_shown() {
+    let proxy = |name: &str, given: &str| read(&[(name, given)]).map(|settings| settings.proxy.unwrap());
+    for (name, given, expected) in [
+        ("HTTPS_PROXY", "http://proxy.contoso.com:3128", "http://proxy.contoso.com:3128/"),
+        ("https_proxy", "proxy.contoso.com:3128", "http://proxy.contoso.com:3128/"),
+        ("HTTPS_PROXY", "https://proxy.contoso.com", "https://proxy.contoso.com/"),
+    ] {
+        assert_eq!(proxy(name, given).unwrap().url.as_str(), expected);
+    }
+    assert_eq!(read(&[("NO_PROXY", "contoso.com")]).unwrap().proxy, None, "an exception alone is no proxy");
+    for given in ["socks5://user:secret@proxy:1080", "http://", "http://user:secret@:80"] {
+        let error = proxy("HTTPS_PROXY", given).expect_err(given).to_string();
+        assert_eq!(
+            error,
+            "HTTPS_PROXY: is not the address of a proxy, such as http://proxy.contoso.com:3128"
+        );
+    }
+    let shown = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:secret@proxy:1")]).unwrap());
+    assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn a_log_filter_that_matches_no_line_is_a_mistake() {
+    for filter in ["Information", "Warning", "None", "Verbose", "info;hyper=warn", "aci-dns=info", "2"] {
+        let error = read(&[("RUST_LOG", filter)]).expect_err(filter).to_string();
+        assert!(error.starts_with(&format!("RUST_LOG: {filter:?} is not a log filter: ")), "{error}");
+    }
+}
+
+#[test]
+fn a_write_that_the_policy_forbids_needs_no_right() {
+    let verbs = |policy: Policy| policy.record_set_verbs().len();
+    assert_eq!(
+        [Policy::Sync, Policy::UpsertOnly, Policy::AdoptOnly, Policy::Observe].map(verbs),
+        [3, 2, 2, 1]
+    );
 }

@@ -1,26 +1,33 @@
-//! Which zones serve which container groups: the JSON value of `ACI_DNS_ZONES`.
+//! Which zones serve which container groups, and by which rules: the JSON value of `ACI_DNS_ZONES`.
 
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::{cmp::Reverse, collections::BTreeSet, fmt, net::Ipv4Addr};
 
-use super::{BrokenRule, Mistakes, SettingsError, closest, json, json::Json};
+use ipnet::Ipv4Net;
+
+use super::{NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, variables};
 use crate::{
-    dns::{DomainName, NameError, ReverseZone, Zone},
-    resource_id::{
-        ContainerGroupId, RESOURCE_GROUP_RULE, SUBSCRIPTION_RULE, Scope, fold, is_resource_group,
-        is_subscription,
-    },
+    dns::{DomainName, ReverseZone, Zone},
+    resource_id::{ContainerGroupId, RESOURCE_GROUP_RULE, Scope, fold, is_guid, is_resource_group},
 };
-
-/// The variable, which every place in the value begins with.
-pub(super) const VARIABLE: &str = "ACI_DNS_ZONES";
 
 /// Which zones serve which container groups: the most specific key first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneMap {
     entries: Vec<(Key, Entry)>,
+    /// What counts where an entry does not say it.
+    defaults: Defaults,
+    /// The subscriptions that keys without one mean, in lower case; any, where it is empty.
+    subscriptions: BTreeSet<String>,
 }
 
-/// The zones that serve one container group.
+/// What counts where an entry of the map does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Defaults {
+    pub(super) policy: Policy,
+    pub(super) ownership: Ownership,
+}
+
+/// The zones that serve one container group, and the rules of its entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Zones {
     /// Where its A record set goes.
@@ -29,6 +36,44 @@ pub struct Zones {
     pub reverse: Vec<ReverseZone>,
     /// Seconds for which an answer may be kept.
     pub ttl: u32,
+    /// What may be written.
+    pub policy: Policy,
+    /// What becomes of record sets without a mark.
+    pub ownership: Ownership,
+    /// The ranges in which addresses of groups are accepted; any address, where there is none.
+    pub address_ranges: Vec<Ipv4Net>,
+    /// The labels that the tag `aci-dns-hostname` may choose.
+    pub hostnames: NamePatterns,
+    /// Forward zones that were replaced: PTR values in them count as ours.
+    pub former_zones: Vec<DomainName>,
+}
+
+/// Why a container group is not managed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmanaged {
+    /// A key matches its resource group, and `ACI_DNS_SUBSCRIPTIONS` does not list its subscription.
+    Subscription,
+    /// No key matches its resource group.
+    ResourceGroup,
+    /// The `groups` of the key that matches do not name it.
+    Group {
+        /// The key.
+        key: String,
+    },
+}
+
+impl fmt::Display for Unmanaged {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscription => write!(formatter, "{SUBSCRIPTIONS} does not list its subscription"),
+            Self::ResourceGroup => {
+                write!(formatter, "no key of {} matches its resource group", variables::ZONES)
+            }
+            Self::Group { key } => {
+                write!(formatter, "the groups of the key {key:?} of {} do not name it", variables::ZONES)
+            }
+        }
+    }
 }
 
 /// Everything that the map serves in some subscriptions: what has to be listed to see all of it.
@@ -41,38 +86,41 @@ pub struct Territory {
     pub zones: Vec<Zones>,
 }
 
-/// Which container groups an entry serves; lower case.
+/// Which resource groups an entry serves; lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Key {
+pub(super) struct Key {
     subscription: Option<String>,
-    /// The name of the resource group, or how it begins.
-    resource_group: String,
-    is_pattern: bool,
+    resource_group: NamePattern,
 }
 
+/// What the map says of the groups of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    forward_zone: DomainName,
-    reverse_zones: Vec<DomainName>,
+pub(super) struct Entry {
+    pub(super) forward_zone: DomainName,
+    pub(super) reverse_zones: Vec<DomainName>,
     /// The subscription that holds the zones, where it is not the container group's own.
-    subscription: Option<String>,
+    pub(super) subscription: Option<String>,
     /// The resource group that holds the zones, where it is not the container group's own.
-    resource_group: Option<String>,
-    ttl: u32,
+    pub(super) resource_group: Option<String>,
+    pub(super) ttl: u32,
+    pub(super) policy: Option<Policy>,
+    pub(super) ownership: Option<Ownership>,
+    pub(super) groups: NamePatterns,
+    pub(super) address_ranges: Vec<Ipv4Net>,
+    pub(super) hostnames: NamePatterns,
+    pub(super) former_zones: Vec<DomainName>,
 }
-
-/// The TTL of an entry that has none: container groups move, and a stale answer is a broken name.
-const DEFAULT_TTL: u32 = 60;
-
-/// The longest name of a forward zone: with the longest label in front it is a name of 253 characters.
-const FORWARD_ZONE_LIMIT: usize = 253 - 64;
 
 impl ZoneMap {
-    /// Reads the JSON value of `ACI_DNS_ZONES`.
-    pub fn parse(text: &str) -> Result<Self, SettingsError> {
-        let mut mistakes = Mistakes::default();
-        let map = read_zone_map(text, &mut mistakes);
-        mistakes.or(map)
+    pub(super) fn new(mut entries: Vec<(Key, Entry)>, defaults: Defaults) -> Self {
+        entries.sort_by_key(|(key, _)| key.rank());
+        Self { entries, defaults, subscriptions: BTreeSet::new() }
+    }
+
+    /// The same map, whose keys without a subscription mean these ones; any, where there are none.
+    #[must_use]
+    pub fn limited_to(self, subscriptions: &BTreeSet<String>) -> Self {
+        Self { subscriptions: subscriptions.clone(), ..self }
     }
 
     /// The zones that serve a container group, or nothing when it is not managed.
@@ -81,19 +129,44 @@ impl ZoneMap {
     /// before shorter.
     #[must_use]
     pub fn serving(&self, id: &ContainerGroupId) -> Option<Zones> {
-        self.entry(id).map(|entry| entry.zones(id.subscription(), id.resource_group()))
+        self.find(id).ok()
+    }
+
+    /// The zones that serve a container group, or why it is not managed.
+    pub fn find(&self, id: &ContainerGroupId) -> Result<Zones, Unmanaged> {
+        let entry = self.entry(id)?;
+        Ok(entry.zones(id.subscription(), id.resource_group(), self.defaults))
+    }
+
+    /// Whether a name lies inside a forward zone of the map, or one that was replaced.
+    #[must_use]
+    pub fn has_forward_zone_of(&self, name: &DomainName) -> bool {
+        let zones = self
+            .entries
+            .iter()
+            .flat_map(|(_, entry)| [&entry.forward_zone].into_iter().chain(&entry.former_zones));
+        zones.into_iter().any(|zone| name.relative_to(zone).is_some())
     }
 
     /// Whether a container group is managed.
     #[must_use]
     pub fn serves(&self, id: &ContainerGroupId) -> bool {
-        self.entry(id).is_some()
+        self.entry(id).is_ok()
     }
 
-    fn entry(&self, id: &ContainerGroupId) -> Option<&Entry> {
+    fn entry(&self, id: &ContainerGroupId) -> Result<&Entry, Unmanaged> {
         let (subscription, resource_group) = (fold(id.subscription()), fold(id.resource_group()));
-        let mut entries = self.entries.iter();
-        entries.find(|(key, _)| key.covers(&subscription, &resource_group)).map(|(_, entry)| entry)
+        let is_listed = self.subscriptions.is_empty() || self.subscriptions.contains(&subscription);
+        let matching = || self.entries.iter().filter(|(key, _)| key.covers(&subscription, &resource_group));
+        let Some((key, entry)) = matching().find(|(key, _)| is_listed || key.subscription.is_some()) else {
+            let is_elsewhere = matching().next().is_some();
+            return Err(if is_elsewhere { Unmanaged::Subscription } else { Unmanaged::ResourceGroup });
+        };
+        if entry.groups.matches(id.name()) {
+            Ok(entry)
+        } else {
+            Err(Unmanaged::Group { key: key.to_string() })
+        }
     }
 
     /// The subscriptions that keys name, in lower case.
@@ -106,7 +179,7 @@ impl ZoneMap {
     #[must_use]
     pub fn key_without_subscription(&self) -> Option<String> {
         let (key, _) = self.entries.iter().find(|(key, _)| key.subscription.is_none())?;
-        Some(format!("{}{}", key.resource_group, if key.is_pattern { "*" } else { "" }))
+        Some(key.to_string())
     }
 
     /// Everything that the map serves, where keys without a subscription mean these ones.
@@ -116,10 +189,10 @@ impl ZoneMap {
         for (key, entry) in &self.entries {
             let named = key.subscription.as_ref();
             for subscription in named.into_iter().chain(subscriptions.iter().filter(|_| named.is_none())) {
-                let resource_group = (!key.is_pattern).then_some(key.resource_group.as_str());
+                let resource_group = (!key.resource_group.is_prefix()).then_some(key.resource_group.text());
                 territory.scopes.insert(Scope::new(subscription, resource_group));
                 if let Some(place) = resource_group.or(entry.resource_group.as_deref()) {
-                    territory.zones.push(entry.zones(subscription, place));
+                    territory.zones.push(entry.zones(subscription, place, self.defaults));
                 }
             }
         }
@@ -138,50 +211,43 @@ impl ZoneMap {
 }
 
 impl Key {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = fold(text);
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let (subscription, name) = match text.split_once('/') {
-            Some((subscription, name)) if is_subscription(subscription) => (Some(subscription), name),
-            Some(_) => return Err(SUBSCRIPTION_RULE),
-            None => (None, text.as_str()),
+            Some((subscription, name)) if is_guid(subscription) => (Some(fold(subscription)), name),
+            Some(_) => return Err("a subscription id is a GUID"),
+            None => (None, text),
         };
-        let (resource_group, is_pattern) =
-            name.strip_suffix('*').map_or((name, false), |prefix| (prefix, true));
-        // How a name begins need not be a name yet: it may be empty or end in a period.
-        let is_right = if is_pattern {
-            is_resource_group(&format!("{resource_group}a"))
-        } else {
-            is_resource_group(resource_group)
-        };
-        if !is_right {
+        let resource_group = NamePattern::new(name);
+        if !is_resource_group(&resource_group.sample()) {
             return Err(RESOURCE_GROUP_RULE);
         }
-        Ok(Self {
-            subscription: subscription.map(str::to_owned),
-            resource_group: resource_group.to_owned(),
-            is_pattern,
-        })
+        Ok(Self { subscription, resource_group })
     }
 
     fn covers(&self, subscription: &str, resource_group: &str) -> bool {
-        let is_subscription_covered = self.subscription.as_deref().is_none_or(|own| own == subscription);
-        let is_group_covered = if self.is_pattern {
-            resource_group.starts_with(&self.resource_group)
-        } else {
-            resource_group == self.resource_group
-        };
-        is_subscription_covered && is_group_covered
+        self.subscription.as_deref().is_none_or(|own| own == subscription)
+            && self.resource_group.matches_folded(resource_group)
     }
 
     /// Sorts the most specific key first.
     fn rank(&self) -> impl Ord + use<> {
-        (self.subscription.is_none(), self.is_pattern, Reverse(self.resource_group.len()))
+        let name = &self.resource_group;
+        (self.subscription.is_none(), name.is_prefix(), Reverse(name.text().len()))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subscription {
+            Some(subscription) => write!(formatter, "{subscription}/{}", self.resource_group),
+            None => self.resource_group.fmt(formatter),
+        }
     }
 }
 
 impl Entry {
     /// The zones that serve a container group of this place.
-    fn zones(&self, subscription: &str, resource_group: &str) -> Zones {
+    fn zones(&self, subscription: &str, resource_group: &str, defaults: Defaults) -> Zones {
         let zone = |name: &DomainName| Zone {
             subscription: self.subscription.as_deref().unwrap_or(subscription).to_owned(),
             resource_group: self.resource_group.as_deref().unwrap_or(resource_group).to_owned(),
@@ -193,164 +259,64 @@ impl Entry {
             forward: zone(&self.forward_zone),
             reverse: self.reverse_zones.iter().map(reverse_zone).collect(),
             ttl: self.ttl,
+            policy: self.policy.unwrap_or(defaults.policy),
+            ownership: self.ownership.unwrap_or(defaults.ownership),
+            address_ranges: self.address_ranges.clone(),
+            hostnames: self.hostnames.clone(),
+            former_zones: self.former_zones.clone(),
         }
     }
 }
 
-fn read_zone_map(text: &str, mistakes: &mut Mistakes) -> ZoneMap {
-    let members = match serde_json::from_str(text) {
-        Ok(Json::Object(members)) => members,
-        Ok(other) => {
-            mistakes.at(VARIABLE, BrokenRule::Type { expected: "an object", given: other.kind() });
-            return ZoneMap::default();
-        }
-        Err(error) => {
-            mistakes.at(VARIABLE, BrokenRule::Json(error.to_string()));
-            return ZoneMap::default();
-        }
-    };
-    let mut entries: Vec<(Key, Entry)> = Vec::new();
-    let mut seen: Vec<(Key, &str)> = Vec::new();
-    for (name, value) in &members {
-        let place = json::member(VARIABLE, name);
-        let key = Key::parse(name).map_err(|rule| mistakes.at(&place, BrokenRule::Key(rule))).ok();
-        if let Some(key) = &key {
-            match seen.iter().find(|(other, _)| other == key) {
-                Some((_, other)) if other == name => mistakes.at(&place, BrokenRule::DuplicateKey),
-                Some((_, other)) => mistakes.at(&place, BrokenRule::SameKey((*other).to_owned())),
-                None => seen.push((key.clone(), name)),
-            }
-        }
-        let entry = read_entry(&place, value, mistakes);
-        entries.extend(key.zip(entry));
-    }
-    entries.sort_by_key(|(key, _)| key.rank());
-    ZoneMap { entries }
-}
-
-const KEYS: [&str; 5] = ["forwardZone", "reverseZones", "zoneSubscriptionId", "zoneResourceGroup", "ttl"];
-
-fn read_entry(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<Entry> {
-    let Json::Object(members) = value else {
-        mistakes.at(place, BrokenRule::Type { expected: "an object", given: value.kind() });
-        return None;
-    };
-    for (index, (name, _)) in members.iter().enumerate() {
-        let place = json::member(place, name);
-        if !KEYS.contains(&name.as_str()) {
-            mistakes.at(&place, BrokenRule::UnknownKey(closest(name, KEYS.into_iter())));
-        } else if members.iter().take(index).any(|(before, _)| before == name) {
-            mistakes.at(&place, BrokenRule::DuplicateKey);
+impl Zones {
+    /// Zones without any rule of their own: policy and ownership are the defaults.
+    #[must_use]
+    pub fn new(forward: Zone, reverse: Vec<ReverseZone>, ttl: u32) -> Self {
+        Self {
+            forward,
+            reverse,
+            ttl,
+            policy: Policy::default(),
+            ownership: Ownership::default(),
+            address_ranges: vec![],
+            hostnames: NamePatterns::default(),
+            former_zones: vec![],
         }
     }
-    let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    let at = |name: &str| json::member(place, name);
-    let mut required = |name: &str| {
-        let value = member(name);
-        if value.is_none() {
-            mistakes.at(&at(name), BrokenRule::Missing);
-        }
-        value
-    };
-    let (forward_zone, reverse_zones) = (required("forwardZone"), required("reverseZones"));
-    let forward_zone = forward_zone.and_then(|value| read_forward_zone(&at("forwardZone"), value, mistakes));
-    let reverse_zones =
-        reverse_zones.and_then(|value| read_reverse_zones(&at("reverseZones"), value, mistakes));
-    let mut text = |name: &str, is_right: fn(&str) -> bool, rule| {
-        let given = read_text(&at(name), member(name)?, mistakes)?;
-        if !is_right(given) {
-            mistakes.at(&at(name), BrokenRule::Text { given: given.to_owned(), rule });
-        }
-        Some(given.to_owned())
-    };
-    let subscription = text("zoneSubscriptionId", is_subscription, SUBSCRIPTION_RULE);
-    let resource_group = text("zoneResourceGroup", is_resource_group, RESOURCE_GROUP_RULE);
-    let ttl = member("ttl").map_or(Some(DEFAULT_TTL), |value| read_ttl(&at("ttl"), value, mistakes));
-    Some(Entry {
-        forward_zone: forward_zone?,
-        reverse_zones: reverse_zones?,
-        subscription,
-        resource_group,
-        ttl: ttl?,
-    })
-}
 
-fn read_text<'a>(place: &str, value: &'a Json, mistakes: &mut Mistakes) -> Option<&'a str> {
-    if let Json::String(text) = value {
-        return Some(text);
+    /// Whether a group may have this address.
+    #[must_use]
+    pub fn accepts(&self, address: Ipv4Addr) -> bool {
+        self.address_ranges.is_empty() || self.address_ranges.iter().any(|range| range.contains(&address))
     }
-    mistakes.at(place, BrokenRule::Type { expected: "a string", given: value.kind() });
-    None
-}
-
-fn read_forward_zone(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<DomainName> {
-    let text = read_text(place, value, mistakes)?;
-    let name: DomainName = text.parse().map_err(|error| mistakes.at(place, BrokenRule::Name(error))).ok()?;
-    if name.as_str().len() > FORWARD_ZONE_LIMIT {
-        let rule = "a zone with room for a label of 63 characters: it must have 189 characters at most";
-        mistakes.at(place, BrokenRule::Text { given: text.to_owned(), rule });
-        return None;
-    }
-    Some(name)
-}
-
-fn read_reverse_zones(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<Vec<DomainName>> {
-    let Json::Array(elements) = value else {
-        mistakes.at(place, BrokenRule::Type { expected: "an array", given: value.kind() });
-        return None;
-    };
-    let mut names: Vec<DomainName> = Vec::new();
-    for (index, element) in elements.iter().enumerate() {
-        let place = format!("{place}[{index}]");
-        let Some(name) = read_reverse_zone(&place, element, mistakes) else { continue };
-        if names.contains(&name) {
-            mistakes.at(&place, BrokenRule::DuplicateZone(name));
-        } else {
-            names.push(name);
-        }
-    }
-    Some(names)
-}
-
-fn read_reverse_zone(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<DomainName> {
-    let text = read_text(place, value, mistakes)?;
-    // The rule of a reverse zone says more than that of a name: `0/25.5.1.10.in-addr.arpa` is no name at all.
-    let name: Result<DomainName, NameError> = text.parse();
-    let Ok(name) = name else {
-        mistakes.at(place, BrokenRule::Name(NameError::Reverse(text.to_owned())));
-        return None;
-    };
-    let zone = Zone { subscription: String::new(), resource_group: String::new(), name: name.clone() };
-    ReverseZone::new(zone).map_err(|error| mistakes.at(place, BrokenRule::Name(error))).ok()?;
-    Some(name)
-}
-
-fn read_ttl(place: &str, value: &Json, mistakes: &mut Mistakes) -> Option<u32> {
-    const MOST: u32 = 2_147_483_647;
-    let Json::Number(number) = value else {
-        mistakes.at(place, BrokenRule::Type { expected: "a number", given: value.kind() });
-        return None;
-    };
-    let ttl = number.as_u64().and_then(|ttl| u32::try_from(ttl).ok()).filter(|ttl| (1..=MOST).contains(ttl));
-    if ttl.is_none() {
-        mistakes.at(place, BrokenRule::Number { given: number.to_string(), least: 1, most: MOST.into() });
-    }
-    ttl
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::mistake::Mistakes, *};
+
+    /// A text in which the ids of subscriptions are written out: `s1`, `S2` are ids that differ in their last digit.
+    fn full(text: &str) -> String {
+        let digits = (1..=9).flat_map(|digit| [("s", "aaaaaaaa", digit), ("S", "AAAAAAAA", digit)]);
+        digits.fold(text.to_owned(), |text, (letter, start, digit)| {
+            text.replace(&format!("{letter}{digit}"), &format!("{start}-0000-0000-0000-00000000000{digit}"))
+        })
+    }
 
     fn id(subscription: &str, resource_group: &str) -> ContainerGroupId {
-        ContainerGroupId::new(subscription, resource_group, "web").unwrap()
+        ContainerGroupId::new(&full(subscription), resource_group, "web").unwrap()
+    }
+
+    fn set(subscriptions: &[&str]) -> BTreeSet<String> {
+        subscriptions.iter().map(|subscription| full(subscription)).collect()
     }
 
     /// A map in which the zone of each key is called `zone<index>.internal`.
     fn map(keys: &[&str]) -> ZoneMap {
-        let entry = |(index, key)| {
+        let entry = |(index, key): (usize, &&str)| {
+            let key = full(key);
             format!(r#"{key:?}: {{"forwardZone": "zone{index}.internal", "reverseZones": []}}"#)
         };
         let entries: Vec<String> = keys.iter().enumerate().map(entry).collect();
@@ -373,26 +339,14 @@ mod tests {
         }
     }
 
-    fn check_mistakes(text: &str, expected: &[&str]) {
-        let error = ZoneMap::parse(text).expect_err("there is a mistake");
-        let mistakes: Vec<String> = error.mistakes.iter().map(ToString::to_string).collect();
-        assert_eq!(mistakes, expected, "{text}");
-    }
-
-    /// The mistakes in one entry with the given members.
-    fn check_entry(members: &str, expected: &[&str]) {
-        check_mistakes(&format!(r#"{{"rg": {{{members}}}}}"#), expected);
-    }
-
     const REQUIRED: &str = r#""forwardZone": "a.internal", "reverseZones": []"#;
 
     #[test]
     fn a_territory_is_listed_by_resource_group_and_by_subscription_only_for_patterns() {
         let check = |keys: &[&str], subscriptions: &[&str], expected: &[&str]| {
-            let subscriptions = subscriptions.iter().map(ToString::to_string).collect();
-            let territory = map(keys).territory(&subscriptions);
+            let territory = map(keys).territory(&set(subscriptions));
             let scopes: Vec<String> = territory.scopes.iter().map(ToString::to_string).collect();
-            assert_eq!(scopes, expected, "{keys:?}");
+            assert_eq!(scopes, expected.iter().map(|scope| full(scope)).collect::<Vec<_>>(), "{keys:?}");
         };
         let (a, b) = ("/subscriptions/s1/resourceGroups/rg-a", "/subscriptions/s2/resourceGroups/rg-a");
         check(&["rg-a"], &["s1", "s2"], &[a, b]);
@@ -400,10 +354,7 @@ mod tests {
         check(&["s1/rg-a", "rg-a"], &["s2"], &[a, b]);
         check(&["s1/rg-*", "rg-a"], &["s1", "s2"], &["/subscriptions/s1", b]);
         check(&["rg-a"], &[], &[]);
-        assert_eq!(
-            map(&["s1/rg-a", "S1/b*", "s2/c"]).subscriptions(),
-            ["s1", "s2"].map(str::to_owned).into()
-        );
+        assert_eq!(map(&["s1/rg-a", "S1/b*", "s2/c"]).subscriptions(), set(&["s1", "s2"]));
         assert_eq!(map(&["s1/rg-a", "rg-*"]).key_without_subscription().as_deref(), Some("rg-*"));
         assert_eq!(map(&["s1/rg-a"]).key_without_subscription(), None);
     }
@@ -411,53 +362,116 @@ mod tests {
     #[test]
     fn zones_are_known_from_the_map_unless_a_pattern_leaves_their_place_to_the_groups() {
         let zones = |entry: &str, key: &str| {
-            let text = format!(r#"{{"{key}": {{{REQUIRED}{entry}}}}}"#);
-            let territory = ZoneMap::parse(&text).unwrap().territory(&["s1".to_owned()].into());
+            let text = full(&format!(r#"{{"{key}": {{{REQUIRED}{entry}}}}}"#));
+            let territory = ZoneMap::parse(&text).unwrap().territory(&set(&["s1"]));
             let place =
                 |zones: Zones| format!("{}/{}", zones.forward.subscription, zones.forward.resource_group);
             territory.zones.into_iter().map(place).collect::<Vec<_>>()
         };
-        assert_eq!(zones("", "rg-a"), ["s1/rg-a"]);
+        assert_eq!(zones("", "rg-a"), [full("s1/rg-a")]);
         assert_eq!(zones("", "rg-*"), [""; 0]);
-        assert_eq!(zones(r#", "zoneResourceGroup": "rg-dns""#, "rg-*"), ["s1/rg-dns"]);
-        assert_eq!(zones(r#", "zoneSubscriptionId": "s9""#, "rg-a"), ["s9/rg-a"]);
+        assert_eq!(zones(r#", "zoneResourceGroup": "rg-dns""#, "rg-*"), [full("s1/rg-dns")]);
+        assert_eq!(zones(r#", "zoneSubscriptionId": "s9""#, "rg-a"), [full("s9/rg-a")]);
     }
 
     #[test]
-    fn an_entry_says_where_the_zones_are() {
-        let text = r#"{"RG-Spoke1": {
+    fn an_entry_says_where_the_zones_are_and_which_rules_hold() {
+        let text = full(
+            r#"{"RG-Spoke1": {
             "forwardZone": "Spoke1.Contoso.Internal.", "reverseZones": ["1.10.in-addr.arpa", "5.1.10.in-addr.arpa"],
-            "zoneSubscriptionId": "s2", "zoneResourceGroup": "rg-dns", "ttl": 300
-        }}"#;
+            "zoneSubscriptionId": "s2", "zoneResourceGroup": "rg-dns", "ttl": 300,
+            "policy": "observe", "ownership": "strict", "groups": ["web*", "api"],
+            "addressRanges": ["10.1.0.0/16", "10.9.9.9/32"], "hostnames": ["Portal", "api-*"],
+            "formerZones": ["old.contoso.internal"]
+        }}"#,
+        );
         let zone = |name: &str| Zone {
-            subscription: "s2".into(),
+            subscription: full("s2"),
             resource_group: "rg-dns".into(),
             name: name.parse().unwrap(),
         };
         let reverse = |name| ReverseZone::new(zone(name)).unwrap();
+        let zones = ZoneMap::parse(&text).unwrap().serving(&id("s1", "rg-spoke1")).unwrap();
         assert_eq!(
-            ZoneMap::parse(text).unwrap().serving(&id("s1", "rg-spoke1")),
-            Some(Zones {
+            zones,
+            Zones {
                 forward: zone("spoke1.contoso.internal"),
                 reverse: vec![reverse("1.10.in-addr.arpa"), reverse("5.1.10.in-addr.arpa")],
                 ttl: 300,
-            })
+                policy: Policy::Observe,
+                ownership: Ownership::Strict,
+                address_ranges: vec!["10.1.0.0/16".parse().unwrap(), "10.9.9.9/32".parse().unwrap()],
+                hostnames: NamePatterns::new(vec![NamePattern::new("portal"), NamePattern::new("api-*")]),
+                former_zones: vec!["old.contoso.internal".parse().unwrap()],
+            }
+        );
+        let accepts = |address: [u8; 4]| zones.accepts(address.into());
+        assert_eq!([[10, 1, 255, 1], [10, 9, 9, 9], [10, 9, 9, 8]].map(accepts), [true, true, false]);
+        assert_eq!(["PORTAL", "api-1", "api"].map(|name| zones.hostnames.matches(name)), [true, true, false]);
+    }
+
+    #[test]
+    fn zones_are_by_default_where_the_container_group_is_and_any_address_is_accepted_and_no_hostname() {
+        let zones = map(&["rg"]).serving(&id("s1", "RG")).unwrap();
+        let name = "zone0.internal".parse().unwrap();
+        let forward = Zone { subscription: full("s1"), resource_group: "RG".into(), name };
+        assert_eq!(zones, Zones::new(forward, vec![], 60));
+        assert!(zones.accepts([192, 0, 2, 1].into()) && !zones.hostnames.matches("portal"));
+    }
+
+    #[test]
+    fn policy_and_ownership_of_an_entry_count_before_the_defaults() {
+        let defaults = Defaults { policy: Policy::Observe, ownership: Ownership::Strict };
+        let check = |rules: &str, expected: (Policy, Ownership)| {
+            let text = format!(r#"{{"rg": {{{REQUIRED}{rules}}}}}"#);
+            let map = ZoneMap::read(&text, defaults, &mut Mistakes::default()).unwrap();
+            let zones = map.serving(&id("s1", "rg")).unwrap();
+            assert_eq!((zones.policy, zones.ownership), expected, "{rules}");
+        };
+        check("", (Policy::Observe, Ownership::Strict));
+        check(r#", "policy": "upsert-only""#, (Policy::UpsertOnly, Ownership::Strict));
+        check(r#", "ownership": "Adopt", "policy": "sync""#, (Policy::Sync, Ownership::Adopt));
+    }
+
+    #[test]
+    fn a_group_that_the_entry_does_not_manage_is_unmanaged() {
+        let text = format!(r#"{{"rg": {{{REQUIRED}, "groups": ["web*", "api"]}}, "*": {{{REQUIRED}}}}}"#);
+        let map = ZoneMap::parse(&text).unwrap();
+        let find = |name: &str| map.find(&ContainerGroupId::new(&full("s1"), "RG", name).unwrap());
+        for name in ["web", "WEB-1", "api"] {
+            assert!(find(name).is_ok(), "{name}");
+        }
+        // No less specific entry takes its place.
+        assert_eq!(find("api-1"), Err(Unmanaged::Group { key: "rg".into() }));
+        assert_eq!(
+            find("api-1").unwrap_err().to_string(),
+            "the groups of the key \"rg\" of ACI_DNS_ZONES do not name it"
         );
     }
 
     #[test]
-    fn zones_are_by_default_where_the_container_group_is() {
-        let zones = map(&["rg"]).serving(&id("s1", "RG")).unwrap();
-        let name = "zone0.internal".parse().unwrap();
-        let forward = Zone { subscription: "s1".into(), resource_group: "RG".into(), name };
-        assert_eq!(zones, Zones { forward, reverse: vec![], ttl: 60 });
+    fn groups_of_other_subscriptions_are_unmanaged_but_for_keys_that_name_theirs() {
+        let check =
+            |keys: &[&str], subscriptions: &[&str], subscription: &str, expected: Result<(), Unmanaged>| {
+                let map = map(keys).limited_to(&set(subscriptions));
+                let found = map.find(&id(subscription, "rg")).map(|_| ());
+                assert_eq!(found, expected, "{subscription} in {keys:?} of {subscriptions:?}");
+                assert_eq!(map.serves(&id(subscription, "rg")), found.is_ok());
+            };
+        check(&["rg"], &[], "s1", Ok(()));
+        check(&["rg"], &["s1", "s2"], "S1", Ok(()));
+        check(&["rg"], &["s1", "s2"], "s3", Err(Unmanaged::Subscription));
+        check(&["other"], &["s1"], "s3", Err(Unmanaged::ResourceGroup));
+        check(&["s3/rg", "rg"], &["s1"], "s3", Ok(()));
+        // Every key names a subscription: those are meant.
+        check(&["s1/rg", "s2/*"], &[], "s3", Err(Unmanaged::ResourceGroup));
+        check(&["s1/rg", "s2/*"], &[], "s2", Ok(()));
     }
 
     #[test]
     fn what_no_key_covers_is_not_managed() {
         check_serving(&["rg-a", "rg-b*", "s2/rg-c"], "rg-c", None);
         check_serving(&["rg-a"], "rg-a2", None);
-        assert_eq!(ZoneMap::parse("{}").unwrap().serving(&id("s1", "rg")), None);
     }
 
     #[test]
@@ -481,132 +495,6 @@ mod tests {
     fn keys_compare_without_regard_to_case() {
         check_serving(&["RG-A"], "rg-a", Some("RG-A"));
         check_serving(&["S1/Rg-*"], "rG-a", Some("S1/Rg-*"));
-    }
-
-    #[test]
-    fn keys_that_cover_the_same_are_refused() {
-        let entry = "{\"forwardZone\": \"a.internal\", \"reverseZones\": []}";
-        check_mistakes(
-            &format!(
-                r#"{{"rg": {entry}, "RG": {entry}, "rg": {entry}, "s/Rg*": {entry}, "S/rG*": {entry}}}"#
-            ),
-            &[
-                "ACI_DNS_ZONES.RG: is the same key as \"rg\": keys compare without regard to case",
-                "ACI_DNS_ZONES.rg: is given more than once",
-                "ACI_DNS_ZONES.S/rG*: is the same key as \"s/Rg*\": keys compare without regard to case",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_key_that_is_no_resource_group_is_refused() {
-        for key in
-            ["", "a*b", "**", "a b", "rg.", "s1/", "/rg", "s 1/rg", "s*/rg", "*/rg", "a/b/c", "é/rg", "a%b"]
-        {
-            let text = format!(r"{{{key:?}: {{{REQUIRED}}}}}");
-            let error = ZoneMap::parse(&text).expect_err(key);
-            assert!(matches!(error.mistakes[0].broken, BrokenRule::Key(_)), "{key}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_whole_value_is_an_object_of_objects() {
-        check_mistakes("[]", &["ACI_DNS_ZONES: must be an object, and is an array"]);
-        check_mistakes(r#"{"rg": null}"#, &["ACI_DNS_ZONES.rg: must be an object, and is null"]);
-        check_mistakes("{", &["ACI_DNS_ZONES: is not JSON: EOF while parsing an object at line 1 column 1"]);
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_and_the_right_one_guessed() {
-        check_entry(
-            &format!(r#"{REQUIRED}, "TTL": 1, "zoneSubscription": "s", "color": "red""#),
-            &[
-                "ACI_DNS_ZONES.rg.TTL: is not a key of a zone entry; did you mean \"ttl\"?",
-                "ACI_DNS_ZONES.rg.zoneSubscription: is not a key of a zone entry; \
-                 did you mean \"zoneSubscriptionId\"?",
-                "ACI_DNS_ZONES.rg.color: is not a key of a zone entry",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_key_is_given_once() {
-        check_entry(
-            &format!(r#"{REQUIRED}, "ttl": 1, "ttl": 1"#),
-            &["ACI_DNS_ZONES.rg.ttl: is given more than once"],
-        );
-    }
-
-    #[test]
-    fn both_kinds_of_zone_are_required() {
-        check_entry(
-            "",
-            &[
-                "ACI_DNS_ZONES.rg.forwardZone: is required and not set",
-                "ACI_DNS_ZONES.rg.reverseZones: is required and not set",
-            ],
-        );
-    }
-
-    #[test]
-    fn every_value_has_its_type() {
-        check_entry(
-            r#""forwardZone": 1, "reverseZones": "x", "zoneSubscriptionId": null, "zoneResourceGroup": true, "ttl": "60""#,
-            &[
-                "ACI_DNS_ZONES.rg.forwardZone: must be a string, and is a number",
-                "ACI_DNS_ZONES.rg.reverseZones: must be an array, and is a string",
-                "ACI_DNS_ZONES.rg.zoneSubscriptionId: must be a string, and is null",
-                "ACI_DNS_ZONES.rg.zoneResourceGroup: must be a string, and is a boolean",
-                "ACI_DNS_ZONES.rg.ttl: must be a number, and is a string",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_reverse_zone_is_told_by_its_place() {
-        let rule = "must be one to three numbers from 0 to 255 followed by .in-addr.arpa \
-                    (classless zones do not resolve in Private DNS)";
-        check_entry(
-            r#""forwardZone": "a.internal", "reverseZones":
-               ["10.in-addr.arpa", 5, "0/25.5.1.10.in-addr.arpa", "0-25.5.1.10.in-addr.arpa", "10.IN-ADDR.arpa."]"#,
-            &[
-                "ACI_DNS_ZONES.rg.reverseZones[1]: must be a string, and is a number",
-                &format!(
-                    "ACI_DNS_ZONES.rg.reverseZones[2]: \"0/25.5.1.10.in-addr.arpa\" is not a reverse zone: it {rule}"
-                ),
-                &format!(
-                    "ACI_DNS_ZONES.rg.reverseZones[3]: \"0-25.5.1.10.in-addr.arpa\" is not a reverse zone: it {rule}"
-                ),
-                "ACI_DNS_ZONES.rg.reverseZones[4]: 10.in-addr.arpa is listed more than once",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_ttl_is_a_whole_number_in_range() {
-        for ttl in ["0", "2147483648", "-1", "1.5", "1e99"] {
-            let error = ZoneMap::parse(&format!(r#"{{"rg": {{{REQUIRED}, "ttl": {ttl}}}}}"#)).expect_err(ttl);
-            assert!(matches!(error.mistakes[0].broken, BrokenRule::Number { .. }), "{ttl}: {error}");
-        }
-        for ttl in ["1", "2147483647"] {
-            assert!(ZoneMap::parse(&format!(r#"{{"rg": {{{REQUIRED}, "ttl": {ttl}}}}}"#)).is_ok(), "{ttl}");
-        }
-    }
-
-    #[test]
-    fn where_the_zones_are_cannot_change_a_path() {
-        check_entry(
-            &format!(r#"{REQUIRED}, "zoneSubscriptionId": "s/..", "zoneResourceGroup": "..""#),
-            &[
-                &format!("ACI_DNS_ZONES.rg.zoneSubscriptionId: \"s/..\" is not {SUBSCRIPTION_RULE}"),
-                &format!("ACI_DNS_ZONES.rg.zoneResourceGroup: \"..\" is not {RESOURCE_GROUP_RULE}"),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_name_that_would_blur_the_path_is_quoted() {
-        check_mistakes(r#"{"rg.a": 1}"#, &["ACI_DNS_ZONES[\"rg.a\"]: must be an object, and is a number"]);
     }
 
     proptest! {

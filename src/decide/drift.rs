@@ -1,10 +1,10 @@
 //! How DNS and the live group differ: drift is what a plan would change.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use super::{
-    Decider, Lookup, Names, Observation, ObservedA, ObservedPtr, OwnerMark, PlanError, Rules, Step, Target,
-    Unmanaged, Verdict, addresses_of, conflict, failed, reverse, unmanaged,
+    Conflict, Decider, Lookup, Observation, ObservedPtr, PlanError, ReversePlan, Step, Target, Unmanaged,
+    Verdict, addresses_of, failed, is_ours, live::Holder, unmanaged,
 };
 use crate::{
     container_group::AddressState,
@@ -25,6 +25,8 @@ impl Decider<'_> {
             AddressState::Deleted => return Ok(unmanaged(Unmanaged::Deleted)),
             AddressState::Deleting => return Ok(unmanaged(Unmanaged::Deleting)),
             AddressState::Public => return Ok(unmanaged(Unmanaged::Public)),
+            AddressState::StandbyPool => return Ok(unmanaged(Unmanaged::StandbyPool)),
+            AddressState::ProvisioningFailed => return Ok(unmanaged(Unmanaged::ProvisioningFailed)),
             AddressState::NoAddress => return Ok(unmanaged(Unmanaged::NoAddress)),
             AddressState::Pending => return Ok(unmanaged(Unmanaged::Pending)),
             AddressState::Released => return Ok(unmanaged(Unmanaged::Released)),
@@ -37,23 +39,26 @@ impl Decider<'_> {
         let mut lookup = Lookup::new(self.facts);
         let set = if desired.is_name_from_tag { lookup.a(&desired.name) } else { Some(own) };
         lookup.ptr(self.goal, address);
-        let mut observed = ObservedA::default();
         if let Some(set) = set {
             for address in
                 set.into_iter().flat_map(addresses_of).chain(self.goal.lookups.addresses.iter().copied())
             {
                 lookup.ptr(self.goal, address);
             }
-            if let Some(OwnerMark::Other(owner)) = set.map(|set| OwnerMark::of(set, &desired.owner)) {
-                observed.is_abandoned = lookup.owner(&owner) == Some(true);
-            }
-            observed.record_set = set.cloned();
         }
         lookup.finish()?;
         self.check_failures(self.facts.failed_ptr_reads())?;
+        let set = set.flatten();
+        let conflict = match self.holder(&desired, set)? {
+            Holder::Foreign(conflict) => Some(conflict),
+            Holder::Absent | Holder::Ours | Holder::Free => None,
+        };
         let ptrs = self.facts.ptrs(&self.goal.zones);
+        let plan = self.plan_ptrs(&desired, Some(address), &ptrs)?;
         self.target = Some(Target { fqdn: desired.fqdn(), address: Some(address) });
-        Ok(Step::Done(Verdict::Compared(compare(&desired, self.rules, address, &observed, &ptrs))))
+        // An empty record set of ours reserves the name: it counts as absent.
+        let set = set.filter(|set| !(set.content.records.is_empty() && is_ours(set, &desired)));
+        Ok(Step::Done(Verdict::Compared(compare(&desired, address, set, conflict.as_ref(), &ptrs, &plan))))
     }
 }
 
@@ -61,24 +66,25 @@ impl Decider<'_> {
 #[must_use]
 pub fn compare(
     desired: &Desired,
-    rules: Rules,
     address: Ipv4Addr,
-    observed: &ObservedA,
-    ptrs: &[ObservedPtr],
+    record_set: Option<&ARecordSet>,
+    conflict: Option<&Conflict>,
+    ptrs: &[ObservedPtr<'_>],
+    plan: &ReversePlan,
 ) -> Drift {
-    let at_address = ptrs.iter().find(|ptr| ptr.address == address).and_then(|ptr| ptr.record_set.as_ref());
+    let at_address = ptrs.iter().find(|ptr| ptr.address == Some(address)).and_then(|ptr| ptr.record_set);
     let dns_ptr: Vec<String> =
         at_address.iter().flat_map(|set| &set.content.records).map(ToString::to_string).collect();
-    let Some(record_set) = &observed.record_set else {
+    let Some(record_set) = record_set else {
         let (event, kinds, dns_addresses) = (DriftEvent::FirstSeen, vec![], vec![]);
         return Drift { event, kinds, dns_addresses, dns_ptr };
     };
     let fqdn = desired.fqdn();
-    let names = Names { held: BTreeSet::from([fqdn.clone()]), ..Names::default() };
-    let reverse = reverse(desired, rules, address, ptrs, &names);
     let is_ptr_due = desired.wants_ptr && !desired.zones.reverse.is_empty();
-    let is_named = ptrs.iter().any(|ptr| ptr.address == address && ptr.says(&fqdn));
+    let is_named = ptrs.iter().any(|ptr| ptr.address == Some(address) && ptr.says(&fqdn));
     let other_ttl = |ttl: u32| ttl != desired.ttl;
+    let is_stale =
+        |ptr: &ObservedPtr<'_>| ptr.says(&fqdn) && (ptr.address != Some(address) || !desired.wants_ptr);
     let applies = [
         (DriftKind::Address, record_set.content.records != [address]),
         (
@@ -88,11 +94,8 @@ pub fn compare(
         ),
         (DriftKind::PtrMissing, is_ptr_due && dns_ptr.is_empty()),
         (DriftKind::PtrMismatch, is_ptr_due && !dns_ptr.is_empty() && !is_named),
-        (
-            DriftKind::PtrStale,
-            ptrs.iter().any(|ptr| ptr.says(&fqdn) && (ptr.address != address || !desired.wants_ptr)),
-        ),
-        (DriftKind::Foreign, conflict(desired, rules, observed).is_some() || !reverse.conflicts.is_empty()),
+        (DriftKind::PtrStale, ptrs.iter().any(is_stale)),
+        (DriftKind::Foreign, conflict.is_some() || !plan.conflicts.is_empty()),
     ];
     let kinds: Vec<DriftKind> =
         applies.into_iter().filter(|(_, applies)| *applies).map(|(kind, _)| kind).collect();

@@ -1,8 +1,8 @@
 //! What is known about one container group and its record sets, and how answers change it.
 //!
-//! A *pass* is everything that is read and written until another writer, a lost answer or a failed verification
-//! makes it outdated. [`Facts::begin_pass`] forgets the pass and keeps [`RunState`], which later passes still need:
-//! where this invocation wrote PTR records, and which names it removed.
+//! A *pass* is everything that is read and written until another writer, a lost answer, a confirmation or a
+//! verification makes it outdated. [`Facts::begin_pass`] forgets the pass and keeps [`RunState`], which later passes
+//! still need: where this invocation wrote, which names it removed, and what Azure refused.
 //!
 //! Pure: the driver ([`crate::driver`]) and the tests feed answers in; nothing here sends a request.
 
@@ -13,13 +13,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Goal, ObservedPtr, OwnerMark, PlanError, Refusal, Verdict, addresses_of};
+use super::{Conflict, Goal, ObservedPtr, OwnerMark, OwnerObservation, PlanError, Verdict, addresses_of};
 use crate::{
     change::{Change, Edit},
     config::Zones,
     container_group::{AddressState, ContainerGroup},
     desired::{Desired, TagError},
-    dns::{ARecordSet, Content, ETag, Owner, PtrRecordSet, RecordSet, RelativeName},
+    dns::{ARecordSet, ETag, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RecordSet, RelativeName},
     failure::FailureKind,
 };
 
@@ -46,15 +46,21 @@ pub type Read<Value> = Result<Value, FailureKind>;
 pub enum Key {
     /// The A record set of a name in the forward zone.
     A(RelativeName),
+    /// The CNAME record set of a name in the forward zone.
+    Cname(RelativeName),
     /// The container group.
     Group,
-    /// Whether the group that an owner mark names still exists.
+    /// The container group once more, at least three seconds after the first read of the pass.
+    Confirmation,
+    /// The group that an owner mark names.
     Owner(Owner),
+    /// That group once more, at least three seconds after its first read in the pass.
+    OwnerConfirmation(Owner),
     /// One PTR record set.
     Ptr(PtrKey),
     /// All PTR record sets of the reverse zone at this index of [`Zones::reverse`].
     PtrList(usize),
-    /// The A record sets of the forward zone that carry our mark.
+    /// All A record sets of the forward zone.
     AList,
 }
 
@@ -63,18 +69,15 @@ impl Key {
     /// A record set from being repaired.
     #[must_use]
     pub fn is_required(&self) -> bool {
-        match self {
-            Self::A(_) | Self::Group | Self::Owner(_) | Self::AList => true,
-            Self::Ptr(_) | Self::PtrList(_) => false,
-        }
+        !matches!(self, Self::Ptr(_) | Self::PtrList(_))
     }
 }
 
 /// Which PTR record set: ordered by address, as plans show it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PtrKey {
-    /// The address that the record set is about.
-    pub address: Ipv4Addr,
+    /// The address that the record set is about, where its name stands for one.
+    pub address: Option<Ipv4Addr>,
     /// The reverse zone, as its index in [`Zones::reverse`].
     pub zone: usize,
     /// The relative name in that zone.
@@ -86,10 +89,16 @@ pub struct PtrKey {
 pub enum Fact {
     /// The A record set of a name, if there is one.
     A(RelativeName, Read<Option<ARecordSet>>),
+    /// The target of the CNAME record set of a name, if there is one.
+    Cname(RelativeName, Read<Option<String>>),
     /// The container group.
     Group(Read<Observation>),
-    /// Whether a group that a mark names is deleted.
-    Owner(Owner, Read<bool>),
+    /// The container group once more.
+    Confirmation(Read<Observation>),
+    /// The group that a mark names.
+    Owner(Owner, Read<OwnerObservation>),
+    /// That group once more.
+    OwnerConfirmation(Owner, Read<OwnerObservation>),
     /// A PTR record set, if there is one.
     Ptr(PtrKey, Read<Option<PtrRecordSet>>),
     /// The PTR record sets of a reverse zone.
@@ -138,20 +147,25 @@ pub struct RunState {
     pub(super) wait_left: Duration,
     /// The pause before the next pass.
     backoff: Duration,
-    /// The addresses at which a PTR was written or removed, or may have been: later passes read them again.
-    pub(super) written_ptrs: BTreeSet<Ipv4Addr>,
+    /// The addresses at which a PTR was written or removed, or may have been, and those of A record sets that were
+    /// removed: later passes read them again.
+    pub(super) touched_addresses: BTreeSet<Ipv4Addr>,
     /// The owners whose mark was replaced, by address.
     taken: BTreeMap<Ipv4Addr, Owner>,
     /// The names whose A record set carried our mark and was removed.
     pub(super) removed_names: BTreeSet<RelativeName>,
+    /// The names whose A record set was written, or may have been: they are old names once a tag chooses another.
+    pub(super) written_names: BTreeSet<RelativeName>,
+    /// The record sets that Azure refused to delete.
+    pub(super) refused_deletes: BTreeSet<Key>,
 }
 
 impl RunState {
     /// The state at the start of an invocation that may wait so long for an address. A PTR may have been written at
     /// these addresses by an earlier invocation that failed.
     #[must_use]
-    pub fn new(wait: Duration, written_ptrs: BTreeSet<Ipv4Addr>) -> Self {
-        Self { wait_left: wait, written_ptrs, ..Self::default() }
+    pub fn new(wait: Duration, touched_addresses: BTreeSet<Ipv4Addr>) -> Self {
+        Self { wait_left: wait, touched_addresses, ..Self::default() }
     }
 
     /// The owners whose mark was replaced at addresses that the group does not have after all.
@@ -165,10 +179,15 @@ impl RunState {
         self.wait_left
     }
 
-    /// Where this invocation wrote PTR records.
+    /// Where this invocation wrote PTR records, or removed A records.
     #[must_use]
-    pub fn written_ptrs(&self) -> &BTreeSet<Ipv4Addr> {
-        &self.written_ptrs
+    pub fn touched_addresses(&self) -> &BTreeSet<Ipv4Addr> {
+        &self.touched_addresses
+    }
+
+    /// The record sets that Azure refused to delete, and that were emptied instead.
+    pub fn refused_deletes(&self) -> impl Iterator<Item = &Key> {
+        self.refused_deletes.iter()
     }
 }
 
@@ -176,14 +195,19 @@ impl RunState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Pass {
     pub(super) group: Option<Read<Observation>>,
+    pub(super) confirmation: Option<Read<Observation>>,
     pub(super) a: BTreeMap<RelativeName, Read<Option<ARecordSet>>>,
+    pub(super) cnames: BTreeMap<RelativeName, Read<Option<String>>>,
     pub(super) a_list: Option<Read<Vec<(RelativeName, ARecordSet)>>>,
     pub(super) ptr: BTreeMap<PtrKey, Read<Option<PtrRecordSet>>>,
     pub(super) ptr_lists: BTreeMap<usize, Read<Vec<(PtrKey, PtrRecordSet)>>>,
-    pub(super) owners: BTreeMap<Owner, Read<bool>>,
+    pub(super) owners: BTreeMap<Owner, Read<OwnerObservation>>,
+    pub(super) owner_confirmations: BTreeMap<Owner, Read<OwnerObservation>>,
     /// What was written, or what a dry run assumes to be written.
     pub(super) written: BTreeSet<Key>,
-    /// The writes that failed and certainly did not happen.
+    /// The names at which Azure refused to create an A record set because of another record set.
+    pub(super) clashes: BTreeSet<RelativeName>,
+    /// The other writes that failed and certainly did not happen.
     pub(super) failed_writes: Vec<(Key, FailureKind)>,
     /// Whether a write was sent and succeeded, so that it has to be verified.
     pub(super) has_written: bool,
@@ -223,32 +247,37 @@ impl Facts {
 
     /// Learns an answer.
     pub fn learn(&mut self, fact: Fact) {
+        let pass = &mut self.pass;
         match fact {
-            Fact::A(name, read) => _ = self.pass.a.insert(name, read),
-            Fact::Group(read) => self.pass.group = Some(read),
-            Fact::Owner(owner, read) => _ = self.pass.owners.insert(owner, read),
-            Fact::Ptr(key, read) => _ = self.pass.ptr.insert(key, read),
-            Fact::PtrList(zone, read) => _ = self.pass.ptr_lists.insert(zone, read),
-            Fact::AList(read) => self.pass.a_list = Some(read),
+            Fact::A(name, read) => _ = pass.a.insert(name, read),
+            Fact::Cname(name, read) => _ = pass.cnames.insert(name, read),
+            Fact::Group(read) => pass.group = Some(read),
+            Fact::Confirmation(read) => pass.confirmation = Some(read),
+            Fact::Owner(owner, read) => _ = pass.owners.insert(owner, read),
+            Fact::OwnerConfirmation(owner, read) => _ = pass.owner_confirmations.insert(owner, read),
+            Fact::Ptr(key, read) => _ = pass.ptr.insert(key, read),
+            Fact::PtrList(zone, read) => _ = pass.ptr_lists.insert(zone, read),
+            Fact::AList(read) => pass.a_list = Some(read),
         }
     }
 
-    /// Notes that writes are about to be sent. Their answers may be lost, so the addresses are kept from now on. So
-    /// are those that an A record set leads to which is removed: another invocation may have written a PTR record at
-    /// one of them since it was read, and nothing else leads to it.
+    /// Notes that writes are about to be sent. Their answers may be lost, so what they touch is kept from now on.
     pub fn expect_writes(&mut self, goal: &Goal, changes: &[Change]) {
         for change in changes {
-            match (change, goal.key_of(change)) {
-                (Change::Ptr(edit), Some(Key::Ptr(key))) => {
-                    self.run.written_ptrs.insert(key.address);
+            match change {
+                Change::A(Edit { before: Some(before), after: None, .. }) => {
+                    self.run.touched_addresses.extend(addresses_of(before));
+                }
+                Change::A(edit) => _ = self.run.written_names.insert(edit.name.clone()),
+                Change::Ptr(edit) => {
+                    let Some(Key::Ptr(PtrKey { address: Some(address), .. })) = goal.key_of(change) else {
+                        continue;
+                    };
+                    self.run.touched_addresses.insert(address);
                     if let Some(owner) = taken_from(edit, &goal.owner) {
-                        self.run.taken.insert(key.address, owner);
+                        self.run.taken.insert(address, owner);
                     }
                 }
-                (Change::A(Edit { before: Some(before), after: None, .. }), _) => {
-                    self.run.written_ptrs.extend(addresses_of(before));
-                }
-                _ => {}
             }
         }
     }
@@ -261,7 +290,18 @@ impl Facts {
                 self.pass.outdated = self.pass.outdated.max(Some(kind));
                 return;
             }
-            WriteResult::Failed(kind) => return self.pass.failed_writes.push((key, kind)),
+            WriteResult::Failed(FailureKind::Forbidden | FailureKind::Refused) if change.is_deletion() => {
+                _ = self.run.refused_deletes.insert(key);
+                return;
+            }
+            WriteResult::Failed(kind) => {
+                return match change {
+                    Change::A(Edit { before: None, name, .. }) if kind == FailureKind::Clash => {
+                        _ = self.pass.clashes.insert(name.clone());
+                    }
+                    _ => self.pass.failed_writes.push((key, kind)),
+                };
+            }
             WriteResult::Written(etag) => {
                 self.pass.has_written = true;
                 etag
@@ -312,60 +352,52 @@ impl Facts {
     pub fn begin_verification(&mut self) {
         let Some(Ok(observation)) = self.pass.group.take() else { return };
         let mut a = None;
-        if let (AddressState::Running(_), Ok(Some(desired))) = (observation.state, &observation.desired) {
+        if let (AddressState::Running(_) | AddressState::Released, Ok(Some(desired))) =
+            (observation.state, &observation.desired)
+        {
             let set = self.pass.a.remove(&desired.name).and_then(Result::ok).flatten();
             a = Some((desired.name.clone(), set.map(|set| set.etag)));
         }
         self.pass.expected = Some(Expected { observation, a });
     }
 
-    /// Whether the other group that a mark names is deleted, as far as it is known. A group that cannot be read for
-    /// good counts as living.
-    pub(super) fn owner(&self, owner: &Owner) -> Option<Read<bool>> {
-        if owner.container_group().is_none() {
-            return Some(Ok(false));
-        }
-        self.pass.owners.get(owner).map(|read| match read {
-            Err(FailureKind::Forbidden | FailureKind::Missing | FailureKind::Refused) => Ok(false),
-            read => *read,
-        })
-    }
-
     /// The PTR record sets that were read one by one, and could be.
-    pub(super) fn ptrs(&self, zones: &Zones) -> Vec<ObservedPtr> {
+    pub(super) fn ptrs<'a>(&'a self, zones: &'a Zones) -> Vec<ObservedPtr<'a>> {
         let known = self.pass.ptr.iter().filter_map(|(key, read)| Some((key, read.as_ref().ok()?)));
         known.filter_map(|(key, set)| observed(zones, key, set.as_ref())).collect()
     }
 
-    /// The PTR record sets that lists hold, as they are after what was written since, where `is_relevant`.
-    pub(super) fn listed_ptrs(
-        &self,
-        zones: &Zones,
-        is_relevant: impl Fn(&PtrRecordSet) -> bool,
-    ) -> Vec<ObservedPtr> {
+    /// The PTR record sets that lists hold or that were read one by one, as they are after what was written since. A
+    /// record set that only a list holds counts: it may have been created after it was read. If it was deleted
+    /// instead, the write meets a 412, and another pass follows.
+    pub(super) fn all_ptrs<'a>(&'a self, zones: &'a Zones) -> impl Iterator<Item = ObservedPtr<'a>> {
+        let is_known = |key: &PtrKey| match self.pass.ptr.get(key) {
+            Some(Ok(None)) => self.is_written(&Key::Ptr(key.clone())),
+            Some(Ok(Some(_))) => true,
+            Some(Err(_)) | None => false,
+        };
         let listed = self.pass.ptr_lists.values().flatten().flatten();
-        let current = listed.filter_map(|(key, set)| match self.pass.ptr.get(key) {
-            Some(Ok(Some(written))) => Some((key, written)),
-            Some(Ok(None)) => None,
-            Some(Err(_)) | None => Some((key, set)),
-        });
-        let relevant = current.filter(|(_, set)| is_relevant(set));
-        relevant.filter_map(|(key, set)| observed(zones, key, Some(set))).collect()
+        let only_listed = listed.filter(move |(key, _)| !is_known(key));
+        let only_listed = only_listed.filter_map(|(key, set)| observed(zones, key, Some(set)));
+        self.ptrs(zones).into_iter().chain(only_listed)
     }
 
-    /// The PTR reads that failed, one by one and as lists, in the order in which they were sent.
+    /// The PTR reads that failed, as lists and one by one, in the order in which they were sent.
     pub(super) fn failed_ptr_reads(&self) -> impl Iterator<Item = (Key, FailureKind)> + '_ {
         let sets = self
             .pass
             .ptr
             .iter()
             .filter_map(|(key, read)| Some((Key::Ptr(key.clone()), read.as_ref().err()?)));
-        let lists = self
-            .pass
+        self.failed_ptr_lists().chain(sets.map(|(key, kind)| (key, *kind)))
+    }
+
+    /// The lists of reverse zones that failed.
+    pub(super) fn failed_ptr_lists(&self) -> impl Iterator<Item = (Key, FailureKind)> + '_ {
+        self.pass
             .ptr_lists
             .iter()
-            .filter_map(|(zone, read)| Some((Key::PtrList(*zone), read.as_ref().err()?)));
-        lists.chain(sets).map(|(key, kind)| (key, *kind))
+            .filter_map(|(zone, read)| Some((Key::PtrList(*zone), *read.as_ref().err()?)))
     }
 
     /// Where an invocation that ends with this verdict wrote PTR records that nothing else may lead to. A name that
@@ -377,14 +409,15 @@ impl Facts {
         };
         match verdict {
             Verdict::Right(_) | Verdict::Unmanaged(_) | Verdict::Compared(_) => BTreeSet::new(),
-            Verdict::Failed(PlanError::Refused(Refusal::Conflict(_)))
-                if self.pass.failed_writes.is_empty()
+            Verdict::Failed(PlanError::Conflict(conflict))
+                if !matches!(conflict, Conflict::SharedAddress { .. })
+                    && self.pass.failed_writes.is_empty()
                     && self.failed_ptr_reads().next().is_none()
-                    && self.run.written_ptrs.iter().all(is_read) =>
+                    && self.run.touched_addresses.iter().all(is_read) =>
             {
                 BTreeSet::new()
             }
-            Verdict::Failed(_) => self.run.written_ptrs.clone(),
+            Verdict::Failed(_) => self.run.touched_addresses.clone(),
         }
     }
 
@@ -394,24 +427,26 @@ impl Facts {
     }
 }
 
-fn observed(zones: &Zones, key: &PtrKey, set: Option<&PtrRecordSet>) -> Option<ObservedPtr> {
-    let zone = zones.reverse.get(key.zone)?.zone().clone();
-    Some(ObservedPtr { address: key.address, zone, name: key.name.clone(), record_set: set.cloned() })
+fn observed<'a>(zones: &'a Zones, key: &'a PtrKey, set: Option<&'a PtrRecordSet>) -> Option<ObservedPtr<'a>> {
+    let zone = zones.reverse.get(key.zone)?.zone();
+    Some(ObservedPtr { address: key.address, zone, name: &key.name, record_set: set })
 }
 
 /// The record set after a write.
 fn after<Record: Clone>(edit: &Edit<Record>, etag: Option<ETag>) -> Option<RecordSet<Record>> {
-    let content: Content<Record> = edit.after.clone()?;
-    Some(RecordSet { etag: etag?, content, is_auto_registered: false })
+    Some(RecordSet { content: edit.after.clone()?, etag: etag?, is_auto_registered: false })
 }
 
 /// The other owner whose mark a change replaces by ours.
-fn taken_from(edit: &Edit<crate::dns::PtrTarget>, us: &Owner) -> Option<Owner> {
+fn taken_from(edit: &Edit<PtrTarget>, us: &Owner) -> Option<Owner> {
     let before = edit.before.as_ref()?;
-    let is_ours =
-        edit.after.as_ref()?.metadata.get(crate::dns::OWNER_KEY).is_some_and(|mark| mark == us.as_str());
+    let is_ours = edit.after.as_ref()?.metadata.get(OWNER_KEY).is_some_and(|mark| mark == us.as_str());
     match OwnerMark::of(before, us) {
         OwnerMark::Other(owner) if is_ours => Some(owner),
-        OwnerMark::Other(_) | OwnerMark::Ours | OwnerMark::None | OwnerMark::AutoRegistered => None,
+        OwnerMark::Other(_)
+        | OwnerMark::Ours
+        | OwnerMark::None
+        | OwnerMark::OtherController { .. }
+        | OwnerMark::AutoRegistered => None,
     }
 }

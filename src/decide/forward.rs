@@ -8,98 +8,94 @@ use std::{
     net::Ipv4Addr,
 };
 
-use super::{Conflict, Rules, conflict};
+use super::Rules;
 use crate::{
     change::{Change, Edit},
     config::Policy,
     desired::Desired,
     dns::{
-        ARecordSet, Content, DomainName, MEMORY_LIMIT, Memory, Metadata, OWNER_KEY, PREVIOUS_KEY, RecordSet,
-        RelativeName,
+        ARecordSet, Content, MEMORY_KEPT, Memory, Metadata, OWNER_KEY, PREVIOUS_KEY, RecordSet, RelativeName,
     },
 };
 
-/// Why there is no plan for the A record set.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The name belongs to somebody else.
-    #[error(transparent)]
-    Conflict(#[from] Conflict),
-    /// More addresses would have to be remembered than there is room for.
-    #[error(
-        "{0} would have to remember more than {MEMORY_LIMIT} previous addresses; they are forgotten five minutes after each move"
-    )]
-    MemoryFull(DomainName),
-}
-
-/// The A record set at our name, with what had to be asked to judge it.
+/// The A record set at our name, once it is ours or may be taken over, with what it has to remember.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedA {
     /// The record set.
     pub record_set: Option<ARecordSet>,
-    /// Whether its mark names another group, and that group is gone.
-    pub is_abandoned: bool,
     /// Whether the reverse zones had to be listed and could not be, all of them: then the address is repaired,
     /// and the mark waits, so that the next pass lists again.
     pub is_listing_incomplete: bool,
     /// The addresses whose PTR was found to name us in a list of the reverse zones: asked only when the record
     /// set is to be taken over, because one that does not carry our mark cannot remember for us.
     pub listed: BTreeSet<Ipv4Addr>,
+    /// The A record sets of ours under old names: what they hold and remember goes over to the new name.
+    pub old_names: Vec<ARecordSet>,
 }
 
-/// What the A record set of a group at a live address becomes, or nothing when it is right.
+/// What the A record set of a group becomes, or nothing when it is right. A group without an address keeps an empty
+/// one, which reserves the name.
+#[must_use]
 pub fn forward(
     desired: &Desired,
     rules: Rules,
-    address: Ipv4Addr,
+    address: Option<Ipv4Addr>,
     observed: &ObservedA,
     now: u64,
-) -> Result<Option<Edit<Ipv4Addr>>, Refusal> {
-    if let Some(conflict) = conflict(desired, rules, observed) {
-        return Err(conflict.into());
-    }
+) -> Option<Edit<Ipv4Addr>> {
     let before = observed.record_set.clone();
+    if address.is_none() && before.is_none() && observed.old_names.is_empty() {
+        return None;
+    }
     let (ttl, records) = match (rules.policy, &before) {
-        (Policy::AdoptOnly, None) => return Ok(None),
+        (Policy::AdoptOnly, None) => return None,
         (Policy::AdoptOnly, Some(before)) => (before.content.ttl, before.content.records.clone()),
-        (Policy::Sync | Policy::UpsertOnly | Policy::Observe, _) => (desired.ttl, vec![address]),
+        (Policy::Sync | Policy::UpsertOnly | Policy::Observe, _) => {
+            (desired.ttl, address.into_iter().collect())
+        }
     };
     let mut metadata = before.as_ref().map(|set| set.content.metadata.clone()).unwrap_or_default();
     if !observed.is_listing_incomplete {
         metadata.insert(OWNER_KEY.to_owned(), desired.owner.as_str().to_owned());
     }
-    if rules.policy != Policy::UpsertOnly {
+    if rules.remembers() {
         let mut memory = before.as_ref().map(RecordSet::memory).unwrap_or_default();
-        for listed in &observed.listed {
-            memory.remember(*listed, now);
+        let known = memory.clone();
+        for old in &observed.old_names {
+            memory.extend(&old.memory());
         }
-        for held in before.iter().flat_map(|set| &set.content.records) {
-            if desired.zones.reverse_name(*held).is_some() {
-                memory.remember(*held, now);
+        let held = before.iter().chain(&observed.old_names).flat_map(|set| &set.content.records);
+        for left in observed.listed.iter().chain(held) {
+            if desired.zones.reverse_name(*left).is_some() {
+                memory.remember(*left, now);
             }
         }
         for kept in &records {
             memory.forget(*kept);
         }
-        if memory.len() > MEMORY_LIMIT {
-            return Err(Refusal::MemoryFull(desired.fqdn()));
+        if memory != known {
+            memory.keep_newest(MEMORY_KEPT, now);
         }
         write_memory(&mut metadata, &memory);
     }
     let content = Content { ttl, records, metadata };
     if before.as_ref().is_some_and(|before| before.content == content) {
-        return Ok(None);
+        return None;
     }
-    Ok(Some(Edit {
-        zone: desired.zones.forward.clone(),
-        name: desired.name.clone(),
-        before,
-        after: Some(content),
-    }))
+    let (zone, name) = (desired.zones.forward.clone(), desired.name.clone());
+    Some(Edit { zone, name, before, after: Some(content) })
+}
+
+/// Whether a change makes the A record set remember an address that it neither held nor remembered.
+pub(super) fn remembers_more(edit: &Edit<Ipv4Addr>) -> bool {
+    let memory = |metadata: &Metadata| Memory::parse(metadata.get(PREVIOUS_KEY).map_or("", String::as_str));
+    let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
+    let known: BTreeSet<Ipv4Addr> = super::addresses_of(before).collect();
+    memory(&after.metadata).addresses().any(|address| !known.contains(&address))
 }
 
 /// The A record set without what it need not remember any longer: addresses that are old, and whose PTR was
-/// seen not to name us (`clean`). Nothing when it forgets nothing.
+/// seen not to name us (`clean`). A time that lies far in the future is corrected. Nothing when nothing changes.
 #[must_use]
 pub fn forget(
     desired: &Desired,
@@ -108,20 +104,20 @@ pub fn forget(
     clean: &BTreeSet<Ipv4Addr>,
     now: u64,
 ) -> Option<Edit<Ipv4Addr>> {
-    if matches!(rules.policy, Policy::UpsertOnly | Policy::AdoptOnly) {
+    if !rules.may_remove() {
         return None;
     }
     let mut memory = record_set.memory();
-    let old = memory.old(now, rules.memory_seconds);
+    let before = memory.clone();
     // An address that no reverse zone contains has no PTR that could name us.
     let is_clean =
         |address: &Ipv4Addr| clean.contains(address) || desired.zones.reverse_name(*address).is_none();
-    let forgotten: Vec<Ipv4Addr> = old.into_iter().filter(is_clean).collect();
-    if forgotten.is_empty() {
-        return None;
-    }
-    for address in forgotten {
+    for address in memory.old(now, rules.memory_seconds).into_iter().filter(is_clean) {
         memory.forget(address);
+    }
+    memory.correct_future(now, rules.memory_seconds);
+    if memory == before {
+        return None;
     }
     let mut content = record_set.content.clone();
     write_memory(&mut content.metadata, &memory);

@@ -1,147 +1,215 @@
-//! A group that runs at an address: its A record set names it, and the PTR at its address names the group.
+//! A group that exists: its A record set names its address, and the PTR at the address names the group. Of a stopped
+//! group, the A record set stays empty, which reserves the name, and the PTR values are removed.
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use super::{
-    Decider, Key, Lookup, ObservedA, OwnerMark, PlanError, Refusal, Step, addresses_of, conflict, failed,
-    forget, forward, is_ours, removals, remove_false_ptrs, reverse,
+    Conflict, Decider, DesiredAction, Key, Lookup, Names, ObservedA, OwnerMark, PlanError, Step,
+    addresses_of, failed, forget, forward,
+    forward::remembers_more,
+    is_ours,
+    ownership::unmarked_conflict,
+    removals,
+    reverse::{Holders, ObservedPtr, OtherHolder, RemovalScope, ReversePlan, other_holders},
 };
 use crate::{
-    change::{Change, Edit},
+    change::Change,
+    container_group::AddressState,
     desired::Desired,
-    dns::PtrTarget,
+    dns::{ARecordSet, Owner, PtrTarget},
 };
 
+/// Whose the A record set at the group's name is.
+pub(super) enum Holder {
+    /// There is none.
+    Absent,
+    /// It is the group's.
+    Ours,
+    /// It may be taken over.
+    Free,
+    /// It is another's.
+    Foreign(Conflict),
+}
+
 impl Decider<'_> {
-    /// Makes the records name an address. `Ok` when nothing is left to do.
-    pub(super) fn point(&mut self, desired: &Desired, address: Ipv4Addr) -> Result<(), Step> {
-        let observed = self.observe_a(desired, address)?;
+    /// Makes the records name an address, or reserve the name where there is no address. `Ok` when nothing is left
+    /// to do.
+    pub(super) fn keep(
+        &mut self,
+        desired: &Desired,
+        action: DesiredAction,
+        address: Option<Ipv4Addr>,
+    ) -> Result<(), Step> {
+        if let Some(address) = address.filter(|address| !desired.zones.accepts(*address)) {
+            return Err(failed(PlanError::AddressRefused { address, fqdn: desired.fqdn() }));
+        }
+        let mut lookup = Lookup::new(self.facts);
+        let set = lookup.a(&desired.name);
+        for name in self.facts.run.written_names.iter().filter(|name| **name != desired.name) {
+            lookup.a(name);
+        }
+        lookup.finish()?;
+        let set = set.flatten();
+        if address.is_none() && set.is_some_and(|set| !is_ours(set, desired)) {
+            // The name of a stopped group is another's, whoever that is: there is nothing to reserve.
+            return Ok(());
+        }
+        let holder = match self.cname(desired)? {
+            Some(conflict) => Holder::Foreign(conflict),
+            None => self.holder(desired, set)?,
+        };
+        let is_taken_over = match (holder, address) {
+            (Holder::Foreign(conflict), Some(address)) => {
+                return self.yield_name(desired, address, set, conflict);
+            }
+            (Holder::Foreign(_) | Holder::Free, None) => return Ok(()),
+            (Holder::Free, Some(_)) => self.rules.remembers(),
+            (Holder::Ours | Holder::Absent, _) => false,
+        };
+        let observed = self.observe_a(desired, set, address, is_taken_over)?;
         let key = Key::A(desired.name.clone());
         let is_written = self.facts.is_written(&key);
-        if observed.is_listing_incomplete && is_written {
-            // The record set waits for our mark: it does not belong to us yet, and its owner may delete it together
-            // with the memory of our PTR.
-            self.check_failures(
-                self.facts.failed_ptr_reads().filter(|(key, _)| matches!(key, Key::PtrList(_))),
-            )?;
-        }
-        let edit = match forward(desired, self.rules, address, &observed, self.facts.now) {
-            // What was written only made room in the memory.
-            Ok(Some(_)) if is_written && self.facts.pass.has_written => return Err(self.repeat()),
-            Ok(edit) => edit.filter(|_| !is_written),
-            Err(full @ Refusal::MemoryFull(_)) => {
-                return self.compact_history(desired, address, &observed, full);
-            }
-            Err(conflict @ Refusal::Conflict(_)) => return self.yield_name(desired, address, conflict),
-        };
 
         // The A record set is written while the PTR record sets are read.
-        let addresses = self.addresses(address, &observed);
         let mut lookup = Lookup::new(self.facts);
-        for address in &addresses {
-            lookup.ptr(self.goal, *address);
+        for address in self.addresses(address, &observed) {
+            lookup.ptr(self.goal, address);
         }
-        let failed_a = self.facts.pass.failed_writes.iter().find(|(failed, _)| *failed == key);
-        if let Some((key, _)) = failed_a {
-            return Err(failed(PlanError::Request(key.clone())));
+        let is_emptied = address.is_none() && set.is_some_and(|set| !set.content.records.is_empty());
+        if self.rules.may_remove() && (is_emptied || !observed.old_names.is_empty()) {
+            lookup = self.confirm(action, desired, lookup)?;
         }
-        if let Some(edit) = edit {
-            return Err(Step::Act { read: lookup.missing, write: vec![Change::A(edit)] });
+        let has_failed = self.facts.pass.failed_writes.iter().any(|(failed, _)| *failed == key);
+        if has_failed || self.facts.pass.clashes.contains(&desired.name) {
+            return Err(failed(PlanError::Request(key)));
+        }
+        let edit = forward(desired, self.rules, address, &observed, self.facts.now);
+        match edit.filter(|edit| !is_written || remembers_more(edit)) {
+            Some(edit) if address.is_none() && !self.rules.may_remove() => {
+                self.withheld.push(Change::A(edit));
+            }
+            Some(edit) => return Err(Step::Act { read: lookup.missing, write: vec![Change::A(edit)] }),
+            None => {}
         }
         lookup.finish()?;
         if observed.is_listing_incomplete {
-            self.check_failures(
-                self.facts.failed_ptr_reads().filter(|(key, _)| matches!(key, Key::PtrList(_))),
-            )?;
+            // The record set waits for our mark: it does not belong to us yet, and its owner may delete it together
+            // with the memory of our PTR.
+            self.check_failures(self.facts.failed_ptr_lists())?;
         }
         self.follow_names(desired)?;
+        self.remove_old_names(desired)?;
 
-        let others = self.other_names(desired);
         let ptrs = self.facts.ptrs(&self.goal.zones);
-        let names = others.names(desired, self.facts, Some(&desired.name));
-        let plan = reverse(desired, self.rules, address, &ptrs, &names);
-        self.withheld.extend(plan.withheld.into_iter().map(Change::Ptr));
-        let (first, last): (Vec<_>, Vec<_>) =
-            plan.edits.into_iter().partition(|(address, _)| !addresses.contains(address));
-        if !others.marked.is_empty() {
-            // The memory of an old name is in its A record set alone: what it leads to is made right before it is
-            // removed, and it is removed before the PTR that led to it.
-            self.write(ptr_changes(first))?;
-            let old = removals(desired, &others.marked);
-            if !self.rules.may_remove() {
-                self.withheld.extend(old);
-            } else if self.facts.failed_ptr_reads().next().is_none() {
-                self.write(old)?;
-            }
+        let mut plan = self.plan_ptrs(desired, address, &ptrs)?;
+        self.withheld.extend(plan.withheld.drain(..).map(Change::Ptr));
+        let mut last: Vec<Change> = plan.edits.drain(..).map(Change::Ptr).collect();
+        if let Some(set) = set.filter(|set| !is_written && is_ours(set, desired)) {
+            let is_seen_clean = |address: &Ipv4Addr| !self.is_ptr_written(*address);
+            let clean = plan.clean.iter().copied().filter(is_seen_clean).collect();
+            last.extend(forget(desired, self.rules, set, &clean, self.facts.now).map(Change::A));
         }
-        let mut last: Vec<Change> = ptr_changes(last).collect();
-        let set = observed.record_set.as_ref().filter(|_| !is_written);
-        let is_seen_clean = |address: &Ipv4Addr| !self.is_ptr_written(*address);
-        let clean = plan.clean.into_iter().filter(is_seen_clean).collect();
-        last.extend(
-            set.and_then(|set| forget(desired, self.rules, set, &clean, self.facts.now)).map(Change::A),
-        );
         self.write(last)?;
 
         self.check_failures(self.facts.failed_ptr_reads())?;
         let zones = &desired.zones;
-        if desired.wants_ptr && !zones.reverse.is_empty() && zones.reverse_name(address).is_none() {
+        if let Some(address) = address.filter(|_| desired.wants_ptr && !zones.reverse.is_empty())
+            && zones.reverse_name(address).is_none()
+        {
             return Err(failed(PlanError::NoReverseZone { address, fqdn: desired.fqdn() }));
         }
         self.finish()?;
         match plan.conflicts.into_iter().next() {
-            Some(conflict) => Err(failed(PlanError::PtrConflict(conflict))),
+            Some(conflict) => Err(self.ptr_conflict(conflict)),
             None => Ok(()),
         }
     }
 
-    /// The A record set at the name that counts, with what has to be known to judge it: whether the group that its
-    /// mark names is deleted; and, where it is taken over, which PTR records name it, because it could not remember
-    /// them for us.
-    fn observe_a(&self, desired: &Desired, address: Ipv4Addr) -> Result<ObservedA, Step> {
-        let mut lookup = Lookup::new(self.facts);
-        let set = lookup.a(&desired.name);
-        lookup.finish()?;
-        let record_set = set.flatten().cloned();
-        let mut observed = ObservedA { record_set, ..ObservedA::default() };
-        let Some(set) = &observed.record_set else { return Ok(observed) };
-        if let OwnerMark::Other(owner) = OwnerMark::of(set, &desired.owner) {
-            let mut lookup = Lookup::new(self.facts);
-            let is_deleted = lookup.owner(&owner);
-            lookup.finish()?;
-            observed.is_abandoned = is_deleted == Some(true);
+    /// The conflict with a CNAME record, which Azure refuses to put an A record beside.
+    fn cname(&self, desired: &Desired) -> Result<Option<Conflict>, Step> {
+        if !self.facts.pass.clashes.contains(&desired.name) {
+            return Ok(None);
         }
-        let is_taken_over = observed.record_set.as_ref().is_some_and(|set| !is_ours(set, desired))
-            && self.rules.remembers()
-            && conflict(desired, self.rules, &observed).is_none();
+        let mut lookup = Lookup::new(self.facts);
+        let target = lookup.cname(&desired.name);
+        lookup.finish()?;
+        let target = target.flatten();
+        Ok(target.map(|target| Conflict::Cname { name: desired.fqdn(), target: target.to_owned() }))
+    }
+
+    /// Whose an A record set at our name is.
+    pub(super) fn holder(&self, desired: &Desired, set: Option<&ARecordSet>) -> Result<Holder, Step> {
+        let Some(set) = set else { return Ok(Holder::Absent) };
+        let mark = OwnerMark::of(set, &desired.owner);
+        Ok(match &mark {
+            OwnerMark::Ours => Holder::Ours,
+            OwnerMark::Other(owner) if self.is_freed(owner, desired)? => Holder::Free,
+            OwnerMark::Other(owner) => {
+                let record = format!("the A record set {}", desired.fqdn());
+                Holder::Foreign(Conflict::OtherGroup { record, owner: owner.clone() })
+            }
+            mark => unmarked_conflict(desired, self.rules, mark).map_or(Holder::Free, Holder::Foreign),
+        })
+    }
+
+    /// Whether two reads of the group that a mark names, three seconds apart, both say that it is deleted or should
+    /// have another name. A group that cannot be read for good keeps its name.
+    fn is_freed(&self, owner: &Owner, desired: &Desired) -> Result<bool, Step> {
+        let mut lookup = Lookup::new(self.facts);
+        let first = lookup.owner(owner);
+        lookup.finish()?;
+        if !first.flatten().is_some_and(|other| other.frees(desired)) {
+            return Ok(false);
+        }
+        let mut lookup = Lookup::new(self.facts);
+        let second = lookup.owner_confirmation(owner);
+        // It is read whatever the confirmation says.
+        if let Some(address) = self.target.as_ref().and_then(|target| target.address) {
+            lookup.ptr(self.goal, address);
+        }
+        lookup.finish()?;
+        Ok(second.flatten().is_some_and(|other| other.frees(desired)))
+    }
+
+    /// The A record set at the name that counts, with what it has to remember. Where it is taken over, the PTR
+    /// records that name it are listed, because it could not remember them for us.
+    fn observe_a(
+        &self,
+        desired: &Desired,
+        set: Option<&ARecordSet>,
+        address: Option<Ipv4Addr>,
+        is_taken_over: bool,
+    ) -> Result<ObservedA, Step> {
+        let mut observed = ObservedA { record_set: set.cloned(), ..ObservedA::default() };
+        if self.rules.may_remove() {
+            observed.old_names = self.old_names(desired).into_values().collect();
+        }
         if is_taken_over {
             let mut lookup = Lookup::new(self.facts);
             lookup.ptr_lists(self.goal);
             lookup.finish()?;
             let fqdn = desired.fqdn();
-            let says =
-                |set: &crate::dns::PtrRecordSet| set.content.records.iter().any(|target| target.names(&fqdn));
-            let naming = self.facts.listed_ptrs(&self.goal.zones, says);
+            let naming = self.facts.all_ptrs(&self.goal.zones).filter(|ptr| ptr.says(&fqdn));
             observed.listed =
-                naming.iter().map(|ptr| ptr.address).filter(|listed| *listed != address).collect();
-            observed.is_listing_incomplete = self.facts.pass.ptr_lists.values().any(Result::is_err);
+                naming.filter_map(|ptr| ptr.address).filter(|at| Some(*at) != address).collect();
+            observed.is_listing_incomplete = self.facts.failed_ptr_lists().next().is_some();
         }
         Ok(observed)
     }
 
-    /// The addresses whose PTR record sets matter: the live one, those that the A record set holds or remembers, and
+    /// The addresses whose PTR record sets matter: the live one, those that the A record sets hold or remember, and
     /// those that are known from elsewhere.
-    fn addresses(&self, address: Ipv4Addr, observed: &ObservedA) -> BTreeSet<Ipv4Addr> {
-        let mut addresses: BTreeSet<Ipv4Addr> = observed.record_set.iter().flat_map(addresses_of).collect();
-        addresses.insert(address);
+    fn addresses(&self, address: Option<Ipv4Addr>, observed: &ObservedA) -> BTreeSet<Ipv4Addr> {
+        let sets = observed.record_set.iter().chain(&observed.old_names);
+        let mut addresses: BTreeSet<Ipv4Addr> = sets.flat_map(addresses_of).collect();
+        addresses.extend(address);
         addresses.extend(&observed.listed);
-        addresses.extend(&self.facts.run.written_ptrs);
+        addresses.extend(&self.facts.run.touched_addresses);
         addresses.extend(&self.goal.lookups.addresses);
         addresses
     }
 
-    /// Reads what PTR record sets of ours say besides the name that counts: names that the group had, whose A record
-    /// sets remember on their own, which leads to further PTR record sets.
+    /// Reads the names that PTR record sets of ours say besides the name that counts, and those that a list showed.
     fn follow_names(&self, desired: &Desired) -> Result<(), Step> {
         let ptrs = self.facts.ptrs(&self.goal.zones);
         let said = ptrs.iter().flat_map(|ptr| ptr.other_names(desired));
@@ -149,10 +217,88 @@ impl Decider<'_> {
         for name in said.chain(self.goal.lookups.names.iter().cloned()).filter(|name| *name != desired.name) {
             lookup.a(&name);
         }
-        for address in self.other_names(desired).marked.values().flat_map(addresses_of) {
-            lookup.ptr(self.goal, address);
-        }
         lookup.finish()
+    }
+
+    /// Removes the A record sets of ours under old names. The set at the new name remembers what they held by now.
+    fn remove_old_names(&mut self, desired: &Desired) -> Result<(), Step> {
+        let old = removals(desired, &self.old_names(desired));
+        if self.rules.may_remove() {
+            self.write(old)
+        } else {
+            self.withheld.extend(old);
+            Ok(())
+        }
+    }
+
+    /// What becomes of the PTR record sets that were read.
+    pub(super) fn plan_ptrs(
+        &self,
+        desired: &Desired,
+        live: Option<Ipv4Addr>,
+        ptrs: &[ObservedPtr<'_>],
+    ) -> Result<ReversePlan, Step> {
+        let holders = match live.filter(|_| desired.wants_ptr) {
+            Some(address) => self.holders(address, ptrs)?,
+            None => Holders::new(),
+        };
+        let mut names = self.names(desired);
+        names.held.insert(desired.fqdn());
+        let mut plan = ReversePlan::default();
+        for ptr in ptrs {
+            if live.is_none() || ptr.address != live {
+                plan.remove(desired, self.rules, ptr, &names, RemovalScope::All);
+            } else if desired.wants_ptr {
+                let mark = ptr.record_set.map(|set| OwnerMark::of(set, &desired.owner));
+                let holder = match &mark {
+                    Some(OwnerMark::Other(owner)) => holders.get(owner),
+                    _ => None,
+                };
+                plan.point(self.goal, desired, self.rules, ptr, &names, holder);
+            } else {
+                plan.remove(desired, self.rules, ptr, &names, RemovalScope::Ours);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What the groups are that mark the PTR record set at our live address. One that is deleted is read twice.
+    fn holders(&self, address: Ipv4Addr, ptrs: &[ObservedPtr<'_>]) -> Result<Holders, Step> {
+        let mut holders = Holders::new();
+        let mut lookup = Lookup::new(self.facts);
+        for owner in other_holders(ptrs, &self.goal.owner, address) {
+            let Some(first) = lookup.owner(&owner) else { continue };
+            let last = match first.map(|other| other.state) {
+                Some(AddressState::Deleted) => lookup.owner_confirmation(&owner),
+                _ => Some(first),
+            };
+            let Some(last) = last else { continue };
+            let holder = match last.map(|other| other.state) {
+                None => OtherHolder::Claims,
+                Some(AddressState::Running(at)) if at == address => OtherHolder::Claims,
+                Some(AddressState::Pending | AddressState::Deleting) => OtherHolder::Pending,
+                Some(_) => OtherHolder::HasLeft,
+            };
+            holders.insert(owner, holder);
+        }
+        lookup.finish()?;
+        Ok(holders)
+    }
+
+    /// The end of a pass that left the PTR record set at the live address alone.
+    fn ptr_conflict(&self, conflict: Conflict) -> Step {
+        let pass = &self.facts.pass;
+        let is_pending = |owner: &Owner| {
+            let last = pass.owner_confirmations.get(owner).or_else(|| pass.owners.get(owner));
+            let other = last.and_then(|read| read.as_ref().ok());
+            other.is_some_and(|other| matches!(other.state, AddressState::Pending | AddressState::Deleting))
+        };
+        match &conflict {
+            Conflict::SharedAddress { owner, .. } if is_pending(owner) => {
+                failed(PlanError::HolderPending(conflict))
+            }
+            _ => failed(PlanError::PtrConflict(conflict)),
+        }
     }
 
     fn is_ptr_written(&self, address: Ipv4Addr) -> bool {
@@ -160,59 +306,48 @@ impl Decider<'_> {
     }
 
     /// The name belongs to another owner: a PTR of ours that says it nevertheless is false, and nothing else leads to
-    /// it. A pass wrote it that believed in the name while another group took it over.
-    fn yield_name(&mut self, desired: &Desired, address: Ipv4Addr, conflict: Refusal) -> Result<(), Step> {
-        let mut lookup = Lookup::new(self.facts);
-        for address in self.facts.run.written_ptrs.iter().chain([&address]) {
-            lookup.ptr(self.goal, *address);
-        }
-        lookup.finish()?;
-        let plan = remove_false_ptrs(desired, self.rules, &self.facts.ptrs(&self.goal.zones));
-        self.withheld.extend(plan.withheld.into_iter().map(Change::Ptr));
-        self.write(ptr_changes(plan.edits))?;
-        Err(failed(PlanError::Refused(conflict)))
-    }
-
-    /// The memory is full: the PTR records at remembered addresses are made right, what need not be remembered any
-    /// longer is forgotten, and another pass follows. Where there is no such thing, only time helps.
-    fn compact_history(
+    /// it. A pass wrote it that believed in the name while another group took it over. The exception is an A record
+    /// set that another program rewrote without our mark: as long as it holds the live address, both directions agree.
+    fn yield_name(
         &mut self,
         desired: &Desired,
-        live: Ipv4Addr,
-        observed: &ObservedA,
-        full: Refusal,
+        address: Ipv4Addr,
+        set: Option<&ARecordSet>,
+        conflict: Conflict,
     ) -> Result<(), Step> {
-        let Some(before) = &observed.record_set else { return Err(failed(PlanError::Refused(full))) };
-        let mut addresses: BTreeSet<Ipv4Addr> = before.memory().addresses().collect();
-        addresses.extend(&observed.listed);
-        // No PTR is written for the live address before the A record set holds it.
-        addresses.remove(&live);
+        let unmarked = set.filter(|set| OwnerMark::of(set, &desired.owner) == OwnerMark::None);
         let mut lookup = Lookup::new(self.facts);
-        for address in &addresses {
-            lookup.ptr(self.goal, *address);
+        // A record set without a mark may have been ours: its addresses may be those of our PTR records.
+        let held = unmarked.into_iter().flat_map(addresses_of);
+        for address in self.facts.run.touched_addresses.iter().copied().chain(held).chain([address]) {
+            lookup.ptr(self.goal, address);
         }
         lookup.finish()?;
-        let mut ptrs = self.facts.ptrs(&self.goal.zones);
-        ptrs.retain(|ptr| addresses.contains(&ptr.address));
-        let names = super::OtherNames::default().names(desired, self.facts, Some(&desired.name));
-        let plan = reverse(desired, self.rules, live, &ptrs, &names);
-        let is_seen_clean = |address: &Ipv4Addr| !self.is_ptr_written(*address);
-        let clean = plan.clean.into_iter().filter(is_seen_clean).collect();
-        let is_written = !self.facts.pass.written.is_empty();
-        if !is_written {
-            let forgotten = forget(desired, self.rules, before, &clean, self.facts.now);
-            self.write(ptr_changes(plan.edits).chain(forgotten.map(Change::A)))?;
+        let fqdn = desired.fqdn();
+        let names = Names { own: BTreeSet::from([fqdn.clone()]), ..Names::default() };
+        let is_address_right = unmarked.is_some_and(|set| set.content.records.contains(&address));
+        let mut plan = ReversePlan::default();
+        let mut is_mark_lost = false;
+        for ptr in self.facts.ptrs(&self.goal.zones) {
+            let is_said = ptr.is_ours(&desired.owner) && ptr.says(&fqdn);
+            if is_said && is_address_right && ptr.address == Some(address) {
+                is_mark_lost = true;
+            } else if is_said {
+                plan.remove(desired, self.rules, &ptr, &names, RemovalScope::Ours);
+            }
         }
-        self.check_failures(self.facts.failed_ptr_reads().filter(|_| !is_written))?;
-        match (is_written, self.facts.pass.has_written) {
-            (true, true) => Err(self.repeat()),
-            // A dry run cannot see what the writes would have made room for.
-            (true, false) => Ok(()),
-            (false, _) => Err(failed(PlanError::Refused(full))),
-        }
+        self.withheld.extend(plan.withheld.into_iter().map(Change::Ptr));
+        self.write(plan.edits.into_iter().map(Change::Ptr))?;
+        Err(failed(PlanError::Conflict(match conflict {
+            Conflict::Unmarked(record) | Conflict::ChosenByTag(record) if is_mark_lost => {
+                Conflict::LostMark(record)
+            }
+            conflict => conflict,
+        })))
     }
 }
 
-pub(super) fn ptr_changes(edits: Vec<(Ipv4Addr, Edit<PtrTarget>)>) -> impl Iterator<Item = Change> {
-    edits.into_iter().map(|(_, edit)| Change::Ptr(edit))
+/// Whether a PTR value says one of these names, whatever marks its record set.
+pub(super) fn says_held(names: &Names, target: &PtrTarget) -> bool {
+    names.held.iter().any(|name| target.names(name))
 }

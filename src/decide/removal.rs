@@ -1,88 +1,164 @@
-//! A group whose records are removed: PTR values first, the A record set last.
+//! A group whose records are removed, because it is deleted or has a public address: PTR values first, the A record
+//! set last. Only what carries our mark is removed; under `adopt` also unmarked PTR values that name an A record set
+//! of ours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
-    Decider, ForeignOwners, Key, Lookup, ObservedPtr, OwnerMark, RemovalScope, Step, is_ours,
-    live::ptr_changes, removals, reverse_removal,
+    Decider, DesiredAction, Evidence, Key, Lookup, Names, PlanError, Step, addresses_of, failed, is_ours,
+    live::says_held,
+    removals,
+    reverse::{RemovalScope, ReversePlan},
 };
 use crate::{
     change::Change,
-    config::Ownership,
     desired::Desired,
-    dns::{ARecordSet, Owner, RelativeName},
+    dns::{ARecordSet, RelativeName},
 };
 
 impl Decider<'_> {
-    /// Removes the group's records: all of them, or only those that carry our mark. `Ok` when nothing is left to do.
-    pub(super) fn remove(&mut self, desired: &Desired, is_marked_only: bool) -> Result<(), Step> {
-        let adopts = self.rules.ownership == Ownership::Adopt && !is_marked_only;
-        self.search(desired)?;
-        let record_set =
-            self.facts.pass.a.get(&desired.name).and_then(|read| read.as_ref().ok()).cloned().flatten();
-        let mark = record_set.as_ref().map(|set| OwnerMark::of(set, &desired.owner));
-        let is_own_removed = match mark {
-            Some(OwnerMark::Ours) => true,
-            Some(OwnerMark::None) => adopts && !desired.is_name_from_tag,
-            Some(OwnerMark::Other(_) | OwnerMark::AutoRegistered) | None => false,
+    /// Removes the group's records, as far as the evidence allows. `Ok` when nothing is left to do.
+    pub(super) fn remove(&mut self, desired: &Desired, action: DesiredAction) -> Result<(), Step> {
+        let evidence = match action {
+            DesiredAction::RemoveDeleted => self.goal.evidence,
+            _ => Evidence::Deletion,
         };
-        let listed = self.listed_names(desired, mark.as_ref())?;
+        if evidence == Evidence::None {
+            return self.not_visible(desired, action);
+        }
+        let is_deleted = action == DesiredAction::RemoveDeleted;
+        self.search(desired, is_deleted)?;
+        let own =
+            self.facts.pass.a.get(&desired.name).and_then(|read| read.as_ref().ok()).and_then(Option::as_ref);
+        let own = own.filter(|set| is_ours(set, desired));
+        // An empty one may be all that a lock leaves of an earlier removal, which did not find the others.
+        let is_emptied_now = self.facts.is_written(&Key::A(desired.name.clone()));
+        let is_filled = |set: &ARecordSet| is_emptied_now || addresses_of(set).next().is_some();
+        let mut listed = BTreeMap::new();
+        if is_deleted {
+            listed = self.listed_names(desired, own.is_some_and(is_filled))?;
+        }
+        let mut beside_confirmation = Lookup::new(self.facts);
+        for address in listed.values().flat_map(addresses_of) {
+            beside_confirmation.ptr(self.goal, address);
+        }
 
-        let mut others = self.other_names(desired);
-        // What is known from its name or from a list is removed last; what is known only from a PTR is removed before
-        // that PTR.
-        let own_name = (self.goal.own_name != desired.name).then_some(&self.goal.own_name);
-        let mut last: BTreeMap<_, _> =
-            own_name.and_then(|name| others.marked.get_key_value(name)).into_iter().map(owned).collect();
+        // What is known from its name, from elsewhere or from a list is removed last; what is known only from a PTR is
+        // removed before that PTR.
+        let mut old = self.old_names(desired);
+        let mut last: BTreeMap<RelativeName, ARecordSet> = BTreeMap::new();
+        for name in self.known_names() {
+            last.extend(old.get(name).map(|set| (name.clone(), set.clone())));
+        }
         for (name, set) in listed {
-            others.marked.insert(name.clone(), set.clone());
-            last.insert(name, set);
+            if !old.contains_key(&name) {
+                old.insert(name.clone(), set.clone());
+                last.insert(name, set);
+            }
         }
-        let first = others.marked.iter().filter(|(name, _)| !last.contains_key(*name)).map(owned).collect();
-        let is_own_ours = is_own_removed || record_set.is_none();
-        if let Some(own) = record_set.filter(|_| is_own_removed) {
-            last.insert(desired.name.clone(), own);
-        }
+        let first = old.iter().filter(|(name, _)| !last.contains_key(*name));
+        let first: BTreeMap<_, _> = first.map(|(name, set)| (name.clone(), set.clone())).collect();
+        last.extend(own.map(|set| (desired.name.clone(), set.clone())));
 
-        let mut names = others.names(desired, self.facts, is_own_ours.then_some(&desired.name));
-        if !is_own_ours {
-            // The name is another owner's; but a PTR record set that carries our mark says it for us.
-            names.vanished.insert(desired.fqdn());
+        let mut names = self.names(desired);
+        let marked = old.keys().chain(own.map(|_| &desired.name));
+        names.held.extend(marked.map(|name| name.within(&desired.zones.forward.name)));
+        names.own.insert(desired.fqdn());
+        let mut plan = ReversePlan::default();
+        for ptr in self.facts.all_ptrs(&self.goal.zones) {
+            let says_held = |target| says_held(&names, target);
+            let is_concerned = ptr.is_ours(&desired.owner)
+                || ptr.record_set.is_some_and(|set| set.content.records.iter().any(says_held));
+            if is_concerned {
+                plan.remove(desired, self.rules, &ptr, &names, RemovalScope::OursAndUnmarked);
+            }
         }
-        let says_us = |target: &crate::dns::PtrTarget| names.held.iter().any(|name| target.names(name));
-        let ptrs = self.facts.listed_ptrs(&self.goal.zones, |set| {
-            is_ours(set, desired) || set.content.records.iter().any(says_us)
-        });
-        let deleted = if adopts { self.deleted_owners(desired, &ptrs, &names)? } else { BTreeSet::new() };
-        let scope = RemovalScope { unmarked: adopts, others: ForeignOwners::Of(&deleted) };
-        let plan = reverse_removal(desired, self.rules, &ptrs, &names, scope);
-        self.withheld.extend(plan.withheld.into_iter().map(Change::Ptr));
+        if !is_deleted {
+            let is_ours = |set: &crate::dns::PtrRecordSet| is_ours(set, desired);
+            for edits in [&mut plan.edits, &mut plan.withheld] {
+                edits.retain(|edit| edit.before.as_ref().is_some_and(is_ours));
+            }
+        }
         let (first, last) = (removals(desired, &first), removals(desired, &last));
-        if self.rules.may_remove() {
+        self.withheld.extend(plan.withheld.into_iter().map(Change::Ptr));
+        if !self.rules.may_remove() {
+            self.withheld.extend(first.into_iter().chain(last));
+        } else if self.is_any_due(&first) || self.is_any_due(&last) || !plan.edits.is_empty() {
+            if evidence != Evidence::Deletion {
+                return self.not_visible(desired, action);
+            }
+            if !is_deleted {
+                // Without lists, nothing else leads to a PTR record set that could not be read.
+                self.check_failures(self.facts.failed_ptr_reads())?;
+            }
+            self.confirm(action, desired, beside_confirmation)?.finish()?;
             self.write(first)?;
-            self.write(ptr_changes(plan.edits))?;
+            self.write(plan.edits.into_iter().map(Change::Ptr))?;
             if self.facts.failed_ptr_reads().next().is_none() {
                 self.write(last)?;
             }
-        } else {
-            self.withheld.extend(first.into_iter().chain(last));
         }
         self.check_failures(self.facts.failed_ptr_reads())?;
         self.finish()
     }
 
-    /// Reads the A record set at the name that counts and the lists of the reverse zones, and follows what PTR record
-    /// sets of ours say until nothing new is found.
-    fn search(&self, desired: &Desired) -> Result<(), Step> {
+    /// A group that answers 404 without enough evidence: its records stay. Only the PTR records that this very
+    /// invocation wrote are removed again.
+    fn not_visible(&mut self, desired: &Desired, action: DesiredAction) -> Result<(), Step> {
         let mut lookup = Lookup::new(self.facts);
-        lookup.a(&desired.name);
-        for name in self.goal.lookups.names.iter().filter(|name| **name != desired.name) {
+        for address in &self.facts.run.touched_addresses {
+            lookup.ptr(self.goal, *address);
+        }
+        lookup.finish()?;
+        // A 404 shows no tags: which name such a PTR record says is known from the A record sets that were written.
+        let written = self.facts.run.written_names.iter().chain([&desired.name]);
+        let own = written.map(|name| name.within(&desired.zones.forward.name)).collect();
+        let names = Names { own, ..Names::default() };
+        let mut plan = ReversePlan::default();
+        let is_touched = |address| self.facts.run.touched_addresses.contains(&address);
+        for ptr in self.facts.ptrs(&self.goal.zones) {
+            let is_said = names.own.iter().any(|name| ptr.says(name));
+            if is_said && ptr.is_ours(&desired.owner) && ptr.address.is_some_and(is_touched) {
+                plan.remove(desired, self.rules, &ptr, &names, RemovalScope::Ours);
+            }
+        }
+        if !plan.edits.is_empty() {
+            self.confirm(action, desired, Lookup::new(self.facts))?.finish()?;
+            self.write(plan.edits.into_iter().map(Change::Ptr))?;
+        }
+        Err(failed(PlanError::NotVisible))
+    }
+
+    /// The names that are known without a PTR record or a list that this pass read.
+    fn known_names(&self) -> impl Iterator<Item = &RelativeName> {
+        let elsewhere = self.goal.lookups.names.iter().chain(&self.facts.run.written_names);
+        [&self.goal.own_name].into_iter().chain(elsewhere)
+    }
+
+    /// Reads the A record set at the name that counts and the PTR record sets at the addresses of all that are ours, and
+    /// follows what PTR record sets of ours say until nothing new is found. Of a deleted group, the reverse zones are
+    /// listed, too: its memory ends with the A record set.
+    fn search(&self, desired: &Desired, is_deleted: bool) -> Result<(), Step> {
+        let mut lookup = Lookup::new(self.facts);
+        let own = lookup.a(&desired.name).flatten().filter(|set| is_ours(set, desired));
+        let old = self.old_names(desired);
+        let held = own.into_iter().chain(old.values()).flat_map(addresses_of);
+        for address in held.chain(self.facts.run.touched_addresses.iter().copied()) {
+            lookup.ptr(self.goal, address);
+        }
+        for name in self.known_names().filter(|name| **name != desired.name) {
             lookup.a(name);
         }
-        lookup.ptr_lists(self.goal);
+        if is_deleted {
+            lookup.ptr_lists(self.goal);
+        } else {
+            for address in &self.goal.lookups.addresses {
+                lookup.ptr(self.goal, *address);
+            }
+        }
         lookup.finish()?;
         let mut lookup = Lookup::new(self.facts);
-        for ptr in self.facts.listed_ptrs(&self.goal.zones, |set| is_ours(set, desired)) {
+        for ptr in self.facts.all_ptrs(&self.goal.zones) {
             for name in ptr.other_names(desired) {
                 lookup.a(&name);
             }
@@ -95,11 +171,10 @@ impl Decider<'_> {
     fn listed_names(
         &self,
         desired: &Desired,
-        mark: Option<&OwnerMark>,
+        is_own_marked: bool,
     ) -> Result<BTreeMap<RelativeName, ARecordSet>, Step> {
-        let is_any_marked = mark == Some(&OwnerMark::Ours)
-            || !self.other_names(desired).marked.is_empty()
-            || !self.facts.run.removed_names.is_empty();
+        let is_any_marked =
+            is_own_marked || !self.old_names(desired).is_empty() || !self.facts.run.removed_names.is_empty();
         if is_any_marked && !self.goal.zones.reverse.is_empty() && self.facts.pass.a_list.is_none() {
             return Ok(BTreeMap::new());
         }
@@ -108,26 +183,7 @@ impl Decider<'_> {
         lookup.finish()?;
         let is_left =
             |name: &RelativeName| *name != desired.name && !self.facts.is_written(&Key::A(name.clone()));
-        let sets = listed.into_iter().flatten().filter(|(name, _)| is_left(name));
+        let sets = listed.into_iter().flatten().filter(|(name, set)| is_left(name) && is_ours(set, desired));
         Ok(sets.cloned().collect())
     }
-
-    /// The owners that mark PTR record sets which say our names, and that are deleted.
-    fn deleted_owners(
-        &self,
-        desired: &Desired,
-        ptrs: &[ObservedPtr],
-        names: &super::Names,
-    ) -> Result<BTreeSet<Owner>, Step> {
-        let owners: BTreeSet<Owner> =
-            ptrs.iter().filter_map(|ptr| ptr.holder_of(names, &desired.owner)).collect();
-        let mut lookup = Lookup::new(self.facts);
-        let deleted = owners.into_iter().filter(|owner| lookup.owner(owner) == Some(true)).collect();
-        lookup.finish()?;
-        Ok(deleted)
-    }
-}
-
-fn owned((name, set): (&RelativeName, &ARecordSet)) -> (RelativeName, ARecordSet) {
-    (name.clone(), set.clone())
 }

@@ -9,7 +9,7 @@ use super::{
     rights, zones,
 };
 use crate::{
-    config::{Policy, Settings},
+    config::Settings,
     inventory::{Asker, Seen},
     resource_id::Scope,
 };
@@ -69,7 +69,7 @@ fn without_token(title: Title) -> Check {
 /// Settings with mistakes do not come this far.
 fn of_settings(settings: &Settings) -> Check {
     let mut findings = vec![];
-    if settings.policy == Policy::Observe {
+    if settings.policy.is_read_only() {
         findings.push(Finding::new(
             State::Warning,
             "ACI_DNS_POLICY is observe",

@@ -194,7 +194,7 @@ impl Function {
         let silenced = self.silenced(&subscription.filter, groups);
         let (vital, others): (Vec<_>, Vec<_>) =
             silenced.kept_out.iter().partition(|name| name.contains("Success"));
-        let filter = self.refilter(subscription);
+        let filter = Self::refilter(subscription);
         if !vital.is_empty() {
             let what = format!("the filter of {id} keeps out {}", names(&vital));
             fault(self.state, what, self.breaks, filter.clone());
@@ -220,11 +220,10 @@ impl Function {
         faults
     }
 
-    /// The command that gives an event subscription the filter that it should have.
-    fn refilter(&self, subscription: &EventSubscription) -> String {
-        let verbs =
-            ["Write", "Delete", "Action"].into_iter().filter(|verb| self.sees_deletions || *verb != "Delete");
-        let types = verbs
+    /// The command that gives an event subscription the filter of the deployment: all nine types of event.
+    fn refilter(subscription: &EventSubscription) -> String {
+        let types = ["Write", "Delete", "Action"]
+            .into_iter()
             .flat_map(|verb| ENDS.map(|(end, _)| format!("\"Microsoft.Resources.Resource{verb}{end}\"")));
         format!(
             "infra/deploy.sh, or az rest --method patch --url {}?api-version=2022-06-15 --body \

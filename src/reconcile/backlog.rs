@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use super::unfinished::Unfinished;
 use crate::{
+    decide::Evidence,
     dns::Place,
     owed::Owed,
     report::{Outcome, Report},
@@ -19,7 +20,7 @@ const VERIFY_AGAIN: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     /// By forward zone.
-    owed: Arc<Owed<Place, ContainerGroupId>>,
+    owed: Arc<Owed<Place, ContainerGroupId, Evidence>>,
     unfinished: Unfinished,
 }
 
@@ -35,14 +36,20 @@ impl Backlog {
         self.owed.is_empty()
     }
 
-    /// Retries a group once a wait is over. `again` retries it, and returns how long to wait where it has to be retried
-    /// once more.
-    pub(super) fn add<Again, Run>(&self, lane: Place, id: &ContainerGroupId, wait: Duration, again: Again)
-    where
-        Again: Fn(ContainerGroupId) -> Run + Send + 'static,
+    /// Retries a group once a wait is over. `again` retries it with the strongest evidence of its events, and returns
+    /// how long to wait where it has to be retried once more.
+    pub(super) fn add<Again, Run>(
+        &self,
+        lane: Place,
+        id: &ContainerGroupId,
+        evidence: Evidence,
+        wait: Duration,
+        again: Again,
+    ) where
+        Again: Fn(ContainerGroupId, Evidence) -> Run + Send + 'static,
         Run: Future<Output = Option<Duration>> + Send + 'static,
     {
-        self.owed.owe(lane, id.clone(), wait, again);
+        self.owed.owe(lane, id.clone(), evidence, wait, again);
     }
 
     /// A group needs no retry any more.

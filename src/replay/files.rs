@@ -1,11 +1,17 @@
-//! Event files: arrays, objects, or one event per line; folders of them in the order of their names.
+//! Event files: one JSON document after the other, each an event, an array of events, or an invocation of the Functions
+//! host; folders of them in the order of their names; `-` is stdin.
+//!
+//! A file that cannot be read does not stop the others.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use serde_json::{Deserializer, Value};
+
+use crate::text::{self, EncodingError};
 
 /// An event and where it was found.
 #[derive(Clone, Debug)]
@@ -27,14 +33,20 @@ pub enum FileError {
         /// What the system says.
         source: io::Error,
     },
-    /// The file holds neither JSON nor lines of JSON.
-    #[error("{}, line {line}: neither a JSON document nor one JSON document per line", path.display())]
+    /// The file is no text.
+    #[error("{} cannot be read", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: EncodingError,
+    },
+    /// The file holds something else than JSON documents, one after the other.
+    #[error("{} is not JSON", path.display())]
     NotJson {
         /// The file.
         path: PathBuf,
-        /// The first line that cannot be read, from 1.
-        line: usize,
-        /// What is wrong with it.
+        /// What is wrong with it, and where.
         source: serde_json::Error,
     },
     /// There is no event in any of the files.
@@ -42,24 +54,46 @@ pub enum FileError {
     Empty(String),
 }
 
-/// Reads every event of the files and folders, in order.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<Found>, FileError> {
-    let mut found = Vec::new();
+/// What was found in files.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// Every event, in order.
+    pub found: Vec<Found>,
+    /// The files that cannot be read.
+    pub unreadable: Vec<FileError>,
+}
+
+/// Reads every event of the files and folders, in order; at least one of them has to be readable.
+pub fn read(paths: &[PathBuf]) -> Result<Events, FileError> {
+    let mut events = Events::default();
     for path in paths {
-        for file in files(path)? {
-            found.extend(read_file(&file)?);
+        let files = files(path).unwrap_or_else(|error| {
+            events.unreadable.push(error);
+            vec![]
+        });
+        for file in files {
+            match read_file(&file) {
+                Ok(found) => events.found.extend(found),
+                Err(error) => events.unreadable.push(error),
+            }
         }
     }
-    if found.is_empty() {
-        let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        return Err(FileError::Empty(paths.join(", ")));
+    if !events.found.is_empty() {
+        return Ok(events);
     }
-    Ok(found)
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    Err(events.unreadable.into_iter().next().unwrap_or_else(|| FileError::Empty(paths.join(", "))))
 }
+
+/// What stands for stdin.
+const STDIN: &str = "-";
 
 /// A file itself; of a folder, its `.json`, `.jsonl` and `.ndjson` files.
 fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
+    if path.as_os_str() == STDIN {
+        return Ok(vec![path.to_owned()]);
+    }
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -77,66 +111,104 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
 
 fn read_file(path: &Path) -> Result<Vec<Found>, FileError> {
     let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let documents = match serde_json::from_str::<Value>(&text) {
-        Ok(Value::Array(events)) => events,
-        Ok(event) => vec![event],
-        Err(_) => lines(path, &text)?,
+    let bytes = if path.as_os_str() == STDIN {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
     };
-    let is_only = documents.len() == 1;
-    let place = |index: usize| if is_only { name.clone() } else { format!("{name}[{index}]") };
-    Ok(documents.into_iter().enumerate().map(|(index, event)| Found { place: place(index), event }).collect())
-}
-
-fn lines(path: &Path, text: &str) -> Result<Vec<Value>, FileError> {
+    let text = text::decode(&bytes.map_err(unreadable)?);
+    let text = text.map_err(|source| FileError::NotText { path: path.to_owned(), source })?;
     let mut events = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let document = serde_json::from_str(line).map_err(|source| FileError::NotJson {
-            path: path.to_owned(),
-            line: index + 1,
-            source,
-        })?;
-        match document {
+    for document in Deserializer::from_str(&text).into_iter() {
+        let not_json = |source| FileError::NotJson { path: path.to_owned(), source };
+        match document.map_err(not_json)? {
             Value::Array(several) => events.extend(several),
             event => events.push(event),
         }
     }
-    Ok(events)
+    let name = path.file_name().map_or_else(|| STDIN.to_owned(), |name| name.to_string_lossy().into_owned());
+    let is_only = events.len() == 1;
+    let place = |index: usize| if is_only { name.clone() } else { format!("{name}[{index}]") };
+    let events = events.into_iter().enumerate();
+    Ok(events.map(|(index, event)| Found { place: place(index), event: unwrapped(event) }).collect())
+}
+
+/// The event of an invocation of the Functions host, as its log shows it; any other event is one already.
+fn unwrapped(mut event: Value) -> Value {
+    let inner = event.pointer_mut("/Data/eventGridEvent").map(Value::take);
+    inner.unwrap_or(event)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: &[&str]) {
+    fn check(bytes: &[u8], expected: &[&str]) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.json");
-        fs::write(&file, text).unwrap();
-        let found = read(&[folder.path().to_owned()]);
-        let places: Vec<_> = found.iter().flatten().map(|found| found.place.as_str()).collect();
-        assert_eq!(places, expected, "{found:?}");
+        fs::write(&file, bytes).unwrap();
+        let events = read(&[folder.path().to_owned()]).unwrap();
+        let places: Vec<_> = events.found.iter().map(|found| found.place.as_str()).collect();
+        assert_eq!(places, expected, "{events:?}");
+        assert!(events.unreadable.is_empty());
     }
 
     #[test]
-    fn a_file_is_an_object_an_array_or_lines() {
-        check("{}", &["events.json"]);
-        check("[{}]", &["events.json"]);
-        check("[{}, {}]", &["events.json[0]", "events.json[1]"]);
-        check("{}\n\n[{}]\n{}\n", &["events.json[0]", "events.json[1]", "events.json[2]"]);
+    fn a_file_is_a_sequence_of_json_documents_in_utf_8_or_utf_16() {
+        for (text, expected) in [
+            ("{}", &["events.json"][..]),
+            ("[{}]", &["events.json"]),
+            ("[{}, {}]", &["events.json[0]", "events.json[1]"]),
+            ("{}\n\n[{}]\n{}\n", &["events.json[0]", "events.json[1]", "events.json[2]"]),
+            ("[{}][{}]", &["events.json[0]", "events.json[1]"]),
+            ("[\n  {}\n]\n[\n  {}\n]\n", &["events.json[0]", "events.json[1]"]),
+        ] {
+            let marked = format!("\u{feff}{text}");
+            check(text.as_bytes(), expected);
+            check(marked.as_bytes(), expected);
+            check(&marked.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(), expected);
+            check(&marked.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_file_and_line() {
+    fn an_invocation_of_the_functions_host_is_the_event_in_it() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("events.jsonl");
-        fs::write(&file, "{}\nnonsense\n").unwrap();
-        let error = read(&[file]).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("events.jsonl, line 2: neither a JSON document nor one JSON document per line"),
-            "{error}"
+        let file = folder.path().join("invocation.json");
+        fs::write(&file, r#"{"Data": {"eventGridEvent": {"id": "1"}}, "Metadata": {}}"#).unwrap();
+        let events = read(&[file]).unwrap();
+        assert_eq!(events.found[0].event, serde_json::json!({"id": "1"}));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_does_not_stop_the_other_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let paths = [
+            file("a.jsonl", b"{}\nnonsense\n"),
+            file("b.json", b"{\"caf\xe9\": 1}"),
+            folder.path().join("none.json"),
+            file("c.json", b"{}"),
+        ];
+        let events = read(&paths).unwrap();
+        assert_eq!(events.found.len(), 1);
+        let said = |error: &FileError| {
+            let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            format!("{error}: {source}").replace(&format!("{}/", folder.path().display()), "")
+        };
+        assert_eq!(
+            events.unreadable.iter().map(said).collect::<Vec<_>>(),
+            [
+                "a.jsonl is not JSON: expected ident at line 2 column 2",
+                "b.json cannot be read: its encoding is not known: save it as UTF-8, or as UTF-16 with a \
+                 byte-order mark",
+                "none.json cannot be read: No such file or directory (os error 2)",
+            ]
         );
     }
 

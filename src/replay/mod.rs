@@ -6,6 +6,7 @@
 //! give the same output.
 
 pub mod files;
+pub mod queue_trigger;
 pub mod remote;
 pub mod scenario;
 pub mod show;
@@ -19,20 +20,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anstyle::AnsiColor;
 use serde_json::Value;
 
 use self::{
-    files::{FileError, Found},
+    files::{Events, FileError, Found},
     scenario::{Player, ScenarioError},
     show::Told,
     stage::{Lines, RECONCILE, Stage},
     story::Story,
 };
-use crate::{
-    config::{Settings, SettingsError},
-    simulator::Azure,
-    telemetry::Telemetry,
-};
+use crate::{config::SettingsError, environment, report::Chain, simulator::Azure, telemetry::Telemetry};
 
 /// Why a replay came to no end.
 #[derive(Debug, thiserror::Error)]
@@ -83,16 +81,28 @@ impl Tally {
         self.failures += u64::from(is_failure);
     }
 
+    /// Counts files that cannot be read, and says why.
+    fn unreadable(&mut self, errors: &[FileError], out: &mut dyn Write) -> io::Result<()> {
+        let style = AnsiColor::Red.on_default().bold();
+        for error in errors {
+            self.failures += 1;
+            writeln!(out, "{style}error{style:#}: {}", Chain(error))?;
+        }
+        Ok(())
+    }
+
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         let events: u64 = self.outcomes.values().sum();
         let outcomes: Vec<_> =
             self.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-        writeln!(out, "\n{events} events: {}", outcomes.join(", "))
+        let plural = if events == 1 { "" } else { "s" };
+        writeln!(out, "\n{events} event{plural}: {}", outcomes.join(", "))
     }
 }
 
 /// Plays event files against an embedded Azure. With a scenario, that is played first and sets the stage;
-/// without, the stage is made from the events. `lookup` reads a setting; `ACI_DNS_ZONES` may be unset.
+/// without, the stage is made from the events. `lookup` reads a setting, and `names` are those of all variables;
+/// `ACI_DNS_ZONES` may be unset.
 /// `telemetry` is told what becomes of each event.
 ///
 /// # Panics
@@ -101,7 +111,7 @@ impl Tally {
 pub async fn play(
     paths: &[PathBuf],
     scenario: Option<&Path>,
-    lookup: impl Fn(&str) -> Option<String>,
+    (lookup, names): (impl Fn(&str) -> Option<String>, Vec<String>),
     lines: &Lines,
     azure: Azure,
     telemetry: &Telemetry,
@@ -109,7 +119,8 @@ pub async fn play(
 ) -> Result<Tally, ReplayError> {
     let mut tally = Tally::default();
     let Some(path) = scenario else {
-        let found = files::read(paths)?;
+        let Events { found, unreadable } = files::read(paths)?;
+        tally.unreadable(&unreadable, out)?;
         let events: Vec<&Value> = found.iter().map(|found| &found.event).collect();
         let (zones, ranges) = story::zone_map(&events);
         let made = |name: &str| {
@@ -117,7 +128,10 @@ pub async fn play(
                 .filter(|value| !value.is_empty())
                 .or_else(|| (name == "ACI_DNS_ZONES").then(|| zones.clone()))
         };
-        let settings = Settings::from_variables(made)?;
+        let settings = environment::settings(made, names)?;
+        for notice in &settings.notices {
+            writeln!(out, "warning: {notice}\n")?;
+        }
         for ((subscription, group), range) in ranges {
             let is_range = azure.set_address_range(&subscription, &group, &range);
             debug_assert!(is_range, "{range} is made to be a range");
@@ -134,7 +148,7 @@ pub async fn play(
     };
     let script = fs::read_to_string(path)
         .map_err(|source| ReplayError::Unreadable { path: path.to_owned(), source })?;
-    let mut player = Player::new(azure, lines.clone(), lookup).observed(telemetry.clone());
+    let mut player = Player::new(azure, lines.clone(), lookup).beside(names).observed(telemetry.clone());
     for (line, text) in (1..).zip(script.lines()) {
         player.play(text, out).await.map_err(|source| ReplayError::Scenario {
             path: path.to_owned(),
@@ -151,7 +165,9 @@ pub async fn play(
             line: script.lines().count(),
             source,
         })?;
-        for found in files::read(paths)? {
+        let Events { found, unreadable } = files::read(paths)?;
+        tally.unreadable(&unreadable, out)?;
+        for found in found {
             deliver(&stage, &found, lines, &mut tally, out).await?;
         }
         show_end(&stage.azure, &tally, out)?;

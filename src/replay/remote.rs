@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     Tally,
-    files::Found,
+    files::{Events, Found},
     stage::{RECONCILE, envelope},
 };
 use crate::wire;
@@ -38,16 +38,27 @@ pub enum RemoteError {
     Output(#[from] io::Error),
 }
 
+/// The URL of a handler; `localhost:8080` means `http://localhost:8080/`.
+pub fn handler(text: &str) -> Result<Url, String> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&url).map_err(|error| error.to_string())?;
+    if ["http", "https"].contains(&url.scheme()) && url.has_host() {
+        return Ok(url);
+    }
+    Err("it must be a URL such as http://127.0.0.1:8080".to_owned())
+}
+
 /// Sends every event, one after the other, and prints what is answered.
-pub async fn send(found: &[Found], handler: &Url, out: &mut dyn Write) -> Result<Tally, RemoteError> {
-    let client = wire::http_client().map_err(RemoteError::Client)?;
+pub async fn send(events: &Events, handler: &Url, out: &mut dyn Write) -> Result<Tally, RemoteError> {
+    let client = wire::http_client(None).map_err(RemoteError::Client)?;
     let is_handler = handler.path() == "/";
     let mut url = handler.clone();
     if is_handler {
         url.set_path(RECONCILE);
     }
     let mut tally = Tally::default();
-    for Found { place, event } in found {
+    tally.unreadable(&events.unreadable, out)?;
+    for Found { place, event } in &events.found {
         let request = if is_handler {
             client.post(url.clone()).body(envelope(RECONCILE, event).to_string())
         } else {

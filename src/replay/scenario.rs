@@ -7,21 +7,40 @@
 //! | `set NAME VALUE` | a setting, as in the environment; before the first delivery |
 //! | `zone NAME` | makes a zone in the resource group `rg-dns` |
 //! | `subnet RG CIDR` | where the private addresses of a resource group come from |
-//! | `record TYPE FQDN VALUE[,VALUE] [ttl=N] [auto] [KEY=VALUE]` | writes a record set as a person would |
+//! | `record TYPE FQDN VALUE[,VALUE] [ttl=N] [auto] [KEY=VALUE]` | writes a record set as a person would; `-` for no value |
+//! | `store TYPE FQDN JSON` | stores the properties of a record set as they are, also those that the API refuses |
 //! | `unrecord TYPE FQDN` | removes one as a person would |
 //! | `create GROUP [public\|no-ports\|null-ip\|zero-ip] [at=ADDRESS] [takes=30s] [tag:KEY=VALUE]` | creates a group |
+//! | `create GROUP ... [policy=Always\|OnFailure\|Never] [standby] [visible-after=30s]` | likewise; with a restart policy, for a standby pool, unseen by reads at first |
 //! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | what people do to it; an event tells |
 //! | `move GROUP` | the platform moves it; no event tells |
+//! | `exit GROUP [CODE]` | its containers end by themselves; the restart policy decides what follows |
+//! | `claim GROUP` | takes it out of its standby pool; an event tells |
+//! | `hand-over GROUP GROUP` | the first one moves, and the second one gets its address; no event tells |
 //! | `tag GROUP [KEY=VALUE]` | replaces its tags; an event tells |
 //! | `state GROUP STATE`, `provisioning GROUP STATE` | makes Azure say this state |
 //! | `wait 5m` | lets time pass |
-//! | `fail METHOD PATH STATUS [times=N] [skip=N] [after] [retry-after=N]` | Azure answers requests with an error |
-//! | `lose METHOD PATH [times=N] [skip=N] [after]` | the answer to a request is lost |
+//! | `fail METHOD PATH STATUS [code=CODE] [retry-after=N] [after] [OCCASION]` | Azure answers requests with an error |
+//! | `lose METHOD PATH [after] [OCCASION]` | the answer to a request is lost |
+//! | `distrust METHOD PATH [OCCASION]` | the certificate of Azure cannot be verified |
+//! | `stale PATH [versions=N\|behind=30s\|now] [OCCASION]` | reads show an older version: before the latest changes (1), as so long ago, or as now |
+//! | `hide PATH [resource-group] [OCCASION]` | reads are answered 404, as if what they read, or its resource group, were too new |
+//! | `lock SCOPE CanNotDelete\|ReadOnly`, `unlock SCOPE` | a management lock |
+//! | `deny SCOPE ACTION`, `allow SCOPE` | takes a right away; gives all back |
 //! | `deliver [twice\|reversed\|together]` | delivers the events so far |
 //! | `drop` | loses the events so far |
 //! | `again` | delivers the last delivered event once more |
 //! | `drift GROUP` | asks the drift tracker |
 //! | `zones` | shows the zones |
+//!
+//! PATH is a part of the path and query of a request. OCCASION is any of `times=N` (1), `skip=N` and `for=30s`: so many
+//! requests, after so many, until so much time has passed (then any number). SCOPE is a zone, a resource group, a
+//! container group, or a resource id.
+
+mod weather;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +48,6 @@ use std::{
     time::Duration,
 };
 
-use http::Method;
 use serde_json::{Value, json};
 
 use super::{
@@ -38,8 +56,9 @@ use super::{
     stage::{Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
 use crate::{
-    config::{Settings, SettingsError},
-    simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Ip, RecordSetSpec, View, When},
+    config::SettingsError,
+    environment,
+    simulator::{Azure, GroupSpec, Ip, RecordSetSpec, RestartPolicy, View},
     telemetry::Telemetry,
 };
 
@@ -83,6 +102,7 @@ pub struct Player<Lookup> {
     lookup: Lookup,
     telemetry: Telemetry,
     settings: BTreeMap<String, String>,
+    names: Vec<String>,
     stage: Option<Stage>,
     last: Option<Value>,
     told: Vec<Told>,
@@ -98,7 +118,14 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     /// An empty stage. What the script does not set, `lookup` may.
     pub fn new(azure: Azure, lines: Lines, lookup: Lookup) -> Self {
         let (settings, telemetry) = (BTreeMap::new(), Telemetry::default());
-        Self { azure, lines, lookup, telemetry, settings, stage: None, last: None, told: Vec::new() }
+        let names = Vec::new();
+        Self { azure, lines, lookup, telemetry, settings, names, stage: None, last: None, told: Vec::new() }
+    }
+
+    /// The same, beside variables of these names.
+    #[must_use]
+    pub fn beside(self, names: Vec<String>) -> Self {
+        Self { names, ..self }
     }
 
     /// The same, with somebody who is told what becomes of the events.
@@ -125,7 +152,9 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             return Ok(stage.clone());
         }
         let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| (self.lookup)(name));
-        let stage = Stage::observed(Settings::from_variables(lookup)?, self.azure.clone(), &self.telemetry);
+        let names = self.names.iter().chain(self.settings.keys()).cloned().collect();
+        let settings = environment::settings(lookup, names)?;
+        let stage = Stage::observed(settings, self.azure.clone(), &self.telemetry);
         self.stage = Some(stage.clone());
         Ok(stage)
     }
@@ -157,6 +186,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 }
             }
             "record" => self.record(words)?,
+            "store" => self.store(rest)?,
             "unrecord" => {
                 let (kind, fqdn) = (words.next("a type")?, words.next("a name")?);
                 let (zone, name) = self.zone_of(fqdn)?;
@@ -182,8 +212,18 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 let duration = duration(words.next("a time")?)?;
                 tokio::time::sleep(duration).await;
             }
-            "fail" => self.fail(words)?,
-            "lose" => self.lose(words)?,
+            "exit" => {
+                let group = words.group()?;
+                let exit_code = words.0.first().map_or(Ok(0), |code| parse(code, "an exit code"))?;
+                self.azure.exit_containers(&group, exit_code)?;
+            }
+            "claim" => self.azure.claim_group(&words.group()?)?,
+            "hand-over" => {
+                self.azure.hand_over_address(&words.group()?, &words.group()?)?;
+            }
+            "fail" | "lose" | "distrust" | "stale" | "hide" | "lock" | "unlock" | "deny" | "allow" => {
+                self.weather(command, words)?;
+            }
             "deliver" => self.deliver(&words, out).await?,
             "drop" => drop(self.azure.take_events()),
             "again" => {
@@ -207,7 +247,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     fn record(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
         let (kind, fqdn, values) = (words.next("a type")?, words.next("a name")?, words.next("values")?);
         let (zone, name) = self.zone_of(fqdn)?;
-        let mut spec = RecordSetSpec::new(kind, &name, &values.split(',').collect::<Vec<_>>());
+        let values = values.split(',').filter(|value| *value != "-");
+        let mut spec = RecordSetSpec::new(kind, &name, &values.collect::<Vec<_>>());
         for option in words.0 {
             match option.split_once('=') {
                 None if option == "auto" => spec.is_auto_registered = true,
@@ -217,6 +258,17 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             }
         }
         self.azure.put_record_set(&zone, &spec)?;
+        Ok(())
+    }
+
+    fn store(&self, rest: &str) -> Result<(), ScenarioError> {
+        let mut parts = rest.splitn(3, ' ');
+        let mut next = |expected| parts.next().ok_or(ScenarioError::MissingWord(expected));
+        let (kind, fqdn, text) = (next("a type")?, next("a name")?, next("properties")?);
+        let (zone, name) = self.zone_of(fqdn)?;
+        let properties: Value = parse(text, "JSON")?;
+        let properties = properties.as_object().ok_or_else(|| word(text, "a JSON object"))?;
+        self.azure.store_record_set(&zone, kind, &name, properties)?;
         Ok(())
     }
 
@@ -230,7 +282,13 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 None if option == "null-ip" => spec.ip = Ip::NullIp,
                 None if option == "zero-ip" => spec.ip = Ip::ZeroIp,
                 Some(("at", address)) => spec.ip = Ip::Fixed(parse(address, "an address")?),
+                None if option == "standby" => spec.standby = true,
                 Some(("takes", time)) => spec.provisioning = duration(time)?,
+                Some(("visible-after", time)) => spec.visible_after = Some(duration(time)?),
+                Some(("policy", name)) => {
+                    let policy = RestartPolicy::parse(name);
+                    spec.restart_policy = policy.ok_or_else(|| word(name, "Always, OnFailure or Never"))?;
+                }
                 Some((key, value)) if key.starts_with("tag:") => {
                     let key = key.trim_start_matches("tag:").to_owned();
                     spec.tags.insert(key, value.to_owned());
@@ -239,42 +297,6 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             }
         }
         self.azure.create_group(spec);
-        Ok(())
-    }
-
-    fn fail(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
-        let mut fault = Fault::once(method(&mut words)?, words.next("a path")?, Effect::Drop(When::Before));
-        let mut answer = FaultAnswer::new(parse(words.next("a status")?, "a status")?, "Injected");
-        let mut when = When::Before;
-        for option in words.0 {
-            match option.split_once('=') {
-                None if option == "after" => when = When::After,
-                Some(("times", times)) => fault.times = number(times)?,
-                Some(("skip", skip)) => fault.skip = number(skip)?,
-                Some(("retry-after", seconds)) => answer.retry_after_seconds = Some(number(seconds)?),
-                Some(("code", code)) => {
-                    let said = FaultAnswer::new(answer.status, code);
-                    (answer.code, answer.message) = (said.code, said.message);
-                }
-                _ => return Err(word(option, "an option of fail")),
-            }
-        }
-        fault.effect = Effect::Answer(when, answer);
-        self.azure.inject(fault);
-        Ok(())
-    }
-
-    fn lose(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
-        let mut fault = Fault::once(method(&mut words)?, words.next("a path")?, Effect::Drop(When::Before));
-        for option in words.0 {
-            match option.split_once('=') {
-                None if option == "after" => fault.effect = Effect::Drop(When::After),
-                Some(("times", times)) => fault.times = number(times)?,
-                Some(("skip", skip)) => fault.skip = number(skip)?,
-                _ => return Err(word(option, "an option of lose")),
-            }
-        }
-        self.azure.inject(fault);
         Ok(())
     }
 
@@ -354,10 +376,6 @@ fn split(text: &str) -> Result<(&str, &str), ScenarioError> {
 fn pair(text: &str) -> Result<(String, String), ScenarioError> {
     let (key, value) = text.split_once('=').ok_or_else(|| word(text, "KEY=VALUE"))?;
     Ok((key.to_owned(), value.to_owned()))
-}
-
-fn method(words: &mut Words<'_>) -> Result<Method, ScenarioError> {
-    parse(words.next("a method")?, "a method")
 }
 
 fn number(text: &str) -> Result<u64, ScenarioError> {

@@ -22,7 +22,7 @@ use crate::{
     doctor::{self, Diagnosis},
     functions::Functions,
     reconcile::Clock,
-    simulator::{Azure, ConnectionDropped},
+    simulator::{Azure, CertificateRefused, ConnectionDropped},
     telemetry::{self, Telemetry},
     tokens::Tokens,
     wire::Wire,
@@ -141,10 +141,15 @@ fn wire(azure: &Azure) -> Wire {
         async move {
             let response: Response<Body> =
                 router.oneshot(request).await.unwrap_or_else(|never| match never {});
-            match response.extensions().get::<ConnectionDropped>() {
-                Some(_) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-                None => Ok(response),
+            let extensions = response.extensions();
+            if extensions.get::<ConnectionDropped>().is_some() {
+                return Err(io::Error::from(io::ErrorKind::ConnectionReset));
             }
+            if extensions.get::<CertificateRefused>().is_some() {
+                let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, unknown));
+            }
+            Ok(response)
         }
     }))
 }

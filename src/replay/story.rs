@@ -114,7 +114,7 @@ fn chapter(event: &Event, operation: &str) -> Option<Chapter> {
     let Kind::Ours(group) = &event.kind else { return None };
     let is = |text: &str| event.event_type.to_ascii_lowercase().ends_with(&text.to_ascii_lowercase());
     let does = |text: &str| operation.to_ascii_lowercase().ends_with(text);
-    let deed = if is("ResourceDeleteSuccess") || is("Resources.Deleted") {
+    let deed = if event.is_delete() {
         Deed::Delete
     } else if is("ResourceWriteSuccess") && !does("/tags/write") {
         Deed::Deploy
@@ -152,6 +152,11 @@ pub fn zone_map(events: &[&Value]) -> (String, BTreeMap<(String, String), String
                     .or_insert_with(|| id.subscription().to_owned());
             }
         }
+    }
+    if groups.is_empty() {
+        // A map has to have an entry; this one serves no event that there is.
+        let map = serde_json::json!({ "*": { "forwardZone": "contoso.internal", "reverseZones": [] } });
+        return (map.to_string(), BTreeMap::new());
     }
     let mut map = serde_json::Map::new();
     let mut ranges = BTreeMap::new();

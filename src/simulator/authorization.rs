@@ -21,19 +21,34 @@ pub struct Permission {
     pub actions: Vec<String>,
     /// What is excepted from it.
     pub not_actions: Vec<String>,
+    /// What is granted of the data in resources, such as the messages of a queue.
+    pub data_actions: Vec<String>,
+    /// What is excepted from it.
+    pub not_data_actions: Vec<String>,
 }
 
 impl Permission {
-    /// Grants these actions, except those.
+    /// Grants these actions, except those, and nothing of the data.
     #[must_use]
     pub fn new(actions: &[&str], not_actions: &[&str]) -> Self {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Self { actions: owned(actions), not_actions: owned(not_actions) }
+        let (data_actions, not_data_actions) = (Vec::new(), Vec::new());
+        Self { actions: owned(actions), not_actions: owned(not_actions), data_actions, not_data_actions }
+    }
+
+    /// Grants these data actions, too.
+    #[must_use]
+    pub fn with_data(mut self, data_actions: &[&str]) -> Self {
+        self.data_actions.extend(data_actions.iter().map(|action| (*action).to_owned()));
+        self
     }
 
     fn grants(&self, action: &str) -> bool {
-        let is_named = |patterns: &[String]| patterns.iter().any(|pattern| covers(pattern, action));
-        is_named(&self.actions) && !is_named(&self.not_actions)
+        names(&self.actions, action) && !names(&self.not_actions, action)
+    }
+
+    pub(super) fn grants_data(&self, action: &str) -> bool {
+        names(&self.data_actions, action) && !names(&self.not_data_actions, action)
     }
 }
 
@@ -41,6 +56,21 @@ impl Azure {
     /// Says what whoever asks may do at a scope (the id of a subscription, a resource group or a resource) and below.
     pub fn set_permissions(&self, scope: &str, permissions: Vec<Permission>) {
         self.world().permissions.insert(scope.trim_end_matches('/').to_ascii_lowercase(), permissions);
+    }
+
+    /// Takes an action or data action (`*` stands for any text) away from whoever asks, at a scope and below.
+    pub fn deny(&self, scope: &str, action: &str) {
+        let mut permissions = self.world().permissions_at(scope);
+        for permission in &mut permissions {
+            permission.not_actions.push(action.to_owned());
+            permission.not_data_actions.push(action.to_owned());
+        }
+        self.set_permissions(scope, permissions);
+    }
+
+    /// Forgets what was said of the rights at this very scope.
+    pub fn allow(&self, scope: &str) {
+        self.world().permissions.remove(&scope.trim_end_matches('/').to_ascii_lowercase());
     }
 
     /// Assigns a role with these permissions to somebody (an object id of Entra ID) at a scope.
@@ -64,14 +94,22 @@ pub(super) struct Assignment {
     permission: Permission,
 }
 
-/// `{"scope", "actions", "notActions"}`: the scope, and the one role that is held there.
+/// `{"scope", "actions", "notActions", "dataActions", "notDataActions"}`: the scope, and the one role that is held
+/// there. Without `dataActions` all of them are.
 pub(super) fn read_permission(body: &Value) -> Result<(String, Permission), String> {
     let scope = field(body, "scope").as_str().ok_or("'scope' is missing")?;
     let texts = |name| {
         let texts = field(body, name).as_array().into_iter().flatten();
         texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
     };
-    Ok((scope.to_owned(), Permission { actions: texts("actions"), not_actions: texts("notActions") }))
+    let all_data = field(body, "dataActions").is_null();
+    let permission = Permission {
+        actions: texts("actions"),
+        not_actions: texts("notActions"),
+        data_actions: if all_data { vec!["*".to_owned()] } else { texts("dataActions") },
+        not_data_actions: texts("notDataActions"),
+    };
+    Ok((scope.to_owned(), permission))
 }
 
 impl World {
@@ -129,30 +167,14 @@ impl World {
             "properties": {
                 "roleName": format!("role {name}"),
                 "type": "CustomRole",
-                "permissions": [{
-                    "actions": permission.actions,
-                    "notActions": permission.not_actions,
-                    "dataActions": [],
-                    "notDataActions": [],
-                }],
+                "permissions": [permission_body(permission)],
             },
         });
         Answer::json(StatusCode::OK, &role)
     }
 
     fn answer_permissions(&self, scope: &str) -> Answer {
-        let permissions: Vec<Value> = self
-            .permissions_at(scope)
-            .iter()
-            .map(|permission| {
-                json!({
-                    "actions": permission.actions,
-                    "notActions": permission.not_actions,
-                    "dataActions": [],
-                    "notDataActions": [],
-                })
-            })
-            .collect();
+        let permissions: Vec<Value> = self.permissions_at(scope).iter().map(permission_body).collect();
         Answer::json(StatusCode::OK, &json!({"value": permissions}))
     }
 
@@ -172,16 +194,31 @@ impl World {
     }
 
     /// What was said of the deepest scope that a path lies in.
-    fn permissions_at(&self, path: &str) -> Vec<Permission> {
+    pub(super) fn permissions_at(&self, path: &str) -> Vec<Permission> {
         let path = path.to_ascii_lowercase();
         let deepest = self.permissions.iter().filter(|(scope, _)| is_above(scope, &path));
         let deepest = deepest.max_by_key(|(scope, _)| scope.len());
-        deepest.map_or_else(|| vec![Permission::new(&["*"], &[])], |(_, permissions)| permissions.clone())
+        let everything = || vec![Permission::new(&["*"], &[]).with_data(&["*"])];
+        deepest.map_or_else(everything, |(_, permissions)| permissions.clone())
     }
 }
 
+fn permission_body(permission: &Permission) -> Value {
+    json!({
+        "actions": permission.actions,
+        "notActions": permission.not_actions,
+        "dataActions": permission.data_actions,
+        "notDataActions": permission.not_data_actions,
+    })
+}
+
+/// Whether one of these patterns stands for an action.
+fn names(patterns: &[String], action: &str) -> bool {
+    patterns.iter().any(|pattern| covers(pattern, action))
+}
+
 /// Whether a path is a scope's own, or lies in it; both in lower case.
-fn is_above(scope: &str, path: &str) -> bool {
+pub(super) fn is_above(scope: &str, path: &str) -> bool {
     path.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -55,6 +55,28 @@ pub(super) fn timestamp(epoch_seconds: u64, elapsed: Duration) -> String {
     )
 }
 
+/// A point in time as HTTP headers have it (RFC 9110, section 5.6.7): `Thu, 01 Jan 2026 00:00:00 GMT`.
+pub(super) fn http_date(epoch_seconds: u64, elapsed: Duration) -> String {
+    // 1970-01-01 was a Thursday.
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let seconds = epoch_seconds.saturating_add(elapsed.as_secs());
+    let days = seconds / 86_400;
+    let (year, month, day) = civil_date(days);
+    let name = |names: &[&'static str], at: u64| {
+        usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or_default()
+    };
+    format!(
+        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        name(&DAYS, days % 7),
+        name(&MONTHS, month.saturating_sub(1)),
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
 /// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian calendar
 /// (<https://howardhinnant.github.io/date_algorithms.html#civil_from_days>).
 fn civil_date(days: u64) -> (u64, u64, u64) {
@@ -83,6 +105,14 @@ mod tests {
         check(DEFAULT_EPOCH_SECONDS, Duration::from_millis(86_399_250), "2026-01-01T23:59:59.2500000Z");
         check(0, Duration::from_hours(24 * 59), "1970-03-01T00:00:00.0000000Z");
         check(1_709_164_800, Duration::ZERO, "2024-02-29T00:00:00.0000000Z");
+    }
+
+    #[test]
+    fn a_date_of_http_names_the_day_of_the_week() {
+        let check = |seconds, expected: &str| assert_eq!(http_date(seconds, Duration::ZERO), expected);
+        check(DEFAULT_EPOCH_SECONDS, "Thu, 01 Jan 2026 00:00:00 GMT");
+        check(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT");
+        check(1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT");
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Container groups as JSON: what answers tell of them, and what a PUT may ask for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::World;
-use super::container_groups::{ContainerGroup, Containers, Ip, ports};
+use super::container_group_spec::{Ip, ports};
+use super::container_groups::ContainerGroup;
+use super::container_states::{Containers, Standby, Termination};
 use super::messages::{Answer, field, wrapped};
 
 /// How much an answer tells of a group.
@@ -17,10 +20,11 @@ pub(super) enum Detail {
 }
 
 impl World {
-    pub(super) fn body(&self, group: &ContainerGroup, detail: Detail) -> Value {
+    /// What an answer that shows this time tells of a group.
+    pub(super) fn body(&self, group: &ContainerGroup, detail: Detail, now: Duration) -> Value {
         let mut properties = group.definition.as_object().cloned().unwrap_or_default();
         let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
-        set("provisioningState", group.provisioning_state(self.now()).into());
+        set("provisioningState", group.provisioning_state(now).into());
         set("provisioningTimeoutInSeconds", 1800.into());
         set("isCustomProvisioningTimeout", false.into());
         if let Some(address) = ip_address(group) {
@@ -29,9 +33,12 @@ impl World {
         if group.is_in_subnet {
             set("subnetIds", json!([{"id": group.subnet}]));
         }
+        if group.standby != Standby::Never {
+            set("isCreatedFromStandbyPool", true.into());
+        }
         if detail == Detail::InstanceView {
-            set("instanceView", json!({"events": [], "state": group.state}));
-            let view = self.container_view(group);
+            set("instanceView", json!({"events": [], "state": group.state(now)}));
+            let view = self.container_view(group, now);
             let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
             for container in containers.into_iter().flatten() {
                 let properties = container.get_mut("properties").and_then(Value::as_object_mut);
@@ -50,20 +57,35 @@ impl World {
         })
     }
 
-    fn container_view(&self, group: &ContainerGroup) -> Option<Value> {
+    fn container_view(&self, group: &ContainerGroup, now: Duration) -> Option<Value> {
         let started = self.timestamp_at(group.started);
-        let current = match group.containers {
-            Containers::Waiting => return None,
-            Containers::Running => json!({"state": "Running", "startTime": started, "detailStatus": ""}),
-            Containers::Terminated { exit_code, detail } => json!({
+        let terminated = |end: Termination| {
+            json!({
                 "state": "Terminated",
-                "startTime": started,
-                "exitCode": exit_code,
-                "finishTime": self.timestamp_at(group.finished),
-                "detailStatus": detail,
-            }),
+                "startTime": self.timestamp_at(end.started),
+                "exitCode": end.exit_code,
+                "finishTime": self.timestamp_at(end.finished),
+                "detailStatus": end.detail,
+            })
         };
-        Some(json!({"restartCount": group.restart_count, "currentState": current}))
+        let back_off = group.back_off.filter(|_| group.is_waiting(now));
+        let (current, previous) = match (group.containers, back_off) {
+            (Containers::Waiting, _) => return None,
+            (Containers::Running, _) => {
+                (json!({"state": "Running", "startTime": started, "detailStatus": ""}), group.previous)
+            }
+            (Containers::Terminated(end), None) => (terminated(end), group.previous),
+            (Containers::Terminated(end), Some(back_off)) => {
+                let seconds = back_off.length.as_secs();
+                let detail = format!("CrashLoopBackOff: Back-off {seconds}s restarting failed");
+                (json!({"state": "Waiting", "detailStatus": detail}), Some(end))
+            }
+        };
+        let mut view = json!({"restartCount": group.restart_count, "currentState": current});
+        if let (Some(previous), Some(view)) = (previous, view.as_object_mut()) {
+            view.insert("previousState".to_owned(), terminated(previous));
+        }
+        Some(view)
     }
 }
 

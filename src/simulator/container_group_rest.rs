@@ -1,8 +1,6 @@
 //! The REST API of container groups
 //! (<https://learn.microsoft.com/rest/api/container-instances/container-groups>).
 
-use std::ops::Bound;
-
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -40,7 +38,7 @@ impl World {
             name,
         };
         Some(match (below, &request.method) {
-            (None, &Method::GET) => self.get_group(&target),
+            (None, &Method::GET) => self.get_group(request, &target),
             (None, &Method::PUT) => self.put_group(request, &target).unwrap_or_else(|refusal| refusal),
             (None, &Method::PATCH) => self.patch_group(request, &target).unwrap_or_else(|refusal| refusal),
             (None, &Method::DELETE) => self.delete_group_by_rest(request, &target),
@@ -49,9 +47,11 @@ impl World {
         })
     }
 
-    fn get_group(&self, target: &Target<'_>) -> Answer {
-        match self.groups.get(&target.key()) {
-            Some(group) => Answer::json(StatusCode::OK, &self.body(group, Detail::InstanceView)),
+    fn get_group(&self, request: &Request, target: &Target<'_>) -> Answer {
+        match self.read_group(&target.key(), request.staleness) {
+            Some((group, time)) => {
+                Answer::json(StatusCode::OK, &self.body(group, Detail::InstanceView, time))
+            }
             None => target.not_found(),
         }
     }
@@ -65,18 +65,14 @@ impl World {
             None => format!("/subscriptions/{}/", path.subscription),
         }
         .to_ascii_lowercase();
-        let after = request.query("$skiptoken").map_or(Bound::Unbounded, |id| Bound::Excluded(id.to_owned()));
-        let mut rest = self
-            .groups
-            .range::<String, _>((after, Bound::Unbounded))
-            .filter(|(id, _)| id.starts_with(&scope))
-            .peekable();
+        let after = request.query("$skiptoken").unwrap_or_default();
+        let mut rest = self.read_groups(&scope, after, request.staleness).peekable();
         let mut value = Vec::new();
         let mut last = None;
         while value.len() < self.settings.group_page_size.max(1)
-            && let Some((id, group)) = rest.next()
+            && let Some((id, group, time)) = rest.next()
         {
-            value.push(self.body(group, Detail::Summary));
+            value.push(self.body(group, Detail::Summary, time));
             last = Some(id);
         }
         let mut page = json!({"value": value});
@@ -126,6 +122,8 @@ impl World {
             subnet: subnets
                 .and_then(|subnets| subnets.pointer("/0/id").and_then(Value::as_str).map(str::to_owned)),
             provisioning: self.settings.provisioning,
+            visible_after: None,
+            standby: false,
         })
     }
 
@@ -137,7 +135,8 @@ impl World {
             return Err(target.not_found());
         }
         self.tag(&key, read_tags(field(&body, "tags")));
-        Ok(self.get_group(target).effective())
+        let group = self.groups.get(&key).ok_or_else(|| target.not_found())?;
+        Ok(Answer::json(StatusCode::OK, &self.body(group, Detail::InstanceView, self.now())).effective())
     }
 
     fn delete_group_by_rest(&mut self, request: &Request, target: &Target<'_>) -> Answer {
@@ -146,7 +145,7 @@ impl World {
         if group.is_deleting() {
             return self.accepted(request, target, StatusCode::ACCEPTED);
         }
-        let last = self.body(group, Detail::InstanceView);
+        let last = self.body(group, Detail::InstanceView, self.now());
         self.delete_group(&key);
         if self.groups.contains_key(&key) {
             return self.accepted(request, target, StatusCode::ACCEPTED);
@@ -190,7 +189,7 @@ impl World {
         );
         let answer = match (status, self.groups.get(&key)) {
             (StatusCode::OK | StatusCode::CREATED, Some(group)) => {
-                Answer::json(status, &self.body(group, Detail::InstanceView))
+                Answer::json(status, &self.body(group, Detail::InstanceView, self.now()))
             }
             (StatusCode::ACCEPTED, _) => Answer::empty(status).header("location", link.clone()),
             _ => Answer::empty(status),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::addresses::AddressPool;
-use super::container_groups::{Containers, Deployment, GroupSpec, Ip, default_subnet, ports};
+use super::container_group_spec::{GroupSpec, Ip, ports};
+use super::container_groups::{Deployment, default_subnet};
 use super::events::Happening;
 use super::resource_ids::group_id;
 use super::{Azure, Missing, World};
@@ -50,6 +51,8 @@ impl Azure {
             ip: spec.ip,
             subnet: Some(subnet),
             provisioning: spec.provisioning,
+            visible_after: spec.visible_after,
+            standby: spec.standby,
         });
         id
     }
@@ -119,9 +122,39 @@ impl Azure {
                 world.run_again(id);
             } else {
                 let detail = if exit_code == 0 { "Completed" } else { "Error" };
-                world.terminate(id, state, Containers::Terminated { exit_code, detail });
+                world.terminate(id, state, exit_code, detail);
             }
             world.changed();
+        })
+    }
+
+    /// Lets the containers of a group end by themselves with this exit code. Its restart policy decides whether they
+    /// are started again, after a time that doubles from 10 seconds to 5 minutes and in which the group keeps its
+    /// address; otherwise it releases its address. No event tells.
+    pub fn exit_containers(&self, id: &str, exit_code: i64) -> Result<(), Missing> {
+        let has_ended = self.with_group(id, |world, id| world.exit(id, exit_code))?;
+        has_ended.then_some(()).ok_or_else(|| Missing(format!("a running container of {id}")))
+    }
+
+    /// Takes a group that was made for a standby pool into use. An event tells.
+    pub fn claim_group(&self, id: &str) -> Result<(), Missing> {
+        let is_claimed = self.with_group(id, World::claim)?;
+        is_claimed.then_some(()).ok_or_else(|| Missing(format!("a standby pool with {id}")))
+    }
+
+    /// Moves a group to another address, and gives its former one to another group at the same moment, as the
+    /// platform can do with an address that was released. No event tells. Answers the address that was handed over.
+    pub fn hand_over_address(&self, from: &str, to: &str) -> Result<Ipv4Addr, Missing> {
+        let address = self.group_address(from).ok_or_else(|| Missing(format!("an address of {from}")))?;
+        self.with_group(to, |world, to| {
+            let from = from.to_ascii_lowercase();
+            world.keep_group(&from);
+            world.release_address(&from);
+            world.release_address(to);
+            world.hold_address(to, address);
+            world.take_address(&from);
+            world.changed();
+            address
         })
     }
 
@@ -152,6 +185,7 @@ impl Azure {
         if !world.groups.contains_key(&key) {
             return Err(Missing(id.to_owned()));
         }
+        world.keep_group(&key);
         let result = act(&mut world, &key);
         world.catch_up();
         Ok(result)

@@ -6,154 +6,25 @@
 //! and the old address in the answers meanwhile, as the real service does
 //! (recording `Restart-AzContainerGroup` of Azure/azure-powershell).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::ops::Bound;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::container_group_spec::{GroupView, Ip};
+use super::container_states::{BackOff, Containers, Standby, Termination};
 use super::events::Happening;
+use super::history::{Cut, Moment, Staleness};
 use super::resource_ids::group_id;
 use super::{AddressPool, World};
 
-pub(super) const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 const OPERATIONS_KEPT: usize = 1000;
 
-/// What a container group has for an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ip {
-    /// Private, from the subnet: another one after each deployment.
-    Pool,
-    /// Private, always this one.
-    Fixed(Ipv4Addr),
-    /// Public.
-    Public,
-    /// No `ipAddress` at all: a group that was deployed without ports.
-    NoIpAddress,
-    /// Private, and `ip` is null.
-    NullIp,
-    /// Private, and `ip` is `0.0.0.0`.
-    ZeroIp,
-    /// Private, and `ip` is the empty string.
-    EmptyIp,
-}
-
-/// A container group to be created.
-#[derive(Debug, Clone)]
-pub struct GroupSpec {
-    /// Subscription id.
-    pub subscription: String,
-    /// Resource group; it is created when it does not exist.
-    pub resource_group: String,
-    /// Name of the group.
-    pub name: String,
-    /// Azure region.
-    pub location: String,
-    /// Tags.
-    pub tags: BTreeMap<String, String>,
-    /// The kind of its address.
-    pub ip: Ip,
-    /// Resource id of the subnet; the default subnet of the resource group, when absent.
-    pub subnet: Option<String>,
-    /// How long its provisioning takes, at first and after each restart.
-    pub provisioning: Duration,
-    /// Image of its only container.
-    pub image: String,
-    /// Environment variables of its only container.
-    pub environment: BTreeMap<String, String>,
-    /// The id of a Log Analytics workspace. Azure then answers `diagnostics.logAnalytics` without the
-    /// `workspaceKey` that its own API description requires.
-    pub log_analytics_workspace: Option<String>,
-}
-
-impl GroupSpec {
-    /// A group with a private address from the pool, provisioned in no time.
-    #[must_use]
-    pub fn new(resource_group: &str, name: &str) -> Self {
-        Self {
-            subscription: DEFAULT_SUBSCRIPTION.to_owned(),
-            resource_group: resource_group.to_owned(),
-            name: name.to_owned(),
-            location: "westeurope".to_owned(),
-            tags: BTreeMap::new(),
-            ip: Ip::Pool,
-            subnet: None,
-            provisioning: Duration::ZERO,
-            image: "mcr.microsoft.com/azuredocs/aci-helloworld".to_owned(),
-            environment: BTreeMap::new(),
-            log_analytics_workspace: None,
-        }
-    }
-
-    /// The properties of a PUT that would create the group, but for `ipAddress` and `subnetIds`.
-    pub(super) fn definition(&self) -> Value {
-        let environment: Vec<_> =
-            self.environment.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-        let mut definition = json!({
-            "sku": "Standard",
-            "containers": [{"name": self.name, "properties": {
-                "image": self.image,
-                "ports": ports(),
-                "environmentVariables": environment,
-                "resources": {"requests": {"memoryInGB": 1.5, "cpu": 1.0}},
-            }}],
-            "initContainers": [],
-            "restartPolicy": "Always",
-            "osType": "Linux",
-        });
-        if let (Some(workspace), Some(properties)) =
-            (&self.log_analytics_workspace, definition.as_object_mut())
-        {
-            let diagnostics =
-                json!({"logAnalytics": {"workspaceId": workspace, "logType": "ContainerInsights"}});
-            properties.insert("diagnostics".to_owned(), diagnostics);
-        }
-        definition
-    }
-}
-
-pub(super) fn ports() -> Value {
-    json!([{"protocol": "TCP", "port": 80}])
-}
-
-/// A container group, seen from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupView {
-    /// Resource id, spelled as the group was created.
-    pub id: String,
-    /// Subscription id.
-    pub subscription: String,
-    /// Resource group.
-    pub resource_group: String,
-    /// Name.
-    pub name: String,
-    /// Tags.
-    pub tags: BTreeMap<String, String>,
-    /// `properties.provisioningState`.
-    pub provisioning_state: String,
-    /// `properties.instanceView.state`.
-    pub state: String,
-    /// The address that the group really holds now, whatever the answers say. Never one that it has released.
-    pub address: Option<Ipv4Addr>,
-    /// The kind of its address.
-    pub ip: Ip,
-}
-
-/// What the containers of a group do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Containers {
-    /// They have not been started; the answers do not show them.
-    Waiting,
-    Running,
-    Terminated {
-        exit_code: i64,
-        detail: &'static str,
-    },
-}
-
 /// What the agenda has for a group.
-#[derive(Debug)]
-struct Pending {
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
     since: Duration,
     due: Duration,
     first_state: &'static str,
@@ -183,7 +54,7 @@ pub(super) struct Operation {
 }
 
 /// A container group.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ContainerGroup {
     pub(super) subscription: String,
     pub(super) resource_group: String,
@@ -198,20 +69,28 @@ pub(super) struct ContainerGroup {
     /// Whether the answers tell of the subnet: not when the group was put without one and needs none.
     pub(super) is_in_subnet: bool,
     provisioning: Duration,
+    /// When reads begin to see it.
+    visible: Duration,
     /// Told instead of the real provisioning state, until the next operation.
     pub(super) forced_state: Option<String>,
+    /// `properties.instanceView.state`, but for the second half of a back-off.
     pub(super) state: String,
     pub(super) containers: Containers,
+    /// The end before the present state.
+    pub(super) previous: Option<Termination>,
+    pub(super) back_off: Option<BackOff>,
+    /// How often the containers have ended since the group was started.
+    pub(super) ends: u32,
     pub(super) restart_count: u64,
     pub(super) started: Duration,
-    pub(super) finished: Duration,
+    pub(super) standby: Standby,
     /// What it holds.
     pub(super) address: Option<Ipv4Addr>,
     /// What it held last.
     former: Option<Ipv4Addr>,
     /// What the answers say.
     pub(super) shown: Option<Ipv4Addr>,
-    pending: Option<Pending>,
+    pub(super) pending: Option<Pending>,
 }
 
 impl ContainerGroup {
@@ -229,8 +108,15 @@ impl ContainerGroup {
             // A deployment is first accepted and then made; a restart stays `Updating` to the end.
             Some(pending) if pending.first_state == "Pending" && pending.is_past_midway(now) => "Creating",
             Some(pending) => pending.first_state,
+            None if self.standby == Standby::Pooled => "PreProvisioned",
             None => "Succeeded",
         }
+    }
+
+    /// What is on the agenda for it.
+    fn due(&self) -> Option<Duration> {
+        let back_off = self.back_off.map(|back_off| back_off.due);
+        self.pending.as_ref().map(|pending| pending.due).or(back_off)
     }
 
     pub(super) fn is_deleting(&self) -> bool {
@@ -245,7 +131,7 @@ impl ContainerGroup {
             name: self.name.clone(),
             tags: self.tags.clone(),
             provisioning_state: self.provisioning_state(now).to_owned(),
-            state: self.state.clone(),
+            state: self.state(now).to_owned(),
             address: self.address,
             ip: self.ip,
         }
@@ -275,6 +161,8 @@ pub(super) struct Deployment {
     pub(super) ip: Ip,
     pub(super) subnet: Option<String>,
     pub(super) provisioning: Duration,
+    pub(super) visible_after: Option<Duration>,
+    pub(super) standby: bool,
 }
 
 /// The life of groups. An `id` here is a lower-case resource id of a group that exists.
@@ -300,11 +188,13 @@ impl World {
         let subnet =
             deployment.subnet.unwrap_or_else(|| default_subnet(&deployment.subscription, &resource_group));
         self.ensure_pool(&subnet);
+        self.keep_group(&key);
         let existing = self.groups.contains_key(&key);
         if existing {
             self.release_address(&key);
         }
         let now = self.now();
+        let visible = now + deployment.visible_after.unwrap_or(self.settings.visible_after);
         let group = self.groups.entry(key.clone()).or_insert_with(|| ContainerGroup {
             subscription: deployment.subscription,
             resource_group,
@@ -317,12 +207,16 @@ impl World {
             subnet: String::new(),
             is_in_subnet: false,
             provisioning: Duration::ZERO,
+            visible,
             forced_state: None,
             state: "Pending".to_owned(),
             containers: Containers::Waiting,
+            previous: None,
+            back_off: None,
+            ends: 0,
             restart_count: 0,
             started: now,
-            finished: now,
+            standby: Standby::Never,
             address: None,
             former: None,
             shown: None,
@@ -335,8 +229,51 @@ impl World {
         group.subnet = subnet;
         group.is_in_subnet = is_in_subnet;
         group.provisioning = deployment.provisioning;
+        group.standby = if deployment.standby { Standby::Pooled } else { Standby::Never };
         self.begin(&key, "Pending", if existing { Happening::Updated } else { Happening::Created });
         !existing
+    }
+
+    /// Keeps a group as it is, for reads that lag behind the change that is under way.
+    pub(super) fn keep_group(&mut self, id: &str) {
+        let change = self.change();
+        self.former_groups.keep(&id.to_owned(), change, || self.groups.get(id).cloned());
+    }
+
+    /// A group as a replica sees it, and the time that the answer shows.
+    pub(super) fn read_group(
+        &self,
+        key: &String,
+        staleness: Option<Staleness>,
+    ) -> Option<(&ContainerGroup, Duration)> {
+        let cut = self.former_groups.cut(staleness, self.now(), |it| it == key);
+        self.seen(key, cut)
+    }
+
+    fn seen(&self, key: &String, cut: Cut) -> Option<(&ContainerGroup, Duration)> {
+        let time = cut.time(self.now());
+        let group = self.former_groups.version(key, cut, self.groups.get(key))?;
+        (group.visible <= time).then_some((group, time))
+    }
+
+    /// The groups below a scope (in lower case) and after a key, as a replica sees them.
+    pub(super) fn read_groups<'a>(
+        &'a self,
+        scope: &'a str,
+        after: &'a str,
+        staleness: Option<Staleness>,
+    ) -> Box<dyn Iterator<Item = (&'a String, &'a ContainerGroup, Duration)> + 'a> {
+        let cut = self.former_groups.cut(staleness, self.now(), |key| key.starts_with(scope));
+        let see = move |key| self.seen(key, cut).map(|(group, time)| (key, group, time));
+        let present = self.groups.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        let present = present.map(|(key, _)| key).filter(move |key| key.starts_with(scope));
+        if cut == Cut::Present {
+            return Box::new(present.filter_map(see));
+        }
+        let former = self.former_groups.keys();
+        let former = former.filter(move |key| key.as_str() > after && key.starts_with(scope));
+        let keys: BTreeSet<_> = present.chain(former).collect();
+        Box::new(keys.into_iter().filter_map(see))
     }
 
     fn ensure_pool(&mut self, subnet: &str) {
@@ -359,21 +296,23 @@ impl World {
 
     /// Puts a deployment, a restart or a start of a group on the agenda.
     pub(super) fn begin(&mut self, id: &str, first_state: &'static str, happening: Happening) {
+        self.keep_group(id);
         self.release_address(id);
+        self.clear_agenda(id);
         let now = self.now();
         let event = if self.settings.events_when_provisioned { Some(happening) } else { None };
         let Some(group) = self.groups.get_mut(id) else { return };
         group.forced_state = None;
+        group.ends = 0;
         if first_state == "Pending" {
             "Pending".clone_into(&mut group.state);
             group.containers = Containers::Waiting;
+            group.previous = None;
+            group.restart_count = 0;
             group.shown = None;
         }
         let due = now + group.provisioning;
-        let former = group.pending.replace(Pending { since: now, due, first_state, goal: Goal::Run, event });
-        if let Some(former) = former {
-            self.agenda.remove(&(former.due, id.to_owned()));
-        }
+        group.pending = Some(Pending { since: now, due, first_state, goal: Goal::Run, event });
         self.agenda.insert((due, id.to_owned()));
         if event.is_none() {
             self.tell(id, happening);
@@ -383,17 +322,35 @@ impl World {
 
     /// Ends what is pending for a group, whatever the time.
     pub(super) fn complete(&mut self, id: &str) {
-        let pending = self.groups.get(id).and_then(|group| group.pending.as_ref());
-        if let Some(due) = pending.map(|pending| pending.due) {
+        if let Some(due) = self.groups.get(id).and_then(ContainerGroup::due) {
             self.agenda.remove(&(due, id.to_owned()));
             self.finish(id, due);
         }
     }
 
+    /// Takes what is pending for a group off the agenda.
+    pub(super) fn clear_agenda(&mut self, id: &str) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        if let Some(due) = group.due() {
+            self.agenda.remove(&(due, id.to_owned()));
+        }
+        group.pending = None;
+        group.back_off = None;
+    }
+
     /// Ends what was pending for a group at this time.
     pub(super) fn finish(&mut self, id: &str, due: Duration) {
+        if self.groups.get(id).is_none_or(|group| group.due() != Some(due)) {
+            return;
+        }
+        let change = Moment { elapsed: due.min(self.now()), ..self.change() };
+        self.former_groups.keep(&id.to_owned(), change, || self.groups.get(id).cloned());
         let Some(group) = self.groups.get_mut(id) else { return };
-        let Some(pending) = group.pending.take_if(|pending| pending.due == due) else { return };
+        let Some(pending) = group.pending.take() else {
+            group.run_containers(due);
+            self.changed();
+            return;
+        };
         match pending.goal {
             Goal::Vanish => {
                 if let Some(happening) = pending.event {
@@ -413,6 +370,9 @@ impl World {
                     return;
                 }
                 if let Some(group) = self.groups.get_mut(id) {
+                    if let Containers::Terminated(end) = group.containers {
+                        group.previous = Some(end);
+                    }
                     group.forced_state = None;
                     "Running".clone_into(&mut group.state);
                     group.containers = Containers::Running;
@@ -432,55 +392,21 @@ impl World {
         }
     }
 
-    pub(super) fn stop(&mut self, id: &str) {
-        let detail = "Container stopped per client request";
-        self.terminate(id, "Stopped", Containers::Terminated { exit_code: 0, detail });
-        self.tell(id, Happening::Stopped);
-        self.changed();
-    }
-
-    /// Ends a group's containers, and with them its hold on its address.
-    pub(super) fn terminate(&mut self, id: &str, state: &str, containers: Containers) {
-        self.release_address(id);
-        let now = self.now();
-        let keeps = self.settings.stopped_keeps_address;
-        let Some(group) = self.groups.get_mut(id) else { return };
-        if let Some(pending) = group.pending.take() {
-            self.agenda.remove(&(pending.due, id.to_owned()));
-        }
-        group.shown = group.shown.filter(|_| keeps);
-        group.finished = now;
-        group.forced_state = None;
-        state.clone_into(&mut group.state);
-        group.containers = containers;
-    }
-
-    /// Runs a group whose containers had ended.
-    pub(super) fn run_again(&mut self, id: &str) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        "Running".clone_into(&mut group.state);
-        group.containers = Containers::Running;
-        if group.address.is_none() {
-            self.take_address(id);
-        }
-    }
-
     pub(super) fn delete_group(&mut self, id: &str) {
+        self.keep_group(id);
         self.release_address(id);
+        self.clear_agenda(id);
         let now = self.now();
         let due = now + self.settings.deleting;
         let Some(group) = self.groups.get_mut(id) else { return };
         group.forced_state = None;
-        let former = group.pending.replace(Pending {
+        group.pending = Some(Pending {
             since: now,
             due,
             first_state: "Deleting",
             goal: Goal::Vanish,
             event: Some(Happening::Deleted),
         });
-        if let Some(former) = former {
-            self.agenda.remove(&(former.due, id.to_owned()));
-        }
         if due > now {
             self.agenda.insert((due, id.to_owned()));
             self.changed();
@@ -497,6 +423,7 @@ impl World {
     }
 
     pub(super) fn tag(&mut self, id: &str, tags: BTreeMap<String, String>) {
+        self.keep_group(id);
         if let Some(group) = self.groups.get_mut(id) {
             group.tags = tags;
         }
@@ -574,7 +501,7 @@ impl World {
         operation_id
     }
 
-    fn tell(&mut self, id: &str, happening: Happening) {
+    pub(super) fn tell(&mut self, id: &str, happening: Happening) {
         let Some(group) = self.groups.get(id) else { return };
         let (subscription, resource_group, name) =
             (group.subscription.clone(), group.resource_group.clone(), group.name.clone());

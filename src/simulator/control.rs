@@ -7,12 +7,12 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::authorization::read_permission;
-use super::container_groups::DEFAULT_SUBSCRIPTION;
 use super::messages::{Answer, Request, field, flat, method_not_allowed};
+use super::resource_ids::DEFAULT_SUBSCRIPTION;
 use super::virtual_networks::default_network;
 use super::{
-    Azure, Call, Effect, Fault, FaultAnswer, GroupSpec, GroupView, Missing, Permission, RecordSetSpec,
-    Throttles, When, cloud_event,
+    AssignedIdentities, Azure, Call, Effect, ExpiryForm, Fault, FaultAnswer, GroupSpec, GroupView, LockLevel,
+    Missing, Moment, Permission, RecordSetSpec, Staleness, Throttles, When, cloud_event,
 };
 
 /// The function app that the events of a seeded world go to.
@@ -48,6 +48,8 @@ pub struct Seed {
     pub subscriptions: usize,
     /// Whether the groups have the record sets that `aci-dns` would give them.
     pub with_records: bool,
+    /// The storage queue for unfinished work.
+    pub queue: String,
 }
 
 impl Default for Seed {
@@ -64,6 +66,7 @@ impl Default for Seed {
             resource_groups: 1,
             subscriptions: 1,
             with_records: false,
+            queue: "aci-dns-retry".to_owned(),
         }
     }
 }
@@ -114,6 +117,7 @@ impl Azure {
                 ["Microsoft.Network/privateDnsZones/A/*", "Microsoft.Network/privateDnsZones/PTR/*"];
             self.assign(PRINCIPAL, &id, Permission::new(&record_sets, &[]));
         }
+        self.create_queue(&seed.queue);
         let wrong = || Missing(format!("a subnet like '{}'", seed.address_range));
         let places = seed.resource_groups().ok_or_else(wrong)?;
         let function_app = format!("/subscriptions/{}/{FUNCTION_APP}", seed.subscription);
@@ -182,13 +186,23 @@ impl Azure {
                     _ => Value::Array(events),
                 })
             }
+            (&Method::GET, ["queue-calls"]) => {
+                Ok(json!(self.queue_calls().iter().map(call_body).collect::<Vec<_>>()))
+            }
+            (&Method::GET, ["queues"]) => {
+                Ok(self.queues().iter().map(|name| self.queue_body(name)).collect())
+            }
+            (&Method::POST, ["queues"]) => control_json(request).and_then(|body| {
+                self.create_queue(text(&body, "name")?);
+                Ok(Value::Null)
+            }),
             (&Method::GET, ["zones"]) => return Answer::text(self.zone_lines()),
             (&Method::GET, ["groups"]) => {
                 Ok(self.read(|view| view.groups().iter().map(group_body).collect()))
             }
             (&Method::POST, ["groups", verb]) => self.control_group(request, verb),
             (&Method::POST, ["faults"]) => control_json(request).and_then(|body| {
-                self.inject(read_fault(&body)?);
+                self.inject(read_fault(&body, self.moment())?);
                 Ok(Value::Null)
             }),
             (&Method::DELETE, ["faults"]) => {
@@ -209,6 +223,28 @@ impl Azure {
                 }
                 Ok(Value::Null)
             }),
+            (&Method::POST, ["record-sets"]) => control_json(request).and_then(|body| {
+                let properties = field(&body, "properties").as_object().ok_or("'properties' is missing")?;
+                let (zone, name) = (text(&body, "zone")?, text(&body, "name")?);
+                let stored = self.store_record_set(zone, text(&body, "type")?, name, properties);
+                stored.map(|etag| json!({"etag": etag})).map_err(|missing| missing.to_string())
+            }),
+            (&Method::PUT, ["identity"]) => control_json(request).and_then(|body| {
+                let identities = read_identities(&body)?;
+                self.configure(|settings| settings.identities = identities);
+                Ok(Value::Null)
+            }),
+            (&Method::PUT, ["locks"]) => control_json(request).and_then(|body| {
+                let scope = text(&body, "scope")?;
+                match field(&body, "level").as_str() {
+                    None => self.unlock(scope),
+                    Some(name) => {
+                        let level = LockLevel::parse(name);
+                        self.lock(scope, level.ok_or_else(|| format!("there is no lock '{name}'"))?);
+                    }
+                }
+                Ok(Value::Null)
+            }),
             (&Method::POST, ["event-subscriptions"]) => control_json(request).and_then(|body| {
                 let change = |properties: &mut Value| merge(properties, field(&body, "properties"));
                 let changed = self.change_event_subscription(text(&body, "id")?, change);
@@ -225,6 +261,21 @@ impl Azure {
             Ok(body) => Answer::json(StatusCode::OK, &body),
             Err(message) => flat(StatusCode::BAD_REQUEST, "BadRequest", &message),
         }
+    }
+
+    fn queue_body(&self, name: &str) -> Value {
+        let now = self.elapsed();
+        let seconds = |at: Duration| at.as_secs_f64() - now.as_secs_f64();
+        let messages = self.messages(name).unwrap_or_default().into_iter().map(|message| {
+            json!({
+                "id": message.id,
+                "text": message.text,
+                "dequeueCount": message.dequeue_count,
+                "visibleInSeconds": seconds(message.visible).max(0.0),
+                "expiresInSeconds": message.expires.map(seconds),
+            })
+        });
+        json!({"name": name, "messages": messages.collect::<Vec<_>>()})
     }
 
     fn zone_lines(&self) -> String {
@@ -249,6 +300,15 @@ impl Azure {
             "state" => {
                 let exit_code = field(&body, "exitCode").as_i64().unwrap_or(0);
                 self.set_state(id, text(&body, "state")?, exit_code).map(|()| Value::Null)
+            }
+            "exit" => {
+                let exit_code = field(&body, "exitCode").as_i64().unwrap_or(0);
+                self.exit_containers(id, exit_code).map(|()| Value::Null)
+            }
+            "claim" => self.claim_group(id).map(|()| Value::Null),
+            "hand-over" => {
+                let address = self.hand_over_address(id, text(&body, "to")?);
+                address.map(|address| json!({"address": address.to_string()}))
             }
             "provisioning-state" => {
                 self.set_provisioning_state(id, text(&body, "value")?).map(|()| Value::Null)
@@ -315,7 +375,7 @@ fn group_body(group: &GroupView) -> Value {
     })
 }
 
-fn read_fault(body: &Value) -> Result<Fault, String> {
+fn read_fault(body: &Value, now: Moment) -> Result<Fault, String> {
     let when = match field(body, "when").as_str() {
         None | Some("before") => When::Before,
         Some("after") => When::After,
@@ -328,6 +388,8 @@ fn read_fault(body: &Value) -> Result<Fault, String> {
             let milliseconds = field(body, "milliseconds").as_u64().ok_or("'milliseconds' is missing")?;
             Effect::Delay(when, Duration::from_millis(milliseconds))
         }
+        "certificate" => Effect::UntrustedCertificate,
+        "stale" => Effect::Stale(read_staleness(body, now)?),
         "truncate" => Effect::Truncate(count(body, "bytes").ok_or("'bytes' is missing")?),
         "replace" => Effect::ReplaceBody(text(body, "body")?.to_owned()),
         other => return Err(format!("there is no effect '{other}'")),
@@ -336,13 +398,32 @@ fn read_fault(body: &Value) -> Result<Fault, String> {
         None => None,
         Some(method) => Some(method.parse::<Method>().map_err(|_| format!("there is no method '{method}'"))?),
     };
+    let lasts = field(body, "forSeconds").as_u64();
     Ok(Fault {
+        until: lasts.map(|seconds| now.elapsed + Duration::from_secs(seconds)),
         method,
         path_contains: field(body, "path").as_str().unwrap_or_default().to_owned(),
         skip: field(body, "skip").as_u64().unwrap_or(0),
-        times: field(body, "times").as_u64().unwrap_or(1),
+        times: field(body, "times").as_u64().unwrap_or(if lasts.is_some() { u64::MAX } else { 1 }),
         effect,
     })
+}
+
+fn read_staleness(body: &Value, now: Moment) -> Result<Staleness, String> {
+    let members = ["behindSeconds", "versions", "asOf", "absent"];
+    let named = members.map(|name| field(body, name));
+    match named.map(|value| (value.as_u64(), value.as_str())) {
+        [(Some(seconds), _), ..] => Ok(Staleness::Behind(Duration::from_secs(seconds))),
+        [_, (Some(_), _), ..] => Ok(Staleness::Versions(count(body, "versions").unwrap_or(1))),
+        [_, _, (_, Some("now")), _] => Ok(Staleness::AsOf(now)),
+        [.., (_, Some("resource"))] => Ok(Staleness::NotYet),
+        [.., (_, Some("resourceGroup"))] => Ok(Staleness::ResourceGroupNotYet),
+        _ if named.iter().all(|value| value.is_null()) => Ok(Staleness::Versions(1)),
+        _ => {
+            Err("'behindSeconds' and 'versions' are numbers, 'asOf' is now, 'absent' is resource or resourceGroup"
+                .to_owned())
+        }
+    }
 }
 
 fn read_fault_answer(body: &Value) -> Result<FaultAnswer, String> {
@@ -353,6 +434,19 @@ fn read_fault_answer(body: &Value) -> Result<FaultAnswer, String> {
     answer.retry_after_seconds = field(body, "retryAfterSeconds").as_u64();
     answer.body = field(body, "body").as_str().map(str::to_owned);
     Ok(answer)
+}
+
+fn read_identities(body: &Value) -> Result<AssignedIdentities, String> {
+    let client_ids = field(body, "clientIds").as_array();
+    let client_ids =
+        client_ids.map(|ids| ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect());
+    let expires_on = match field(body, "expiresOn").as_str() {
+        None | Some("text") => ExpiryForm::Text,
+        Some("number") => ExpiryForm::Number,
+        Some(other) => return Err(format!("'expiresOn' is text or number, not '{other}'")),
+    };
+    let system_assigned = field(body, "systemAssigned").as_bool().unwrap_or(true);
+    Ok(AssignedIdentities { system_assigned, client_ids, expires_on })
 }
 
 fn read_throttles(body: &Value) -> Option<Throttles> {
@@ -385,6 +479,7 @@ fn read_seed(body: &Value) -> Seed {
         resource_groups: count(body, "resourceGroups").unwrap_or(defaults.resource_groups),
         subscriptions: count(body, "subscriptions").unwrap_or(defaults.subscriptions),
         with_records: field(body, "withRecords").as_bool().unwrap_or(defaults.with_records),
+        queue: text("queue", defaults.queue),
     }
 }
 

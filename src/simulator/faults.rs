@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::Method;
 use tokio::sync::watch;
 
+use super::history::Staleness;
+
 /// On which side of the request's own effect a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
@@ -67,6 +69,10 @@ pub enum Effect {
     Truncate(usize),
     /// The answer's own status and headers with this body.
     ReplaceBody(String),
+    /// The server's certificate cannot be verified, so the client ends the connection before the request.
+    UntrustedCertificate,
+    /// A replica that lags behind answers, if the request reads a container group, a record set, or a list of either.
+    Stale(Staleness),
     /// Nothing happens until the gate is opened.
     Hold(When, Gate),
     /// All of these, in this order.
@@ -94,6 +100,8 @@ pub struct Fault {
     pub skip: u64,
     /// So many are struck then.
     pub times: u64,
+    /// None is struck from this time on, counted from when the simulator was made.
+    pub until: Option<Duration>,
     /// What happens to them.
     pub effect: Effect,
 }
@@ -102,14 +110,15 @@ impl Fault {
     /// Strikes the first request of this method whose path contains this text.
     #[must_use]
     pub fn once(method: Method, path_contains: &str, effect: Effect) -> Self {
-        Self { method: Some(method), path_contains: path_contains.to_owned(), skip: 0, times: 1, effect }
+        let path_contains = path_contains.to_owned();
+        Self { method: Some(method), path_contains, skip: 0, times: 1, until: None, effect }
     }
 
-    /// Whether the fault strikes this request; counts it if it matches.
-    pub(super) fn strikes(&mut self, method: &Method, path_and_query: &str) -> bool {
+    /// Whether the fault strikes a request that arrives at this time; counts it if it matches.
+    pub(super) fn strikes(&mut self, method: &Method, path_and_query: &str, now: Duration) -> bool {
         let matches = self.method.as_ref().is_none_or(|wanted| wanted == method)
             && path_and_query.to_ascii_lowercase().contains(&self.path_contains.to_ascii_lowercase());
-        if !matches || self.times == 0 {
+        if !matches || self.times == 0 || self.until.is_some_and(|until| now >= until) {
             return false;
         }
         if self.skip > 0 {
@@ -167,6 +176,13 @@ impl Gate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionDropped;
 
+/// Marks, among the extensions of a response, that there is no response: the client did not trust the certificate.
+///
+/// Without TLS there is no certificate: over HTTP the connection breaks. A client that calls the router in process
+/// looks for this extension and turns it into the error of its TLS library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CertificateRefused;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,12 +191,21 @@ mod tests {
     fn a_fault_skips_then_strikes_then_lets_pass() {
         let mut fault =
             Fault { skip: 1, times: 2, ..Fault::once(Method::PUT, "/PTR/", Effect::Drop(When::After)) };
-        let mut strikes = |method: &Method, path| fault.strikes(method, path);
+        let mut strikes = |method: &Method, path| fault.strikes(method, path, Duration::ZERO);
         assert!(!strikes(&Method::PUT, "/x/ptr/4"), "skipped");
         assert!(!strikes(&Method::GET, "/x/ptr/4"), "another method");
         assert!(!strikes(&Method::PUT, "/x/A/web"), "another path");
         assert!(strikes(&Method::PUT, "/x/ptr/4"));
         assert!(strikes(&Method::PUT, "/x/PTR/5"));
         assert!(!strikes(&Method::PUT, "/x/PTR/6"), "spent");
+    }
+
+    #[test]
+    fn a_fault_ends_at_its_time() {
+        let until = Some(Duration::from_secs(30));
+        let drop = Fault::once(Method::GET, "", Effect::Drop(When::Before));
+        let mut fault = Fault { times: u64::MAX, until, ..drop };
+        let mut strikes = |seconds| fault.strikes(&Method::GET, "/x", Duration::from_secs(seconds));
+        assert_eq!([0, 29, 30, 31].map(&mut strikes), [true, true, false, false]);
     }
 }

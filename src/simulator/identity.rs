@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
@@ -17,6 +19,51 @@ const OBJECT_ID: &str = "33333333-3333-3333-3333-333333333333";
 const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
 const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\
                          11111111-1111-1111-1111-111111111111\", error=\"invalid_token\"";
+
+/// The managed identities that are assigned to the app, and the form of the answers to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedIdentities {
+    /// Whether there is a system-assigned one. Default: yes.
+    pub system_assigned: bool,
+    /// The client ids of the user-assigned ones. Default: any that is asked for.
+    pub client_ids: Option<Vec<String>>,
+    /// The form of `expires_on`. Default: text.
+    pub expires_on: ExpiryForm,
+}
+
+impl Default for AssignedIdentities {
+    fn default() -> Self {
+        Self { system_assigned: true, client_ids: None, expires_on: ExpiryForm::Text }
+    }
+}
+
+/// The form of a time in Unix seconds in the answer to a request for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiryForm {
+    /// `"1586984735"`, as App Service documents it.
+    Text,
+    /// `1586984735`, as other hosts of managed identities answer.
+    Number,
+}
+
+impl AssignedIdentities {
+    /// The client id of the identity that a request means, or why there is none.
+    fn choose<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, &'static str> {
+        let assigned = self.client_ids.as_deref();
+        let is_assigned =
+            |id: &str| assigned.is_none_or(|ids| ids.iter().any(|it| it.eq_ignore_ascii_case(id)));
+        match (named, assigned) {
+            (Some(id), _) if is_assigned(id) => Ok(id),
+            (None, _) if self.system_assigned => Ok(CLIENT_ID),
+            (None, Some([only])) => Ok(only),
+            (None, Some([_, _, ..])) => Err(
+                "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in \
+                 the token request",
+            ),
+            (Some(_), _) | (None, None | Some([])) => Err("Identity not found"),
+        }
+    }
+}
 
 /// The tokens that were issued.
 #[derive(Debug)]
@@ -62,7 +109,7 @@ impl Identity {
         let claims =
             json!({"aud": resource, "appid": client_id, "oid": OBJECT_ID, "tid": TENANT_ID, "idtyp": "app"});
         let parts = [json!({"typ": "JWT", "alg": "none"}), claims]
-            .map(|part| base64_url(part.to_string().as_bytes()));
+            .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
         let token = format!("{}.{}", parts.join("."), self.ids.guid());
         let issued =
             Token { resource: resource.to_owned(), client_id: client_id.to_owned(), issued: now, expires };
@@ -91,20 +138,49 @@ impl World {
         let Some(resource) = request.query("resource").filter(|resource| !resource.is_empty()) else {
             return identity_error(StatusCode::BAD_REQUEST, "The resource is missing.");
         };
-        let client_id = request.query("client_id").unwrap_or(CLIENT_ID);
+        let client_id = match self.settings.identities.choose(request.query("client_id")) {
+            Ok(client_id) => client_id.to_owned(),
+            Err(description) => {
+                let body = json!({"error": "invalid_request", "error_description": description});
+                return Answer::json(StatusCode::BAD_REQUEST, &body);
+            }
+        };
         let (now, lifetime) = (self.now(), self.settings.token_lifetime);
-        let (token, expires) = self.identity.token(resource, client_id, now, lifetime);
+        let (token, expires) = self.identity.token(resource, &client_id, now, lifetime);
         let expires_on = self.settings.epoch_seconds + expires.as_secs();
+        let expires_on = match self.settings.identities.expires_on {
+            ExpiryForm::Text => json!(expires_on.to_string()),
+            ExpiryForm::Number => json!(expires_on),
+        };
         Answer::json(
             StatusCode::OK,
             &json!({
                 "access_token": token,
-                "expires_on": expires_on.to_string(),
+                "expires_on": expires_on,
                 "resource": resource,
                 "token_type": "Bearer",
                 "client_id": client_id,
             }),
         )
+    }
+
+    /// Why a token does not open a storage account; nothing, when it does.
+    pub(super) fn invalid_storage_token(&self, token: &str, account: &str) -> Option<&'static str> {
+        let is_audience = |resource: &str| {
+            let resource = resource.trim_end_matches('/');
+            let own = format!("https://{account}.queue.");
+            resource == "https://storage.azure.com" || resource.starts_with(&own)
+        };
+        match self.identity.issued.get(token) {
+            None => Some("Issuer validation failed. Issuer did not match."),
+            Some(token) if token.expires <= self.now() => {
+                Some("Lifetime validation failed. The token is expired.")
+            }
+            Some(token) if !is_audience(&token.resource) => {
+                Some("Audience validation failed. Audience did not match.")
+            }
+            Some(_) => None,
+        }
     }
 
     /// The refusal of a request to Resource Manager without a token for it.
@@ -139,39 +215,6 @@ impl World {
     }
 }
 
-/// Base64 for addresses, without padding, as a token has it (RFC 7515, section 2).
-fn base64_url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digits = bytes.chunks(3).flat_map(|chunk| {
-        let bits =
-            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        let digit =
-            move |at: usize| DIGITS.get(usize::try_from(bits >> (18 - 6 * at) & 63).unwrap_or_default());
-        (0..=chunk.len()).filter_map(digit)
-    });
-    digits.copied().map(char::from).collect()
-}
-
 fn identity_error(status: StatusCode, message: &str) -> Answer {
     flat(status, status.as_str(), message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_for_addresses_has_no_padding() {
-        // RFC 4648, section 10; and a text that uses the two digits of its own.
-        for (text, expected) in [
-            ("", ""),
-            ("f", "Zg"),
-            ("fo", "Zm8"),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg"),
-            ("~~?\u{3ff}", "fn4_z78"),
-        ] {
-            assert_eq!(base64_url(text.as_bytes()), expected, "{text}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::CallView;
+use super::history::Staleness;
 
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -25,6 +26,8 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     /// Scheme and host that the client used, for absolute links in answers.
     pub(super) origin: String,
+    /// How far behind the replica is that reads for it.
+    pub(super) staleness: Option<Staleness>,
 }
 
 impl Request {
@@ -51,6 +54,7 @@ impl Request {
             headers: parts.headers,
             body,
             origin,
+            staleness: None,
         })
     }
 
@@ -75,6 +79,11 @@ impl Request {
         self.query.get(&name.to_ascii_lowercase()).map(String::as_str)
     }
 
+    /// All parameters of the query, by name in lower case.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The path's segments, decoded.
     pub(super) fn segments(&self) -> Vec<String> {
         let decode = |segment: &str| {
@@ -95,6 +104,11 @@ impl Request {
 
     pub(super) fn is_for_identity(&self) -> bool {
         self.path.eq_ignore_ascii_case("/msi/token")
+    }
+
+    /// Whether a replica that is so far behind reads for it.
+    pub(super) fn is_read_at(&self, staleness: Staleness) -> bool {
+        self.method == Method::GET && self.staleness == Some(staleness)
     }
 
     /// The body as JSON.
@@ -123,7 +137,7 @@ impl Request {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) body: Bytes,
     pub(super) took_effect: bool,
 }
@@ -144,8 +158,22 @@ impl Answer {
     }
 
     pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+        self.headers.push((HeaderName::from_static(name), value.into()));
         self
+    }
+
+    /// A header whose name is made at run time; left out, when there is no such name.
+    pub(super) fn named_header(mut self, name: &str, value: &str) -> Self {
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+            self.headers.push((name, value.to_owned()));
+        }
+        self
+    }
+
+    /// The same body with another status and content type.
+    pub(super) fn with(mut self, status: StatusCode, content_type: &'static str) -> Self {
+        self.headers.retain(|(name, _)| name != header::CONTENT_TYPE);
+        Self { status, ..self }.header("content-type", content_type)
     }
 
     /// Marks that the request has changed something.
@@ -158,7 +186,7 @@ impl Answer {
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
             if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
+                response.headers_mut().insert(name, value);
             }
         }
         response

@@ -1,4 +1,5 @@
-//! Azure in memory: container groups, Private DNS, managed identity and Event Grid events, as one process.
+//! Azure in memory: container groups, Private DNS, storage queues, managed identity and Event Grid events, as one
+//! process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
 //! HTTP ([`serve`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
@@ -26,22 +27,44 @@
 //! |---|---|
 //! | `GET /simulator/calls` | the requests to Resource Manager so far; `DELETE` forgets them |
 //! | `GET /simulator/events` | takes the queued events; `?schema=cloudevents` in that form |
+//! | `GET /simulator/queue-calls` | the requests to the Queue service so far |
+//! | `GET /simulator/queues` | every queue and its messages; `POST` with `{"name"}` creates one |
 //! | `GET /simulator/zones` | every record set, one per line, as text |
 //! | `GET /simulator/groups` | every container group, its state and its address |
 //! | `POST /simulator/groups/move` | `{"id"}`: the platform moves it, without an event |
 //! | `POST /simulator/groups/complete` | `{"id"}`: ends its provisioning now |
 //! | `POST /simulator/groups/address` | `{"id","address"}`: gives it this very address |
+//! | `POST /simulator/groups/exit` | `{"id","exitCode"}`: its containers end by themselves |
+//! | `POST /simulator/groups/claim` | `{"id"}`: takes it out of its standby pool |
+//! | `POST /simulator/groups/hand-over` | `{"id","to"}`: moves it, and gives its address to the group `to` |
 //! | `POST /simulator/groups/state` | `{"id","state","exitCode"}`: `Running`, or another with terminated containers |
 //! | `POST /simulator/groups/provisioning-state` | `{"id","value"}`: any string |
 //! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
 //! | `PUT /simulator/throttles` | `{"creates","updates","deletes","gets","lists"}` per zone and minute; `null` switches off |
 //! | `PUT /simulator/permissions` | `{"scope","actions","notActions"}`: all that whoever asks may do there and below; with `principal`: all that somebody else may do there |
+//! | `POST /simulator/record-sets` | `{"zone","type","name","properties"}`: stores them as they are, unchecked |
+//! | `PUT /simulator/identity` | `{"systemAssigned","clientIds","expiresOn"}`, see [`AssignedIdentities`] |
+//! | `PUT /simulator/locks` | `{"scope","level"}`: `CanNotDelete` or `ReadOnly`; `null` unlocks |
 //! | `POST /simulator/event-subscriptions` | `{"id","properties"}`: changes these properties; `null` removes one |
 //! | `POST /simulator/seed` | zones, groups and record sets, see [`Seed`] |
 //!
-//! A fault is `{"method","path","skip","times","when","effect",...}`: `when` is `before` or `after` the request's
-//! effect, `effect` is `answer` (with `status`, `code`, `retryAfterSeconds`, `body`), `drop`, `delay` (with
-//! `milliseconds`), `truncate` (with `bytes`) or `replace` (with `body`).
+//! A fault is `{"method","path","skip","times","forSeconds","when","effect",...}`: `when` is `before` or `after` the
+//! request's effect, `effect` is one of these. It ends after `times` requests (1, or any number with `forSeconds`)
+//! or after `forSeconds`.
+//!
+//! | effect | with | the request |
+//! |---|---|---|
+//! | `answer` | `status`, `code`, `retryAfterSeconds`, `body` | gets this answer |
+//! | `drop` | | gets no answer |
+//! | `certificate` | | is not sent, because the certificate cannot be verified; without TLS like `drop` |
+//! | `delay` | `milliseconds` | takes longer |
+//! | `truncate` | `bytes` | gets its answer cut off |
+//! | `replace` | `body` | gets this body |
+//! | `stale` | one of the next lines | is a read, and is answered by a replica that lags behind |
+//! | | `versions` (default 1) | as before so many changes of what is read |
+//! | | `behindSeconds` | as so long ago |
+//! | | `asOf`: `now` | as at the time of the injection |
+//! | | `absent`: `resource` or `resourceGroup` | 404, as if what is read, or its resource group, were too new |
 
 mod addresses;
 mod authorization;
@@ -49,21 +72,32 @@ mod calls;
 mod clock;
 mod container_group_body;
 mod container_group_rest;
+mod container_group_spec;
 mod container_group_verbs;
 mod container_groups;
+mod container_lives;
+mod container_states;
 mod control;
 mod event_grid;
 mod events;
 mod faults;
+mod history;
 mod identity;
+mod locks;
 mod messages;
 mod private_dns;
 mod private_dns_rest;
+mod queue_access;
+mod queue_rest;
+mod queue_xml;
+mod queues;
 mod record_set_body;
 mod resource_ids;
 mod rest;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod throttles;
 mod virtual_networks;
 
@@ -81,11 +115,16 @@ use tokio::time::Instant;
 
 pub use authorization::Permission;
 pub use calls::Call;
-pub use container_groups::{GroupSpec, GroupView, Ip};
+pub use container_group_spec::{GroupSpec, GroupView, Ip, RestartPolicy};
 pub use control::Seed;
 pub use events::cloud_event;
-pub use faults::{ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
+pub use faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
+pub use history::{Moment, Staleness};
+pub use identity::{AssignedIdentities, ExpiryForm};
+pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
+pub use queue_access::queue_scope;
+pub use queues::{MessageView, StorageSettings};
 pub use throttles::Throttles;
 
 use addresses::AddressPool;
@@ -94,8 +133,11 @@ use calls::CallLog;
 use clock::Identifiers;
 use container_groups::{ContainerGroup, Operation};
 use event_grid::EventGrid;
+use history::History;
 use identity::Identity;
+use locks::Lock;
 use private_dns::Zone;
+use queues::{Queue, QueueKey};
 
 /// What was asked for does not exist in the simulated world.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -118,6 +160,8 @@ pub struct Settings {
     pub identity_header: String,
     /// How long a token is good for. Default: 24 hours.
     pub token_lifetime: Duration,
+    /// The managed identities of the app that asks for tokens. Default: any.
+    pub identities: AssignedIdentities,
     /// How long a container group that comes by REST takes to be provisioned. Default: no time.
     pub provisioning: Duration,
     /// How long a container group is `Deleting`. Default: no time, and the answer is 200 instead of 202.
@@ -133,6 +177,11 @@ pub struct Settings {
     pub calls_kept: usize,
     /// Container groups on one page of a list. Default: 100.
     pub group_page_size: usize,
+    /// How long reads of a container group that is new are answered as if it did not exist, as those of a region
+    /// that has not learnt of it yet. Default: no time.
+    pub visible_after: Duration,
+    /// The storage account with the queues. `require_token` counts for it, too.
+    pub storage: StorageSettings,
 }
 
 impl Default for Settings {
@@ -144,6 +193,7 @@ impl Default for Settings {
             require_token: true,
             identity_header: "simulated-identity-header".to_owned(),
             token_lifetime: Duration::from_hours(24),
+            identities: AssignedIdentities::default(),
             provisioning: Duration::ZERO,
             deleting: Duration::ZERO,
             stopped_keeps_address: false,
@@ -151,11 +201,13 @@ impl Default for Settings {
             throttles: None,
             calls_kept: usize::MAX,
             group_page_size: 100,
+            visible_after: Duration::ZERO,
+            storage: StorageSettings::default(),
         }
     }
 }
 
-/// A request to Resource Manager or to the identity endpoint, as an interceptor sees it.
+/// A request to Resource Manager, the Queue service or the identity endpoint, as an interceptor sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallView {
@@ -213,18 +265,24 @@ impl Azure {
             etags: Identifiers::new(settings.seed.wrapping_add(1)),
             event_ids: Identifiers::new(settings.seed.wrapping_add(2)),
             identity: Identity::new(settings.seed.wrapping_add(3)),
+            message_ids: Identifiers::new(settings.seed.wrapping_add(4)),
             settings,
             resource_groups: BTreeMap::new(),
+            revision: 0,
             groups: BTreeMap::new(),
+            former_groups: History::default(),
             agenda: BTreeSet::new(),
             pools: BTreeMap::new(),
             operations: VecDeque::new(),
             zones: BTreeMap::new(),
             permissions: BTreeMap::new(),
+            locks: BTreeMap::new(),
             assignments: Vec::new(),
             event_grid: EventGrid::default(),
             events: Vec::new(),
+            queues: BTreeMap::new(),
             calls: CallLog::default(),
+            queue_calls: CallLog::default(),
             faults: Vec::new(),
             listeners: Vec::new(),
         };
@@ -253,6 +311,13 @@ impl Azure {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.world().now()
+    }
+
+    /// This moment, for reads that are answered as of it.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        let world = self.world();
+        Moment { revision: world.revision, elapsed: world.now() }
     }
 
     /// Lets something go wrong. Several faults strike in the order in which they were injected.
@@ -291,6 +356,12 @@ impl Azure {
         self.world().calls.all()
     }
 
+    /// The requests to the Queue service, oldest first, as far as they are kept.
+    #[must_use]
+    pub fn queue_calls(&self) -> Vec<Call> {
+        self.world().queue_calls.all()
+    }
+
     /// The requests of this method.
     #[must_use]
     pub fn calls_of(&self, method: &Method) -> Vec<Call> {
@@ -305,7 +376,9 @@ impl Azure {
 
     /// Forgets the requests so far, and their counts.
     pub fn clear_calls(&self) {
-        self.world().calls.clear();
+        let mut world = self.world();
+        world.calls.clear();
+        world.queue_calls.clear();
     }
 
     /// How many times a token was asked for at the identity endpoint, wrongly or rightly.
@@ -382,11 +455,15 @@ struct World {
     request_ids: Identifiers,
     etags: Identifiers,
     event_ids: Identifiers,
+    message_ids: Identifiers,
     identity: Identity,
     /// Lower-case `/subscriptions/{s}/resourceGroups/{rg}` to the spelling it was created with.
     resource_groups: BTreeMap<String, String>,
+    /// How many changes there were.
+    revision: u64,
     /// By lower-case resource id.
     groups: BTreeMap<String, ContainerGroup>,
+    former_groups: History<String, ContainerGroup>,
     /// When something happens to which group.
     agenda: BTreeSet<(Duration, String)>,
     /// By lower-case resource id of the subnet.
@@ -396,11 +473,15 @@ struct World {
     zones: BTreeMap<String, Zone>,
     /// What whoever asks may do, by lower-case scope.
     permissions: BTreeMap<String, Vec<Permission>>,
+    /// By lower-case scope.
+    locks: BTreeMap<String, Lock>,
     /// What others may do.
     assignments: Vec<Assignment>,
     event_grid: EventGrid,
     events: Vec<Value>,
+    queues: BTreeMap<QueueKey, Queue>,
     calls: CallLog,
+    queue_calls: CallLog,
     faults: Vec<Fault>,
     listeners: Vec<Listener>,
 }
@@ -420,12 +501,23 @@ impl World {
         self.timestamp_at(self.now())
     }
 
+    /// A time as HTTP headers write it.
+    fn http_date(&self, elapsed: Duration) -> String {
+        clock::http_date(self.settings.epoch_seconds, elapsed)
+    }
+
     fn timestamp_at(&self, elapsed: Duration) -> String {
         clock::timestamp(self.settings.epoch_seconds, elapsed)
     }
 
-    /// Shows the world to those who listen for changes.
+    /// The moment that the change makes which is under way.
+    fn change(&self) -> Moment {
+        Moment { revision: self.revision + 1, elapsed: self.now() }
+    }
+
+    /// Ends a change, and shows the world to those who listen for changes.
     fn changed(&mut self) {
+        self.revision += 1;
         let mut listeners = std::mem::take(&mut self.listeners);
         for listener in &mut listeners {
             listener(&View { world: self });

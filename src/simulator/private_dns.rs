@@ -1,10 +1,13 @@
 //! Private DNS zones and their record sets, and the verbs of a person who edits them in the portal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::{Bound, RangeBounds};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::history::{Cut, History, Moment, Staleness};
 use super::throttles::Window;
 use super::{Azure, Missing, World};
 
@@ -197,7 +200,12 @@ pub(super) struct RecordSet {
     pub(super) metadata: Option<Map<String, Value>>,
     pub(super) is_auto_registered: bool,
     pub(super) etag: String,
+    /// The properties that answers show instead, but for `fqdn` and `isAutoRegistered`.
+    pub(super) stored: Option<Map<String, Value>>,
 }
+
+/// Type and lower-case relative name.
+pub(super) type RecordKey = (RecordType, String);
 
 /// A private DNS zone.
 #[derive(Debug)]
@@ -207,8 +215,8 @@ pub(super) struct Zone {
     name: String,
     pub(super) etag: String,
     pub(super) tags: Value,
-    /// By type and lower-case relative name.
-    pub(super) record_sets: BTreeMap<(RecordType, String), RecordSet>,
+    pub(super) record_sets: BTreeMap<RecordKey, RecordSet>,
+    pub(super) former_record_sets: History<RecordKey, RecordSet>,
     /// Bodies of the virtual network links, by lower-case name.
     pub(super) links: BTreeMap<String, Value>,
     pub(super) window: Window,
@@ -228,6 +236,43 @@ impl Zone {
             "@" => format!("{}.", self.name),
             name => format!("{name}.{}.", self.name),
         }
+    }
+
+    /// Writes or removes a record set, and answers the one that was there.
+    pub(super) fn replace(
+        &mut self,
+        key: &RecordKey,
+        change: Moment,
+        set: Option<RecordSet>,
+    ) -> Option<RecordSet> {
+        let former = match set {
+            Some(set) => self.record_sets.insert(key.clone(), set),
+            None => self.record_sets.remove(key),
+        };
+        self.former_record_sets.keep(key, change, || former.clone());
+        former
+    }
+
+    /// The record sets of a list from a key on, as a replica sees them, in the order of their keys.
+    pub(super) fn seen<'a>(
+        &'a self,
+        staleness: Option<Staleness>,
+        now: Duration,
+        range: (Bound<RecordKey>, Bound<RecordKey>),
+        is_listed: impl Fn(&RecordKey) -> bool + 'a,
+    ) -> Box<dyn Iterator<Item = (&'a RecordKey, &'a RecordSet)> + 'a> {
+        let cut = self.former_record_sets.cut(staleness, now, &is_listed);
+        let present = self.record_sets.range(range.clone());
+        if cut == Cut::Present {
+            return Box::new(present.filter(move |(key, _)| is_listed(key)));
+        }
+        let former = self.former_record_sets.keys().filter(|key| range.contains(*key));
+        let keys: BTreeSet<_> =
+            present.map(|(key, _)| key).chain(former).filter(|key| is_listed(key)).collect();
+        Box::new(keys.into_iter().filter_map(move |key| {
+            let set = self.former_record_sets.version(key, cut, self.record_sets.get(key))?;
+            Some((key, set))
+        }))
     }
 
     pub(super) fn views(&self) -> Vec<RecordSetView> {
@@ -305,9 +350,39 @@ impl Azure {
             metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
             is_auto_registered: spec.is_auto_registered,
             etag: etag.clone(),
+            stored: None,
+        };
+        let (key, change) = ((record_type, spec.name.to_ascii_lowercase()), world.change());
+        if let Some(zone) = world.zones.get_mut(&id) {
+            zone.replace(&key, change, Some(set));
+        }
+        world.changed();
+        Ok(etag)
+    }
+
+    /// Stores the properties of a record set as they are, also those that the API would refuse, and answers its new
+    /// `ETag`: metadata with a number or null, a record without a value, no TTL. Answers show them unchanged.
+    pub fn store_record_set(
+        &self,
+        zone: &str,
+        record_type: &str,
+        name: &str,
+        properties: &Map<String, Value>,
+    ) -> Result<String, Missing> {
+        let record_type = RecordType::parse(record_type).ok_or_else(|| Missing(record_type.to_owned()))?;
+        let mut world = self.world();
+        let id = world.zone_key(zone)?;
+        let (etag, change) = (world.etags.guid(), world.change());
+        let set = RecordSet {
+            ttl: properties.get("ttl").and_then(Value::as_u64).unwrap_or(0),
+            records: properties.get(record_type.property()).cloned().unwrap_or_default(),
+            metadata: properties.get("metadata").and_then(Value::as_object).cloned(),
+            is_auto_registered: properties.get("isAutoRegistered") == Some(&Value::Bool(true)),
+            etag: etag.clone(),
+            stored: Some(properties.clone()),
         };
         if let Some(zone) = world.zones.get_mut(&id) {
-            zone.record_sets.insert((record_type, spec.name.to_ascii_lowercase()), set);
+            zone.replace(&(record_type, name.to_ascii_lowercase()), change, Some(set));
         }
         world.changed();
         Ok(etag)
@@ -319,11 +394,12 @@ impl Azure {
         let mut world = self.world();
         let id = world.zone_key(zone)?;
         let key = (record_type, name.to_ascii_lowercase());
-        let removed = world.zones.get_mut(&id).and_then(|zone| zone.record_sets.remove(&key)).is_some();
-        if removed {
+        let change = world.change();
+        let removed = world.zones.get_mut(&id).and_then(|zone| zone.replace(&key, change, None));
+        if removed.is_some() {
             world.changed();
         }
-        Ok(removed)
+        Ok(removed.is_some())
     }
 
     /// One record set, if it exists.
@@ -373,6 +449,7 @@ impl World {
             etag,
             tags,
             record_sets: [((RecordType::Soa, "@".to_owned()), start_of_authority(soa_etag))].into(),
+            former_record_sets: History::default(),
             links: BTreeMap::new(),
             window: Window::default(),
         });
@@ -396,5 +473,6 @@ fn start_of_authority(etag: String) -> RecordSet {
         metadata: None,
         is_auto_registered: false,
         etag,
+        stored: None,
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::messages::{Answer, Request, field, flat, method_not_allowed, resource_not_found, wrapped};
-use super::private_dns::{MAX_RECORD_SETS, RecordSet, RecordType, Zone, zone_id};
+use super::private_dns::{MAX_RECORD_SETS, RecordKey, RecordSet, RecordType, Zone, zone_id};
 use super::record_set_body::{bad_request, change, check_name};
 use super::rest::ArmPath;
 use super::throttles::Kind;
@@ -119,6 +119,7 @@ impl World {
         if let Err(refusal) = self.admit(zone, Kind::List) {
             return refusal;
         }
+        let now = self.now();
         let Some(zone) = self.zones.get(zone) else { return zone_vanished() };
         let page = match request.query("$top").map(str::parse::<usize>) {
             None => DEFAULT_PAGE,
@@ -131,13 +132,10 @@ impl World {
             Some(None) => return bad_request("The value of $skipToken is invalid."),
         };
         let suffix = request.query("$recordsetnamesuffix").unwrap_or_default().to_ascii_lowercase();
-        let mut rest = zone
-            .record_sets
-            .range::<(RecordType, String), _>((after, Bound::Unbounded))
-            .filter(|((record_type, name), _)| {
-                only.is_none_or(|only| only == *record_type) && name.ends_with(&suffix)
-            })
-            .peekable();
+        let is_listed = |(record_type, name): &RecordKey| {
+            only.is_none_or(|only| only == *record_type) && name.ends_with(&suffix)
+        };
+        let mut rest = zone.seen(request.staleness, now, (after, Bound::Unbounded), is_listed).peekable();
         let found: Vec<_> = rest.by_ref().take(page).collect();
         let value: Vec<_> = found
             .iter()
@@ -166,15 +164,19 @@ impl World {
         };
         self.admit(&target.zone, kind)?;
         let answer = match kind {
-            Kind::Get | Kind::List => self.get_record_set(target),
+            Kind::Get | Kind::List => self.get_record_set(request, target),
             Kind::Create | Kind::Update => self.write_record_set(request, target),
             Kind::Delete => self.delete_record_set(request, target),
         };
         Ok(remaining(answer.unwrap_or_else(|refusal| refusal), &request.method))
     }
 
-    fn get_record_set(&self, target: &RecordSetTarget) -> Result<Answer, Answer> {
-        let set = self.find(target).ok_or_else(|| self.record_set_not_found(target))?;
+    fn get_record_set(&self, request: &Request, target: &RecordSetTarget) -> Result<Answer, Answer> {
+        let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
+        let (key, former) = (target.key(), &zone.former_record_sets);
+        let cut = former.cut(request.staleness, self.now(), |it| *it == key);
+        let set = former.version(&key, cut, zone.record_sets.get(&key));
+        let set = set.ok_or_else(|| self.record_set_not_found(target))?;
         self.record_set_answer(StatusCode::OK, target, set)
     }
 
@@ -193,6 +195,7 @@ impl World {
                 metadata: None,
                 is_auto_registered: false,
                 etag: String::new(),
+                stored: None,
             },
         };
         check_name(&target.name)?;
@@ -201,13 +204,15 @@ impl World {
         if target.record_type == RecordType::Soa && target.name != "@" {
             return Err(bad_request("An SOA record set can only be at the apex of the zone."));
         }
+        self.check_alias(target)?;
         set.etag = self.etags.guid();
+        let change = self.change();
         let Some(zone) = self.zones.get_mut(&target.zone) else { return Err(zone_vanished()) };
         if former.is_none() && zone.record_sets.len() >= MAX_RECORD_SETS {
             let message = format!("The zone {} already has {MAX_RECORD_SETS} record sets.", zone.name());
             return Err(bad_request(&message));
         }
-        zone.record_sets.insert(target.key(), set);
+        zone.replace(&target.key(), change, Some(set));
         self.changed();
         let status = if former.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         let set = self.find(target).ok_or_else(zone_vanished)?;
@@ -223,11 +228,36 @@ impl World {
         if existing.is_none() {
             return Ok(Answer::empty(StatusCode::NO_CONTENT));
         }
+        let change = self.change();
         if let Some(zone) = self.zones.get_mut(&target.zone) {
-            zone.record_sets.remove(&target.key());
+            zone.replace(&target.key(), change, None);
         }
         self.changed();
         Ok(Answer::empty(StatusCode::OK).effective())
+    }
+
+    /// A CNAME record set shares its name with no other.
+    fn check_alias(&self, target: &RecordSetTarget) -> Result<(), Answer> {
+        let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
+        let is_alias = target.record_type == RecordType::Cname;
+        let mut key = target.key();
+        let mut exists = |record_type| {
+            key.0 = record_type;
+            zone.record_sets.contains_key(&key)
+        };
+        let message = if is_alias {
+            let mut others = RecordType::ALL.into_iter().filter(|it| *it != RecordType::Cname);
+            others.any(exists).then_some(
+                "The CNAME record could not be created because another record with the same name already exists in \
+                 this zone.",
+            )
+        } else {
+            exists(RecordType::Cname).then_some(
+                "The record could not be created because a CNAME record with the same name already exists in this \
+                 zone.",
+            )
+        };
+        message.map_or(Ok(()), |message| Err(flat(StatusCode::CONFLICT, "Conflict", message)))
     }
 
     fn find(&self, target: &RecordSetTarget) -> Option<&RecordSet> {
@@ -320,6 +350,11 @@ fn record_set_body(zone: &Zone, record_type: RecordType, name: &str, set: &Recor
         }
         if let Some(metadata) = &set.metadata {
             properties.insert("metadata".to_owned(), Value::Object(metadata.clone()));
+        }
+        if let Some(stored) = &set.stored {
+            properties.remove("ttl");
+            properties.remove(record_type.property());
+            properties.extend(stored.clone());
         }
     }
     json!({

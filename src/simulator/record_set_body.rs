@@ -38,6 +38,7 @@ pub(super) fn change(set: &mut RecordSet, body: &Value, record_type: RecordType)
         return Err(bad_request("The TTL is missing."));
     }
     set.is_auto_registered = false;
+    set.stored = None;
     Ok(())
 }
 

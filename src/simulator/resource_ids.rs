@@ -1,5 +1,6 @@
 //! How resource ids of container groups are spelled.
 
+pub(super) const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 pub(super) const PROVIDER: &str = "Microsoft.ContainerInstance";
 
 pub(super) fn group_id(subscription: &str, resource_group: &str, name: &str) -> String {

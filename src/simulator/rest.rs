@@ -12,11 +12,12 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use serde_json::json;
 
 use super::calls::Call;
-use super::faults::{ConnectionDropped, Effect, FaultAnswer, When};
+use super::faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, When};
+use super::history::Staleness;
 use super::messages::{Answer, Request, method_not_allowed, resource_group_not_found, wrapped};
 use super::{Azure, World};
 
@@ -27,14 +28,18 @@ impl Azure {
     }
 
     /// Carries a request out, together with all that is to go wrong with it.
-    async fn carry_out(&self, request: Request) -> Outcome {
+    async fn carry_out(&self, mut request: Request) -> Outcome {
         let (sequence, effects) = self.arrive(&request);
+        request.staleness = effects.iter().find_map(|effect| match effect {
+            Effect::Stale(staleness) => Some(*staleness),
+            _ => None,
+        });
         let half = self.world().settings.latency / 2;
         sleep(half).await;
         let mut outcome = None;
         for effect in &effects {
             if outcome.is_none() {
-                outcome = strike(effect, When::Before).await;
+                outcome = self.strike(&request, effect, When::Before).await;
             }
         }
         let mut outcome = if let Some(outcome) = outcome {
@@ -42,15 +47,15 @@ impl Azure {
         } else {
             let answer = self.world().perform(&request);
             if answer.took_effect {
-                self.world().calls.complete(sequence, |call| call.took_effect = true);
+                self.world().complete_call(sequence, |call| call.took_effect = true);
             }
             Outcome::Answer(answer)
         };
         for effect in &effects {
-            outcome = match (strike(effect, When::After).await, outcome) {
+            outcome = match (self.strike(&request, effect, When::After).await, outcome) {
                 (Some(struck), _) => struck,
                 (None, Outcome::Answer(answer)) => Outcome::Answer(spoil(answer, effect)),
-                (None, Outcome::Dropped) => Outcome::Dropped,
+                (None, outcome @ (Outcome::Dropped | Outcome::Untrusted)) => outcome,
             };
         }
         sleep(half).await;
@@ -58,12 +63,40 @@ impl Azure {
         if let Outcome::Answer(answer) = &mut outcome {
             world.add_headers(&request, answer);
             let (now, status) = (world.now(), answer.status.as_u16());
-            world.calls.complete(sequence, |call| {
+            world.complete_call(sequence, |call| {
                 call.answered = Some(now);
                 call.status = Some(status);
             });
         }
         outcome
+    }
+
+    /// What an effect makes of a request at this point, if it ends it.
+    async fn strike(&self, request: &Request, effect: &Effect, now: When) -> Option<Outcome> {
+        match effect {
+            Effect::Answer(when, fault) if *when == now => {
+                Some(Outcome::Answer(self.world().fault_answer(request, fault)))
+            }
+            Effect::Drop(when) if *when == now => Some(Outcome::Dropped),
+            Effect::UntrustedCertificate if now == When::Before => Some(Outcome::Untrusted),
+            Effect::Delay(when, duration) if *when == now => {
+                sleep(*duration).await;
+                None
+            }
+            Effect::Hold(when, gate) if *when == now => {
+                gate.pass().await;
+                None
+            }
+            Effect::Answer(..)
+            | Effect::Drop(_)
+            | Effect::Delay(..)
+            | Effect::Hold(..)
+            | Effect::UntrustedCertificate
+            | Effect::Stale(_)
+            | Effect::Truncate(_)
+            | Effect::ReplaceBody(_)
+            | Effect::All(_) => None,
+        }
     }
 
     /// Logs a request and finds out what is to go wrong with it.
@@ -73,7 +106,9 @@ impl Azure {
         let view = request.view(sequence, world.now());
         if !request.is_for_identity() {
             let kept = world.settings.calls_kept;
-            world.calls.arrive(
+            let is_for_queue = world.queue_target(request).is_some();
+            let log = if is_for_queue { &mut world.queue_calls } else { &mut world.calls };
+            log.arrive(
                 Call {
                     sequence,
                     arrived: view.elapsed,
@@ -90,11 +125,10 @@ impl Azure {
             );
         }
         let path_and_query = format!("{}?{}", view.path, view.query);
-        let mut effects: Vec<_> = world
-            .faults
-            .iter_mut()
-            .filter_map(|fault| fault.strikes(&view.method, &path_and_query).then(|| fault.effect.clone()))
-            .collect();
+        let struck = |fault: &mut Fault| {
+            fault.strikes(&view.method, &path_and_query, view.elapsed).then(|| fault.effect.clone())
+        };
+        let mut effects: Vec<_> = world.faults.iter_mut().filter_map(struck).collect();
         drop(world);
         effects.extend(self.intercept(&view));
         (sequence, effects.into_iter().flat_map(Effect::flatten).collect())
@@ -113,7 +147,8 @@ async fn answer(State(azure): State<Azure>, request: axum::extract::Request) -> 
     let carried_out = tokio::spawn(async move { azure.carry_out(request).await }).await;
     match carried_out {
         Ok(Outcome::Answer(answer)) => answer.into_response(),
-        Ok(Outcome::Dropped) => dropped(),
+        Ok(Outcome::Dropped) => dropped(ConnectionDropped),
+        Ok(Outcome::Untrusted) => dropped(CertificateRefused),
         Err(error) => {
             let message = error.to_string();
             wrapped(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", &message).into_response()
@@ -124,6 +159,7 @@ async fn answer(State(azure): State<Azure>, request: axum::extract::Request) -> 
 enum Outcome {
     Answer(Answer),
     Dropped,
+    Untrusted,
 }
 
 async fn sleep(duration: std::time::Duration) {
@@ -132,57 +168,28 @@ async fn sleep(duration: std::time::Duration) {
     }
 }
 
-/// What an effect makes of a request at this point, if it ends it.
-async fn strike(effect: &Effect, now: When) -> Option<Outcome> {
-    match effect {
-        Effect::Answer(when, answer) if *when == now => Some(Outcome::Answer(fault_answer(answer))),
-        Effect::Drop(when) if *when == now => Some(Outcome::Dropped),
-        Effect::Delay(when, duration) if *when == now => {
-            sleep(*duration).await;
-            None
-        }
-        Effect::Hold(when, gate) if *when == now => {
-            gate.pass().await;
-            None
-        }
-        Effect::Answer(..)
-        | Effect::Drop(_)
-        | Effect::Delay(..)
-        | Effect::Hold(..)
-        | Effect::Truncate(_)
-        | Effect::ReplaceBody(_)
-        | Effect::All(_) => None,
-    }
-}
-
 fn spoil(mut answer: Answer, effect: &Effect) -> Answer {
     match effect {
         Effect::Truncate(length) => answer.body.truncate(*length),
         Effect::ReplaceBody(body) => answer.body = Bytes::from(body.clone()),
-        Effect::Answer(..) | Effect::Drop(_) | Effect::Delay(..) | Effect::Hold(..) | Effect::All(_) => {}
+        Effect::Answer(..)
+        | Effect::Drop(_)
+        | Effect::Delay(..)
+        | Effect::Hold(..)
+        | Effect::UntrustedCertificate
+        | Effect::Stale(_)
+        | Effect::All(_) => {}
     }
     answer
 }
 
-fn fault_answer(fault: &FaultAnswer) -> Answer {
-    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = wrapped(status, &fault.code, &fault.message);
-    if let Some(body) = &fault.body {
-        answer.body = Bytes::from(body.clone());
-    }
-    match fault.retry_after_seconds {
-        Some(seconds) => answer.header("retry-after", seconds.to_string()),
-        None => answer,
-    }
-}
-
 /// In process, the extension says that there is no response. Over HTTP, the body fails before its first byte,
 /// upon which the server closes the connection without an answer.
-fn dropped() -> Response {
+fn dropped(mark: impl Clone + Send + Sync + 'static) -> Response {
     let lost = stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
     let mut response = Response::new(Body::from_stream(lost));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
-    response.extensions_mut().insert(ConnectionDropped);
+    response.extensions_mut().insert(mark);
     response
 }
 
@@ -195,12 +202,37 @@ pub(super) struct ArmPath {
 }
 
 impl World {
+    /// Completes a call in the log that it is in.
+    fn complete_call(&mut self, sequence: u64, complete: impl Fn(&mut Call)) {
+        self.calls.complete(sequence, &complete);
+        self.queue_calls.complete(sequence, &complete);
+    }
+
+    fn fault_answer(&mut self, request: &Request, fault: &FaultAnswer) -> Answer {
+        let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = if self.queue_target(request).is_some() {
+            self.queue_error(status, &fault.code, &fault.message, &[])
+        } else {
+            wrapped(status, &fault.code, &fault.message)
+        };
+        if let Some(body) = &fault.body {
+            answer.body = Bytes::from(body.clone());
+        }
+        match fault.retry_after_seconds {
+            Some(seconds) => answer.header("retry-after", seconds.to_string()),
+            None => answer,
+        }
+    }
+
     fn perform(&mut self, request: &Request) -> Answer {
         if request.is_for_identity() {
             return match request.method {
                 Method::GET => self.issue_token(request),
                 _ => method_not_allowed(&request.method),
             };
+        }
+        if let Some(target) = self.queue_target(request) {
+            return self.answer_queue(request, &target);
         }
         if let Some(refusal) = self.refuse_unauthenticated(&request.headers) {
             return refusal;
@@ -210,6 +242,9 @@ impl World {
             return wrapped(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", message);
         }
         if let Some(refusal) = self.refuse_unauthorized(request) {
+            return refusal;
+        }
+        if let Some(refusal) = self.refuse_locked(request) {
             return refusal;
         }
         self.route(request).unwrap_or_else(|| {
@@ -238,7 +273,8 @@ impl World {
             if segments.peek().is_none() {
                 return Some(self.answer_resource_group(request, &subscription, resource_group));
             }
-            if self.resource_group(&subscription, resource_group).is_none() {
+            let is_hidden = request.is_read_at(Staleness::ResourceGroupNotYet);
+            if is_hidden || self.resource_group(&subscription, resource_group).is_none() {
                 return Some(resource_group_not_found(resource_group));
             }
         }
@@ -286,6 +322,21 @@ impl World {
     /// The headers that every answer has.
     fn add_headers(&mut self, request: &Request, answer: &mut Answer) {
         let request_id = self.request_ids.guid();
+        if self.queue_target(request).is_some() {
+            let version = request.header("x-ms-version").unwrap_or("2024-11-04").to_owned();
+            let mut set = |name: &'static str, value: String| {
+                answer.headers.push((HeaderName::from_static(name), value));
+            };
+            set("x-ms-version", version);
+            set("date", self.http_date(self.now()));
+            if let Some(id) = request.header("x-ms-client-request-id") {
+                set("x-ms-client-request-id", id.to_owned());
+            }
+            if !answer.headers.iter().any(|(name, _)| name == "x-ms-request-id") {
+                answer.headers.push((HeaderName::from_static("x-ms-request-id"), request_id));
+            }
+            return;
+        }
         let remaining = match request.method {
             Method::GET => "x-ms-ratelimit-remaining-subscription-reads",
             Method::DELETE => "x-ms-ratelimit-remaining-subscription-deletes",
@@ -300,7 +351,7 @@ impl World {
             ("x-ms-routing-request-id", format!("WESTEUROPE:{}:{request_id}", self.timestamp())),
             (remaining, "11999".to_owned()),
         ];
-        answer.headers.extend(common);
+        answer.headers.extend(common.map(|(name, value)| (HeaderName::from_static(name), value)));
     }
 }
 
@@ -312,7 +363,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::testing::{SUBSCRIPTION, ZONES, azure, get, put, send};
-    use super::super::{Fault, RecordSetSpec, Settings, serve};
+    use super::super::{RecordSetSpec, Settings, serve};
     use super::*;
 
     const ZONE: &str = "spoke1.contoso.internal";

@@ -26,7 +26,7 @@ pub(super) struct Index {
     said: HashMap<DomainName, Vec<(Place, Ipv4Addr)>>,
     /// The zones that serve each of the groups that marks name.
     serving: BTreeMap<Owner, Zones>,
-    managed: usize,
+    managed: BTreeMap<Place, usize>,
 }
 
 /// The record sets that carry one mark.
@@ -43,6 +43,7 @@ impl Index {
         let mut index = Self::default();
         for (zone, name, set) in snapshot.a_record_sets() {
             if let Some(owner) = set.owner() {
+                *index.managed.entry(zone.place()).or_default() += 1;
                 index.marks_of(owner, map).names.push((zone.place(), name.clone()));
             }
         }
@@ -52,6 +53,7 @@ impl Index {
             let of_zone = reverse.entry(place.clone()).or_insert_with(|| ReverseZone::new(zone.clone()).ok());
             let address = of_zone.as_ref().and_then(|zone| zone.address(name));
             if let Some(owner) = set.owner() {
+                *index.managed.entry(place.clone()).or_default() += 1;
                 let marks = index.marks_of(owner, map);
                 match address {
                     Some(address) => marks.addresses.push((place.clone(), address)),
@@ -67,7 +69,6 @@ impl Index {
     }
 
     fn marks_of(&mut self, owner: Owner, map: &ZoneMap) -> &mut Marks {
-        self.managed += 1;
         if let Some(id) = owner.container_group().filter(|_| !self.marks.contains_key(&owner)) {
             if let Some(zones) = map.serving(&id) {
                 self.serving.insert(owner.clone(), zones);
@@ -77,9 +78,9 @@ impl Index {
         self.marks.entry(owner).or_default()
     }
 
-    /// How many record sets carry a mark.
-    pub(super) fn managed(&self) -> usize {
-        self.managed
+    /// How many record sets carry a mark, by zone.
+    pub(super) fn managed(&self) -> &BTreeMap<Place, usize> {
+        &self.managed
     }
 
     /// The groups that marks name.

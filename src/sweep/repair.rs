@@ -13,6 +13,7 @@ use tokio::{
 use super::Sweeper;
 use crate::{
     findings::Found,
+    reconcile::Order,
     report::{Outcome, Report},
 };
 
@@ -122,8 +123,9 @@ impl Sweeper {
             }
             let now = Instant::now();
             let time = (now + PATIENCE).min(deadline).max(now + self.settings.deadline);
+            let order = Order { lookups: found.lookups.clone(), evidence: found.evidence, slot: None };
             let report = tokio::select! {
-                report = self.reconciler.repair(&found.id, &found.hints, time) => report,
+                report = self.reconciler.repair(&found.id, order, time) => report,
                 () = self.patience_ends(stop) => break,
             };
             repaired.left -= 1;

@@ -4,7 +4,6 @@ use super::Look;
 use crate::{
     change::{Change, Effect},
     container_group::AddressState,
-    decide::Refusal,
     findings::{Found, Verdict},
     reconcile::ReconcileError,
     report::{Drift, DriftEvent, DriftKind, Outcome, Report},
@@ -28,17 +27,25 @@ pub(super) fn of(look: Look) -> Sentence {
     let report = &look.dry_run.report;
     let is_planned = !report.plan.is_empty() || !report.withheld.is_empty();
     let mut kinds: Vec<DriftKind> = look.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
+    // What is only forgotten or marked changes no answer.
+    let is_answer_changed = !report.withheld.is_empty()
+        || look.dry_run.changes.iter().any(|change| change.effect() != Effect::Marks);
     let mut is_unknown = false;
     match &look.dry_run.error {
-        // What has to be forgotten before there is room is drift all the same, and waiting mends it.
-        None | Some(ReconcileError::Refused(Refusal::MemoryFull(_))) => {}
-        Some(ReconcileError::AddressPending(_)) => return Sentence::Settling,
+        None => {}
+        Some(
+            ReconcileError::AddressPending(_)
+            | ReconcileError::Deleting(_)
+            | ReconcileError::NotVisible(_)
+            | ReconcileError::HolderPending(_),
+        ) => return Sentence::Settling,
         Some(ReconcileError::Tag(_)) => kinds.push(DriftKind::BadTag),
         Some(ReconcileError::NoReverseZone { .. }) => {
             kinds.retain(|kind| *kind != DriftKind::PtrMissing);
             kinds.push(DriftKind::PtrUncovered);
         }
-        Some(ReconcileError::Refused(Refusal::Conflict(_)) | ReconcileError::PtrConflict(_)) => {
+        Some(ReconcileError::AddressRefused { .. }) => kinds.push(DriftKind::AddressRefused),
+        Some(ReconcileError::Conflict(_) | ReconcileError::PtrConflict(_)) => {
             kinds.push(DriftKind::Foreign);
         }
         Some(ReconcileError::Arm(_) | ReconcileError::LostRaces { .. } | ReconcileError::Deadline { .. }) => {
@@ -63,7 +70,7 @@ pub(super) fn of(look: Look) -> Sentence {
             }
         }
         AddressState::Deleted if is_planned => kinds.push(DriftKind::Orphan),
-        AddressState::Deleting | AddressState::Public | AddressState::Released if is_planned => {
+        AddressState::Public | AddressState::Released if is_answer_changed => {
             kinds.push(DriftKind::AStale);
         }
         AddressState::Deleted
@@ -71,6 +78,8 @@ pub(super) fn of(look: Look) -> Sentence {
         | AddressState::Public
         | AddressState::Released
         | AddressState::Pending
+        | AddressState::StandbyPool
+        | AddressState::ProvisioningFailed
         | AddressState::NoAddress => {}
     }
     kinds.sort_unstable();
@@ -98,7 +107,8 @@ pub(super) fn of(look: Look) -> Sentence {
         verdict,
         report,
         changes: look.dry_run.changes,
-        hints: look.hints,
+        lookups: look.order.lookups,
+        evidence: look.order.evidence,
     }))
 }
 

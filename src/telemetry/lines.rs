@@ -16,12 +16,18 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer, Registry,
-    filter::{FilterExt as _, FilterFn, filter_fn},
+    filter::{FilterExt as _, FilterFn, LevelFilter, filter_fn},
     layer::{Context, SubscriberExt as _},
     registry::LookupSpan,
 };
 
 use crate::{config::LogFilter, report::Chain};
+
+/// The name of a log event that says that an event of Azure failed. Its line is written whatever the filter says, so
+/// that no filter hides that work is not done.
+pub(super) const FAILED: &str = "event failed";
+/// The name of a log event that says what became of any other event of Azure.
+pub(super) const HANDLED: &str = "event handled";
 
 /// The field of a log event that holds members of its line, as the text of a JSON object.
 pub(super) const FACTS: &str = "facts";
@@ -32,8 +38,8 @@ pub fn subscriber(
     filter: &LogFilter,
     sink: impl Fn(&str) + Send + Sync + 'static,
 ) -> impl Subscriber + Send + Sync {
-    let filter = filter.env_filter();
-    Registry::default().with(JsonLines { sink }.with_filter(filter.and(quiet())))
+    let filter = filter.env_filter().and(quiet()).or(failed());
+    Registry::default().with(JsonLines { sink }.with_filter(filter))
 }
 
 /// Writes every log line, and a line for every panic, to stdout from now on.
@@ -56,6 +62,11 @@ fn write_line(line: &str) {
 /// Libraries that send tokens are heard only when something is wrong: their steps may show headers and bodies.
 fn quiet() -> FilterFn {
     filter_fn(|metadata| *metadata.level() <= Level::WARN || !is_capped(metadata))
+}
+
+fn failed() -> FilterFn {
+    let is_failed: fn(&Metadata<'_>) -> bool = |metadata| metadata.name() == FAILED;
+    filter_fn(is_failed).with_max_level_hint(LevelFilter::WARN)
 }
 
 fn is_capped(metadata: &Metadata<'_>) -> bool {

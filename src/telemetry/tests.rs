@@ -48,6 +48,7 @@ fn event() -> Event {
         id: "e1".into(),
         event_type: "Microsoft.Resources.ResourceWriteSuccess".into(),
         time: Some("2026-01-02T03:04:05Z".into()),
+        is_about_tags: false,
         kind: Kind::Ours(ContainerGroupId::new("s1", "rg", "web").unwrap()),
     }
 }
@@ -204,6 +205,29 @@ fn the_level_says_who_has_to_act() {
     }
     let warning = Report { is_warning: true, ..Report::new(Outcome::Unmanaged, "") };
     assert_eq!(level(&warning), Level::WARN);
+}
+
+#[test]
+fn the_line_of_an_event_that_failed_is_written_whatever_the_filter_says() {
+    for filter in ["off", "error", "hyper=warn", "Information", "aci_dns=off"] {
+        let written = lines(filter, || {
+            for outcome in [
+                Outcome::Changed,
+                Outcome::Malformed,
+                Outcome::Conflict,
+                Outcome::Failed,
+                Outcome::Unavailable,
+            ] {
+                Telemetry::default().report(&invocation(), None, &Report::new(outcome, ""), Duration::ZERO);
+            }
+            let warning = Report { is_warning: true, ..Report::new(Outcome::Converged, "") };
+            Telemetry::default().report(&invocation(), None, &warning, Duration::ZERO);
+            tracing::info!("step");
+        });
+        let outcomes: Vec<_> =
+            written.iter().map(|line| line["outcome"].as_str().unwrap_or_default()).collect();
+        assert_eq!(outcomes, ["malformed", "conflict", "failed", "unavailable"], "{filter}");
+    }
 }
 
 #[test]

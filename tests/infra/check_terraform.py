@@ -12,10 +12,22 @@ import unittest
 INFRA = pathlib.Path(__file__).resolve().parents[2] / "infra"
 
 # What Bicep has from its deployment or its script.
-ONLY_TERRAFORM = {"resource_group_name", "cloud", "package", "functions_published"}
-SETTING = re.compile(r"^\s*'?((?:ACI_DNS|APPLICATIONINSIGHTS|AZURE|RUST)_\w+|AzureWebJobs[\w.]+)'?\s*:", re.M)
+ONLY_TERRAFORM = {"resource_group_name", "cloud", "package", "probe_queue", "functions_published"}
+# Terraform sees in its state what a zone has.
+ONLY_BICEP = {"zone_tags"}
+# An id in Bicep, empty or not; here an object, null or not.
+OBJECTS = {
+    "user_assigned_identity_id",
+    "integration_subnet_id",
+    "private_endpoint_subnet_id",
+    "existing_workspace_id",
+    "existing_application_insights_id",
+}
+SETTING = re.compile(
+    r"^\s*'?((?:ACI_DNS|APPLICATIONINSIGHTS|AZURE|RUST)_\w+|Azure(?:WebJobs|FunctionsJobHost)[\w.]+)'?\s*:", re.M
+)
 SETTING_IN_TERRAFORM = re.compile(
-    r'^\s*"?((?:ACI_DNS|APPLICATIONINSIGHTS|AZURE)_\w+|AzureWebJobs[\w.]+)"?\s*=(?!=)', re.M
+    r'^\s*"?((?:ACI_DNS|APPLICATIONINSIGHTS|AZURE)_\w+|Azure(?:WebJobs|FunctionsJobHost)[\w.]+)"?\s*=(?!=)', re.M
 )
 
 
@@ -30,7 +42,13 @@ def terraform(*files):
 
 
 def snake(name):
-    return re.sub(r"(?<!^)([A-Z])", lambda letter: "_" + letter[1].lower(), name)
+    return re.sub(r"(?<!^)(MB|[A-Z])", lambda letter: "_" + letter[1].lower(), name)
+
+
+def variable_of(name):
+    """The variable of a parameter of Bicep."""
+    name = snake(name)
+    return name.removesuffix("_id") if name in OBJECTS else name
 
 
 def block(text, start, end):
@@ -51,13 +69,28 @@ def fields_of_variable(name):
 
 class Terraform(unittest.TestCase):
     def test_the_parameters_have_the_names_of_bicep(self):
-        parameters = {snake(name) for name in re.findall(r"^param (\w+) ", bicep("main.bicep"), re.M)}
+        parameters = {variable_of(name) for name in re.findall(r"^param (\w+) ", bicep("main.bicep"), re.M)}
         variables = set(re.findall(r'^variable "(\w+)"', terraform("variables.tf"), re.M))
-        self.assertEqual(variables - ONLY_TERRAFORM, parameters)
+        self.assertEqual(variables - ONLY_TERRAFORM, parameters - ONLY_BICEP)
+
+    def test_what_may_be_made_by_the_same_configuration_is_an_object(self):
+        # A count that asks whether an id is empty cannot be planned while the id is unknown.
+        text = terraform()
+        for name in OBJECTS:
+            declared = block(text, f'variable "{variable_of(name)}" ', "}")
+            self.assertIn("object({ id = string })", declared)
+            self.assertIn("default     = null", declared)
+        counts = re.findall(r"^  count\s+= (.*)$", text, re.M)
+        self.assertGreater(len(counts), 4)
+        for count in counts:
+            self.assertNotRegex(count, r'_id == ""|_ids\b')
 
     def test_the_parameters_have_the_defaults_of_bicep(self):
         literal = re.compile(r"^param (\w+) \w+ = (true|false|\d+|'[^']*')$", re.M)
-        expected = {snake(name): value.replace("'", '"') for name, value in literal.findall(bicep("main.bicep"))}
+        expected = {
+            variable_of(name): "null" if snake(name) in OBJECTS else value.replace("'", '"')
+            for name, value in literal.findall(bicep("main.bicep"))
+        }
         self.assertGreater(len(expected), 10)
         text = terraform("variables.tf")
         actual = {
@@ -65,6 +98,36 @@ class Terraform(unittest.TestCase):
             for name in expected
         }
         self.assertEqual(actual, expected)
+
+    def test_the_parameters_have_the_bounds_of_bicep(self):
+        declared = re.compile(r"^@minValue\((\d+)\)\n@maxValue\((\d+)\)\nparam (\w+) int", re.M)
+        bounds = {variable_of(name): (low, high) for low, high, name in declared.findall(bicep("main.bicep"))}
+        self.assertGreater(len(bounds), 5)
+        for name, (low, high) in bounds.items():
+            condition = f"var.{name} >= {low} && var.{name} <= {high}"
+            self.assertIn(condition, terraform("variables.tf"), name)
+        # The modules allow what main.bicep allows.
+        everywhere = {(name, low, high) for low, high, name in declared.findall(bicep())}
+        self.assertEqual({(variable_of(name), low, high) for name, low, high in everywhere}, {(name, *bounds[name]) for name in bounds})
+
+    def test_the_settings_have_the_bounds_and_words_of_bicep(self):
+        given = block(bicep("types.bicep"), "type settingsOfApp = ", "}")
+        settings = block(terraform("variables.tf"), 'variable "settings" ', "}")
+        bounds = re.findall(r"@minValue\((\d+)\)\n  @maxValue\((\d+)\)\n  (\w+): int", given)
+        found = re.findall(r"^      (\w+)\s+= \[(\d+), (\d+)\]", settings, re.M)
+        self.assertEqual(sorted(found), sorted((name, low, high) for low, high, name in bounds))
+        words = {name: re.findall(r"[\w-]+", options) for name, options in re.findall(r"^  (\w+): \((.*)\)\?$", given, re.M)}
+        found = re.findall(r'^      (\w+)\s+= \[("[^\]]*)\]', settings, re.M)
+        self.assertEqual({name: re.findall(r"[\w-]+", options) for name, options in found}, words)
+
+    def test_the_parameters_allow_the_words_of_bicep(self):
+        words = re.compile(r"^@allowed\(\[([^\]]*)\]\)\nparam (\w+) ", re.M)
+        allowed = {variable_of(name): re.findall(r"[\w]+", list_) for list_, name in words.findall(bicep("main.bicep"))}
+        self.assertGreater(len(allowed), 4)
+        for name, expected in allowed.items():
+            text = block(terraform("variables.tf"), f'variable "{name}" ', "}")
+            (found,) = re.findall(r"contains\(\[([^\]]*)\]", text)
+            self.assertEqual(re.findall(r"\w+", found), expected, name)
 
     def test_a_spoke_and_a_topic_have_the_fields_of_bicep(self):
         self.assertEqual(fields_of_variable("spokes"), fields_of_bicep_type("spoke"))
@@ -85,7 +148,10 @@ class Terraform(unittest.TestCase):
         self.assertGreater(len(used), 5)
         templates = bicep()
         # Bicep names a child by its last part; the parent gives the rest and the version.
-        children = {"Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01"}
+        children = {
+            "Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01",
+            "Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01",
+        }
         missing = {name for name in used - children if f"'{name}'" not in templates}
         self.assertEqual(missing, set())
 

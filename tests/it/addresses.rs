@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use aci_dns::{replay::stage::RECONCILE, simulator::Ip};
+use aci_dns::{
+    replay::stage::RECONCILE,
+    simulator::{FaultAnswer, Ip, RestartPolicy},
+};
+use http::Method;
 use tokio::time::Instant;
 
 use crate::world::{World, a, address, id, pass, ptr};
@@ -22,6 +26,22 @@ async fn world(settings: &[(&str, &str)]) -> World {
     world
 }
 
+/// A world in which `web`, whose containers are never restarted, was reconciled at 10.1.5.4.
+async fn never_restarted(settings: &[(&str, &str)]) -> World {
+    let world = World::new(settings);
+    world.create_as("web", |spec| {
+        spec.restart_policy = RestartPolicy::Never;
+        spec.ip = Ip::Fixed(address(4));
+    });
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world
+}
+
+const RESERVED: &str = "A web.spoke1.contoso.internal 60  owner=web previous=10.1.5.4@3";
+const EMPTIED: [&str; 2] = [
+    "~ A web.spoke1.contoso.internal 10.1.5.4 -> (empty) (remember 10.1.5.4)",
+    "- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal",
+];
 const REMOVED: [&str; 2] =
     ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal", "- A web.spoke1.contoso.internal 10.1.5.4"];
 
@@ -55,13 +75,18 @@ async fn a_group_whose_resource_group_is_404_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_deleting_is_as_gone_but_its_mark_holds_until_the_404() {
+async fn a_group_that_is_being_deleted_is_waited_for_and_its_mark_holds_until_the_404() {
     let world = world(&[]).await;
     world.azure.configure(|settings| settings.deleting = Duration::from_mins(1));
     world.delete("web");
     world.create("rg-spoke2/web");
     world.reconcile("rg-spoke2/web").await.is(409, "conflict", &[]);
     world.has(&[&a("web", 4), &ptr("web", 4)]);
+    // The group itself is waited for as long as it exists.
+    let waited = world.reconcile("web").await;
+    waited.is(503, "unavailable", &[]).because("is being deleted");
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+    pass(60).await;
     world.reconcile("web").await.is(200, "changed", &REMOVED);
     world.has(&[]);
 }
@@ -75,7 +100,7 @@ async fn a_mark_holds_no_longer_than_until_the_404() {
     pass(60).await;
     assert_eq!(world.reconcile("rg-spoke2/web").await.status, 200);
     world.has(&[
-        "A web.spoke1.contoso.internal 60 10.1.6.4 owner=rg-spoke2/web previous=10.1.5.4@60",
+        "A web.spoke1.contoso.internal 60 10.1.6.4 owner=rg-spoke2/web previous=10.1.5.4@63",
         "PTR 4.6.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=rg-spoke2/web",
     ]);
 }
@@ -124,12 +149,18 @@ async fn a_group_that_shows_no_ip_address_yet_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn provisioning_that_is_not_terminal_is_polled_for_and_then_503() {
     let world = world(&[]).await;
-    for state in
-        ["Pending", "Creating", "Updating", "Repairing", "Accepted", "PreProvisioned", "Unhealthy", "Novel"]
-    {
+    for state in ["Pending", "Creating", "Updating", "Repairing", "Accepted", "Unhealthy", "Novel"] {
         world.azure.set_provisioning_state(&id("web"), state).unwrap();
         check_waits(&world, 15, state).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_a_standby_pool_is_unmanaged_and_dns_stays() {
+    let world = world(&[]).await;
+    world.azure.set_provisioning_state(&id("web"), "PreProvisioned").unwrap();
+    world.reconcile("web").await.is(200, "unmanaged", &[]);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,21 +227,49 @@ async fn a_stopped_group_has_released_its_address_and_loses_its_records() {
         let world = world(&[]).await;
         world.azure.configure(|settings| settings.stopped_keeps_address = keeps);
         world.azure.stop_group(&id("web")).unwrap();
-        world.reconcile("web").await.is(200, "changed", &REMOVED);
-        world.has(&[]);
+        world.reconcile("web").await.is(200, "changed", &EMPTIED);
+        world.has(&[RESERVED]);
+        world.reconcile("web").await.is(200, "converged", &[]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_group_is_removed_like_one_that_is_gone_lists_included() {
-    let world = world(&[]).await;
-    world.put("PTR 77.5 60 web.spoke1.contoso.internal");
+async fn a_stopped_group_that_never_had_records_gets_none() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
     world.azure.stop_group(&id("web")).unwrap();
-    world.calls();
-    let plan = [REMOVED[0], "- PTR 77.5.1.10.in-addr.arpa web.spoke1.contoso.internal", REMOVED[1]];
-    world.reconcile("web").await.is(200, "changed", &plan);
-    assert_eq!(world.calls(), "3 GET + 1 LIST + 3 DELETE");
+    world.reconcile("web").await.is(200, "converged", &[]);
     world.has(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_group_finds_its_name_again_when_it_is_started() {
+    let world = world(&[]).await;
+    world.azure.stop_group(&id("web")).unwrap();
+    world.reconcile("web").await;
+    world.create_at("rg-spoke2/web", 9);
+    world.reconcile("rg-spoke2/web").await.is(409, "conflict", &[]).because("rg-spoke1/web");
+    world.azure.start_group(&id("web")).unwrap();
+    assert_eq!(world.reconcile("web").await.status, 200);
+    let records = world.records();
+    assert!(
+        records
+            .iter()
+            .any(|record| record.starts_with("A web.spoke1.contoso.internal 60 10.1.5.5 owner=web"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_answer_that_a_group_is_stopped_empties_no_name() {
+    let world = world(&[]).await;
+    world.azure.stop_group(&id("web")).unwrap();
+    // Started again before the confirmation, at the same address.
+    world.at(Method::GET, "containerGroups/web", 2, |azure| {
+        azure.start_group(&id("web")).unwrap();
+        azure.set_address(&id("web"), address(4)).unwrap();
+    });
+    assert_eq!(world.reconcile("web").await.status, 200);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,10 +288,10 @@ async fn a_stopped_group_keeps_its_records_where_the_operator_says_so() {
 #[tokio::test(start_paused = true)]
 async fn a_group_that_ran_to_its_end_has_released_its_address() {
     for (state, exit_code) in [("Succeeded", 0), ("Failed", 1)] {
-        let removing = world(&[]).await;
+        let removing = never_restarted(&[]).await;
         removing.azure.set_state(&id("web"), state, exit_code).unwrap();
-        removing.reconcile("web").await.is(200, "changed", &REMOVED);
-        let keeping = world(&[("ACI_DNS_STOPPED", "keep")]).await;
+        removing.reconcile("web").await.is(200, "changed", &EMPTIED);
+        let keeping = never_restarted(&[("ACI_DNS_STOPPED", "keep")]).await;
         keeping.azure.set_state(&id("web"), state, exit_code).unwrap();
         keeping.reconcile("web").await.is(200, "converged", &[]);
         keeping.has(&[&a("web", 4), &ptr("web", 4)]);
@@ -265,13 +324,45 @@ async fn an_address_is_never_taken_from_the_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_type_of_an_event_decides_nothing() {
+async fn of_a_group_that_exists_the_type_of_an_event_decides_nothing() {
     let world = world(&[]).await;
     for event_type in ["ResourceDeleteSuccess", "ResourceWriteFailure", "ResourceActionCancel"] {
         let event = world.event_of(&format!("Microsoft.Resources.{event_type}"), "web");
         world.deliver(RECONCILE, &event).await.is(200, "converged", &[]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_404s_count_after_a_delete_event_or_an_old_event_and_after_no_other() {
+    let world = world(&[]).await;
     world.delete("web");
+    for event_type in ["ResourceWriteSuccess", "ResourceWriteFailure", "ResourceDeleteFailure"] {
+        let event = world.event_of(&format!("Microsoft.Resources.{event_type}"), "web");
+        let done = world.deliver(RECONCILE, &event).await;
+        done.is(503, "unavailable", &[]).because("not visible yet");
+        world.has(&[&a("web", 4), &ptr("web", 4)]);
+    }
+    pass(15 * 60 + 1).await;
     let event = world.event_of("Microsoft.Resources.ResourceWriteSuccess", "web");
     world.deliver(RECONCILE, &event).await.is(200, "changed", &REMOVED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_answer_404_removes_nothing() {
+    let world = world(&[]).await;
+    let event = world.event_of("Microsoft.Resources.ResourceDeleteSuccess", "web");
+    world.fail_times(Method::GET, "containerGroups/web", 1, FaultAnswer::new(404, "ResourceNotFound"));
+    assert_eq!(world.deliver(RECONCILE, &event).await.status, 200);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_carries_the_mark_one_404_is_converged_after_an_event_that_may_have_ended_so() {
+    let world = World::new(&[]);
+    for (event_type, status) in
+        [("ResourceWriteFailure", 200), ("ResourceActionCancel", 200), ("ResourceWriteSuccess", 503)]
+    {
+        let event = world.event_of(&format!("Microsoft.Resources.{event_type}"), "web");
+        assert_eq!(world.deliver(RECONCILE, &event).await.status, status, "{event_type}");
+    }
 }

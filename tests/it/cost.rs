@@ -116,6 +116,15 @@ async fn forgetting_once_five_minutes_after_a_move() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn stopped() {
+    let world = world();
+    world.create_at("web", 4);
+    world.reconcile("web").await;
+    world.azure.stop_group(&id("web")).unwrap();
+    check(&world.cost(RECONCILE, "web").await, "6 GET + 1 PUT + 1 DELETE", 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn gone_and_nothing_left() {
     let small = World::new(&[]);
     check(&small.cost(RECONCILE, "web").await, "2 GET + 2 LIST", 3);
@@ -130,14 +139,14 @@ async fn gone() {
     small.create_at("web", 4);
     small.reconcile("web").await;
     small.delete("web");
-    check(&small.cost(RECONCILE, "web").await, "3 GET + 1 LIST + 2 DELETE", 5);
+    check(&small.cost(RECONCILE, "web").await, "5 GET + 1 LIST + 2 DELETE", 4);
     small.has(&[]);
     let large = world();
     large.create_at("web", 4);
     large.reconcile("web").await;
     large.delete("web");
     // 5,001 PTR record sets are six pages.
-    check(&large.cost(RECONCILE, "web").await, "3 GET + 6 LIST + 2 DELETE", 5 + 5);
+    check(&large.cost(RECONCILE, "web").await, "5 GET + 6 LIST + 2 DELETE", 4);
     large.has(&[]);
 }
 
@@ -158,7 +167,7 @@ async fn without_reverse_zones_a_group_that_is_gone_costs_one_list_of_the_forwar
     world.create_at("web", 4);
     check(&world.cost(RECONCILE, "web").await, "4 GET + 1 PUT", 3);
     world.delete("web");
-    check(&world.cost(RECONCILE, "web").await, "3 GET + 1 LIST + 1 DELETE", 4);
+    check(&world.cost(RECONCILE, "web").await, "4 GET + 1 LIST + 1 DELETE", 3);
     world.has(&[]);
 }
 
@@ -196,7 +205,8 @@ async fn the_drift_tracker_sends_gets_only() {
     let before = world.records();
     world.drift("web").await.is(200, "reported", &[]);
     world.delete("web");
-    world.drift("web").await.is(200, "unmanaged", &[]);
+    let event = world.event_of("Microsoft.Resources.ResourceWriteSuccess", "web");
+    world.deliver(TRACK_DRIFT, &event).await.is(200, "unmanaged", &[]);
     assert_eq!(world.records(), before);
     let calls = world.azure.calls();
     assert!(calls.len() >= 6 && calls.iter().all(|call| call.method == Method::GET), "{calls:#?}");

@@ -51,7 +51,7 @@ pub(crate) async fn examine_for(
     let map = map.to_string();
     let settings = Settings::from_variables(|name| match name {
         "ACI_DNS_ZONES" => Some(map.clone()),
-        "ACI_DNS_SWEEP_SUBSCRIPTIONS" => Some(SUBSCRIPTION.to_owned()),
+        "ACI_DNS_SUBSCRIPTIONS" => Some(SUBSCRIPTION.to_owned()),
         name => settings.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()),
     });
     let stage = Stage::new(settings.unwrap(), azure.clone());
@@ -229,7 +229,7 @@ async fn a_zone_that_no_group_needs_may_stand_elsewhere() {
         let (map, everywhere) = (map.to_string(), everywhere.clone());
         let settings = Settings::from_variables(|name| match name {
             "ACI_DNS_ZONES" => Some(map.clone()),
-            "ACI_DNS_SWEEP_SUBSCRIPTIONS" => Some(everywhere.clone()),
+            "ACI_DNS_SUBSCRIPTIONS" => Some(everywhere.clone()),
             _ => None,
         });
         Stage::new(settings.unwrap(), azure.clone())
@@ -633,7 +633,7 @@ fn the_whole_report_of_a_world_in_which_everything_is_wrong() {
     let arguments = ["--groups", "4", "--resource-groups", "2", "--record-sets", "20000"];
     let world = Simulated::new(&arguments, &map);
     world.play(&fs::read_to_string(script).unwrap());
-    let variables = [("ACI_DNS_SWEEP_SUBSCRIPTIONS", SUBSCRIPTION), ("ACI_DNS_POLICY", "upsert-only")];
+    let variables = [("ACI_DNS_SUBSCRIPTIONS", SUBSCRIPTION), ("ACI_DNS_POLICY", "upsert-only")];
     let (code, text) = world.doctor(&[], &variables);
     check_snapshot("everything-wrong", &text);
     assert_eq!(code, Some(3));
@@ -669,13 +669,13 @@ fn wrong_settings_are_told_all_at_once_and_end_with_2() {
     let output = run(&[], &[("ACI_DNS_ZONES", &map().to_string())]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("ACI_DNS_SWEEP_SUBSCRIPTIONS"), "{text}");
+    assert!(text.contains("ACI_DNS_SUBSCRIPTIONS"), "{text}");
 }
 
 #[test]
 fn without_a_token_nothing_else_is_looked_at() {
     let world = Simulated::new(&["--groups", "1"], &json!({"rg-spoke1": zones()}));
-    let wrong = [("IDENTITY_HEADER", "wrong"), ("ACI_DNS_SWEEP_SUBSCRIPTIONS", SUBSCRIPTION)];
+    let wrong = [("IDENTITY_HEADER", "wrong"), ("ACI_DNS_SUBSCRIPTIONS", SUBSCRIPTION)];
     let (code, text) = world.doctor(&[], &wrong);
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("problem: not permitted to get an access token"), "{text}");

@@ -203,7 +203,8 @@ async fn a_group_without_an_address_has_no_event_and_the_reason_is_logged() {
         world.create_at("web", 4);
         world.reconcile("web").await;
         change(&world);
-        let done = world.drift("web").await;
+        let event = world.event_of("Microsoft.Resources.ResourceWriteSuccess", "web");
+        let done = world.deliver(TRACK_DRIFT, &event).await;
         done.is(200, "unmanaged", &[]);
         assert!(done.text("message").contains(reason), "{:#}", done.line());
         assert!(done.line().get("drift.event").is_none(), "{:#}", done.line());

@@ -13,7 +13,8 @@ use std::{
 };
 
 /// Modules that take values and return values.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
+    "text",
     "resource_id",
     "dns",
     "container_group",

@@ -78,7 +78,7 @@ async fn sweep(world: &World) -> Actions {
 /// Creation, a move that a sweep finds, forgetting, a new name, a conflict, a take-over, a stop, a public address, and the end.
 async fn lives(settings: &[(&str, &str)]) -> Needed {
     let mut needed = Needed::default();
-    let everywhere = ("ACI_DNS_SWEEP_SUBSCRIPTIONS", SUBSCRIPTION);
+    let everywhere = ("ACI_DNS_SUBSCRIPTIONS", SUBSCRIPTION);
     let world = World::new(&[settings, &[everywhere]].concat());
     world.put("A taken 60 10.9.9.9");
     world.put("PTR 9.5 60 somebody.contoso.internal");

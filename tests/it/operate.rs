@@ -124,6 +124,7 @@ impl Cloud {
             .args(arguments)
             .env_clear()
             .env("ACI_DNS_ZONES", Value::Object(map).to_string())
+            .env("ACI_DNS_OWNERSHIP", "adopt")
             .env("ACI_DNS_ARM_ENDPOINT", format!("{azure}/"))
             .env("IDENTITY_ENDPOINT", format!("{azure}/msi/token"))
             .env("IDENTITY_HEADER", "simulator")
@@ -354,10 +355,10 @@ fn sync_adopt_only_writes_marks_and_changes_no_answer() {
 fn sync_refuses_upheaval_unless_it_is_forced_and_leaves_what_is_foreign() {
     let cloud = drifted();
     let others = foreign(&cloud);
-    let refused = cloud.run(&["sync", "--yes"]);
+    let refused = cloud.run(&["sync", "--yes", "--adopt"]);
     refused.ends(1, "--force");
     assert_eq!(cloud.writes(), 0);
-    let forced = cloud.run(&["sync", "--yes", "--force"]);
+    let forced = cloud.run(&["sync", "--yes", "--adopt", "--force"]);
     forced.ends(1, "10 repaired, 1 failed");
     cloud.azure.clear_calls();
     let again = cloud.run(&["sync", "--yes"]);
@@ -365,8 +366,8 @@ fn sync_refuses_upheaval_unless_it_is_forced_and_leaves_what_is_foreign() {
     check(
         "sync",
         &[
-            ("aci-dns sync --yes", refused),
-            ("aci-dns sync --yes --force", forced),
+            ("aci-dns sync --yes --adopt", refused),
+            ("aci-dns sync --yes --adopt --force", forced),
             ("aci-dns sync --yes", again),
         ],
     );
@@ -377,7 +378,7 @@ fn sync_asks_and_only_yes_is_yes() {
     let cloud = Cloud::new();
     cloud.create("web");
     let nobody = cloud.run(&["sync"]);
-    nobody.ends(2, "nobody to ask");
+    nobody.ends(2, "cannot ask");
     assert!(cloud.azure.calls().is_empty());
     let no = cloud.answer(&["sync"], "no\n");
     for answer in ["\n", "maybe\n", "yesterday\n", "\u{4}"] {
@@ -520,7 +521,7 @@ fn drift_ends_with_0_where_there_is_none_and_with_2_where_the_settings_are_wrong
     cloud.run_with("ACI_DNS_ZONES", "{", &["drift"]).ends(2, "ACI_DNS_ZONES");
     cloud.run(&["drift", "--subscription", "not/one"]).ends(2, "--subscription");
     let anywhere = r#"{"rg-*": {"forwardZone": "spoke1.contoso.internal", "reverseZones": []}}"#;
-    cloud.run_with("ACI_DNS_ZONES", anywhere, &["drift"]).ends(2, "ACI_DNS_SWEEP_SUBSCRIPTIONS");
+    cloud.run_with("ACI_DNS_ZONES", anywhere, &["drift"]).ends(2, "ACI_DNS_SUBSCRIPTIONS");
     assert_eq!(cloud.writes(), 0);
 }
 

@@ -184,7 +184,8 @@ async fn unmanaged_it_runs_without_any_address() {
 #[tokio::test(start_paused = true)]
 async fn unmanaged_by_the_drift_tracker_a_group_that_is_gone_or_has_no_address() {
     let world = World::new(&[]);
-    world.drift("web").await.is(200, "unmanaged", &[]);
+    let event = world.event_of("Microsoft.Resources.ResourceWriteSuccess", "web");
+    world.deliver(TRACK_DRIFT, &event).await.is(200, "unmanaged", &[]);
     world.create_as("web", |spec| spec.ip = Ip::NullIp);
     world.drift("web").await.is(200, "unmanaged", &[]);
     world.azure.stop_group(&id("web")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use aci_dns::simulator::{Effect, FaultAnswer, GroupSpec, When};
+use aci_dns::simulator::{Effect, Fault, FaultAnswer, GroupSpec, When};
 use http::Method;
 
 use crate::world::{SUBSCRIPTION, World, a, address, id, pass, ptr};
@@ -209,46 +209,61 @@ fn memory(count: u8) -> String {
     (100..100 + count).map(|last| format!("10.1.5.{last}@0")).collect::<Vec<_>>().join("+")
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_pass_that_would_need_more_than_32_entries_answers_503_and_leaves_dns_as_it_is() {
-    let world = World::new(&[]);
-    world.create_at("web", 5);
-    let full = format!("A web 60 10.1.5.4 owner=web previous={}", memory(32));
-    world.put(&full);
-    world.reconcile("web").await.is(503, "unavailable", &[]).because("32");
-    world.has(&[&full.replace(" web ", " web.spoke1.contoso.internal ")]);
-    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(31)));
-    assert_eq!(world.reconcile("web").await.status, 200);
-    world.has(&[&format!("{} previous=10.1.5.4@0+{}", a("web", 5), memory(31)), &ptr("web", 5)]);
+/// The addresses that the A record set of `web` remembers.
+fn remembered(world: &World) -> Vec<String> {
+    let records = world.records();
+    let set = records.iter().find(|record| record.starts_with("A web.")).unwrap();
+    let entries = set.split("previous=").nth(1).unwrap_or_default();
+    entries.split('+').map(|entry| entry.split('@').next().unwrap().to_owned()).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn memory_that_is_full_of_old_entries_is_forgotten_first_so_that_redelivery_does_help() {
+async fn nine_addresses_are_kept_and_the_oldest_is_dropped_so_that_the_a_record_set_is_never_blocked() {
     let world = World::new(&[]);
     world.create_at("web", 5);
-    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(32)));
-    world.reconcile("web").await.is(503, "unavailable", &[]);
-    pass(300).await;
-    assert_eq!(world.reconcile("web").await.status, 200);
-    world.has(&[&format!("{} previous=10.1.5.4@300", a("web", 5)), &ptr("web", 5)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_stale_at_the_addresses_of_a_full_memory_goes_before_they_are_forgotten() {
-    let world = World::new(&[]);
-    world.create_at("web", 5);
-    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(32)));
-    world.put("PTR 4.5 60 web.spoke1.contoso.internal owner=web");
     for last in 100..132 {
         world.put(&format!("PTR {last}.5 60 web.spoke1.contoso.internal owner=web"));
     }
-    pass(300).await;
+    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(32)));
     assert_eq!(world.reconcile("web").await.status, 200);
-    world.has(&[&format!("{} previous=10.1.5.4@300", a("web", 5)), &ptr("web", 5)]);
+    // What an older version remembered is read, and its PTR records are removed, before it is dropped.
+    let ptrs: Vec<_> = world.records().into_iter().filter(|set| set.starts_with("PTR")).collect();
+    assert_eq!(ptrs, [ptr("web", 5)]);
+    assert_eq!(remembered(&world).len(), 9);
+    for last in 6..30 {
+        world.move_to("web", last);
+        pass(1).await;
+        assert_eq!(world.reconcile("web").await.status, 200);
+    }
+    let newest: Vec<String> = (20..29).map(|last| format!("10.1.5.{last}")).collect();
+    assert_eq!(remembered(&world), newest);
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_stale_ptrs_of_an_unmarked_name_than_can_be_remembered_are_removed_before_it_is_taken_over() {
+async fn more_than_32_entries_of_memory_are_not_read() {
+    let world = World::new(&[]);
+    world.create_at("web", 5);
+    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(150)));
+    assert_eq!(world.reconcile("web").await.status, 200);
+    assert!(world.azure.calls().len() < 45);
+    assert_eq!(remembered(&world).len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_is_dated_in_the_future_counts_as_now() {
+    let world = World::new(&[]);
+    world.create_at("web", 5);
+    world.put("A web 60 10.1.5.5 owner=web previous=10.1.5.4@99999999");
+    world.put("PTR 5.5 60 web.spoke1.contoso.internal owner=web");
+    world.reconcile("web").await.is_status(200);
+    world.has(&[&format!("{} previous=10.1.5.4@0", a("web", 5)), &ptr("web", 5)]);
+    pass(300).await;
+    world.reconcile("web").await.is_status(200);
+    world.has(&[&a("web", 5), &ptr("web", 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_ptrs_of_an_unmarked_name_are_removed_when_it_is_taken_over_however_many_they_are() {
     let world = World::new(&[]);
     world.create_at("web", 5);
     world.put("A web 60 10.1.5.4");
@@ -256,26 +271,78 @@ async fn more_stale_ptrs_of_an_unmarked_name_than_can_be_remembered_are_removed_
         world.put(&format!("PTR {last}.5 60 web.spoke1.contoso.internal"));
     }
     assert_eq!(world.reconcile("web").await.status, 200);
-    world.has(&[&format!("{} previous=10.1.5.4@0", a("web", 5)), &ptr("web", 5)]);
+    let ptrs: Vec<_> = world.records().into_iter().filter(|set| set.starts_with("PTR")).collect();
+    assert_eq!(ptrs, [ptr("web", 5)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_ptr_is_written_for_a_live_address_that_a_full_memory_keeps_out_of_a() {
+async fn another_controllers_record_set_is_foreign_whatever_the_ownership_is() {
+    for metadata in ["creator=endpoint", "ManagedBy=external-dns", "managed-by=x", "owner-x=y"] {
+        let world = World::new(&[]);
+        world.create_at("web", 4);
+        world.put(&format!("A web 10 10.1.9.9 {metadata}"));
+        let before = world.records();
+        let done = world.reconcile("web").await;
+        if metadata.starts_with("owner-x") {
+            done.is_status(200);
+        } else {
+            done.is(409, "conflict", &[]).because("another controller");
+            assert_eq!(world.records(), before);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cname_at_the_name_is_a_conflict_after_one_write_and_one_read() {
     let world = World::new(&[]);
-    world.create_at("web", 100);
-    world.put(&format!("A web 60 10.1.5.4,10.1.5.6 owner=web previous={}", memory(32)));
-    world.reconcile("web").await.is(503, "unavailable", &[]).because("32");
-    assert_eq!(world.writes(), Vec::<String>::new());
+    world.create_at("web", 4);
+    let cname = aci_dns::simulator::RecordSetSpec::new("CNAME", "web", &["app.example.net"]);
+    world.azure.put_record_set("spoke1.contoso.internal", &cname).unwrap();
+    world.reconcile("web").await.is(409, "conflict", &[]).because("app.example.net");
+    assert_eq!(world.calls(), "4 GET + 1 PUT");
 }
 
 #[tokio::test(start_paused = true)]
-async fn room_in_a_full_memory_is_planned_and_not_made_where_the_policy_is_to_observe() {
-    let world = World::new(&[("ACI_DNS_POLICY", "observe")]);
-    world.create_at("web", 5);
-    world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(32)));
-    pass(300).await;
-    assert_eq!(world.reconcile("web").await.text("outcome"), "planned");
-    assert_eq!(world.writes(), Vec::<String>::new());
+async fn a_ptr_of_another_living_group_at_our_address_is_left_alone_and_a_is_written() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.create_at("api", 4);
+    world.put("PTR 4.5 60 api.spoke1.contoso.internal owner=api");
+    world.reconcile("web").await.is(409, "conflict", &["+ A web.spoke1.contoso.internal 10.1.5.4"]);
+    world.has(&[&a("web", 4), &ptr("api", 4)]);
+    world.azure.set_provisioning_state(&id("api"), "Updating").unwrap();
+    world.reconcile("web").await.is(503, "unavailable", &[]).because("api");
+    world.azure.set_provisioning_state(&id("api"), "Succeeded").unwrap();
+    world.move_to("api", 9);
+    world.reconcile("web").await.is_status(200);
+    world.has(&[&a("web", 4), &ptr("web", 4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_another_program_dropped_is_a_conflict_that_leaves_the_ptr_at_the_live_address() {
+    let world = world(&[("ACI_DNS_OWNERSHIP", "strict")]).await;
+    world.put("A web 60 10.1.5.4");
+    world.reconcile("web").await.is(409, "conflict", &[]).because("sync --adopt-only");
+    world.has(&["A web.spoke1.contoso.internal 60 10.1.5.4", &ptr("web", 4)]);
+    // The PTR value of ours at the former address is stale: only the record set without a mark leads to it.
+    world.move_to("web", 5);
+    let stale = ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal"];
+    world.reconcile("web").await.is(409, "conflict", &stale).because("ACI_DNS_OWNERSHIP is strict");
+    world.has(&["A web.spoke1.contoso.internal 60 10.1.5.4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_forward_zones_that_share_a_reverse_zone_leave_one_name_in_a_ptr() {
+    let entry = |zone: &str| serde_json::json!({"forwardZone": zone, "reverseZones": ["1.10.in-addr.arpa"], "zoneResourceGroup": "rg-dns"});
+    let map = serde_json::json!({"rg-spoke1": entry("spoke1.contoso.internal"), "rg-spoke2": entry("spoke2.contoso.internal")});
+    let world = World::new(&[("ACI_DNS_ZONES", &map.to_string())]);
+    world.azure.create_zone(SUBSCRIPTION, "rg-dns", "spoke2.contoso.internal");
+    world.create_at("rg-spoke2/api", 4);
+    assert_eq!(world.reconcile("rg-spoke2/api").await.status, 200);
+    world.delete("rg-spoke2/api");
+    world.create_at("web", 4);
+    assert_eq!(world.reconcile("web").await.status, 200);
+    assert!(world.records().contains(&ptr("web", 4)), "{:#?}", world.records());
 }
 
 #[tokio::test(start_paused = true)]
@@ -419,8 +486,25 @@ async fn a_record_set_whose_mark_names_a_group_that_is_gone_is_free_in_adopt_and
             PLUS_PTR,
         ];
         world.reconcile("web").await.is(200, "changed", &plan);
-        world.has(&[&format!("{} previous=10.1.9.9@0", a("web", 4)), &ptr("web", 4)]);
+        world.has(&[&format!("{} previous=10.1.9.9@3", a("web", 4)), &ptr("web", 4)]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_answer_404_frees_no_name() {
+    let world = foreign(&[], "rg-spoke2/web");
+    world.create("rg-spoke2/web");
+    world.fail_times(Method::GET, "rg-spoke2", 1, FaultAnswer::new(404, "ResourceNotFound"));
+    world.reconcile("web").await.is(409, "conflict", &[]).because("rg-spoke2/web");
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_is_honoured_only_at_the_name_that_its_group_should_have() {
+    let world = foreign(&[], "rg-spoke2/web");
+    world.create_tagged("rg-spoke2/web", &[("aci-dns-hostname", "shop")]);
+    world.reconcile("web").await.is_status(200);
+    world.has(&[&format!("{} previous=10.1.9.9@3", a("web", 4)), &ptr("web", 4)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -536,8 +620,10 @@ async fn what_becomes_of_the_group_whose_ptr_was_given_up_again_is_part_of_the_a
     world.at(Method::PUT, "/PTR/4.5", 1, |azure| {
         azure.set_address(&id("web"), address(5)).unwrap();
         azure.set_address(&id("api"), address(4)).unwrap();
+        // From now on, `api` cannot be read.
+        let forbidden = Effect::Answer(When::Before, FaultAnswer::new(403, "AuthorizationFailed"));
+        azure.inject(Fault { times: u64::MAX, ..Fault::once(Method::GET, "containerGroups/api", forbidden) });
     });
-    world.fail(Method::GET, "containerGroups/api", 403, "AuthorizationFailed");
     let done = world.reconcile("web").await;
     assert_eq!((done.status, done.text("outcome")), (500, "failed"));
 }

@@ -55,6 +55,25 @@ pub(crate) struct Program {
 impl Program {
     /// Starts the program with nothing but these variables, and waits until it says where it listens.
     pub(crate) fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut program = Self::spawn(folder, arguments, variables);
+        program.port = wait_for("a port", || {
+            let text = program.stdout();
+            let after = text.split_once("127.0.0.1:")?.1;
+            let end = after.find(|letter: char| !letter.is_ascii_digit())?;
+            after[..end].parse().ok()
+        });
+        program
+    }
+
+    /// Starts one that does not say where it listens, and waits until it does.
+    pub(crate) fn silent(folder: &Path, arguments: &[&str], variables: &[(&str, &str)], port: u16) -> Self {
+        let mut program = Self::spawn(folder, arguments, variables);
+        program.port = port;
+        wait_for("an answer", || exchange(port, "GET", "/", "", b""));
+        program
+    }
+
+    fn spawn(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let [stdout, stderr] = ["out", "err"].map(|name| folder.join(format!("{number}.{name}")));
@@ -67,14 +86,7 @@ impl Program {
             .stderr(File::create(&stderr).unwrap())
             .spawn()
             .unwrap();
-        let mut program = Self { child, port: 0, stdout, stderr };
-        program.port = wait_for("a port", || {
-            let text = program.stdout();
-            let after = text.split_once("127.0.0.1:")?.1;
-            let end = after.find(|letter: char| !letter.is_ascii_digit())?;
-            after[..end].parse().ok()
-        });
-        program
+        Self { child, port: 0, stdout, stderr }
     }
 
     pub(crate) fn stdout(&self) -> String {
@@ -271,6 +283,8 @@ fn group_id(resource_group: &str, number: usize) -> String {
     )
 }
 
+const NOT_VISIBLE: &str = "is not visible yet";
+
 /// Event Grid and its deliveries: what is not acknowledged comes again.
 #[derive(Default)]
 struct Deliveries {
@@ -305,6 +319,11 @@ impl Deliveries {
             self.sent.fetch_add(1, Ordering::SeqCst);
             match invoke(port, &event) {
                 Some((200, _)) => {
+                    self.acknowledged.fetch_add(1, Ordering::SeqCst);
+                    continue;
+                }
+                // An event of a group that was deleted meanwhile proves nothing before it is fifteen minutes old.
+                Some((503, answer)) if answer.contains(NOT_VISIBLE) => {
                     self.acknowledged.fetch_add(1, Ordering::SeqCst);
                     continue;
                 }
@@ -391,7 +410,8 @@ fn three_processes_that_are_killed_while_they_work_leave_the_zones_right() {
     world.ask("DELETE", "/simulator/calls", &Value::Null);
     let events = world.events.lock().unwrap().clone();
     for event in &events {
-        assert_eq!(invoke(handlers[rng.usize(..3)].port, event).unwrap().0, 200);
+        let (status, answer) = invoke(handlers[rng.usize(..3)].port, event).unwrap();
+        assert!(status == 200 || answer.contains(NOT_VISIBLE), "{answer}");
     }
     let writes: Vec<Value> = world.calls().into_iter().filter(|call| call["method"] != "GET").collect();
     assert_eq!(writes, Vec::<Value>::new());

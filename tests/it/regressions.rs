@@ -31,7 +31,7 @@ async fn a_ptr_that_was_written_while_another_group_took_the_name_over_is_taken_
     held.release();
     assert_eq!(slow.await.unwrap().status, 409);
     world.has(&[
-        "A web.spoke1.contoso.internal 60 10.1.6.4 owner=rg-spoke2/web previous=10.1.5.4@0",
+        "A web.spoke1.contoso.internal 60 10.1.6.4 owner=rg-spoke2/web previous=10.1.5.4@3",
         "PTR 4.6.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=rg-spoke2/web",
     ]);
 }
@@ -61,7 +61,7 @@ async fn no_ptr_is_written_before_the_a_record_set_that_remembers_it_is_ours() {
         &["~ A web.spoke1.contoso.internal 10.1.5.4 -> 10.1.6.4 (remember 10.1.5.4)"],
     );
     world.has(&[
-        "A web.spoke1.contoso.internal 60 10.1.6.4 owner=web previous=10.1.5.4@0",
+        "A web.spoke1.contoso.internal 60 10.1.6.4 owner=web previous=10.1.5.4@3",
         "PTR 4.5.1.10.in-addr.arpa 60 web.spoke1.contoso.internal owner=web",
     ]);
 

@@ -244,7 +244,7 @@ impl Simulation {
     }
 
     /// No living group's A record set is ever absent or empty once it was there, but for a removal that was under
-    /// way when the group came back: one invocation ends within its deadline of 25 seconds.
+    /// way when the group came back: one invocation ends within its deadline of 20 seconds.
     fn watch_for_gaps(&self) {
         let watch = Arc::clone(&self.watch);
         self.azure.on_change(move |view| {
@@ -385,7 +385,8 @@ impl Simulation {
                 let delay = Duration::from_millis(this.rng.borrow_mut().u64(..20_000));
                 tasks.push(tokio::task::spawn_local(async move {
                     sleep(delay).await;
-                    for pause in [10, 30, 60, 60, 60, 60, 60, 60] {
+                    // A write event of a group that was deleted meanwhile proves nothing before it is old.
+                    for pause in [10, 30, 60, 60, 60, 60, 60, 60, 300, 300, 600] {
                         if this.deliver(&event).await == Some(200) {
                             return;
                         }
@@ -423,9 +424,16 @@ impl Simulation {
     async fn deliver_all(&self) -> Vec<String> {
         let mut events = self.events.borrow().clone();
         self.rng.borrow_mut().shuffle(&mut events);
-        // Events of one group are alike by now: its last one stands for all.
-        let last: BTreeMap<String, Value> =
-            events.into_iter().map(|event| (event["subject"].to_string(), event)).collect();
+        // Events of one group are alike by now: one stands for all, which is the delete event of a deleted group.
+        let mut last: BTreeMap<String, Value> = BTreeMap::new();
+        for event in events {
+            let subject = event["subject"].as_str().unwrap().to_owned();
+            let is_deleted = self.azure.read(|view| view.group(&subject).is_none());
+            let is_delete = event["eventType"] == "Microsoft.Resources.ResourceDeleteSuccess";
+            if is_delete || !is_deleted {
+                last.insert(subject, event);
+            }
+        }
         let mut left: Vec<Value> = last.into_values().collect();
         self.rng.borrow_mut().shuffle(&mut left);
         for _ in 0..4 {
@@ -453,8 +461,14 @@ impl Simulation {
                 Some((group.id.to_lowercase(), group.name.clone(), group.address?, owner))
             })
             .collect();
-        let expected = model(&living, &sets);
-        let own = |set: &&RecordSetView| !self.foreign.borrow().iter().any(|f| is_same_place(f, set));
+        let existing: BTreeSet<String> =
+            groups.iter().map(|group| owner((&group.resource_group, &group.name))).collect();
+        let expected = model(&living, &existing, &sets);
+        // An empty record set with a mark reserves the name of a stopped group, or Azure refused to delete it.
+        let is_empty = |set: &RecordSetView| set.values.is_empty() && set.metadata.contains_key(OWNER);
+        let own = |set: &&RecordSetView| {
+            !is_empty(set) && !self.foreign.borrow().iter().any(|f| is_same_place(f, set))
+        };
         let actual: BTreeSet<(String, String, String, String)> = sets
             .iter()
             .filter(own)
@@ -475,7 +489,7 @@ impl Simulation {
         for foreign in self.foreign.borrow().iter().filter(|foreign| !sets.contains(foreign)) {
             wrong.push(format!("{phase}: foreign {} {} was touched", foreign.record_type, foreign.name));
         }
-        // Whoever is not acknowledged wants a name that another living group has.
+        // An event that is not acknowledged is of a group whose name another group has.
         for id in unacknowledged {
             let is_loser = living.iter().any(|(living_id, name, _, owner)| {
                 living_id == id
@@ -495,21 +509,18 @@ fn is_same_place(one: &RecordSetView, other: &RecordSetView) -> bool {
     (&one.zone, &one.record_type, &one.name) == (&other.zone, &other.record_type, &other.name)
 }
 
-/// The record sets that the living groups call for: type, name, values, owner. Of those who want one name, the one
-/// whose mark the A record set bears has it.
+/// The record sets that the living groups call for: type, name, values, owner. Of several groups that want one name, the
+/// one whose mark the A record set carries has it, as long as it exists.
 fn model(
     living: &[(String, String, Ipv4Addr, String)],
+    existing: &BTreeSet<String>,
     sets: &[RecordSetView],
 ) -> BTreeSet<(String, String, String, String)> {
     let mut expected = BTreeSet::new();
     for (_, name, address, owner) in living {
-        let rivals: Vec<_> = living.iter().filter(|(_, other, ..)| other == name).collect();
         let holder = sets.iter().find(|set| set.record_type == "A" && set.name == *name);
-        let holder = holder.and_then(|set| set.metadata.get(OWNER).cloned());
-        if rivals.len() > 1
-            && holder.as_ref() != Some(owner)
-            && rivals.iter().any(|(.., o)| Some(o) == holder.as_ref())
-        {
+        let holder = holder.and_then(|set| set.metadata.get(OWNER));
+        if holder.is_some_and(|holder| holder != owner && existing.contains(holder)) {
             continue;
         }
         let [_, _, third, fourth] = address.octets();

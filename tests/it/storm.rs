@@ -99,7 +99,12 @@ struct Instance {
 
 impl Instance {
     fn start(number: usize, azure: &Azure, wiretap: &Wiretap) -> Self {
-        let settings = Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| ZONES.to_owned()));
+        let settings = Settings::from_variables(|name| match name {
+            "ACI_DNS_ZONES" => Some(ZONES.to_owned()),
+            // The figures below are those of an invocation of this length.
+            "ACI_DNS_DEADLINE_SECONDS" => Some("25".to_owned()),
+            _ => None,
+        });
         let settings = settings.unwrap();
         let (network, wiretap) = (azure.router(), wiretap.clone());
         let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
@@ -167,10 +172,10 @@ fn address(third: usize, number: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 1, octet(third + number / 200), octet(4 + number % 200))
 }
 
-fn event(group: usize, number: usize) -> Value {
+fn event(group: usize, number: usize, verb: &str) -> Value {
     json!({
         "id": format!("event-{group}-{number}"), "subject": group_id(group),
-        "eventType": "Microsoft.Resources.ResourceWriteSuccess",
+        "eventType": format!("Microsoft.Resources.Resource{verb}Success"),
         "eventTime": "2026-01-01T00:00:00Z", "dataVersion": "2", "metadataVersion": "1",
         "data": {"resourceUri": group_id(group)},
     })
@@ -228,7 +233,7 @@ async fn storm(size: Size, throttles: Option<Throttles>) -> Aftermath {
     // Before the storm all is right.
     for number in created..size.0 {
         create(&azure, number);
-        assert_eq!(instances[0].invoke(&event(number, 0)).await, 200);
+        assert_eq!(instances[0].invoke(&event(number, 0, "Write")).await, 200);
     }
     for number in 0..created {
         create(&azure, number);
@@ -252,7 +257,8 @@ async fn storm(size: Size, throttles: Option<Throttles>) -> Aftermath {
         .map(|(group, number)| {
             let (instances, mut rng) = (Rc::clone(&instances), rng.fork());
             tokio::task::spawn_local(async move {
-                let event = event(group, number);
+                let is_deleted = (created + moved..created + moved + deleted).contains(&group);
+                let event = event(group, number, if is_deleted { "Delete" } else { "Write" });
                 sleep(Duration::from_millis(rng.u64(..500))).await;
                 let mut attempts = 0;
                 while started.elapsed() < TIME_TO_LIVE {
@@ -469,7 +475,9 @@ fn ten_thousand_events_under_throttles_are_right_within_minutes_and_acknowledged
     assert!(throttled * 20 < requests, "{throttled} of {requests}");
     // Events share passes, and what Azure would not take is not sent: each delivery alone would cost three requests.
     assert!(requests < 3 * events, "{requests} requests for {events} events");
-    assert!(aftermath.acknowledged[events / 2] < Duration::from_mins(30));
+    // Event Grid waits for 30 minutes before its seventh delivery. An event that is no deletion is not acknowledged
+    // while its group answers 404 and the event is young, so half of the events need that delivery.
+    assert!(aftermath.acknowledged[events / 2] < Duration::from_mins(50));
 }
 
 /// A fifth of that is right after two rounds, and all of it is acknowledged after five.

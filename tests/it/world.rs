@@ -41,7 +41,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A world in which `rg-spoke1` (10.1.5.0/24) and `rg-spoke2` (10.1.6.0/24) are mapped to the two zones.
+    /// A world in which `rg-spoke1` (10.1.5.0/24) and `rg-spoke2` (10.1.6.0/24) are mapped to the two zones. Unmarked
+    /// record sets are adopted, and a tag may choose any name, unless the settings say otherwise.
     pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
         let azure = Azure::default();
         for (group, range) in [("rg-spoke1", "10.1.5.0/24"), ("rg-spoke2", "10.1.6.0/24")] {
@@ -51,9 +52,11 @@ impl World {
         for zone in [FORWARD, REVERSE] {
             azure.create_zone(SUBSCRIPTION, "rg-dns", zone);
         }
-        let zones = json!({"forwardZone": FORWARD, "reverseZones": [REVERSE], "zoneResourceGroup": "rg-dns"});
+        let zones = json!({"forwardZone": FORWARD, "reverseZones": [REVERSE], "zoneResourceGroup": "rg-dns",
+            "hostnames": ["*"]});
         let map = json!({"rg-spoke1": zones, "rg-spoke2": zones}).to_string();
-        let mut all = BTreeMap::from([("ACI_DNS_ZONES".to_owned(), map)]);
+        let adopt = ("ACI_DNS_OWNERSHIP".to_owned(), "adopt".to_owned());
+        let mut all = BTreeMap::from([("ACI_DNS_ZONES".to_owned(), map), adopt]);
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let lines = Lines::default();
         let subscriber = tracing::subscriber::set_default(lines.subscriber(&LogFilter::default()));
@@ -144,9 +147,11 @@ impl World {
         }
     }
 
-    /// An event that tells of a group, as short as Event Grid allows.
+    /// An event of a group, as short as Event Grid allows: a delete event where the group does not exist any more.
     pub(crate) fn event(&self, name: &str) -> Value {
-        self.event_of("Microsoft.Resources.ResourceWriteSuccess", name)
+        let is_deleted = self.azure.read(|view| view.group(&id(name)).is_none());
+        let verb = if is_deleted { "Delete" } else { "Write" };
+        self.event_of(&format!("Microsoft.Resources.Resource{verb}Success"), name)
     }
 
     pub(crate) fn event_of(&self, event_type: &str, name: &str) -> Value {
@@ -163,6 +168,12 @@ impl World {
         self.deliver(RECONCILE, &self.event(name)).await
     }
 
+    /// Delivers an event of this type for a group to the reconciler.
+    pub(crate) async fn reconcile_as(&self, event_type: &str, name: &str) -> Done {
+        let event = self.event_of(&format!("Microsoft.Resources.{event_type}"), name);
+        self.deliver(RECONCILE, &event).await
+    }
+
     /// Delivers an event for a group to the drift tracker.
     pub(crate) async fn drift(&self, name: &str) -> Done {
         self.deliver(TRACK_DRIFT, &self.event(name)).await
@@ -172,7 +183,14 @@ impl World {
     pub(crate) async fn deliver(&self, function: &str, event: &Value) -> Done {
         drop(self.lines.take());
         let answer = self.stage.invoke(function, event).await;
-        self.done(answer)
+        let mut lines = self.take_lines();
+        // Not those of a retry in the background, or of another event whose invocation ended meanwhile.
+        let other = |id: &str| id.starts_with("event-") && !event.to_string().contains(&format!("\"{id}\""));
+        lines.retain(|line| {
+            let is_background = line["event.id"].is_null() && line["invocation.id"].is_null();
+            !is_background && !line["event.id"].as_str().is_some_and(other)
+        });
+        Self::done_with(answer, lines)
     }
 
     /// Starts to deliver an event for a group to an instance of the handler.
@@ -184,7 +202,13 @@ impl World {
     /// What an answer and the log lines since the last delivery say.
     #[track_caller]
     pub(crate) fn done(&self, answer: Answer) -> Done {
-        let done = Done { status: answer.status, body: answer.body, lines: self.take_lines() };
+        let lines = self.take_lines();
+        Self::done_with(answer, lines)
+    }
+
+    #[track_caller]
+    fn done_with(answer: Answer, lines: Vec<Value>) -> Done {
+        let done = Done { status: answer.status, body: answer.body, lines };
         done.check_shape();
         done
     }
@@ -282,7 +306,8 @@ impl World {
         self.azure.clear_calls();
         let started = Instant::now();
         let answer = self.stage.invoke(function, &self.event(name)).await;
-        let round_trips = started.elapsed().as_millis() / LATENCY.as_millis();
+        // A confirmation is sent three seconds after the first read: the round trips before it pass meanwhile.
+        let round_trips = started.elapsed().as_millis() % 3000 / LATENCY.as_millis();
         self.azure.configure(|settings| settings.latency = Duration::ZERO);
         assert_eq!(self.done(answer).status, 200);
         (self.calls(), round_trips)
@@ -387,6 +412,12 @@ impl Done {
     pub(crate) fn line(&self) -> &Value {
         assert_eq!(self.lines.len(), 1, "{self:#?}");
         &self.lines[0]
+    }
+
+    /// It was answered with this status.
+    #[track_caller]
+    pub(crate) fn is_status(&self, status: u16) {
+        assert_eq!(self.status, status, "{:#}", self.line());
     }
 
     /// The status, the outcome and the plan are these.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use aci_dns::{
     change::{Change, Edit},
+    config::Ownership,
     decide::{
-        Decision, Fact, Facts, Goal, Key, Observation, Right, Rules, RunState, Step, Verdict, WriteResult,
-        decide,
+        Decision, Evidence, Fact, Facts, Goal, Key, Observation, Right, Rules, RunState, Step, Verdict,
+        WriteResult, decide,
     },
     dns::{Content as RecordContent, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrTarget},
     failure::FailureKind,
@@ -17,7 +18,7 @@ use aci_dns::{
 
 use super::{
     knowledge::{Answer, Outcome, Read, Request},
-    world::{Group, Life, Mark, NOW, Subject, subject},
+    world::{GoalId, Group, Life, Mark, NOW, Places, Subject, subject},
 };
 
 /// A rule that is broken.
@@ -75,11 +76,21 @@ pub(crate) enum Broken {
     AnswersLaterEvents,
     /// An A record set under an old name stays.
     LeavesOldNames,
+    /// A removal rests on one read of the group.
+    ConfirmsNothing,
+    /// A name is taken from another group after one read of it.
+    ConfirmsNoOwner,
+    /// A 404 counts, whatever the event.
+    TakesAnyEventForEvidence,
+    /// A record set without a mark is taken over under strict.
+    AdoptsUnderStrict,
+    /// The name of a stopped group is given up.
+    ReservesNothing,
 }
 
 impl Broken {
     /// All of them.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::RemembersNothing,
         Self::ForgetsEarly,
         Self::ForgetsUnseen,
@@ -106,6 +117,11 @@ impl Broken {
         Self::AcknowledgesFailures,
         Self::AnswersLaterEvents,
         Self::LeavesOldNames,
+        Self::ConfirmsNothing,
+        Self::ConfirmsNoOwner,
+        Self::TakesAnyEventForEvidence,
+        Self::AdoptsUnderStrict,
+        Self::ReservesNothing,
     ];
 
     /// The scenario in which it is noticed.
@@ -119,14 +135,15 @@ impl Broken {
             | Self::DeletesAndCreates
             | Self::LosesRunState
             | Self::KeepsGroup
-            | Self::AnswersLaterEvents => "three events",
+            | Self::AnswersLaterEvents
+            | Self::ReservesNothing => "three events",
             Self::ForgetsEarly
             | Self::VerifiesNothing
             | Self::VerifiesOnlyA
             | Self::WritesUnconditionally
             | Self::TakesRacesForSuccess
             | Self::DropsMetadata
-            | Self::DropsValues => "manual edits",
+            | Self::DropsValues => "manual edits, adopt",
             Self::TakesLostForSuccess
             | Self::TakesPtrFailureForAbsence
             | Self::TakesGroupFailureForAbsence
@@ -136,6 +153,10 @@ impl Broken {
             Self::IgnoresMarks | Self::TakesOwnersForDeleted => "rivals for a name",
             Self::FollowsNobody => "hand-over of an address",
             Self::LeavesOldNames => "another name",
+            Self::ConfirmsNothing => "a read is stale",
+            Self::ConfirmsNoOwner => "rivals for a name, a stale read",
+            Self::TakesAnyEventForEvidence => "a new group answers 404",
+            Self::AdoptsUnderStrict => "manual edits, strict",
         }
     }
 
@@ -146,7 +167,9 @@ impl Broken {
 
     /// Decides, but for a rule.
     pub(crate) fn decide(broken: Option<Self>, rules: Rules, goal: &Goal, facts: &Facts) -> Decision {
-        let mut decision = decide(rules, goal, facts);
+        let ownership =
+            if broken == Some(Self::AdoptsUnderStrict) { Ownership::Adopt } else { rules.ownership };
+        let mut decision = decide(Rules { ownership, ..rules }, goal, facts);
         let Some(broken) = broken else { return decision };
         match (broken, &mut decision.step) {
             (Self::RemovesAFirst, Step::Act { write, .. }) if write.iter().all(is_ptr_removal) => {
@@ -193,6 +216,11 @@ impl Broken {
             }
             (Self::DeletesAndCreates, Change::A(Edit { before: Some(before), after, .. }))
                 if after.as_ref().is_some_and(|after| after.records != before.content.records) =>
+            {
+                *after = None;
+            }
+            (Self::ReservesNothing, Change::A(Edit { after, .. }))
+                if after.as_ref().is_some_and(|after| after.records.is_empty()) =>
             {
                 *after = None;
             }
@@ -244,8 +272,34 @@ impl Broken {
                 content.mark = Mark::Group(group);
                 Answer::Set(Some((content, label)))
             }
-            (Self::TakesOwnersForDeleted, _, Answer::IsDeleted(_)) => Answer::IsDeleted(true),
+            (
+                Self::TakesOwnersForDeleted,
+                Request::Read(Read::Owner(_) | Read::OwnerConfirmation(_)),
+                Answer::Group(_),
+            )
+            | (Self::ConfirmsNoOwner, Request::Read(Read::OwnerConfirmation(_)), Answer::Group(_)) => {
+                Answer::Group(Group::default())
+            }
             (_, _, answer) => answer,
+        }
+    }
+
+    /// What is learned as a fact. `seen` is the group as it was read last.
+    pub(crate) fn learns_fact(broken: Option<Self>, fact: Fact, seen: Option<&Observation>) -> Fact {
+        match (broken, fact, seen) {
+            (Some(Self::ConfirmsNothing), Fact::Confirmation(Ok(_)), Some(seen)) => {
+                Fact::Confirmation(Ok(seen.clone()))
+            }
+            (_, fact, _) => fact,
+        }
+    }
+
+    /// The goal that is pursued instead of another one.
+    pub(crate) fn pursues(broken: Option<Self>, goal: GoalId) -> GoalId {
+        if broken == Some(Self::TakesAnyEventForEvidence) {
+            Places::goal_id(Places::group_of(goal), Evidence::Deletion)
+        } else {
+            goal
         }
     }
 
@@ -285,7 +339,7 @@ fn ptr_with(change: &Change, read: &[Key]) -> Option<Change> {
     let Change::A(a) = change else { return None };
     let (after, address) = (a.after.as_ref()?, *a.after.as_ref()?.records.first()?);
     let key = read.iter().find_map(|key| match key {
-        Key::Ptr(key) if key.address == address => Some(key),
+        Key::Ptr(key) if key.address == Some(address) => Some(key),
         _ => None,
     })?;
     let mut zone = a.zone.clone();

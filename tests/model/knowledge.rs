@@ -10,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::BuildHasherDefault,
     rc::Rc,
     time::Duration,
 };
@@ -17,16 +18,17 @@ use std::{
 use aci_dns::{
     change::Change,
     decide::{
-        Decision, Fact, Facts, Goal, Key, Observation, OwnerMark, PlanError, Refusal, Rules, RunState, Step,
+        Decision, Fact, Facts, Goal, Key, Observation, OwnerObservation, PlanError, Rules, RunState, Step,
         Verdict, WriteResult,
     },
-    dns::{ETag, Precondition},
+    dns::{ETag, Owner, Precondition},
     failure::FailureKind,
 };
 
 use super::{
     broken::Broken,
-    world::{Content, Group, Mask, NOW, Places, SetId, a_set, bit, members, ptr_set},
+    hash::Mixer,
+    world::{Content, GoalId, Group, Mask, NOW, Places, SetId, a_set, bit, members, ptr_set},
 };
 
 /// How many requests one step sends at most.
@@ -47,14 +49,12 @@ pub(crate) type AnswerId = u16;
 /// An answer of the model's Azure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Answer {
-    /// A container group.
+    /// A container group: the own one, or one that a mark names.
     Group(Group),
     /// A record set.
     Set(Option<(Content, Label)>),
     /// Record sets.
     List(Vec<(SetId, Content, Label)>),
-    /// Whether the group that a mark names is deleted.
-    IsDeleted(bool),
     /// A write happened; the new version, where the record set still exists.
     Written(Option<Label>),
     /// A request failed.
@@ -90,14 +90,29 @@ pub(crate) struct Write {
 pub(crate) enum Read {
     /// The container group.
     Group,
+    /// The container group once more, three seconds later.
+    Confirmation,
     /// A record set.
     Set(SetId),
-    /// Whether the group that a mark names is deleted; nothing: one that is not part of the model.
+    /// The group that a mark names; nothing: one that this identity cannot read.
     Owner(Option<u8>),
+    /// That group once more, three seconds later.
+    OwnerConfirmation(Option<u8>),
     /// All PTR record sets.
     PtrList,
-    /// The A record sets with our mark.
+    /// All A record sets of the forward zone.
     AList,
+}
+
+impl Read {
+    /// Whether nothing can be decided without the answer.
+    pub(crate) fn is_required(self) -> bool {
+        match self {
+            Self::PtrList => false,
+            Self::Set(set) => set < ptr_set(0),
+            _ => true,
+        }
+    }
 }
 
 /// What comes next.
@@ -139,12 +154,12 @@ pub(crate) enum Outcome {
 /// Facts that came to rest: the next step needs Azure, or there is none.
 #[derive(Debug)]
 pub(crate) struct Known {
-    /// Whose run it is.
-    pub(crate) group: u8,
+    /// What the run is for.
+    pub(crate) goal: GoalId,
     /// What comes next.
     pub(crate) plan: Rc<Plan>,
     /// Where a PTR record may have been written that nothing verified.
-    pub(crate) written_ptrs: Mask,
+    pub(crate) touched: Mask,
     facts: Rc<Facts>,
     changes: Vec<Change>,
     reads: Vec<Key>,
@@ -163,6 +178,19 @@ pub(crate) struct Learned {
     pub(crate) is_new_pass: bool,
 }
 
+/// The answers to the requests of one step, as few numbers.
+pub(crate) type Packed = (u64, u64, u64);
+
+/// Packs answers.
+pub(crate) fn pack(answers: [AnswerId; REQUESTS]) -> Packed {
+    let join = |four: [AnswerId; 4]| four.iter().fold(0, |all, answer| all << 16 | u64::from(*answer));
+    let [a, b, c, d, e, f, g, h, i, j] = answers;
+    (join([a, b, c, d]), join([e, f, g, h]), join([i, j, 0, 0]))
+}
+
+/// Hashes are most of the work.
+type Fast = BuildHasherDefault<Mixer>;
+
 /// All facts that were met.
 #[derive(Debug)]
 pub(crate) struct Knowledge {
@@ -173,11 +201,11 @@ pub(crate) struct Knowledge {
     /// Which rule is broken on purpose.
     pub(crate) broken: Option<Broken>,
     known: Vec<Known>,
-    ids: HashMap<(u8, Rc<Facts>), FactsId>,
+    ids: HashMap<(GoalId, Rc<Facts>), FactsId, Fast>,
     answers: Vec<Answer>,
-    answer_ids: HashMap<Answer, AnswerId>,
-    learned: HashMap<(FactsId, [AnswerId; REQUESTS]), Learned>,
-    started: HashMap<(u8, Mask, Duration), Learned>,
+    answer_ids: HashMap<Answer, AnswerId, Fast>,
+    learned: HashMap<(FactsId, Packed), Learned, Fast>,
+    started: HashMap<(GoalId, Mask, Duration), Learned>,
 }
 
 impl Knowledge {
@@ -188,10 +216,10 @@ impl Knowledge {
             rules,
             broken,
             known: Vec::new(),
-            ids: HashMap::new(),
+            ids: HashMap::default(),
             answers: Vec::new(),
-            answer_ids: HashMap::new(),
-            learned: HashMap::new(),
+            answer_ids: HashMap::default(),
+            learned: HashMap::default(),
             started: HashMap::new(),
         }
     }
@@ -222,25 +250,26 @@ impl Knowledge {
         &self.answers[usize::from(id) - 1]
     }
 
-    /// The start of a run for a group.
-    pub(crate) fn start(&mut self, group: u8, unverified: Mask, wait: Duration) -> Learned {
-        if let Some(learned) = self.started.get(&(group, unverified, wait)) {
+    /// The start of a run.
+    pub(crate) fn start(&mut self, goal: GoalId, unverified: Mask, wait: Duration) -> Learned {
+        if let Some(learned) = self.started.get(&(goal, unverified, wait)) {
             return *learned;
         }
         let mut facts = Facts::new(RunState::new(wait, members(unverified).map(Places::address).collect()));
         facts.now = self.broken.map_or(NOW, Broken::now);
-        let learned = self.settle(group, facts, BTreeMap::new(), None);
-        self.started.insert((group, unverified, wait), learned);
+        let learned = self.settle(goal, facts, BTreeMap::new(), None);
+        self.started.insert((goal, unverified, wait), learned);
         learned
     }
 
     /// Learns the answers to all requests of a step, as the driver does.
     pub(crate) fn learn(&mut self, id: FactsId, answers: [AnswerId; REQUESTS]) -> Learned {
-        if let Some(learned) = self.learned.get(&(id, answers)) {
+        let packed = pack(answers);
+        if let Some(learned) = self.learned.get(&(id, packed)) {
             return *learned;
         }
         let known = self.get(id);
-        let goal = &self.places.goals[usize::from(known.group)];
+        let goal = self.places.goal(known.goal);
         let mut facts = Facts::clone(&known.facts);
         let (mut failures, mut seen) = (known.failures.clone(), known.seen.clone());
         let mut note = |key: &Key, kind| _ = failures.insert(key.clone(), kind);
@@ -268,11 +297,10 @@ impl Knowledge {
             if let Fact::Group(Ok(observation)) = &fact {
                 seen = Some(observation.clone());
             }
-            facts.learn(fact);
+            facts.learn(Broken::learns_fact(self.broken, fact, seen.as_ref()));
         }
-        let group = known.group;
-        let learned = self.settle(group, facts, failures, seen);
-        self.learned.insert((id, answers), learned);
+        let learned = self.settle(known.goal, facts, failures, seen);
+        self.learned.insert((id, packed), learned);
         learned
     }
 
@@ -282,10 +310,10 @@ impl Knowledge {
         let a = |content: &Content, label: Label| places.a_record_set(*content, etag(label));
         let ptr = |content: &Content, label: Label| places.ptr_record_set(*content, etag(label));
         match (key, answer) {
-            (Key::Group, Answer::Group(group)) => {
-                Fact::Group(Ok(Observation::of(goal, Places::container_group(*group).as_ref())))
-            }
+            (Key::Group, Answer::Group(group)) => Fact::Group(Ok(observation(goal, *group))),
             (Key::Group, _) => Fact::Group(Err(failed.unwrap())),
+            (Key::Confirmation, Answer::Group(group)) => Fact::Confirmation(Ok(observation(goal, *group))),
+            (Key::Confirmation, _) => Fact::Confirmation(Err(failed.unwrap())),
             (Key::A(name), Answer::Set(set)) => {
                 Fact::A(name.clone(), Ok(set.map(|(content, label)| a(&content, label))))
             }
@@ -294,8 +322,16 @@ impl Knowledge {
                 Fact::Ptr(key.clone(), Ok(set.map(|(content, label)| ptr(&content, label))))
             }
             (Key::Ptr(key), _) => Fact::Ptr(key.clone(), Err(failed.unwrap())),
-            (Key::Owner(owner), Answer::IsDeleted(is_deleted)) => Fact::Owner(owner.clone(), Ok(*is_deleted)),
+            (Key::Owner(owner), Answer::Group(group)) => {
+                Fact::Owner(owner.clone(), Ok(owner_observation(goal, owner, *group)))
+            }
             (Key::Owner(owner), _) => Fact::Owner(owner.clone(), Err(failed.unwrap())),
+            (Key::OwnerConfirmation(owner), Answer::Group(group)) => {
+                Fact::OwnerConfirmation(owner.clone(), Ok(owner_observation(goal, owner, *group)))
+            }
+            (Key::OwnerConfirmation(owner), _) => {
+                Fact::OwnerConfirmation(owner.clone(), Err(failed.unwrap()))
+            }
             (Key::PtrList(zone), Answer::List(sets)) => {
                 let keyed = sets
                     .iter()
@@ -306,23 +342,22 @@ impl Knowledge {
             (Key::AList, Answer::List(sets)) => {
                 let named =
                     sets.iter().map(|(set, content, label)| (places.name(*set).clone(), a(content, *label)));
-                // As the driver does.
-                let ours = named.filter(|(_, set)| OwnerMark::of(set, &goal.owner) == OwnerMark::Ours);
-                Fact::AList(Ok(ours.collect()))
+                Fact::AList(Ok(named.collect()))
             }
             (Key::AList, _) => Fact::AList(Err(failed.unwrap())),
+            (Key::Cname(_), _) => panic!("there are no CNAME records"),
         }
     }
 
     /// Decides until Azure is needed, or nothing is left to do.
     fn settle(
         &mut self,
-        group: u8,
+        goal_id: GoalId,
         mut facts: Facts,
         failures: BTreeMap<Key, FailureKind>,
         seen: Option<Observation>,
     ) -> Learned {
-        let goal = &self.places.goals[usize::from(group)];
+        let goal = self.places.goal(Broken::pursues(self.broken, goal_id));
         let mut is_new_pass = false;
         loop {
             let decision = Broken::decide(self.broken, self.rules, goal, &facts);
@@ -335,10 +370,10 @@ impl Knowledge {
                 }
                 Step::Act { write, .. } => {
                     facts.expect_writes(goal, write);
-                    break Learned { id: self.keep(group, facts, &decision, failures, seen), is_new_pass };
+                    break Learned { id: self.keep(goal_id, facts, &decision, failures, seen), is_new_pass };
                 }
                 Step::Done(_) => {
-                    break Learned { id: self.keep(group, facts, &decision, failures, seen), is_new_pass };
+                    break Learned { id: self.keep(goal_id, facts, &decision, failures, seen), is_new_pass };
                 }
             }
         }
@@ -346,24 +381,25 @@ impl Knowledge {
 
     fn keep(
         &mut self,
-        group: u8,
+        goal_id: GoalId,
         facts: Facts,
         decision: &Decision,
         failures: BTreeMap<Key, FailureKind>,
         seen: Option<Observation>,
     ) -> FactsId {
         let facts = Rc::new(facts);
-        if let Some(id) = self.ids.get(&(group, Rc::clone(&facts))) {
+        if let Some(id) = self.ids.get(&(goal_id, Rc::clone(&facts))) {
             return *id;
         }
-        let goal = &self.places.goals[usize::from(group)];
+        let goal = self.places.goal(goal_id);
+        let group = Places::group_of(goal_id);
         let (mut changes, mut reads) = (Vec::new(), Vec::new());
         let plan = match &decision.step {
             Step::Act { read, write } => {
                 (changes, reads) = (write.clone(), read.clone());
                 let writes = write.iter().map(|change| Request::Write(self.write(goal, change)));
                 let requests: Vec<_> =
-                    writes.chain(read.iter().map(|key| Request::Read(self.read(key)))).collect();
+                    writes.chain(read.iter().map(|key| Request::Read(self.read(group, key)))).collect();
                 assert!((1..=REQUESTS).contains(&requests.len()), "{requests:?}");
                 Plan::Act(requests)
             }
@@ -382,9 +418,9 @@ impl Knowledge {
             Step::Poll | Step::Verify | Step::Repeat => unreachable!("these need no answer"),
         };
         self.known.push(Known {
-            group,
+            goal: goal_id,
             plan: Rc::new(plan),
-            written_ptrs: mask(facts.run.written_ptrs()),
+            touched: mask(facts.run.touched_addresses()),
             facts: Rc::clone(&facts),
             changes,
             reads,
@@ -392,7 +428,7 @@ impl Knowledge {
             seen,
         });
         let id = FactsId::try_from(self.known.len()).unwrap();
-        self.ids.insert((group, facts), id);
+        self.ids.insert((goal_id, facts), id);
         id
     }
 
@@ -405,7 +441,8 @@ impl Knowledge {
                 (edit.precondition(), edit.after.as_ref().map(|after| self.places.of_ptr(after)))
             }
         };
-        let set = self.set(&goal.key_of(change).unwrap());
+        let group = self.places.owner_index(&goal.owner).unwrap();
+        let set = self.set(group, &goal.key_of(change).unwrap());
         let label = match precondition {
             Precondition::Absent => None,
             Precondition::Unchanged(etag) => Some(etag.as_str().parse().unwrap()),
@@ -413,23 +450,35 @@ impl Knowledge {
         Write { set, label, after, line: change.to_string() }
     }
 
-    fn read(&self, key: &Key) -> Read {
+    fn read(&self, group: u8, key: &Key) -> Read {
         match key {
             Key::Group => Read::Group,
-            Key::A(_) | Key::Ptr(_) => Read::Set(self.set(key)),
+            Key::Confirmation => Read::Confirmation,
+            Key::A(_) | Key::Ptr(_) => Read::Set(self.set(group, key)),
             Key::Owner(owner) => Read::Owner(self.places.owner_index(owner)),
+            Key::OwnerConfirmation(owner) => Read::OwnerConfirmation(self.places.owner_index(owner)),
+            Key::Cname(_) => panic!("there are no CNAME records"),
             Key::PtrList(_) => Read::PtrList,
             Key::AList => Read::AList,
         }
     }
 
-    fn set(&self, key: &Key) -> SetId {
+    fn set(&self, group: u8, key: &Key) -> SetId {
         match key {
-            Key::A(name) => a_set(self.places.name_index(name)),
-            Key::Ptr(key) => ptr_set(Places::address_index(key.address)),
+            Key::A(name) => a_set(self.places.name_index(group, name)),
+            Key::Ptr(key) => ptr_set(Places::address_index(key.address.unwrap())),
             other => panic!("{other:?} is no record set"),
         }
     }
+}
+
+fn observation(goal: &Goal, group: Group) -> Observation {
+    Observation::of(goal, Places::container_group(group).as_ref())
+}
+
+fn owner_observation(goal: &Goal, owner: &Owner, group: Group) -> OwnerObservation {
+    let id = owner.container_group().unwrap();
+    OwnerObservation::of(goal, &id, Places::container_group(group).as_ref())
 }
 
 fn etag(label: Label) -> ETag {
@@ -445,17 +494,21 @@ fn outcome(verdict: &Verdict, failures: &BTreeMap<Key, FailureKind>) -> Outcome 
     let Verdict::Failed(error) = verdict else { return Outcome::Acknowledged };
     match error {
         PlanError::Tag(_)
-        | PlanError::NoReverseZone { .. }
+        | PlanError::Conflict(_)
         | PlanError::PtrConflict(_)
-        | PlanError::Refused(Refusal::Conflict(_)) => Outcome::Blocked,
-        PlanError::Refused(Refusal::MemoryFull(_)) | PlanError::AddressPending | PlanError::LostRaces => {
-            Outcome::Unavailable
-        }
+        | PlanError::AddressRefused { .. }
+        | PlanError::NoReverseZone { .. } => Outcome::Blocked,
+        PlanError::HolderPending(_)
+        | PlanError::AddressPending
+        | PlanError::Deleting
+        | PlanError::NotVisible
+        | PlanError::LostRaces => Outcome::Unavailable,
         PlanError::Request(key) => match failures.get(key) {
             Some(FailureKind::Forbidden | FailureKind::Missing | FailureKind::Refused) => Outcome::Blocked,
-            Some(FailureKind::Race | FailureKind::Uncertain | FailureKind::Transient) | None => {
-                Outcome::Unavailable
-            }
+            Some(
+                FailureKind::Race | FailureKind::Uncertain | FailureKind::Transient | FailureKind::Clash,
+            )
+            | None => Outcome::Unavailable,
         },
     }
 }

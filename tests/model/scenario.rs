@@ -3,11 +3,12 @@
 use aci_dns::{
     config::{Ownership, Policy, Stopped},
     decide::Rules,
+    dns::MEMORY_SECONDS,
 };
 
 use super::{
     properties::{Excuse, Property},
-    world::{Content, GROUPS, Group, Life, Mark, Places, World, a_set, bit, ptr_set},
+    world::{Content, GROUPS, Group, Layout, Life, Mark, Places, World, a_set, bit, ptr_set},
 };
 
 /// What may happen to a container group, or around it.
@@ -27,11 +28,11 @@ pub(crate) enum EventKind {
     Delete,
     /// A tag gives it another name, or its own again.
     Rename,
-    /// An event of it comes that nothing follows from.
+    /// An event of it comes that nothing follows from: a recheck, or an update that failed.
     Touch,
     /// A person edits a record set.
     Edit,
-    /// A person locks the reverse zone, or unlocks it.
+    /// A person locks the zones, or unlocks them.
     Lock,
 }
 
@@ -48,6 +49,8 @@ pub(crate) enum Fault {
     TimeOut,
     /// A process is killed, and a write of it arrives later.
     Late,
+    /// A new group answers 404 for some time.
+    Unseen,
 }
 
 /// How a search begins.
@@ -64,8 +67,14 @@ pub(crate) struct Start {
 pub(crate) struct Scenario {
     /// What it is called.
     pub(crate) name: &'static str,
-    /// Resource group and name of the container groups.
-    pub(crate) groups: [(&'static str, &'static str); GROUPS],
+    /// Which container groups and names there are.
+    pub(crate) layout: Layout,
+    /// What happens to record sets without a mark.
+    pub(crate) ownership: Ownership,
+    /// Whether a lock is on the forward zone, too.
+    pub(crate) locks_forward_zone: bool,
+    /// Whether events may be old whenever they are delivered; else only once the group is deleted.
+    pub(crate) has_delays: bool,
     /// How it begins.
     pub(crate) starts: Vec<Start>,
     /// How many instances there are.
@@ -84,15 +93,36 @@ pub(crate) struct Scenario {
     pub(crate) exceptions: Vec<(Property, Excuse)>,
 }
 
-/// The rules under test.
-pub(crate) fn rules() -> Rules {
-    Rules { ownership: Ownership::Adopt, policy: Policy::Sync, stopped: Stopped::Remove, memory_seconds: 300 }
+impl Scenario {
+    /// The rules under test.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            ownership: self.ownership,
+            adopts_tagged: false,
+            policy: Policy::Sync,
+            stopped: Stopped::Remove,
+            memory_seconds: MEMORY_SECONDS,
+        }
+    }
 }
 
+const ZONE: &str = "contoso.internal";
+const OTHER_ZONE: &str = "fabrikam.internal";
+
 /// Two groups of one resource group.
-const NEIGHBOURS: [(&str, &str); GROUPS] = [("rg-spoke1", "web"), ("rg-spoke1", "api")];
+const NEIGHBOURS: Layout = Layout {
+    groups: [("rg-spoke1", "web"), ("rg-spoke1", "api")],
+    zones: [ZONE, ZONE],
+    names: [("web", ZONE), ("api", ZONE), ("shop", ZONE)],
+};
 /// Two groups that want one name.
-const RIVALS: [(&str, &str); GROUPS] = [("rg-spoke1", "web"), ("rg-spoke2", "web")];
+const RIVALS: Layout = Layout { groups: [("rg-spoke1", "web"), ("rg-spoke2", "web")], ..NEIGHBOURS };
+/// Two groups whose forward zones differ, and whose reverse zone is the same.
+const TENANTS: Layout = Layout {
+    groups: [("rg-spoke1", "web"), ("rg-spoke2", "web")],
+    zones: [ZONE, OTHER_ZONE],
+    names: [("web", ZONE), ("web", OTHER_ZONE), ("shop", ZONE)],
+};
 
 const LIFE: [EventKind; 5] =
     [EventKind::Create, EventKind::Move, EventKind::Stop, EventKind::Start, EventKind::Delete];
@@ -110,7 +140,10 @@ pub(crate) enum Extent {
 fn lives(name: &'static str, events: u8) -> Scenario {
     Scenario {
         name,
-        groups: NEIGHBOURS,
+        layout: NEIGHBOURS,
+        ownership: Ownership::Strict,
+        locks_forward_zone: false,
+        has_delays: false,
         starts: vec![quiet(World::default()), quiet(running(NEIGHBOURS, [Some(0), None]))],
         instances: 2,
         events,
@@ -126,58 +159,37 @@ fn with_faults(scenario: Scenario, faults: u8, kinds: &[Fault]) -> Scenario {
     Scenario { faults, fault_kinds: kinds.to_vec(), ..scenario }
 }
 
-/// All scenarios, those that find most first.
+/// All scenarios, those with the most states first.
 pub(crate) fn all(extent: Extent) -> Vec<Scenario> {
-    use EventKind::{Create, Delete, Edit, Lock, Move, Provision, Rename, Start as Starts, Stop, Touch};
-    let came_back = (Property::NoGap, Excuse::CameBack);
-    // In a full run one more event happens.
     let more = u8::from(extent == Extent::Full);
-    let hand_over = Scenario {
-        starts: vec![
-            quiet(running(NEIGHBOURS, [Some(0), Some(1)])),
-            Start { world: without_records(NEIGHBOURS, 0), waiting: [1, 0] },
-        ],
-        kinds: [of(0, &[Move, Stop, Delete]), of(1, &[Create, Move])].concat(),
-        exceptions: vec![],
-        ..lives("hand-over of an address", 2 + more)
-    };
-    let rivals = Scenario {
-        groups: RIVALS,
-        starts: vec![
-            quiet(running(RIVALS, [Some(0), None])),
-            Start { world: without_records(RIVALS, 0), waiting: [1, 0] },
-        ],
-        kinds: [of(0, &[Move, Stop, Delete]), of(1, &[Create, Move, Delete])].concat(),
-        exceptions: vec![],
-        ..lives("rivals for a name", 2 + more)
-    };
-    let renamed =
-        Scenario { kinds: of(0, &[Rename, Move, Delete, Touch]), ..lives("another name", 2 + more) };
-    let edited = Scenario {
-        kinds: of(0, &[Edit, Move, Delete, Touch]),
-        exceptions: vec![
-            (Property::Convergence, Excuse::Edited),
-            (Property::ConvergenceAfterRecheck, Excuse::Edited),
-        ],
-        ..lives("manual edits", 2 + more)
-    };
-    let locked = Scenario {
-        kinds: of(0, &[Lock, Move, Delete]),
-        exceptions: vec![],
-        ..lives("a locked reverse zone", 2 + more)
-    };
-    let slow =
-        Scenario { kinds: of(0, &[Provision, Move, Delete]), instances: 1, ..lives("slow provisioning", 2) };
-    let cut_off = [Fault::Crash, Fault::TimeOut];
+    [of_one_group(more), of_two_groups(more), of_people(more)].concat()
+}
+
+/// Scenarios in which one group lives, and requests fail. In a full run `more` events happen.
+fn of_one_group(more: u8) -> Vec<Scenario> {
+    use EventKind::{Create, Delete, Move, Provision, Touch};
+    let came_back = (Property::NoGap, Excuse::CameBack);
+    let lagged = (Property::NoGap, Excuse::Stale);
+    let before_recheck = (Property::Convergence, Excuse::Stale);
     let everything = [Fault::Crash, Fault::TimeOut, Fault::Lost, Fault::Stale];
-    let stale = [came_back, (Property::NoGap, Excuse::Stale), (Property::Convergence, Excuse::Stale)];
-    let mut all = vec![
+    vec![
         lives("three events", 3),
-        with_faults(lives("an invocation is cut off", 2 + more), 1, &cut_off),
+        Scenario { kinds: of(0, &[Touch, Move, Delete, Create]), ..lives("events come twice", 3) },
+        Scenario {
+            kinds: of(0, &[Create, Move, Delete]),
+            has_delays: true,
+            ..lives("events are delayed", 2 + more)
+        },
+        with_faults(lives("an invocation is cut off", 2 + more), 1, &[Fault::Crash, Fault::TimeOut]),
         with_faults(lives("an answer is lost", 2 + more), 1, &[Fault::Lost]),
         Scenario {
-            exceptions: stale.to_vec(),
+            exceptions: vec![came_back, before_recheck],
             ..with_faults(lives("a read is stale", 2 + more), 1, &[Fault::Stale])
+        },
+        Scenario {
+            kinds: of(0, &[Create, Delete]),
+            exceptions: vec![came_back, lagged, before_recheck],
+            ..with_faults(lives("a new group answers 404", 2 + more), 1, &[Fault::Unseen])
         },
         Scenario {
             exceptions: vec![came_back, (Property::Convergence, Excuse::Late)],
@@ -186,25 +198,91 @@ pub(crate) fn all(extent: Extent) -> Vec<Scenario> {
         Scenario { ages: 1, ..with_faults(lives("five minutes pass", 2), 1, &[Fault::Crash]) },
         Scenario {
             instances: 1,
-            exceptions: stale.to_vec(),
+            exceptions: vec![came_back, lagged, before_recheck],
             ..with_faults(lives("two faults, one instance", 2 + more), 2, &everything)
         },
-        Scenario { kinds: of(0, &[Touch, Move, Delete, Create]), ..lives("events come twice", 3) },
-        hand_over,
+        Scenario {
+            kinds: of(0, &[Provision, Move, Delete]),
+            instances: 1 + usize::from(more),
+            ..lives("slow provisioning", 2)
+        },
+    ]
+}
+
+/// Scenarios in which two groups want an address or a name.
+fn of_two_groups(more: u8) -> Vec<Scenario> {
+    use EventKind::{Create, Delete, Move, Rename, Stop};
+    let handing_over = |name, layout: Layout| Scenario {
+        layout,
+        starts: vec![
+            quiet(running(layout, [Some(0), Some(1)])),
+            Start { world: without_records(layout, 0), waiting: [1, 0] },
+        ],
+        kinds: [of(0, &[Move, Stop, Delete]), of(1, &[Create, Move])].concat(),
+        exceptions: vec![],
+        ..lives(name, 2 + more)
+    };
+    let rivals = Scenario {
+        starts: vec![
+            quiet(running(RIVALS, [Some(0), None])),
+            Start { world: without_records(RIVALS, 0), waiting: [1, 0] },
+        ],
+        kinds: [of(0, &[Rename, Move, Stop, Delete]), of(1, &[Create, Move, Delete])].concat(),
+        exceptions: vec![
+            (Property::NoGap, Excuse::CameBack),
+            (Property::ConvergenceAfterRecheck, Excuse::Renamed),
+            (Property::Idempotence, Excuse::Renamed),
+        ],
+        ..handing_over("rivals for a name", RIVALS)
+    };
+    vec![
+        handing_over("hand-over of an address", NEIGHBOURS),
+        handing_over("a shared reverse zone", TENANTS),
+        Scenario {
+            exceptions: vec![(Property::Convergence, Excuse::Stale)],
+            ..with_faults(
+                Scenario { name: "rivals for a name, a stale read", events: 2, ..rivals.clone() },
+                1,
+                &[Fault::Stale],
+            )
+        },
+        Scenario {
+            exceptions: vec![(Property::Convergence, Excuse::Stale)],
+            ..with_faults(
+                Scenario { events: 2, ..handing_over("hand-over of an address, a stale read", NEIGHBOURS) },
+                1,
+                &[Fault::Stale],
+            )
+        },
         rivals,
-        renamed,
-        edited,
-        locked,
-        slow,
-    ];
-    if extent == Extent::Full {
-        let provisioned = Scenario {
-            kinds: of(0, &[Provision, Delete, Starts]),
-            ..lives("slow provisioning, two instances", 2)
-        };
-        all.push(provisioned);
-    }
-    all
+    ]
+}
+
+/// Scenarios in which people change a tag, edit record sets, or lock zones.
+fn of_people(more: u8) -> Vec<Scenario> {
+    use EventKind::{Delete, Edit, Lock, Move, Rename, Touch};
+    let edited = |name, ownership| Scenario {
+        ownership,
+        kinds: of(0, &[Edit, Move, Delete, Touch]),
+        exceptions: vec![
+            (Property::Convergence, Excuse::Edited),
+            (Property::ConvergenceAfterRecheck, Excuse::Edited),
+        ],
+        ..lives(name, 2 + more)
+    };
+    let locked = |name, locks_forward_zone| Scenario {
+        locks_forward_zone,
+        kinds: of(0, &[Lock, Move, Delete]),
+        exceptions: vec![],
+        ..lives(name, 2 + more)
+    };
+    vec![
+        Scenario { kinds: of(0, &[Rename, Move, Delete, Touch]), ..lives("another name", 2 + more) },
+        edited("manual edits, adopt", Ownership::Adopt),
+        edited("manual edits, strict", Ownership::Strict),
+        locked("a locked reverse zone", false),
+        locked("locked zones", true),
+    ]
 }
 
 /// These kinds, for one group.
@@ -218,8 +296,8 @@ fn quiet(world: World) -> Start {
 }
 
 /// A world in which these groups run, with their records.
-fn running(groups: [(&str, &str); GROUPS], addresses: [Option<u8>; GROUPS]) -> World {
-    let places = Places::new(groups);
+fn running(layout: Layout, addresses: [Option<u8>; GROUPS]) -> World {
+    let places = Places::new(layout);
     let mut world = World::default();
     for (group, address) in (0..).zip(addresses) {
         let Some(address) = address else { continue };
@@ -233,6 +311,6 @@ fn running(groups: [(&str, &str); GROUPS], addresses: [Option<u8>; GROUPS]) -> W
 }
 
 /// A world in which the first group runs at an address, and has no records yet.
-fn without_records(groups: [(&str, &str); GROUPS], address: u8) -> World {
-    World { groups: running(groups, [Some(address), None]).groups, ..World::default() }
+fn without_records(layout: Layout, address: u8) -> World {
+    World { groups: running(layout, [Some(address), None]).groups, ..World::default() }
 }

@@ -10,11 +10,12 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fmt::Write as _,
-    hash::{BuildHasherDefault, Hash, Hasher},
+    hash::BuildHasherDefault,
     time::{Duration, Instant},
 };
 
 use super::{
+    hash::{Same, hash},
     properties::{Excuse, Finding, Property, judge_end},
     steps::{Action, Model, State},
     world::SETS,
@@ -152,7 +153,7 @@ fn story(model: &mut Model, met: &[Met], last: u32, action: Action, finding: &Fi
         let next = model.apply(state, action, true);
         number += 1;
         let subject = match action {
-            Action::Event(_) | Action::Age | Action::Arrive => "",
+            Action::Event(_) | Action::Age | Action::Arrive | Action::Show(_) => "",
             Action::Deliver { instance, .. }
             | Action::Redeliver { instance, .. }
             | Action::Request { instance, .. }
@@ -177,80 +178,4 @@ fn story(model: &mut Model, met: &[Met], last: u32, action: Action, finding: &Fi
         writeln!(story, "     {}", model.knowledge.places.show(set, end.world.set(set))).unwrap();
     }
     story
-}
-
-fn hash(state: &State) -> u64 {
-    let mut hasher = Mixer(0x9e37_79b9_7f4a_7c15);
-    state.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// A fast hash for small numbers: each is multiplied into 128 bits, which are folded.
-struct Mixer(u64);
-
-impl Mixer {
-    fn mix(&mut self, value: u64) {
-        let product = u128::from(self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        let [low, high] =
-            [product, product >> 64].map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap());
-        self.0 = low.rotate_left(23) ^ high;
-    }
-}
-
-impl Hasher for Mixer {
-    fn finish(&self) -> u64 {
-        let mut last = Self(self.0);
-        last.mix(0xd6e8_feb8_6659_fd93);
-        last.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut padded = [0; 8];
-            padded[..chunk.len()].copy_from_slice(chunk);
-            self.mix(u64::from_le_bytes(padded));
-        }
-    }
-
-    fn write_u8(&mut self, value: u8) {
-        self.mix(u64::from(value) | 0x100);
-    }
-
-    fn write_u16(&mut self, value: u16) {
-        self.mix(u64::from(value));
-    }
-
-    fn write_usize(&mut self, _: usize) {
-        // The length of an array, always the same.
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.mix(u64::from(value));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.mix(value);
-    }
-
-    fn write_isize(&mut self, value: isize) {
-        self.mix(u64::from_ne_bytes(i64::try_from(value).unwrap().to_ne_bytes()));
-    }
-}
-
-/// Takes a hash for what it is.
-#[derive(Default)]
-struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only whole hashes are hashed");
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
 }

@@ -5,20 +5,25 @@
 //! at a moment of its own, and their answers are learned together. Between any two of these moments other instances
 //! work, container groups move, people edit the zones, and a fault strikes.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    rc::Rc,
+};
 
-use aci_dns::{decide::Rules, failure::FailureKind};
+use aci_dns::{decide::Evidence, failure::FailureKind};
 
 use super::{
     broken::Broken,
     knowledge::{
         Answer, AnswerId, FactsId, Knowledge, Label, Outcome, Plan, REQUESTS, Read, Request, WAIT, Write,
+        pack,
     },
     properties::{self, Finding, Problem, Witness},
     scenario::{EventKind, Fault, Scenario, Start},
     world::{
-        ADDRESSES, Content, ELSEWHERE, GROUPS, Group, Life, Lock, Mark, Mask, NAMES, Places, SETS, SetId,
-        Subject, World, a_set, bit, members, ptr_set, subject,
+        ADDRESSES, Content, ELSEWHERE, EVIDENCE, GROUPS, Group, Life, Lock, Mark, Mask, NAMES, Places, SETS,
+        SetId, Subject, World, a_set, bit, members, ptr_set, subject,
     },
 };
 
@@ -27,6 +32,9 @@ pub(crate) const INSTANCES: usize = 2;
 
 /// How many versions of a record set one pass may see.
 const LABELS: Label = 8;
+
+/// The low bit of each label.
+const LOW_BITS: u16 = 0x5555;
 
 /// What the version behind a label is by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,15 +81,54 @@ impl Labels {
         label
     }
 
-    fn change(&mut self, become_now: impl Fn(Version) -> Version) {
-        for label in 0..LABELS {
-            self.set(label, become_now(self.get(label)));
+    /// All versions become one older.
+    fn outdate(&mut self) {
+        let (high, low) = ((self.0 >> 1) & LOW_BITS, self.0 & LOW_BITS);
+        self.0 = ((high | low) << 1) | high;
+    }
+
+    /// No read shows a previous version any more.
+    fn settle(&mut self) {
+        self.0 |= (self.0 >> 1) & LOW_BITS;
+    }
+}
+
+/// How many events of one group there are, by how much their kind proves: nothing, absence, deletion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Events(pub(crate) [u8; 3]);
+
+impl Events {
+    /// How many of whatever kind.
+    pub(crate) fn total(self) -> u8 {
+        self.0.iter().sum()
+    }
+
+    /// One event whose kind proves so much.
+    fn one(evidence: Evidence) -> Self {
+        Self(EVIDENCE.map(|kind| u8::from(kind == evidence)))
+    }
+
+    /// What the strongest of them proves.
+    fn strongest(self) -> Evidence {
+        let kinds = EVIDENCE.into_iter().zip(self.0).rev();
+        kinds.into_iter().find(|(_, count)| *count > 0).map_or(Evidence::None, |(kind, _)| kind)
+    }
+
+    fn add(&mut self, others: Self) {
+        for (count, other) in self.0.iter_mut().zip(others.0) {
+            *count += other;
+        }
+    }
+
+    fn remove(&mut self, others: Self) {
+        for (count, other) in self.0.iter_mut().zip(others.0) {
+            *count -= other;
         }
     }
 }
 
 /// An instance of the handler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Instance {
     /// What its run knows; 0 where none is under way.
     pub(crate) facts: FactsId,
@@ -95,12 +142,46 @@ pub(crate) struct Instance {
     queue: Mask,
     /// The most severe outcome so far.
     outcome: Outcome,
-    /// How many events it answers.
-    events: u8,
+    /// The events that it answers.
+    events: Events,
     /// What its pass read and wrote, for the properties.
     pub(crate) witness: Witness,
     /// Where an earlier run of this process wrote PTR records that nothing verified, by group.
     unverified: [Mask; GROUPS],
+}
+
+impl Hash for Instance {
+    fn hash<Into: Hasher>(&self, into: &mut Into) {
+        let [first, second, third] = self.events.0;
+        let [one, other] = self.unverified;
+        into.write_u64(
+            u64::from(self.facts) << 32 | u64::from_le_bytes([self.origin, self.queue, 0, 0, 0, 0, 0, 0]),
+        );
+        into.write_u64(u64::from_le_bytes([
+            first,
+            second,
+            third,
+            one,
+            other,
+            outcome_code(self.outcome),
+            0,
+            0,
+        ]));
+        pack(self.answers).hash(into);
+        let join = |three: [Labels; 3]| three.iter().fold(0, |all, labels| all << 16 | u64::from(labels.0));
+        let [a, b, c, d, e, f] = self.labels;
+        into.write_u64(join([a, b, c]));
+        into.write_u64(join([d, e, f]));
+        self.witness.hash(into);
+    }
+}
+
+fn outcome_code(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Acknowledged => 0,
+        Outcome::Blocked => 1,
+        Outcome::Unavailable => 2,
+    }
 }
 
 impl Instance {
@@ -118,7 +199,7 @@ impl Instance {
 pub(crate) struct Past(Mask);
 
 impl Past {
-    /// A read was stale.
+    /// A read was stale, or a new group answered 404.
     pub(crate) const STALE: Self = Self(1);
     /// A write arrived late.
     pub(crate) const LATE: Self = Self(2);
@@ -126,6 +207,8 @@ impl Past {
     pub(crate) const EDITED: Self = Self(4);
     /// A group got another name.
     pub(crate) const RENAMED: Self = Self(8);
+    /// A group left its address.
+    pub(crate) const MOVED: Self = Self(16);
 
     /// Whether this happened.
     pub(crate) fn has(self, other: Self) -> bool {
@@ -153,10 +236,10 @@ pub(crate) struct State {
     pub(crate) world: World,
     /// The instances, in no order.
     pub(crate) instances: [Instance; INSTANCES],
-    /// How many events of each group wait for delivery.
-    pub(crate) waiting: [u8; GROUPS],
-    /// How many of each group were answered with a failure that a person has to end; they are delivered again.
-    pub(crate) blocked: [u8; GROUPS],
+    /// The events of each group that wait for delivery.
+    pub(crate) waiting: [Events; GROUPS],
+    /// Those of each group that were answered with a failure that a person has to end; they are delivered again.
+    pub(crate) blocked: [Events; GROUPS],
     /// How many things may still happen to container groups and zones.
     pub(crate) events_left: u8,
     /// How many faults may still strike.
@@ -178,8 +261,10 @@ pub(crate) enum Action {
     Event(Event),
     /// Five minutes pass.
     Age,
-    /// An instance is given events of a group that wait: one, or all.
-    Deliver { instance: usize, group: u8, is_all: bool },
+    /// An instance is given events of a group that wait. Old ones prove a deletion.
+    Deliver { instance: usize, group: u8, events: Events, is_old: bool },
+    /// A group that was created answers no longer with 404.
+    Show(u8),
     /// An instance is given the events of a group that were answered with a failure.
     Redeliver { instance: usize, group: u8 },
     /// Azure carries out a request.
@@ -209,6 +294,8 @@ pub(crate) enum How {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Create(u8, u8),
+    /// Likewise, but the group answers 404 for some time.
+    CreateUnseen(u8, u8),
     Move(u8, u8),
     Provision(u8),
     Stop(u8),
@@ -245,8 +332,8 @@ pub(crate) struct Model {
 
 impl Model {
     /// A scenario of which nothing is known.
-    pub(crate) fn new(scenario: Scenario, rules: Rules, broken: Option<Broken>) -> Self {
-        let places = Places::new(scenario.groups);
+    pub(crate) fn new(scenario: Scenario, broken: Option<Broken>) -> Self {
+        let (places, rules) = (Places::new(scenario.layout), scenario.rules());
         Self { scenario, knowledge: Knowledge::new(places, rules, broken), ends: HashMap::new() }
     }
 
@@ -254,7 +341,7 @@ impl Model {
     pub(crate) fn starts(&self) -> Vec<State> {
         let state = |start: &Start| State {
             world: start.world,
-            waiting: start.waiting,
+            waiting: start.waiting.map(|events| Events([events, 0, 0])),
             events_left: self.scenario.events,
             faults_left: self.scenario.faults,
             ages_left: self.scenario.ages,
@@ -277,6 +364,7 @@ impl Model {
                 actions.extend(free.map(|address| Action::Event(Event::Create(group, address))));
             }
         }
+        actions.extend(members(state.world.hidden).map(Action::Show));
         if state.late.is_some() {
             actions.push(Action::Arrive);
         }
@@ -290,7 +378,7 @@ impl Model {
                 self.requests(state, number, actions);
             } else if running < self.scenario.instances && (number == 0 || state.instances[0] != *instance) {
                 // One idle instance is like another.
-                deliveries(state, number, actions);
+                self.deliveries(state, number, actions);
             }
         }
     }
@@ -303,6 +391,9 @@ impl Model {
             match (kind, life) {
                 (EventKind::Create, Life::Absent) | (EventKind::Start, Life::Stopped) => {
                     free_addresses(state).for_each(|address| push(Event::Create(*group, address)));
+                    if life == Life::Absent && self.can(state, Fault::Unseen) {
+                        free_addresses(state).for_each(|address| push(Event::CreateUnseen(*group, address)));
+                    }
                 }
                 (EventKind::Move, Life::Running(_)) => {
                     free_addresses(state).for_each(|address| push(Event::Move(*group, address)));
@@ -331,7 +422,7 @@ impl Model {
 
     fn requests(&self, state: &State, number: usize, actions: &mut Vec<Action>) {
         let instance = &state.instances[number];
-        let can = |fault| state.faults_left > 0 && self.scenario.fault_kinds.contains(&fault);
+        let can = |fault| self.can(state, fault);
         if can(Fault::Crash) {
             actions.push(Action::Crash { instance: number });
         }
@@ -362,9 +453,40 @@ impl Model {
         }
     }
 
+    /// Whether a fault may strike.
+    fn can(&self, state: &State, fault: Fault) -> bool {
+        state.faults_left > 0 && self.scenario.fault_kinds.contains(&fault)
+    }
+
+    /// What an idle instance can be given: one event that waits, or all. After fifteen minutes events are old; while
+    /// the group exists that makes no difference, unless it is deleted meanwhile.
+    fn deliveries(&self, state: &State, instance: usize, actions: &mut Vec<Action>) {
+        for group in 0..ids(GROUPS) {
+            let waiting = state.waiting[usize::from(group)];
+            let mut push = |events, is_old| actions.push(Action::Deliver { instance, group, events, is_old });
+            if waiting.total() > 0 {
+                push(waiting, false);
+                let is_absent = state.world.group(group).life == Life::Absent;
+                if waiting.strongest() < Evidence::Deletion && (is_absent || self.scenario.has_delays) {
+                    push(waiting, true);
+                }
+            }
+            if waiting.total() > 1 {
+                for (kind, count) in EVIDENCE.into_iter().zip(waiting.0) {
+                    if count > 0 {
+                        push(Events::one(kind), false);
+                    }
+                }
+            }
+            if state.blocked[usize::from(group)].total() > 0 {
+                actions.push(Action::Redeliver { instance, group });
+            }
+        }
+    }
+
     /// The group that a run is about.
     pub(crate) fn group(&self, instance: &Instance) -> u8 {
-        self.knowledge.get(instance.facts).group
+        Places::group_of(self.knowledge.get(instance.facts).goal)
     }
 
     /// Takes a step. The story is told where it is asked for.
@@ -383,14 +505,7 @@ impl Model {
         let may_be_stale = state.faults_left > 0 && self.scenario.fault_kinds.contains(&Fault::Stale);
         if !may_be_stale {
             state.world = state.world.settled();
-            for labels in
-                state.instances.iter_mut().flat_map(|one| &mut one.labels).filter(|labels| labels.0 != 0)
-            {
-                labels.change(|version| match version {
-                    Version::Previous => Version::Outdated,
-                    version => version,
-                });
-            }
+            state.instances.iter_mut().flat_map(|one| &mut one.labels).for_each(Labels::settle);
         }
         let is_swapped = state.instances[0] > state.instances[1];
         if is_swapped {
@@ -399,13 +514,28 @@ impl Model {
         (state, is_swapped)
     }
 
-    /// The state after one delivery to a fresh process that nothing disturbs, with the lines of what it wrote and the
-    /// outcome.
-    pub(crate) fn deliver_undisturbed(&mut self, world: &World, group: u8) -> (World, Vec<String>, Outcome) {
+    /// The state after a recheck in a fresh process that nothing disturbs, with the lines of what it wrote and the
+    /// outcome. While it is unavailable, it is delivered again until it is old.
+    pub(crate) fn recheck(&mut self, world: &World, group: u8) -> (World, Vec<String>, Outcome) {
+        let (next, mut lines, outcome) = self.deliver_undisturbed(world, group, Evidence::Absence);
+        if outcome != Outcome::Unavailable {
+            return (next, lines, outcome);
+        }
+        let (last, more, outcome) = self.deliver_undisturbed(&next, group, Evidence::Deletion);
+        lines.extend(more);
+        (last, lines, outcome)
+    }
+
+    fn deliver_undisturbed(
+        &mut self,
+        world: &World,
+        group: u8,
+        evidence: Evidence,
+    ) -> (World, Vec<String>, Outcome) {
         let state = State { world: world.settled(), ..State::default() };
         let mut taking = Taking { model: self, state, finding: None, story: None };
         let (mut lines, mut outcome) = (Vec::new(), Outcome::default());
-        taking.start(0, group, 1);
+        taking.start(0, group, Events::one(evidence), evidence);
         while !taking.state.instances[0].is_idle() {
             let plan = taking.model.knowledge.plan(taking.state.instances[0].facts);
             let Plan::Act(requests) = &*plan else { unreachable!("a run that is over is idle") };
@@ -443,17 +573,25 @@ impl Taking<'_> {
                 self.state.world.age();
                 self.tell(|_| "five minutes pass".to_owned());
             }
-            Action::Deliver { instance, group, is_all } => {
-                let waiting = &mut self.state.waiting[usize::from(group)];
-                let events = if is_all { *waiting } else { 1 };
-                *waiting -= events;
-                self.tell(|places| format!("is given {events} event(s) of {}", places.group_name(group)));
-                self.start(instance, group, events);
+            Action::Deliver { instance, group, events, is_old } => {
+                self.state.waiting[usize::from(group)].remove(events);
+                let evidence = if is_old { Evidence::Deletion } else { events.strongest() };
+                let total = events.total();
+                let age = if is_old { "old " } else { "" };
+                self.tell(|places| {
+                    let name = places.group_name(group);
+                    format!("is given {total} {age}event(s) of {name} (a 404 proves: {evidence:?})")
+                });
+                self.start(instance, group, events, evidence);
             }
             Action::Redeliver { instance, group } => {
                 let events = std::mem::take(&mut self.state.blocked[usize::from(group)]);
                 self.tell(|places| format!("is given {} again", places.group_name(group)));
-                self.start(instance, group, events);
+                self.start(instance, group, events, events.strongest());
+            }
+            Action::Show(group) => {
+                self.state.world.hidden &= !bit(group);
+                self.tell(|places| format!("{} can be seen from now on", places.group_name(group)));
             }
             Action::Request { instance, index, how } => {
                 if how != How::Well {
@@ -481,12 +619,12 @@ impl Taking<'_> {
                 let is_crash = !matches!(action, Action::TimeOut { .. });
                 self.tell(|_| if is_crash { "is killed" } else { "has no time left" }.to_owned());
                 let one = &mut self.state.instances[instance];
-                self.state.waiting[usize::from(one.origin)] += one.events;
+                self.state.waiting[usize::from(one.origin)].add(one.events);
                 if is_crash {
                     one.unverified = [0; GROUPS];
                 } else {
                     let known = self.model.knowledge.get(one.facts);
-                    one.unverified[usize::from(known.group)] = known.written_ptrs;
+                    one.unverified[usize::from(Places::group_of(known.goal))] = known.touched;
                 }
                 one.stop();
             }
@@ -501,15 +639,26 @@ impl Taking<'_> {
             self.state.events_left -= 1;
         }
         let mut live = |group: u8, life| {
+            world.hidden &= !bit(group);
             let group = &mut world.groups[usize::from(group)];
             let before = group.current;
             // A group that is created again has no tags any more.
             let is_renamed = before.is_renamed && life != Life::Absent;
             group.replace(Group { life, is_renamed });
         };
+        if matches!(event, Event::Move(..) | Event::Provision(_) | Event::Stop(_) | Event::Delete(_)) {
+            self.state.past.add(Past::MOVED);
+        }
         match event {
             Event::Create(group, address) | Event::Move(group, address) => {
                 live(group, Life::Running(address));
+                self.state.used |= bit(address);
+            }
+            Event::CreateUnseen(group, address) => {
+                live(group, Life::Running(address));
+                self.state.world.hidden |= bit(group);
+                self.state.past.add(Past::STALE);
+                self.state.faults_left -= 1;
                 self.state.used |= bit(address);
             }
             Event::Provision(group) => live(group, Life::Provisioning),
@@ -530,19 +679,23 @@ impl Taking<'_> {
             }
             Event::Lock(lock) => world.lock = lock,
         }
+        let mut wait = |group: u8, evidence| {
+            self.state.waiting[usize::from(group)].add(Events::one(evidence));
+        };
         // An edit and a lock raise no event; the groups' next events come.
         match event {
             Event::Create(group, _)
+            | Event::CreateUnseen(group, _)
             | Event::Move(group, _)
             | Event::Provision(group)
             | Event::Stop(group)
-            | Event::Delete(group)
-            | Event::Rename(group)
-            | Event::Touch(group) => self.state.waiting[usize::from(group)] += 1,
+            | Event::Rename(group) => wait(group, Evidence::None),
+            Event::Touch(group) => wait(group, Evidence::Absence),
+            Event::Delete(group) => wait(group, Evidence::Deletion),
             Event::Edit(..) | Event::Lock(_) => {
-                for group in 0..GROUPS {
-                    if self.state.world.groups[group].current.life != Life::Absent {
-                        self.state.waiting[group] += 1;
+                for group in 0..ids(GROUPS) {
+                    if self.state.world.group(group).life != Life::Absent {
+                        self.state.waiting[usize::from(group)].add(Events::one(Evidence::None));
                     }
                 }
             }
@@ -569,23 +722,20 @@ impl Taking<'_> {
             self.state.late = None;
         }
         for instance in &mut self.state.instances {
-            instance.labels[usize::from(set)].change(|version| match version {
-                Version::Unused => Version::Unused,
-                Version::Current => Version::Previous,
-                Version::Previous | Version::Outdated => Version::Outdated,
-            });
+            instance.labels[usize::from(set)].outdate();
         }
     }
 
-    fn start(&mut self, instance: usize, group: u8, events: u8) {
+    fn start(&mut self, instance: usize, group: u8, events: Events, evidence: Evidence) {
         let one = &mut self.state.instances[instance];
         (one.origin, one.events) = (group, events);
-        self.run(instance, group, WAIT);
+        self.run(instance, group, evidence, WAIT);
     }
 
-    fn run(&mut self, instance: usize, group: u8, wait: std::time::Duration) {
+    fn run(&mut self, instance: usize, group: u8, evidence: Evidence, wait: std::time::Duration) {
         let one = &mut self.state.instances[instance];
-        let learned = self.model.knowledge.start(group, one.unverified[usize::from(group)], wait);
+        let goal = Places::goal_id(group, evidence);
+        let learned = self.model.knowledge.start(goal, one.unverified[usize::from(group)], wait);
         one.facts = learned.id;
         one.labels = Default::default();
         one.witness = Witness::default();
@@ -606,12 +756,7 @@ impl Taking<'_> {
         let is_failed = matches!(answer, Answer::Failed(_));
         let answer = self.model.knowledge.answer_id(answer);
         self.state.instances[instance].answers[index] = answer;
-        let is_required = |read: &Read| match read {
-            Read::Group | Read::Owner(_) | Read::AList => true,
-            Read::Set(set) => matches!(subject(*set), Subject::A(_)),
-            Read::PtrList => false,
-        };
-        if matches!(&requests[index], Request::Read(read) if is_failed && is_required(read)) {
+        if matches!(&requests[index], Request::Read(read) if is_failed && read.is_required()) {
             let given_up = self.model.knowledge.answer_id(Answer::GivenUp);
             let answers = &mut self.state.instances[instance].answers;
             for (answer, request) in answers.iter_mut().zip(requests) {
@@ -642,7 +787,7 @@ impl Taking<'_> {
         let plan = self.model.knowledge.plan(facts);
         let Plan::Done(end) = &*plan else { return Outcome::default() };
         let end = Rc::new(end.clone());
-        let group = self.model.knowledge.get(facts).group;
+        let group = Places::group_of(self.model.knowledge.get(facts).goal);
         self.tell(|_| format!("; {:?}: {}", end.outcome, end.text));
         let one = &mut self.state.instances[instance];
         one.unverified[usize::from(group)] = end.unverified;
@@ -653,18 +798,18 @@ impl Taking<'_> {
         }
         if let Some(next) = members(one.queue).next() {
             one.queue &= !bit(next);
-            self.run(instance, next, end.wait_left);
+            self.run(instance, next, Evidence::None, end.wait_left);
             self.tell(|places| format!("; goes on with {}", places.group_name(next)));
             return Outcome::default();
         }
         let outcome = broken.map_or(one.outcome, |broken| broken.answers(one.outcome));
         if broken == Some(Broken::AnswersLaterEvents) && outcome == Outcome::Acknowledged {
-            self.state.waiting[usize::from(one.origin)] = 0;
+            self.state.waiting[usize::from(one.origin)] = Events::default();
         }
         match outcome {
             Outcome::Acknowledged => {}
-            Outcome::Blocked => self.state.blocked[usize::from(one.origin)] += one.events,
-            Outcome::Unavailable => self.state.waiting[usize::from(one.origin)] += one.events,
+            Outcome::Blocked => self.state.blocked[usize::from(one.origin)].add(one.events),
+            Outcome::Unavailable => self.state.waiting[usize::from(one.origin)].add(one.events),
         }
         one.stop();
         outcome
@@ -675,7 +820,7 @@ impl Taking<'_> {
         let answer = self.answer(instance, group, read, how);
         let witness = &mut self.state.instances[instance].witness;
         let truth = self.state.world;
-        properties::witness_read(&self.model.knowledge.places, witness, &truth, group, read, &answer);
+        properties::witness_read(witness, &truth, group, read, &answer);
         if self.story.is_some() {
             let stale = if matches!(how, How::Stale(_)) { " (stale)" } else { "" };
             self.tell(|places| format!("reads {}{stale}", show_read(places, group, read, &answer)));
@@ -691,21 +836,29 @@ impl Taking<'_> {
         };
         let world = self.state.world;
         let seen = |group: u8| {
+            let is_hidden = world.hidden & bit(group) != 0;
             let group = &world.groups[usize::from(group)];
-            if stale.is_some() { group.previous.unwrap_or(group.current) } else { group.current }
+            match stale {
+                Some(_) => group.previous.unwrap_or(group.current),
+                None if is_hidden => Group::default(),
+                None => group.current,
+            }
         };
         match read {
-            Read::Group => Answer::Group(seen(group)),
-            Read::Owner(None) => Answer::IsDeleted(false),
-            Read::Owner(Some(owner)) => Answer::IsDeleted(seen(owner).life == Life::Absent),
+            Read::Group | Read::Confirmation => Answer::Group(seen(group)),
+            Read::Owner(None) | Read::OwnerConfirmation(None) => Answer::Failed(FailureKind::Forbidden),
+            Read::Owner(Some(owner)) | Read::OwnerConfirmation(Some(owner)) => Answer::Group(seen(owner)),
             Read::Set(set) => Answer::Set(self.versioned(instance, set, stale == Some(set))),
             Read::PtrList => {
                 let sets = (0..ids(ADDRESSES)).map(ptr_set);
-                Answer::List(self.listed(instance, sets, stale, |_| true))
+                Answer::List(self.listed(instance, sets, stale))
             }
             Read::AList => {
-                let sets = (0..ids(NAMES)).map(a_set);
-                Answer::List(self.listed(instance, sets, stale, |content| content.mark == Mark::Group(group)))
+                let names = (0..ids(NAMES)).map(|name| (name, a_set(name)));
+                let places = &self.model.knowledge.places;
+                let in_zone = names.filter(|(name, _)| places.is_in_zone_of(group, *name));
+                let sets: Vec<SetId> = in_zone.map(|(_, set)| set).collect();
+                Answer::List(self.listed(instance, sets.into_iter(), stale))
             }
         }
     }
@@ -715,15 +868,10 @@ impl Taking<'_> {
         instance: usize,
         sets: impl Iterator<Item = SetId>,
         stale: Option<SetId>,
-        is_listed: impl Fn(&Content) -> bool,
     ) -> Vec<(SetId, Content, Label)> {
         let mut listed = Vec::new();
         for set in sets {
-            let versions = self.state.world.sets[usize::from(set)];
-            let seen = if stale == Some(set) { versions.previous.flatten() } else { versions.current };
-            if seen.is_some_and(|content| is_listed(&content))
-                && let Some((content, label)) = self.versioned(instance, set, stale == Some(set))
-            {
+            if let Some((content, label)) = self.versioned(instance, set, stale == Some(set)) {
                 listed.push((set, content, label));
             }
         }
@@ -764,9 +912,10 @@ impl Taking<'_> {
             Some(label) => one.labels[usize::from(set)].get(label) == Version::Current && before.is_some(),
         };
         let is_locked = match (self.state.world.lock, subject(set)) {
-            (Lock::None, _) | (_, Subject::A(_)) => false,
-            (Lock::CanNotDelete, Subject::Ptr(_)) => write.after.is_none(),
-            (Lock::ReadOnly, Subject::Ptr(_)) => true,
+            (_, Subject::A(_)) if !self.model.scenario.locks_forward_zone => false,
+            (Lock::None, _) => false,
+            (Lock::CanNotDelete, _) => write.after.is_none(),
+            (Lock::ReadOnly, _) => true,
         };
         if is_locked {
             return Answer::Failed(FailureKind::Refused);
@@ -775,9 +924,10 @@ impl Taking<'_> {
             return Answer::Failed(FailureKind::Race);
         }
         let group = self.model.group(one);
-        let change = properties::Change { group, set, before, after: write.after };
-        let finding =
-            properties::judge_write(&self.model.knowledge.places, &self.state, &one.witness, &change);
+        let evidence = Places::evidence_of(self.model.knowledge.get(one.facts).goal);
+        let change = properties::Change { group, evidence, set, before, after: write.after };
+        let (places, ownership) = (&self.model.knowledge.places, self.model.scenario.ownership);
+        let finding = properties::judge_write(places, ownership, &self.state, &one.witness, &change);
         if self.finding.is_none() {
             self.finding = finding;
         }
@@ -797,21 +947,6 @@ fn late_write(world: &World, instance: &Instance, write: &Write) -> Option<LateW
     };
     let late = LateWrite { set: write.set, replaces: write.label.is_some(), after: write.after };
     is_possible.then_some(late)
-}
-
-fn deliveries(state: &State, instance: usize, actions: &mut Vec<Action>) {
-    for group in 0..ids(GROUPS) {
-        let waiting = state.waiting[usize::from(group)];
-        if waiting > 0 {
-            actions.push(Action::Deliver { instance, group, is_all: true });
-        }
-        if waiting > 1 {
-            actions.push(Action::Deliver { instance, group, is_all: false });
-        }
-        if state.blocked[usize::from(group)] > 0 {
-            actions.push(Action::Redeliver { instance, group });
-        }
-    }
 }
 
 /// The addresses that a group may get: of those that no group ever had, one stands for all.
@@ -847,9 +982,9 @@ fn stale(state: &State, group: u8, read: Read) -> impl Iterator<Item = SetId> + 
     };
     let group_differs = |group: u8| world.groups[usize::from(group)].previous.is_some();
     let sets: Vec<SetId> = match read {
-        Read::Group if group_differs(group) => vec![0],
-        Read::Owner(Some(owner)) if group_differs(owner) => vec![0],
-        Read::Group | Read::Owner(_) => vec![],
+        Read::Group | Read::Confirmation if group_differs(group) => vec![0],
+        Read::Owner(Some(owner)) | Read::OwnerConfirmation(Some(owner)) if group_differs(owner) => vec![0],
+        Read::Group | Read::Confirmation | Read::Owner(_) | Read::OwnerConfirmation(_) => vec![],
         Read::Set(set) => [set].into_iter().filter(|set| differs(*set)).collect(),
         Read::PtrList => (0..ids(ADDRESSES)).map(ptr_set).filter(|set| differs(*set)).collect(),
         Read::AList => (0..ids(NAMES)).map(a_set).filter(|set| differs(*set)).collect(),
@@ -861,14 +996,17 @@ fn describe(places: &Places, event: Event) -> String {
     let name = |group| places.group_name(group);
     match event {
         Event::Create(group, address) => format!("{} comes up at {}", name(group), Places::address(address)),
+        Event::CreateUnseen(group, address) => {
+            format!("{} comes up at {}, and answers 404 for now", name(group), Places::address(address))
+        }
         Event::Move(group, address) => format!("{} moves to {}", name(group), Places::address(address)),
         Event::Provision(group) => format!("{} is provisioned", name(group)),
         Event::Stop(group) => format!("{} is stopped", name(group)),
         Event::Delete(group) => format!("{} is deleted", name(group)),
         Event::Rename(group) => format!("the tag aci-dns-hostname of {} changes", name(group)),
-        Event::Touch(group) => format!("an event of {} comes twice", name(group)),
+        Event::Touch(group) => format!("an update of {} fails, or a recheck is due", name(group)),
         Event::Edit(set, content) => format!("a person edits: {}", places.show(set, content)),
-        Event::Lock(lock) => format!("the lock on the reverse zone is now {lock:?}"),
+        Event::Lock(lock) => format!("the lock on the zones is now {lock:?}"),
     }
 }
 
@@ -881,12 +1019,18 @@ fn show_read(places: &Places, group: u8, read: Read, answer: &Answer) -> String 
         (Read::Group, Answer::Group(seen)) => {
             format!("{}: {}", places.group_name(group), Places::show_group(*seen))
         }
-        (Read::Owner(Some(owner)), Answer::IsDeleted(is_deleted)) => {
-            format!("{}: {}", places.group_name(owner), if *is_deleted { "404" } else { "lives" })
+        (Read::Confirmation, Answer::Group(seen)) => {
+            format!("{} once more: {}", places.group_name(group), Places::show_group(*seen))
+        }
+        (Read::Owner(Some(owner)), Answer::Group(seen)) => {
+            format!("{}: {}", places.group_name(owner), Places::show_group(*seen))
+        }
+        (Read::OwnerConfirmation(Some(owner)), Answer::Group(seen)) => {
+            format!("{} once more: {}", places.group_name(owner), Places::show_group(*seen))
         }
         (Read::Set(set), Answer::Set(seen)) => places.show(set, seen.map(|(content, _)| content)),
         (Read::PtrList, Answer::List(sets)) => format!("the reverse zone: {}", listed(sets)),
-        (Read::AList, Answer::List(sets)) => format!("its A record sets: {}", listed(sets)),
+        (Read::AList, Answer::List(sets)) => format!("the forward zone: {}", listed(sets)),
         (_, answer) => format!("{read:?}: {answer:?}"),
     }
 }

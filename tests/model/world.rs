@@ -1,5 +1,5 @@
-//! The Azure of the model: two container groups, three names and three addresses, each with its version before the
-//! last.
+//! The Azure of the model: two container groups, three names and three addresses, each with the version before the
+//! last change.
 //!
 //! Values are a few bytes, so that a state can be copied and hashed. [`Places`] turns them into the types of the
 //! crate and back.
@@ -8,16 +8,17 @@ use std::{
     collections::BTreeMap,
     hash::{Hash, Hasher},
     net::Ipv4Addr,
+    sync::Arc,
 };
 
 use aci_dns::{
-    config::Zones,
-    container_group::{ContainerGroup, IpAddress},
-    decide::{ExtraLookups, Goal, PtrKey, Purpose},
-    desired::{HOSTNAME_TAG, own_name},
+    config::ZoneMap,
+    container_group::{Container, ContainerGroup, IpAddress},
+    decide::{Evidence, Goal, PtrKey, Purpose},
+    desired::HOSTNAME_TAG,
     dns::{
         Content as RecordContent, DomainName, ETag, Memory, Metadata, OWNER_KEY, Owner, PREVIOUS_KEY,
-        PtrTarget, RecordSet, RelativeName, ReverseZone, Zone,
+        PtrTarget, RecordSet, RelativeName,
     },
     resource_id::ContainerGroupId,
 };
@@ -92,23 +93,18 @@ pub(crate) struct Content {
     pub(crate) is_annotated: bool,
 }
 
-impl Hash for Content {
-    fn hash<State: Hasher>(&self, state: &mut State) {
+impl Content {
+    /// All of it in 15 bits.
+    fn code(self) -> u16 {
         let mark = match self.mark {
             Mark::None => 0,
             Mark::Group(group) => 1 + group,
-            Mark::Stranger => u8::MAX,
+            Mark::Stranger => 3,
         };
-        state.write_u32(u32::from_le_bytes([
-            self.values | u8::from(self.is_annotated) << 7,
-            mark,
-            self.fresh,
-            self.old,
-        ]));
+        let [first, last] = [self.values | mark << 5, self.fresh | self.old << 4];
+        u16::from(first) | u16::from(self.is_annotated) << 4 | u16::from(last) << 7
     }
-}
 
-impl Content {
     /// The addresses that it remembers.
     pub(crate) fn memory(self) -> Mask {
         self.fresh | self.old
@@ -158,12 +154,37 @@ pub(crate) enum Life {
 }
 
 /// A container group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Group {
     /// Whether and how it lives.
     pub(crate) life: Life,
     /// Whether a tag gives it the name [`SHOP`].
     pub(crate) is_renamed: bool,
+}
+
+impl Group {
+    /// All of it in 4 bits.
+    pub(crate) fn code(self) -> u8 {
+        let life = match self.life {
+            Life::Absent => 0,
+            Life::Provisioning => 1,
+            Life::Stopped => 2,
+            Life::Running(address) => 3 + address,
+        };
+        life | u8::from(self.is_renamed) << 3
+    }
+}
+
+impl Hash for Group {
+    fn hash<State: Hasher>(&self, state: &mut State) {
+        state.write_u8(self.code());
+    }
+}
+
+impl Hash for Content {
+    fn hash<State: Hasher>(&self, state: &mut State) {
+        state.write_u16(self.code());
+    }
 }
 
 /// A value with the one before, which a stale read still shows.
@@ -183,7 +204,7 @@ impl<Value: Copy> Versions<Value> {
     }
 }
 
-/// What a lock on the reverse zone refuses.
+/// What a lock on zones refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Lock {
     /// Nothing: there is none.
@@ -196,14 +217,37 @@ pub(crate) enum Lock {
 }
 
 /// All of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct World {
     /// The container groups.
     pub(crate) groups: [Versions<Group>; GROUPS],
     /// The record sets.
     pub(crate) sets: [Versions<Option<Content>>; SETS],
-    /// The lock on the reverse zone.
+    /// The groups that exist and answer 404 nevertheless, because they are new.
+    pub(crate) hidden: Mask,
+    /// The lock on the zones.
     pub(crate) lock: Lock,
+}
+
+impl Hash for World {
+    fn hash<State: Hasher>(&self, state: &mut State) {
+        let code = |group: Option<Group>| group.map_or(0, |group| 1 + group.code());
+        let [first, second] =
+            self.groups.map(|group| u16::from_le_bytes([group.current.code(), code(group.previous)]));
+        let lock = match self.lock {
+            Lock::None => 0,
+            Lock::CanNotDelete => 1,
+            Lock::ReadOnly => 2,
+        };
+        let rest = u32::from(self.hidden) << 8 | lock;
+        state.write_u64(u64::from(first) | u64::from(second) << 16 | u64::from(rest) << 32);
+        for set in &self.sets {
+            let code =
+                |content: Option<Content>| content.map_or(0, |content| 1 << 15 | u32::from(content.code()));
+            let previous = set.previous.map_or(0, |previous| 1 << 16 | code(previous));
+            state.write_u64(u64::from(code(set.current)) | u64::from(previous) << 32);
+        }
+    }
 }
 
 impl World {
@@ -251,45 +295,91 @@ impl World {
     }
 }
 
+/// Which container groups and names there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// Resource group and name of the container groups.
+    pub(crate) groups: [(&'static str, &'static str); GROUPS],
+    /// The forward zone of each of them.
+    pub(crate) zones: [&'static str; GROUPS],
+    /// Label and forward zone of the names.
+    pub(crate) names: [(&'static str, &'static str); NAMES],
+}
+
 /// What the small values stand for.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// What is to be reached for each group.
-    pub(crate) goals: Vec<Goal>,
-    names: Vec<RelativeName>,
-    zones: Zones,
+    /// What is to be reached for each group with each evidence.
+    goals: Vec<Goal>,
+    names: Vec<(RelativeName, DomainName)>,
+    own_names: Vec<u8>,
     owners: Vec<Owner>,
 }
 
+/// A goal: a group, and how much a 404 of it proves.
+pub(crate) type GoalId = u8;
+
+/// How much a 404 may prove, from nothing on.
+pub(crate) const EVIDENCE: [Evidence; 3] = [Evidence::None, Evidence::Absence, Evidence::Deletion];
+
 const SUBSCRIPTION: &str = "s1";
-const LABELS: [&str; NAMES] = ["web", "api", "shop"];
 const STRANGER: &str = "s1/rg-other/stranger";
 const FOREIGN_TARGET: &str = "printer.contoso.com";
+const TAG_NAME: &str = "shop";
 
 impl Places {
-    /// The places of a model whose groups are called so: resource group and name.
-    pub(crate) fn new(groups: [(&str, &str); GROUPS]) -> Self {
-        let zone = |name: &str| Zone {
-            subscription: SUBSCRIPTION.into(),
-            resource_group: "rg-dns".into(),
-            name: name.parse().unwrap(),
+    /// The places of a model.
+    pub(crate) fn new(layout: Layout) -> Self {
+        let entry = |(resource_group, zone): (&str, &str)| {
+            let members = [
+                format!(r#""forwardZone": "{zone}", "reverseZones": ["1.10.in-addr.arpa"]"#),
+                format!(r#""zoneResourceGroup": "rg-dns", "ttl": {TTL}, "hostnames": ["{TAG_NAME}"]"#),
+            ];
+            format!(r#""{resource_group}": {{{}}}"#, members.join(", "))
         };
-        let reverse = vec![ReverseZone::new(zone("1.10.in-addr.arpa")).unwrap()];
-        let zones = Zones { forward: zone("contoso.internal"), reverse, ttl: TTL };
-        let ids = groups
+        let entries: BTreeMap<&str, &str> =
+            layout.groups.iter().map(|(resource_group, _)| *resource_group).zip(layout.zones).collect();
+        let entries: Vec<String> = entries.into_iter().map(entry).collect();
+        let map = Arc::new(ZoneMap::parse(&format!("{{{}}}", entries.join(", "))).unwrap());
+        let ids = layout
+            .groups
             .map(|(resource_group, name)| ContainerGroupId::new(SUBSCRIPTION, resource_group, name).unwrap());
-        let goal = |id| Goal::new(id, zones.clone(), ExtraLookups::default(), Purpose::Reconcile);
+        let goal = |id| Goal::new(id, &map, Purpose::Reconcile).unwrap();
+        let with_evidence = |goal: Goal| EVIDENCE.map(|evidence| Goal { evidence, ..goal.clone() });
+        let own_name = |(name, zone)| layout.names.iter().position(|known| *known == (name, zone)).unwrap();
+        let own_names =
+            layout.groups.iter().zip(layout.zones).map(|((_, name), zone)| own_name((*name, zone)));
         Self {
-            goals: ids.iter().map(goal).collect(),
-            names: LABELS.iter().map(|label| label.parse().unwrap()).collect(),
+            goals: ids.iter().map(goal).flat_map(with_evidence).collect(),
+            names: layout.names.map(|(label, zone)| (label.parse().unwrap(), zone.parse().unwrap())).into(),
+            own_names: own_names.map(|name| u8::try_from(name).unwrap()).collect(),
             owners: ids.iter().map(Owner::from).collect(),
-            zones,
         }
+    }
+
+    /// The goal for a group after an event that proves so much.
+    pub(crate) fn goal_id(group: u8, evidence: Evidence) -> GoalId {
+        group * 3 + index(&EVIDENCE, &evidence).unwrap()
+    }
+
+    /// The group that a goal is about.
+    pub(crate) fn group_of(goal: GoalId) -> u8 {
+        goal / 3
+    }
+
+    /// How much a 404 of its group proves.
+    pub(crate) fn evidence_of(goal: GoalId) -> Evidence {
+        EVIDENCE[usize::from(goal % 3)]
+    }
+
+    /// What is to be reached.
+    pub(crate) fn goal(&self, goal: GoalId) -> &Goal {
+        &self.goals[usize::from(goal)]
     }
 
     /// The name that a group has without a tag.
     pub(crate) fn own_name(&self, group: u8) -> u8 {
-        self.name_index(&own_name(&self.goals[usize::from(group)].id))
+        self.own_names[usize::from(group)]
     }
 
     /// The name that a group should have.
@@ -297,13 +387,24 @@ impl Places {
         if group.is_renamed { SHOP } else { self.own_name(id) }
     }
 
-    /// A name of the forward zone.
+    /// The names that a group can have.
+    pub(crate) fn names_of(&self, group: u8) -> Mask {
+        bit(self.own_name(group)) | if self.is_in_zone_of(group, SHOP) { bit(SHOP) } else { 0 }
+    }
+
+    /// Whether a name lies in the forward zone of a group.
+    pub(crate) fn is_in_zone_of(&self, group: u8, name: u8) -> bool {
+        self.names[usize::from(name)].1 == self.names[usize::from(self.own_name(group))].1
+    }
+
+    /// A name of a forward zone.
     pub(crate) fn name(&self, name: u8) -> &RelativeName {
-        &self.names[usize::from(name)]
+        &self.names[usize::from(name)].0
     }
 
     fn fqdn(&self, name: u8) -> DomainName {
-        self.name(name).within(&self.zones.forward.name)
+        let (name, zone) = &self.names[usize::from(name)];
+        name.within(zone)
     }
 
     /// An address.
@@ -314,13 +415,14 @@ impl Places {
     /// The PTR record set of an address.
     pub(crate) fn ptr_key(&self, address: u8) -> PtrKey {
         let address = Self::address(address);
-        let name = self.zones.reverse[0].relative_name(address).unwrap();
-        PtrKey { address, zone: 0, name }
+        let name = self.goals[0].zones.reverse[0].relative_name(address).unwrap();
+        PtrKey { address: Some(address), zone: 0, name }
     }
 
-    /// The number of a name.
-    pub(crate) fn name_index(&self, name: &RelativeName) -> u8 {
-        index(&self.names, name).unwrap()
+    /// The number of a name in the forward zone of a group.
+    pub(crate) fn name_index(&self, group: u8, name: &RelativeName) -> u8 {
+        let is_meant = |index: &u8| self.name(*index) == name && self.is_in_zone_of(group, *index);
+        (0..u8::try_from(NAMES).unwrap()).find(is_meant).unwrap()
     }
 
     /// The number of an address.
@@ -335,7 +437,7 @@ impl Places {
 
     /// How a group is called.
     pub(crate) fn group_name(&self, group: u8) -> String {
-        let id = &self.goals[usize::from(group)].id;
+        let id = &self.goal(Self::goal_id(group, Evidence::None)).id;
         format!("{}/{}", id.resource_group(), id.name())
     }
 
@@ -347,13 +449,13 @@ impl Places {
             Life::Provisioning => ("Creating", "Pending", None),
             Life::Stopped => ("Succeeded", "Stopped", None),
         };
-        let tags = group.is_renamed.then(|| (HOSTNAME_TAG.to_owned(), LABELS[usize::from(SHOP)].to_owned()));
+        let tags = group.is_renamed.then(|| (HOSTNAME_TAG.to_owned(), TAG_NAME.to_owned()));
         Some(ContainerGroup {
             tags: tags.into_iter().collect(),
             provisioning_state: Some(provisioning.into()),
             state: Some(state.into()),
             ip_address: Some(IpAddress { kind: Some("Private".into()), ip }),
-            containers: vec![Some("Running".into())],
+            containers: vec![Container { state: Some("Running".into()), exit_code: None }],
             ..ContainerGroup::default()
         })
     }
@@ -403,8 +505,9 @@ impl Places {
     /// What a PTR record set becomes by a write.
     pub(crate) fn of_ptr(&self, content: &RecordContent<PtrTarget>) -> Content {
         let value = |target: &PtrTarget| {
-            let name = target.name().and_then(|name| name.relative_to(&self.zones.forward.name));
-            bit(name.map_or(ELSEWHERE, |name| self.name_index(&name)))
+            let name = target.name();
+            let known = (0..ELSEWHERE).find(|known| name.as_ref() == Some(&self.fqdn(*known)));
+            bit(known.unwrap_or(ELSEWHERE))
         };
         self.of_content(content, content.records.iter().map(value).fold(0, |all, one| all | one))
     }
@@ -445,7 +548,7 @@ impl Places {
                     ELSEWHERE => FOREIGN_TARGET.to_owned(),
                     name => self.fqdn(name).to_string(),
                 };
-                let name = self.ptr_key(address).name.within(&self.zones.reverse[0].zone().name);
+                let name = self.ptr_key(address).name.within(&self.goals[0].zones.reverse[0].zone().name);
                 ("PTR", name.to_string(), content.map(|content| join(content.values, shown)))
             }
         };

@@ -29,9 +29,16 @@ mock_provider "azurerm" {
       connection_string = "InstrumentationKey=00000000-0000-0000-0000-000000000009"
     }
   }
-  mock_resource "azurerm_service_plan" {
+  mock_resource "azurerm_user_assigned_identity" {
     defaults = {
-      id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/serverFarms/aci-dns-plan"
+      id           = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.ManagedIdentity/userAssignedIdentities/aci-dns-identity"
+      client_id    = "00000000-0000-0000-0000-0000000000c0"
+      principal_id = "00000000-0000-0000-0000-0000000000a1"
+    }
+  }
+  mock_resource "azurerm_monitor_action_group" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Insights/actionGroups/aci-dns-alerts"
     }
   }
 }
@@ -68,8 +75,14 @@ override_resource {
 override_resource {
   target = azapi_resource.app
   values = {
-    id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/app"
-    identity = { principal_id = "00000000-0000-0000-0000-0000000000a1" }
+    id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/app"
+  }
+}
+
+override_resource {
+  target = azapi_resource.plan
+  values = {
+    id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/serverfarms/aci-dns-plan"
   }
 }
 
@@ -91,6 +104,7 @@ override_resource {
 variables {
   resource_group_name = "rg-aci-dns"
   location            = "westeurope"
+  retry_queue         = true
   spokes = [{
     resource_group      = "rg-Spoke1"
     forward_zone        = "spoke1.contoso.internal"
@@ -127,11 +141,11 @@ run "one_spoke" {
     error_message = "Each zone has to be linked to the network that queries it: reverse zones too."
   }
   assert {
-    condition     = [for grant in azurerm_role_assignment.container_groups : grant.scope] == ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-Spoke1"]
-    error_message = "The app may read container groups elsewhere than in the spoke."
+    condition     = [for grant in azurerm_role_assignment.container_groups : grant.scope] == ["/subscriptions/00000000-0000-0000-0000-00000000000a"]
+    error_message = "A right to read container groups that is assigned in a spoke is deleted with it."
   }
   assert {
-    condition     = alltrue([for grant in concat(values(azurerm_role_assignment.record_sets), values(azurerm_role_assignment.container_groups), [azurerm_role_assignment.storage, azurerm_role_assignment.drift_rule, azurerm_role_assignment.application_insights]) : grant.principal_id == "00000000-0000-0000-0000-0000000000a1"])
+    condition     = alltrue([for grant in concat(values(azurerm_role_assignment.record_sets), values(azurerm_role_assignment.container_groups), values(azurerm_role_assignment.storage), [azurerm_role_assignment.drift_rule, azurerm_role_assignment.application_insights]) : grant.principal_id == "00000000-0000-0000-0000-0000000000a1"])
     error_message = "A right of the app is given to somebody else."
   }
   assert {
@@ -143,20 +157,48 @@ run "one_spoke" {
     error_message = "Event Grid refuses subscriptions to functions that do not exist."
   }
   assert {
-    condition     = local.app_settings["AzureWebJobs.function_drift_sweep.Disabled"] == "true"
-    error_message = "Without a schedule there is no sweep."
+    condition     = local.app_settings["AzureWebJobs.function_drift_sweep.Disabled"] == "false" && local.app_settings.ACI_DNS_SWEEP == "report"
+    error_message = "A move by the platform raises no event: a sweep has to find it."
   }
   assert {
-    condition     = local.app_settings.APPLICATIONINSIGHTS_AUTHENTICATION_STRING == "Authorization=AAD"
+    condition     = local.app_settings.APPLICATIONINSIGHTS_AUTHENTICATION_STRING == "Authorization=AAD;ClientId=00000000-0000-0000-0000-0000000000c0"
     error_message = "A component without local authentication needs the app to show its identity."
   }
   assert {
-    condition     = !contains(keys(local.app_settings), "AzureWebJobsStorage") && !contains(keys(local.app_settings), "AZURE_CLIENT_ID")
-    error_message = "Neither a connection string nor a user-assigned identity was asked for."
+    condition     = !contains(keys(local.app_settings), "AzureWebJobsStorage") && local.app_settings.AZURE_CLIENT_ID == "00000000-0000-0000-0000-0000000000c0"
+    error_message = "The app reaches its storage with its new identity, not with a connection string."
   }
   assert {
-    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 6
+    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 8
     error_message = "Alert rules are missing."
+  }
+  assert {
+    condition     = alltrue([for alert in azurerm_monitor_metric_alert.given_up : alert.window_size == "PT15M" && alert.frequency == "PT5M"])
+    error_message = "A metric rule whose window is its frequency can miss the first value."
+  }
+  assert {
+    condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.this : alert.skip_query_validation])
+    error_message = "A first deployment has no tables that a query could be validated against."
+  }
+  assert {
+    condition     = keys(azurerm_role_assignment.storage) == ["storage_blob_data_owner", "storage_queue_contributor", "storage_table_contributor"] && length(azapi_resource.queue) == 2
+    error_message = "The host needs blobs, queues and tables, the retry queue and its poison queue."
+  }
+  assert {
+    condition     = local.app_settings.ACI_DNS_RETRY_QUEUE == "https://acidns.queue.core.windows.net/aci-dns-retry" && local.app_settings["AzureWebJobs.function_aci_retry.Disabled"] == "false"
+    error_message = "Unfinished work is stored, and read again."
+  }
+  assert {
+    condition     = azurerm_storage_account.this.public_network_access_enabled && azurerm_storage_account.this.account_replication_type == "LRS" && length(azurerm_management_lock.this) == 0 && length(azurerm_monitor_action_group.this) == 0
+    error_message = "Without being asked for, nothing is closed, redundant, locked or sent by mail."
+  }
+  assert {
+    condition     = azapi_resource.app.body.properties.functionAppConfig.scaleAndConcurrency.instanceMemoryMB == 512 && !contains(keys(azapi_resource.app.body.properties.siteConfig), "ftpsState")
+    error_message = "An instance has 512 MB, and Flex Consumption has no FTP."
+  }
+  assert {
+    condition     = [for key in ["app", "topic", "storage"] : length({ app = azurerm_monitor_diagnostic_setting.app, topic = azurerm_monitor_diagnostic_setting.topic, storage = azurerm_monitor_diagnostic_setting.storage }[key])] == [1, 1, 2]
+    error_message = "Resource logs are missing."
   }
 }
 
@@ -184,19 +226,22 @@ run "hub_and_spoke" {
   command = apply
 
   variables {
-    functions_published        = true
-    create_zones               = false
-    sweep_schedule             = "0 */30 * * * *"
-    only_event_grid            = true
-    always_ready_instances     = 1
-    integration_subnet_id      = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-aci-dns"
-    private_endpoint_subnet_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-private-endpoints"
-    blob_private_dns_zone_id   = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones/privatelink.blob.core.windows.net"
-    user_assigned_identity_id  = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-identity/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-aci-dns"
+    functions_published     = true
+    create_zones            = false
+    sweep_schedule          = ""
+    only_event_grid         = true
+    always_ready_instances  = 1
+    zone_redundant          = true
+    locks                   = "resourcesAndZones"
+    alert_email             = "dns@contoso.com"
+    integration_subnet      = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-aci-dns" }
+    private_endpoint_subnet = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-private-endpoints" }
+    private_dns_zone_ids    = { blob = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones/privatelink.blob.core.windows.net" }
+    user_assigned_identity  = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-identity/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-aci-dns" }
 
-    existing_workspace_id            = "/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.OperationalInsights/workspaces/law-central"
-    existing_application_insights_id = "/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.Insights/components/appi-central"
-    action_group_ids                 = ["/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.Insights/actionGroups/ag-network"]
+    existing_workspace            = { id = "/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.OperationalInsights/workspaces/law-central" }
+    existing_application_insights = { id = "/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.Insights/components/appi-central" }
+    action_group_ids              = ["/subscriptions/00000000-0000-0000-0000-00000000000d/resourceGroups/rg-logs/providers/Microsoft.Insights/actionGroups/ag-network"]
 
     spokes = [
       {
@@ -218,6 +263,9 @@ run "hub_and_spoke" {
         reverse_zones        = ["10.IN-ADDR.ARPA"]
         zone_subscription_id = "00000000-0000-0000-0000-00000000000A"
         zone_resource_group  = "RG-dns"
+        policy               = "observe"
+        groups               = ["web-*"]
+        former_zones         = ["old.contoso.internal"]
         network_ids          = ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub"]
       },
     ]
@@ -246,10 +294,10 @@ run "hub_and_spoke" {
   }
   assert {
     condition = { for key, grant in azurerm_role_assignment.container_groups : key => grant.scope } == {
-      "00000000-0000-0000-0000-00000000000b/rg-spoke1" = "/subscriptions/00000000-0000-0000-0000-00000000000b/resourceGroups/rg-spoke1"
-      "00000000-0000-0000-0000-00000000000c"           = "/subscriptions/00000000-0000-0000-0000-00000000000c"
+      "00000000-0000-0000-0000-00000000000b" = "/subscriptions/00000000-0000-0000-0000-00000000000b"
+      "00000000-0000-0000-0000-00000000000c" = "/subscriptions/00000000-0000-0000-0000-00000000000c"
     }
-    error_message = "A spoke is read in its resource group, and one that is named by a pattern in its subscription."
+    error_message = "The container groups of a spoke are read in its subscription."
   }
   assert {
     condition = azurerm_role_definition.this["recordSets"].assignable_scopes == tolist([
@@ -268,7 +316,7 @@ run "hub_and_spoke" {
     error_message = "The topic that exists writes its dead letters with its own identity."
   }
   assert {
-    condition     = azurerm_role_assignment.storage.principal_id == "00000000-0000-0000-0000-0000000000b1"
+    condition     = alltrue([for grant in azurerm_role_assignment.storage : grant.principal_id == "00000000-0000-0000-0000-0000000000b1"])
     error_message = "The rights are those of the user-assigned identity."
   }
   assert {
@@ -276,8 +324,39 @@ run "hub_and_spoke" {
     error_message = "App, telemetry and host storage have to name the user-assigned identity."
   }
   assert {
-    condition     = azurerm_storage_account.this.network_rules[0].default_action == "Deny" && length(azurerm_private_endpoint.blob) == 1
-    error_message = "With a private endpoint the account is closed."
+    condition     = azurerm_storage_account.this.network_rules[0].default_action == "Deny" && !azurerm_storage_account.this.public_network_access_enabled && keys(azurerm_private_endpoint.storage) == ["blob", "queue", "table"]
+    error_message = "With private endpoints the account is closed, and the host reaches blobs, queues and tables."
+  }
+  assert {
+    condition     = [for key, endpoint in azurerm_private_endpoint.storage : length(endpoint.private_dns_zone_group)] == [1, 0, 0]
+    error_message = "An endpoint registers in the zone that is given for it."
+  }
+  assert {
+    condition     = keys(azurerm_management_lock.this) == ["app", "storage", "topic 00000000-0000-0000-0000-00000000000b/rg-spoke1/resourcegroup", "zone 00000000-0000-0000-0000-00000000000a/rg-dns/10.in-addr.arpa", "zone 00000000-0000-0000-0000-00000000000a/rg-dns/spoke1.contoso.internal", "zone 00000000-0000-0000-0000-00000000000a/rg-dns/spoke2.contoso.internal"]
+    error_message = "What is made here and the zones are locked, and nothing of other teams."
+  }
+  assert {
+    condition     = azurerm_storage_account.this.account_replication_type == "ZRS" && azapi_resource.plan.body.properties.zoneRedundant
+    error_message = "Plan and storage account are spread over zones."
+  }
+  assert {
+    condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.this : length(alert.action[0].action_groups) == 2])
+    error_message = "Alerts go to the groups that are given and to the address."
+  }
+  assert {
+    condition     = local.app_settings["AzureWebJobs.function_drift_sweep.Disabled"] == "true"
+    error_message = "Without a schedule there is no sweep."
+  }
+  assert {
+    condition = [for entry in values(jsondecode(local.app_settings.ACI_DNS_ZONES)) : join(" ", keys(entry))] == [
+      "forwardZone reverseZones ttl zoneResourceGroup zoneSubscriptionId",
+      "formerZones forwardZone groups policy reverseZones ttl zoneResourceGroup zoneSubscriptionId",
+    ]
+    error_message = "The map names what is given, and leaves out what is not."
+  }
+  assert {
+    condition     = local.app_settings.ACI_DNS_SUBSCRIPTIONS == "00000000-0000-0000-0000-00000000000b,00000000-0000-0000-0000-00000000000c"
+    error_message = "Events of other subscriptions are not for this app."
   }
   assert {
     condition     = length(azurerm_log_analytics_workspace.this) == 0 && length(azurerm_application_insights.this) == 0
@@ -286,6 +365,19 @@ run "hub_and_spoke" {
   assert {
     condition     = length(distinct([for alert in azurerm_monitor_metric_alert.given_up : alert.name])) == 4
     error_message = "Two topics need rules of different names."
+  }
+}
+
+run "without_a_retry_queue" {
+  command = plan
+
+  variables {
+    retry_queue = false
+  }
+
+  assert {
+    condition     = !contains(keys(local.app_settings), "ACI_DNS_RETRY_QUEUE") && local.app_settings["AzureWebJobs.function_aci_retry.Disabled"] == "true"
+    error_message = "A function that reads no queue is switched off."
   }
 }
 
@@ -312,6 +404,73 @@ run "a_pattern_without_topics_is_refused" {
   expect_failures = [var.topics]
 }
 
+run "a_spoke_that_no_topic_carries_is_refused" {
+  command = plan
+
+  variables {
+    topics = [{ resource_group = "rg-other" }]
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "a_topic_of_the_subscription_carries_a_pattern" {
+  command = plan
+
+  variables {
+    spokes = [{ subscription_id = "00000000-0000-0000-0000-00000000000A", resource_group = "rg-*", forward_zone = "a.internal", reverse_zones = [], zone_resource_group = "rg-dns" }]
+    topics = [{ resource_group = "rg-events", source = "subscription" }]
+  }
+
+  assert {
+    condition     = length(azapi_resource.topic) == 1
+    error_message = "The topic is not made."
+  }
+}
+
+run "a_pattern_without_a_resource_group_for_its_zones_is_refused" {
+  command = plan
+
+  variables {
+    spokes = [{ resource_group = "rg-*", forward_zone = "a.internal", reverse_zones = [] }]
+    topics = [{ resource_group = "rg-events", source = "subscription" }]
+  }
+
+  expect_failures = [var.spokes]
+}
+
+run "a_closed_storage_account_needs_a_way_to_it" {
+  command = plan
+
+  variables {
+    private_endpoint_subnet = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/snet-private-endpoints" }
+  }
+
+  expect_failures = [var.private_endpoint_subnet]
+}
+
+run "resource_groups_are_read_alone_where_that_is_asked_for" {
+  command = apply
+
+  variables {
+    container_group_scope = "resourceGroup"
+  }
+
+  assert {
+    condition     = [for grant in azurerm_role_assignment.container_groups : grant.scope] == ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-Spoke1"]
+    error_message = "The app may read container groups elsewhere than in the spoke."
+  }
+}
+
+# Ids that are not known before apply: a plan has to get by without them.
+run "what_the_same_configuration_makes_is_taken" {
+  command = plan
+
+  module {
+    source = "./tests/same-configuration"
+  }
+}
+
 run "a_classless_reverse_zone_is_refused" {
   command = plan
 
@@ -320,6 +479,49 @@ run "a_classless_reverse_zone_is_refused" {
   }
 
   expect_failures = [var.spokes]
+}
+
+run "a_number_out_of_its_bounds_is_refused" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_DEADLINE_SECONDS = "29" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_number_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_RECHECK_SECONDS = "soon" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_word_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_POLICY = "dry-run" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "settings_in_their_bounds_are_taken" {
+  command = plan
+
+  variables {
+    settings = { ACI_DNS_DEADLINE_SECONDS = "28", ACI_DNS_POLICY = "observe" }
+  }
+
+  assert {
+    condition     = local.app_settings.ACI_DNS_DEADLINE_SECONDS == "28"
+    error_message = "The app does not get the setting."
+  }
 }
 
 run "a_setting_that_does_not_exist_is_refused" {

@@ -168,7 +168,7 @@ async fn a_container_group_is_read_with_its_states_and_tags() {
         provisioning_state: Some("Succeeded".into()),
         state: Some("Running".into()),
         ip_address: Some(IpAddress { kind: Some("Private".into()), ip: Some("10.1.5.4".into()) }),
-        containers: vec![Some("Running".into()), None],
+        containers: vec![Container { state: Some("Running".into()), exit_code: None }, Container::default()],
     };
     assert_eq!(azure.writer().reader().container_group(&group_id()).await.unwrap(), Some(expected));
 }

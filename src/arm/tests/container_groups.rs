@@ -61,7 +61,7 @@ async fn a_listed_group_has_all_but_the_state_that_lists_leave_out() {
         provisioning_state: Some("Succeeded".to_owned()),
         state: None,
         ip_address: Some(IpAddress { kind: Some("Private".to_owned()), ip: Some("10.1.5.4".to_owned()) }),
-        containers: vec![None],
+        containers: vec![Container::default()],
         restart_policy: Some("OnFailure".to_owned()),
         subnets: vec![SUBNET.parse().unwrap()],
     };

@@ -1,14 +1,20 @@
 //! The same over TCP, on this machine.
 
-use std::{net::SocketAddr, sync::atomic::AtomicUsize, sync::atomic::Ordering};
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use axum::{Router, routing::get};
+use axum::{Router, extract::ConnectInfo, routing::get};
+use futures::future::{join_all, try_join_all};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
 use super::*;
+use crate::config::Proxy;
 
 /// Answers each connection's first request with the same text, counts connections, and tells where it listens.
 async fn raw(answer: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -32,11 +38,11 @@ fn writer(address: SocketAddr, deadline: Duration) -> Writer {
     arm(Wire::network(), &format!("http://{address}/")).invocation(Instant::now() + deadline)
 }
 
-#[tokio::test]
-async fn one_connection_serves_many_requests() {
-    let peers = Arc::new(Mutex::new(std::collections::HashSet::new()));
+/// Answers every request with the same record set, and keeps connections open. Tells the peers that connected.
+async fn keep_alive() -> (SocketAddr, Arc<Mutex<HashSet<SocketAddr>>>) {
+    let peers = Arc::new(Mutex::new(HashSet::new()));
     let seen = peers.clone();
-    let answer = move |axum::extract::ConnectInfo(peer): axum::extract::ConnectInfo<SocketAddr>| {
+    let answer = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| {
         seen.lock().unwrap().insert(peer);
         async { web().to_string() }
     };
@@ -44,12 +50,78 @@ async fn one_connection_serves_many_requests() {
     let address = listener.local_addr().unwrap();
     let service = Router::new().fallback(get(answer)).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(axum::serve(listener, service).into_future());
+    (address, peers)
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_requests() {
+    let (address, peers) = keep_alive().await;
     let arm = arm(Wire::network(), &format!("http://{address}/"));
     for _ in 0..5 {
         let writer = arm.invocation(Instant::now() + Duration::from_secs(5));
         assert!(writer.reader().a_record_set(&zone(), &name()).await.unwrap().is_some());
     }
     assert_eq!(peers.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_storm_of_requests_shares_at_most_32_connections() {
+    let (address, peers) = keep_alive().await;
+    let arm = arm(Wire::network(), &format!("http://{address}/"));
+    let event = async |_| {
+        let writer = arm.invocation(Instant::now() + Duration::from_secs(20));
+        let reads = (0..4).map(|_| async { writer.reader().a_record_set(&zone(), &name()).await });
+        try_join_all(reads).await.unwrap().into_iter().flatten().count()
+    };
+    let answered: usize = join_all((0..64).map(event)).await.into_iter().sum();
+    assert_eq!(answered, 256);
+    let connections = peers.lock().unwrap().len();
+    assert!((2..=32).contains(&connections), "{connections}");
+}
+
+/// Takes one connection, keeps what it says, and turns it away.
+async fn proxy() -> (Proxy, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://user:secret@{}", listener.local_addr().unwrap()).parse().unwrap();
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut said = [0; 4096];
+        let length = stream.read(&mut said).await.unwrap();
+        stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8(said[..length].to_vec()).unwrap()
+    });
+    (Proxy { url, except: String::new() }, heard)
+}
+
+#[tokio::test]
+async fn a_proxy_carries_requests_by_https() {
+    let (proxy, heard) = proxy().await;
+    let arm = arm(Wire::network_through(Some(proxy)), "https://management.azure.com/");
+    let writer = arm.invocation(Instant::now() + Duration::from_millis(500));
+    let error = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
+    let heard = heard.await.unwrap();
+    assert!(heard.starts_with("CONNECT management.azure.com:443 HTTP/1.1\r\n"), "{heard}");
+    assert!(heard.to_lowercase().contains("proxy-authorization: basic"), "{heard}");
+    assert_eq!(error.kind(), Kind::Transient);
+    assert!(!chain(&error).contains("secret"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn no_proxy_carries_requests_to_this_machine() {
+    let (address, connections) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+    for endpoint in [
+        format!("http://{address}/"),
+        format!("https://{address}/"),
+        format!("https://localhost:{}/", address.port()),
+    ] {
+        let (proxy, heard) = proxy().await;
+        let arm = arm(Wire::network_through(Some(proxy)), &endpoint);
+        let writer = arm.invocation(Instant::now() + Duration::from_millis(300));
+        let _ = writer.reader().a_record_set(&zone(), &name()).await;
+        assert!(!heard.is_finished(), "{endpoint}");
+        heard.abort();
+    }
+    assert!(connections.load(Ordering::SeqCst) > 2, "the others went to this machine");
 }
 
 #[tokio::test]

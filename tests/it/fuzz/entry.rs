@@ -147,8 +147,10 @@ fn check_answer(status: u16, answer: &[u8]) {
 pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
     let zones = json!({
         "rg-spoke1": {"forwardZone": "spoke1.contoso.internal", "reverseZones": ["1.10.in-addr.arpa", "5.1.10.in-addr.arpa"],
-            "zoneSubscriptionId": "00000000-0000-0000-0000-000000000000", "zoneResourceGroup": "rg-dns", "ttl": 60},
-        "s1/rg-*": {"forwardZone": "b.internal", "reverseZones": []},
+            "zoneSubscriptionId": "00000000-0000-0000-0000-000000000000", "zoneResourceGroup": "rg-dns", "ttl": 60,
+            "policy": "observe", "ownership": "adopt", "groups": ["web*", "api"], "addressRanges": ["10.1.0.0/16"],
+            "hostnames": ["portal", "api-*"], "formerZones": ["old.contoso.internal"]},
+        "00000000-0000-0000-0000-000000000000/rg-*": {"forwardZone": "b.internal", "reverseZones": []},
         "*": {"forwardZone": "c.internal", "reverseZones": ["10.in-addr.arpa"]},
     });
     let zones = format!("ACI_DNS_ZONES={zones}");
@@ -158,7 +160,12 @@ pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
         "ACI_DNS_POLICY=upsert-only",
         "ACI_DNS_STOPPED=keep",
         "ACI_DNS_ADDRESS_WAIT_SECONDS=7",
-        "ACI_DNS_DEADLINE_SECONDS=30",
+        "ACI_DNS_DEADLINE_SECONDS=28",
+        "ACI_DNS_SUBSCRIPTIONS=00000000-0000-0000-0000-000000000000",
+        "ACI_DNS_RETRY_QUEUE=https://stacidns.queue.core.chinacloudapi.cn/aci-dns-retry",
+        "ACI_DNS_RECHECK_SECONDS=300",
+        "HTTPS_PROXY=http://user:password@proxy:3128",
+        "NO_PROXY=10.0.0.0/8",
         "ACI_DNS_MAX_CONCURRENCY=8",
         "ACI_DNS_ARM_ENDPOINT=http://127.0.0.1:8181",
         "ACI_DNS_CLOUD=china",
@@ -175,7 +182,12 @@ pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
 
 /// Reads settings: `NAME=value`, separated by null characters.
 pub(crate) fn settings(text: &[u8]) {
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 20] = [
+        "ACI_DNS_SUBSCRIPTIONS",
+        "ACI_DNS_RETRY_QUEUE",
+        "ACI_DNS_RECHECK_SECONDS",
+        "HTTPS_PROXY",
+        "NO_PROXY",
         "ACI_DNS_ZONES",
         "ACI_DNS_OWNERSHIP",
         "ACI_DNS_POLICY",
@@ -418,6 +430,8 @@ async fn read_group(answers: &Answers) {
                 }
                 AddressState::Running(address) => says(&address.to_string()),
                 AddressState::NoAddress => assert!(answers.said["properties"]["ipAddress"].is_null()),
+                AddressState::StandbyPool => says("\"preprovisioned\""),
+                AddressState::ProvisioningFailed => says("\"failed\""),
                 AddressState::Pending => {}
             }
         }

@@ -29,10 +29,45 @@ locals {
   ]
 }
 
-# The providers need rights in every subscription that is named below; they stand in the hub's.
+# The default providers use the hub's subscription; they need rights in every subscription that is named below. Event
+# Grid reads the keys of the functions with the registration of the app's subscription, so it is registered there too.
+# azurerm registers nothing by default. Without the right to register, leave the lists out and ask an owner to do it.
 provider "azurerm" {
   features {}
   subscription_id = local.hub
+  resource_providers_to_register = [
+    "Microsoft.App",
+    "Microsoft.EventGrid",
+    "Microsoft.Insights",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.Network",
+    "Microsoft.OperationalInsights",
+    "Microsoft.Storage",
+    "Microsoft.Web",
+  ]
+}
+
+provider "azurerm" {
+  alias = "spoke1"
+  features {}
+  subscription_id                = local.spoke1
+  resource_providers_to_register = ["Microsoft.ContainerInstance", "Microsoft.EventGrid"]
+}
+
+provider "azurerm" {
+  alias = "spoke2"
+  features {}
+  subscription_id                = local.spoke2
+  resource_providers_to_register = ["Microsoft.ContainerInstance", "Microsoft.EventGrid"]
+}
+
+# Terraform starts only providers that are used, so each registers through a data source.
+data "azurerm_client_config" "spoke1" {
+  provider = azurerm.spoke1
+}
+
+data "azurerm_client_config" "spoke2" {
+  provider = azurerm.spoke2
 }
 
 provider "azapi" {
@@ -64,6 +99,11 @@ module "aci_dns" {
       zone_resource_group  = "rg-dns"
       network_ids          = local.network_ids
       ttl                  = 30
+      policy               = "observe"
+      groups               = ["web-*", "api"]
+      address_ranges       = ["10.2.0.0/16"]
+      hostnames            = ["portal"]
+      former_zones         = ["old.contoso.internal"]
     },
   ]
 
@@ -78,18 +118,23 @@ module "aci_dns" {
     },
   ]
 
+  # The second spoke is only watched for now: its plans are in the log.
   settings = {
-    ACI_DNS_OWNERSHIP = "strict"
+    ACI_DNS_OWNERSHIP       = "strict"
+    ACI_DNS_RECHECK_SECONDS = "60"
   }
 
-  sweep_schedule             = "0 */30 * * * *"
-  only_event_grid            = true
-  integration_subnet_id      = "${local.network}/subnets/snet-aci-dns"
-  private_endpoint_subnet_id = "${local.network}/subnets/snet-private-endpoints"
-  existing_workspace_id      = "/subscriptions/${local.hub}/resourceGroups/rg-logs/providers/Microsoft.OperationalInsights/workspaces/law-central"
+  only_event_grid         = true
+  always_ready_instances  = 1
+  locks                   = "resources"
+  integration_subnet      = { id = "${local.network}/subnets/snet-aci-dns" }
+  private_endpoint_subnet = { id = "${local.network}/subnets/snet-private-endpoints" }
+  existing_workspace      = { id = "/subscriptions/${local.hub}/resourceGroups/rg-logs/providers/Microsoft.OperationalInsights/workspaces/law-central" }
   action_group_ids = [
     "/subscriptions/${local.hub}/resourceGroups/rg-logs/providers/Microsoft.Insights/actionGroups/ag-network",
   ]
+
+  depends_on = [data.azurerm_client_config.spoke1, data.azurerm_client_config.spoke2]
 }
 
 output "function_app_name" {

@@ -21,9 +21,22 @@ variable "subscription_id" {
   default     = "00000000-0000-0000-0000-000000000001"
 }
 
+# The resource providers that the deployment needs; azurerm registers none by default. Without the right to register,
+# leave the list out and ask an owner of the subscription to do it.
 provider "azurerm" {
   features {}
   subscription_id = var.subscription_id
+  resource_providers_to_register = [
+    "Microsoft.App",
+    "Microsoft.ContainerInstance",
+    "Microsoft.EventGrid",
+    "Microsoft.Insights",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.Network",
+    "Microsoft.OperationalInsights",
+    "Microsoft.Storage",
+    "Microsoft.Web",
+  ]
 }
 
 provider "azapi" {

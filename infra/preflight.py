@@ -1,0 +1,147 @@
+"""Tells what a deployment of main.bicep needs and grants, from its parameters.
+
+    python3 infra/preflight.py facts SUBSCRIPTION RESOURCE_GROUP < PARAMETERS
+    python3 infra/preflight.py tags < FACTS_AND_ZONES
+
+PARAMETERS is a parameter file in JSON, or what `az bicep build-params --stdout` prints. One fact a line, with tabs
+between its parts:
+
+    provider  subscription  namespace         a resource provider that has to be registered
+    group     subscription  name  purpose     a resource group that has to exist
+    zone      subscription  group  name       a zone that is deployed
+    role      name                            a custom role that is defined
+    grant     who  role  scope                a right that is assigned
+
+What-if shows no role assignment: their names contain the id of an identity, which it does not know yet.
+
+`tags` reads the facts and lines `found  subscription  group  <zones as JSON, each with name and tags>`, and prints the
+parameter zoneTags.
+"""
+
+import json
+import sys
+
+# The defaults of main.bicep that matter here; a test compares them.
+DEFAULTS = {
+    "topics": [],
+    "createZones": True,
+    "roles": "custom",
+    "containerGroupScope": "subscription",
+    "existingWorkspaceId": "",
+    "existingApplicationInsightsId": "",
+    "namePrefix": "aci-dns",
+}
+HOME_PROVIDERS = (
+    "Microsoft.App",
+    "Microsoft.EventGrid",
+    "Microsoft.Insights",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.Network",
+    "Microsoft.OperationalInsights",
+    "Microsoft.Storage",
+    "Microsoft.Web",
+)
+
+
+def parameters(given: dict) -> dict:
+    if "parametersJson" in given:
+        given = json.loads(given["parametersJson"])
+    values = {name: value.get("value") for name, value in given.get("parameters", given).items()}
+    return DEFAULTS | {name: value for name, value in values.items() if value is not None}
+
+
+def group_of(resource_id: str) -> tuple[str, str]:
+    parts = resource_id.split("/")
+    return parts[2], parts[4]
+
+
+def unique(values) -> list:
+    return list(dict.fromkeys(values))
+
+
+def facts(given: dict, home: str, home_group: str) -> list[tuple]:
+    values = parameters(given)
+    home = home.lower()
+    spokes = []
+    for spoke in values["spokes"]:
+        subscription = (spoke.get("subscriptionId") or home).lower()
+        spokes.append(
+            {
+                "subscription": subscription,
+                "group": spoke["resourceGroup"],
+                "is_pattern": spoke["resourceGroup"].endswith("*"),
+                "zone_subscription": (spoke.get("zoneSubscriptionId") or subscription).lower(),
+                "zone_group": (spoke.get("zoneResourceGroup") or spoke["resourceGroup"]).lower(),
+                "zones": [name.lower() for name in (spoke["forwardZone"], *spoke["reverseZones"])],
+            }
+        )
+    zones = unique(
+        (spoke["zone_subscription"], spoke["zone_group"], name) for spoke in spokes for name in spoke["zones"]
+    )
+    topics = [((topic.get("subscriptionId") or home).lower(), topic["resourceGroup"]) for topic in values["topics"]]
+    topics = topics or [(spoke["subscription"], spoke["group"]) for spoke in spokes if not spoke["is_pattern"]]
+
+    providers = [(home, namespace) for namespace in HOME_PROVIDERS]
+    providers += [(spoke["subscription"], "Microsoft.ContainerInstance") for spoke in spokes]
+    providers += [(subscription, "Microsoft.EventGrid") for subscription, _ in topics]
+    providers += [(subscription, "Microsoft.Insights") for subscription, _ in topics]
+    providers += [(subscription, "Microsoft.Network") for subscription, _, _ in zones]
+
+    # A pattern without a resource group for its zones is refused by the template.
+    zone_groups = [(subscription, group) for subscription, group, _ in zones if not group.endswith("*")]
+    groups = [(spoke["subscription"], spoke["group"], "spoke") for spoke in spokes if not spoke["is_pattern"]]
+    groups += [(*group, "zones") for group in zone_groups] + [(*topic, "topic") for topic in topics]
+    groups += [(*group_of(values["existingWorkspaceId"]), "workspace")] if values["existingWorkspaceId"] else []
+
+    is_custom = values["roles"] == "custom"
+    reader = "aci-dns container groups (custom)" if is_custom else "Reader"
+    writer = "aci-dns record sets (custom)" if is_custom else "Private DNS Zone Contributor"
+    account = f"the new storage account in {home_group}"
+    insights = values["existingApplicationInsightsId"] or f"the new Application Insights in {home_group}"
+    reads_subscriptions = values["containerGroupScope"] == "subscription"
+    scopes = unique(
+        f"/subscriptions/{spoke['subscription']}"
+        if spoke["is_pattern"] or reads_subscriptions
+        else f"/subscriptions/{spoke['subscription']}/resourceGroups/{spoke['group']}"
+        for spoke in spokes
+    )
+    grants = [("app", reader, scope) for scope in scopes]
+    grants += [
+        ("app", writer, f"/subscriptions/{s}/resourceGroups/{g}/providers/Microsoft.Network/privateDnsZones/{name}")
+        for s, g, name in zones
+    ]
+    grants += [("app", f"Storage {kind}", account) for kind in ("Blob Data Owner", "Queue Data Contributor")]
+    grants += [("app", "Storage Table Data Contributor", account)]
+    grants += [("app", "Monitoring Metrics Publisher", place) for place in ("the new data collection rule", insights)]
+    grants += [
+        (f"topic in {group} of {subscription}", "Storage Blob Data Contributor", f"dead letters in {account}")
+        for subscription, group in topics
+    ]
+
+    lines = [("provider", *provider) for provider in unique(providers)]
+    lines += [("group", *group) for group in unique(groups)]
+    lines += [("zone", *zone) for zone in zones if values["createZones"]]
+    lines += [("role", role) for role in (reader, writer) if is_custom]
+    return lines + [("grant", *grant) for grant in grants]
+
+
+def zone_tags(lines: list[str]) -> dict:
+    parts = [line.rstrip("\n").split("\t") for line in lines]
+    wanted = {"/".join(part[1:]) for part in parts if part[0] == "zone"}
+    found = {
+        f"{subscription}/{group}/{zone['name'].lower()}": zone["tags"]
+        for kind, subscription, group, zones in (part for part in parts if part[0] == "found")
+        for zone in json.loads(zones)
+    }
+    return {zone: tags for zone, tags in found.items() if tags and zone in wanted}
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["facts", subscription, resource_group]:
+            for line in facts(json.load(sys.stdin), subscription, resource_group):
+                print(*line, sep="\t")
+        case ["tags"]:
+            print(json.dumps(zone_tags(sys.stdin.readlines())))
+        case _:
+            sys.exit(__doc__)

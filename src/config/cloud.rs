@@ -1,0 +1,72 @@
+//! Azure's clouds: endpoint, authority, token audiences and host suffixes belong together.
+
+/// One of Azure's clouds.
+///
+/// Source: <https://learn.microsoft.com/azure/azure-government/compare-azure-government-global-azure> and
+/// <https://learn.microsoft.com/azure/china/resources-developer-guide>.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cloud {
+    /// Azure.
+    #[default]
+    Public,
+    /// Azure Government.
+    UsGovernment,
+    /// Azure operated by 21Vianet.
+    China,
+}
+
+impl Cloud {
+    /// Where Resource Manager is.
+    #[must_use]
+    pub fn arm_endpoint(self) -> &'static str {
+        match self {
+            Self::Public => "https://management.azure.com/",
+            Self::UsGovernment => "https://management.usgovcloudapi.net/",
+            Self::China => "https://management.chinacloudapi.cn/",
+        }
+    }
+
+    /// What a token for Resource Manager is for.
+    #[must_use]
+    pub fn arm_scope(self) -> &'static str {
+        match self {
+            Self::Public => "https://management.azure.com/.default",
+            Self::UsGovernment => "https://management.usgovcloudapi.net/.default",
+            Self::China => "https://management.chinacloudapi.cn/.default",
+        }
+    }
+
+    /// What a token for telemetry is for.
+    ///
+    /// Source: <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
+    #[must_use]
+    pub fn monitor_audience(self) -> &'static str {
+        match self {
+            Self::Public => "https://monitor.azure.com",
+            Self::UsGovernment => "https://monitor.azure.us",
+            Self::China => "https://monitor.azure.cn",
+        }
+    }
+
+    /// Who issues tokens.
+    #[must_use]
+    pub fn authority(self) -> &'static str {
+        match self {
+            Self::Public => "https://login.microsoftonline.com/",
+            Self::UsGovernment => "https://login.microsoftonline.us/",
+            Self::China => "https://login.chinacloudapi.cn/",
+        }
+    }
+
+    /// How the host names of its storage queues end. Public accounts may be in a DNS zone of their own.
+    ///
+    /// Source: <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints>
+    #[must_use]
+    pub fn queue_suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Public => &[".queue.core.windows.net", ".queue.storage.azure.net"],
+            Self::UsGovernment => &[".queue.core.usgovcloudapi.net"],
+            Self::China => &[".queue.core.chinacloudapi.cn"],
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Whether a log filter can match a line of this program.
+//!
+//! tracing-subscriber takes every unknown word for the name of a module. A filter such as `Information`, the word of
+//! .NET, then matches nothing, and the program is silent.
+//!
+//! Source: <https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html#directives>
+
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// The crates whose lines this program writes.
+const CRATES: [&str; 21] = [
+    "aci_dns",
+    "axum",
+    "azure_core",
+    "azure_identity",
+    "azure_mgmt_containerinstance",
+    "azure_mgmt_privatedns",
+    "azure_security_keyvault_secrets",
+    "azure_storage_queue",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "opentelemetry",
+    "opentelemetry_application_insights",
+    "opentelemetry_sdk",
+    "reqwest",
+    "rustls",
+    "tokio",
+    "tower",
+    "tower_http",
+    "typespec_client_core",
+];
+
+/// Why a filter cannot be meant, where a part of it can match no line.
+pub(super) fn mistake(filter: &str) -> Option<String> {
+    split(filter).into_iter().find_map(directive)
+}
+
+/// The directives, which commas separate; those within the braces of a span are its own.
+fn split(filter: &str) -> Vec<&str> {
+    let mut depth = 0_u32;
+    let directives = filter.split(|character| {
+        match character {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        character == ',' && depth == 0
+    });
+    directives.map(str::trim).filter(|directive| !directive.is_empty()).collect()
+}
+
+fn directive(text: &str) -> Option<String> {
+    let (name, level) = match text.split_once('[') {
+        Some((name, rest)) => (name, rest.rsplit_once(']').and_then(|(_, end)| end.strip_prefix('='))),
+        None => text.split_once('=').map_or((text, None), |(name, level)| (name, Some(level))),
+    };
+    let levels = LEVELS.join(", ");
+    if text.contains(';') {
+        return Some("commas separate its parts, not semicolons".to_owned());
+    }
+    if let Some(level) = level.filter(|level| !is_level(level)) {
+        return Some(format!("{level:?} is not a level; the levels are {levels}"));
+    }
+    let is_bare_level = level.is_none() && is_level(name);
+    if is_bare_level || name.is_empty() || is_target(name) {
+        return None;
+    }
+    let hint = if is_target(&name.replace('-', "_")) {
+        format!("; modules are written with underscores: {}", name.replace('-', "_"))
+    } else {
+        meant(name).map(|level| format!("; did you mean {level:?}?")).unwrap_or_default()
+    };
+    Some(format!(
+        "{name:?} matches no line: it is neither a level ({levels}) nor aci_dns or one of its libraries{hint}"
+    ))
+}
+
+fn is_level(text: &str) -> bool {
+    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
+}
+
+/// Whether a directive about this target can match: targets are compared by how they begin.
+fn is_target(name: &str) -> bool {
+    CRATES.iter().any(|known| {
+        known.starts_with(name) || name.strip_prefix(known).is_some_and(|rest| rest.starts_with("::"))
+    })
+}
+
+/// The level that a word of .NET, or a number, stands for.
+fn meant(word: &str) -> Option<&'static str> {
+    let words = [
+        ("critical", "error"),
+        ("fatal", "error"),
+        ("1", "error"),
+        ("warning", "warn"),
+        ("2", "warn"),
+        ("information", "info"),
+        ("3", "info"),
+        ("4", "debug"),
+        ("verbose", "trace"),
+        ("5", "trace"),
+        ("none", "off"),
+        ("0", "off"),
+    ];
+    words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_can_match_a_line_of_this_program_is_accepted() {
+        for filter in [
+            "",
+            "info",
+            "WARN",
+            "off",
+            "aci_dns=debug",
+            "warn,aci_dns=debug",
+            "info, aci_dns::arm=trace ,hyper=warn",
+            "aci_dns",
+            "hyper_util::client=debug",
+            "azure_=warn",
+            "[event]=debug",
+            "aci_dns[event{event.id=\"1\",x=2}]=debug,info",
+            "info,",
+        ] {
+            assert_eq!(mistake(filter), None, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_cannot_match_a_line_of_this_program_is_a_mistake() {
+        for (filter, expected) in [
+            ("Information", "\"info\"?"),
+            ("Warning", "\"warn\"?"),
+            ("None", "\"off\"?"),
+            ("Verbose", "\"trace\"?"),
+            ("2", "\"warn\"?"),
+            ("info;hyper=warn", "commas"),
+            ("aci-dns=info", "underscores: aci_dns"),
+            ("aci_dns=loud", "\"loud\" is not a level; the levels are error, warn, info, debug, trace, off"),
+            ("info,Information", "matches no line"),
+            ("aci_dns_other=info", "matches no line"),
+            ("elsewhere[event]=info", "matches no line"),
+        ] {
+            let reason = mistake(filter).unwrap_or_default();
+            assert!(reason.contains(expected), "{filter}: {reason}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Reads variables, and collects the mistakes in them.
+
+use std::collections::BTreeSet;
+
+use tracing_subscriber::filter::ParseError;
+use url::Url;
+
+use super::{
+    BrokenRule, Cloud, Entra, Environment, LogFilter, LogsIngestion, Notice, Proxy, ZoneMap, directives,
+    insights::{self, ApplicationInsights, connection_string},
+    mistake::{Mistakes, SUBSCRIPTION_ID, word},
+    urls::{endpoint, queue},
+    variables::{self, Likeness},
+    zones::Defaults,
+};
+use crate::{
+    resource_id::{fold, is_guid, is_subscription},
+    text::{self, printable},
+};
+
+pub(super) const ADDRESS_WAIT: &str = "ACI_DNS_ADDRESS_WAIT_SECONDS";
+pub(super) const DEADLINE: &str = "ACI_DNS_DEADLINE_SECONDS";
+const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
+const AUTHENTICATION: &str = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING";
+const LOGS: [&str; 3] = ["ACI_DNS_LOGS_ENDPOINT", "ACI_DNS_LOGS_RULE_ID", "ACI_DNS_LOGS_STREAM"];
+
+/// The longest deadline in seconds: Event Grid gives up after 30, and a cold start counts.
+const LONGEST_DEADLINE: u64 = 28;
+
+/// Reads variables and collects the mistakes in them; what could not be read is left out or at its default.
+pub(super) struct Reader<'a> {
+    environment: &'a Environment<'a>,
+    pub(super) mistakes: Mistakes,
+    pub(super) notices: Vec<Notice>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(environment: &'a Environment<'a>) -> Self {
+        Self { environment, mistakes: Mistakes::default(), notices: vec![] }
+    }
+
+    /// Names that look like those of settings.
+    pub(super) fn names(&mut self) {
+        for name in &self.environment.names {
+            match variables::likeness(name) {
+                Likeness::Fine => {}
+                Likeness::Misspelt(known) => self.mistakes.at(name, BrokenRule::UnknownVariable(known)),
+                Likeness::Unknown => self.notices.push(Notice::UnknownVariable(name.clone())),
+            }
+        }
+    }
+
+    /// The value of a variable, without the white space around it; an empty one counts as unset.
+    fn given(&self, name: &str) -> Option<String> {
+        (self.environment.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a variable, unless it is not what was meant.
+    fn variable(&mut self, name: &str) -> Option<String> {
+        let given = self.given(name)?;
+        if let Some(broken) = unresolved(&given).or_else(|| is_quoted(&given).then_some(BrokenRule::Quoted)) {
+            self.mistakes.at(name, broken);
+            return None;
+        }
+        Some(given)
+    }
+
+    pub(super) fn zones(&mut self, defaults: Defaults) -> Option<ZoneMap> {
+        let Some(given) = self.given(variables::ZONES) else {
+            self.mistakes.at(variables::ZONES, BrokenRule::Missing);
+            return None;
+        };
+        let text = match (unresolved(&given), given.strip_prefix('@')) {
+            (Some(broken), _) => Err(broken),
+            (None, Some(path)) => self.file(path.trim()),
+            (None, None) => Ok(given),
+        };
+        let text = text.map_err(|broken| self.mistakes.at(variables::ZONES, broken)).ok()?;
+        ZoneMap::read(text.trim(), defaults, &mut self.mistakes)
+    }
+
+    fn file(&self, path: &str) -> Result<String, BrokenRule> {
+        let unreadable = |reason| BrokenRule::File { path: path.to_owned(), reason };
+        let bytes = (self.environment.read_file)(path).map_err(unreadable)?;
+        text::decode(&bytes).map_err(|error| unreadable(error.to_string()))
+    }
+
+    pub(super) fn word<Word: Copy + Default>(&mut self, name: &str, known: &[(&str, Word)]) -> Word {
+        let Some(given) = self.variable(name) else { return Word::default() };
+        word(&given, known).unwrap_or_else(|broken| {
+            self.mistakes.at(name, broken);
+            Word::default()
+        })
+    }
+
+    pub(super) fn number(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
+        let given = self.variable(name)?;
+        let number = given.parse().ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.mistakes.at(name, BrokenRule::Number { given: format!("{given:?}"), least, most });
+        }
+        number
+    }
+
+    /// How long an invocation waits for an address, and how long it may last, in seconds.
+    pub(super) fn waits(&mut self) -> (u64, u64) {
+        let before = self.mistakes.len();
+        let deadline = self.number(DEADLINE, 1, LONGEST_DEADLINE).unwrap_or(20);
+        let is_deadline_known = self.mistakes.len() == before;
+        let wait = self
+            .number(ADDRESS_WAIT, 0, LONGEST_DEADLINE - 1)
+            .unwrap_or_else(|| 15.min(deadline.saturating_sub(1)));
+        if is_deadline_known && wait >= deadline {
+            self.mistakes.at(ADDRESS_WAIT, BrokenRule::WaitWithinDeadline { wait, deadline });
+        }
+        (wait, deadline)
+    }
+
+    pub(super) fn endpoint(&mut self, name: &str, default: &str) -> Option<Url> {
+        let given = self.variable(name).unwrap_or_else(|| default.to_owned());
+        endpoint(&given).map_err(|broken| self.mistakes.at(name, broken)).ok()
+    }
+
+    fn text(&mut self, name: &str, is_right: fn(&str) -> bool, rule: &'static str) -> Option<String> {
+        let given = self.variable(name)?;
+        if is_right(&given) {
+            return Some(given);
+        }
+        self.mistakes.at(name, BrokenRule::Text { given, rule });
+        None
+    }
+
+    /// The subscriptions that keys without one mean, in lower case.
+    pub(super) fn subscriptions(&mut self) -> BTreeSet<String> {
+        let (name, old) = (variables::SUBSCRIPTIONS, variables::OLD_SUBSCRIPTIONS);
+        if self.given(old).is_some() {
+            self.notices.push(Notice::OldName { old, new: name, is_used: self.given(name).is_none() });
+        }
+        let name = if self.given(name).is_some() { name } else { old };
+        let given = self.variable(name).unwrap_or_default();
+        let mut subscriptions = BTreeSet::new();
+        for id in given.split([',', ' ', '\n']).map(str::trim).filter(|id| !id.is_empty()) {
+            if is_guid(id) {
+                subscriptions.insert(fold(id));
+            } else {
+                self.mistakes.at(name, BrokenRule::Text { given: id.to_owned(), rule: SUBSCRIPTION_ID });
+            }
+        }
+        subscriptions
+    }
+
+    pub(super) fn client_id(&mut self) -> Option<String> {
+        self.text(
+            "AZURE_CLIENT_ID",
+            is_subscription,
+            "the client id of a managed identity: letters, digits and hyphens",
+        )
+    }
+
+    pub(super) fn application_insights(&mut self) -> Option<ApplicationInsights> {
+        let entra = self.entra();
+        let given = self.variable(APPLICATION_INSIGHTS)?;
+        let insights = connection_string(&given);
+        let insights = insights.map_err(|broken| self.mistakes.at(APPLICATION_INSIGHTS, broken)).ok()?;
+        let audience = insights.entra.and_then(|entra| entra.audience);
+        Some(ApplicationInsights {
+            entra: entra.map(|entra| Entra { audience, ..entra }),
+            role_name: self.variable("WEBSITE_SITE_NAME").unwrap_or(insights.role_name),
+            role_instance: self.variable("WEBSITE_INSTANCE_ID"),
+            ..insights
+        })
+    }
+
+    /// Whether telemetry carries a token: the Functions host reads the same variable.
+    fn entra(&mut self) -> Option<Entra> {
+        let given = self.variable(AUTHENTICATION)?;
+        let read = insights::members(&given).ok().and_then(|members| {
+            let member = |name| insights::find(&members, name);
+            let is_entra = member("authorization").is_some_and(|value| value.eq_ignore_ascii_case("AAD"));
+            let client_id = member("clientid").map(str::to_owned);
+            let is_right = is_entra && client_id.as_deref().is_none_or(is_subscription);
+            is_right.then_some(Entra { client_id, audience: None })
+        });
+        if read.is_none() {
+            let rule = "Authorization=AAD, or Authorization=AAD;ClientId=<client id of a managed identity>";
+            self.mistakes.at(AUTHENTICATION, BrokenRule::Text { given, rule });
+        }
+        read
+    }
+
+    pub(super) fn logs(&mut self) -> Option<LogsIngestion> {
+        let [endpoint, rule_id, stream] = LOGS;
+        let present = LOGS.into_iter().find(|name| self.given(name).is_some())?;
+        for name in LOGS {
+            if self.given(name).is_none() {
+                self.mistakes.at(name, BrokenRule::MissingBeside(present));
+            }
+        }
+        // Both become segments of a path.
+        let is_segment = |text: &str| {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
+        let endpoint = self.variable(endpoint).and_then(|_| self.endpoint(endpoint, ""));
+        let rule_id = self.text(
+            rule_id,
+            is_segment,
+            "the immutable id of a data collection rule: letters, digits, hyphens and underscores",
+        );
+        let stream =
+            self.text(stream, is_segment, "the name of a stream: letters, digits, hyphens and underscores");
+        Some(LogsIngestion { endpoint: endpoint?, rule_id: rule_id?, stream: stream? })
+    }
+
+    pub(super) fn retry_queue(&mut self, cloud: Cloud) -> Option<Url> {
+        const NAME: &str = "ACI_DNS_RETRY_QUEUE";
+        let given = self.variable(NAME)?;
+        queue(&given, cloud).map_err(|broken| self.mistakes.at(NAME, broken)).ok()
+    }
+
+    /// The proxy of the environment, as other programs read it: upper case first, and a host without a scheme.
+    pub(super) fn proxy(&mut self) -> Option<Proxy> {
+        const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+        const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
+        let name = PROXY.into_iter().find(|name| self.given(name).is_some());
+        let except = EXCEPT.into_iter().find_map(|name| self.given(name)).unwrap_or_default();
+        let name = name?;
+        let given = self.variable(name)?;
+        let url = Url::parse(&if given.contains("://") { given } else { format!("http://{given}") });
+        let url = url.ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        let Some(url) = url else {
+            self.mistakes.at(name, BrokenRule::Proxy);
+            return None;
+        };
+        Some(Proxy { url, except })
+    }
+
+    pub(super) fn log_filter(&mut self) -> LogFilter {
+        let Some(given) = self.variable("RUST_LOG") else { return LogFilter::default() };
+        let filter = match directives::mistake(&given) {
+            None => given.parse().map_err(|error: ParseError| error.to_string()),
+            Some(reason) => Err(reason),
+        };
+        filter.unwrap_or_else(|reason| {
+            self.mistakes.at("RUST_LOG", BrokenRule::LogFilter { given, reason });
+            LogFilter::default()
+        })
+    }
+}
+
+/// A reference to Key Vault or App Configuration, whose text the platform hands on where it cannot resolve it. Only
+/// its beginning is repeated.
+fn unresolved(given: &str) -> Option<BrokenRule> {
+    const START: &str = "@Microsoft.";
+    let is_reference = given.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START));
+    let service = given.split_once('(').map_or(given, |(service, _)| service);
+    is_reference.then(|| BrokenRule::Unresolved(format!("{}(...)", printable(service))))
+}
+
+fn is_quoted(given: &str) -> bool {
+    let is_between = |quote| given.len() > 1 && given.starts_with(quote) && given.ends_with(quote);
+    is_between('"') || is_between('\'')
+}

@@ -1,0 +1,32 @@
+//! The environment of this process: variables, and the files that they name.
+
+use std::{env, fs};
+
+use crate::config::{Environment, Settings, SettingsError};
+
+/// The value of a variable; an empty one counts as unset. One that is not Unicode is read as far as it is, so that
+/// the mistake in it is reported.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    env::var_os(name)
+        .map(|value| value.to_string_lossy().into_owned())
+        .filter(|value| !value.trim().is_empty())
+}
+
+/// The names of all variables.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let mut names: Vec<_> = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Reads settings through a look-up, which may stand in front of the variables of this process, and the files that
+/// they name. `names` are the variables whose names are checked.
+pub fn settings(
+    lookup: impl Fn(&str) -> Option<String>,
+    names: Vec<String>,
+) -> Result<Settings, SettingsError> {
+    let read_file = |path: &str| fs::read(path).map_err(|error| error.to_string());
+    Settings::read(&Environment { lookup: &lookup, read_file: &read_file, names })
+}

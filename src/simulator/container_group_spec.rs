@@ -1,0 +1,166 @@
+//! A container group as tests and verbs describe and see it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::resource_ids::DEFAULT_SUBSCRIPTION;
+
+/// What a container group has for an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ip {
+    /// Private, from the subnet: another one after each deployment.
+    Pool,
+    /// Private, always this one.
+    Fixed(Ipv4Addr),
+    /// Public.
+    Public,
+    /// No `ipAddress` at all: a group that was deployed without ports.
+    NoIpAddress,
+    /// Private, and `ip` is null.
+    NullIp,
+    /// Private, and `ip` is `0.0.0.0`.
+    ZeroIp,
+    /// Private, and `ip` is the empty string.
+    EmptyIp,
+}
+
+/// What happens when a container of a group ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// It is started again.
+    Always,
+    /// It is started again unless its exit code is 0.
+    OnFailure,
+    /// It stays terminated.
+    Never,
+}
+
+impl RestartPolicy {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::OnFailure => "OnFailure",
+            Self::Never => "Never",
+        }
+    }
+
+    /// The policy with this name, in any case.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Always, Self::OnFailure, Self::Never];
+        all.into_iter().find(|policy| policy.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// A container group to be created.
+#[derive(Debug, Clone)]
+pub struct GroupSpec {
+    /// Subscription id.
+    pub subscription: String,
+    /// Resource group; it is created when it does not exist.
+    pub resource_group: String,
+    /// Name of the group.
+    pub name: String,
+    /// Azure region.
+    pub location: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// The kind of its address.
+    pub ip: Ip,
+    /// Resource id of the subnet; the default subnet of the resource group, when absent.
+    pub subnet: Option<String>,
+    /// How long its provisioning takes, at first and after each restart.
+    pub provisioning: Duration,
+    /// How long reads are answered as if it did not exist, when it is new; as the settings say, when absent.
+    pub visible_after: Option<Duration>,
+    /// Restart policy.
+    pub restart_policy: RestartPolicy,
+    /// Whether it is made for a standby pool: `PreProvisioned` until it is claimed.
+    pub standby: bool,
+    /// Image of its only container.
+    pub image: String,
+    /// Environment variables of its only container.
+    pub environment: BTreeMap<String, String>,
+    /// The id of a Log Analytics workspace. Azure then answers `diagnostics.logAnalytics` without the
+    /// `workspaceKey` that its own API description requires.
+    pub log_analytics_workspace: Option<String>,
+}
+
+impl GroupSpec {
+    /// A group with a private address from the pool, provisioned in no time.
+    #[must_use]
+    pub fn new(resource_group: &str, name: &str) -> Self {
+        Self {
+            subscription: DEFAULT_SUBSCRIPTION.to_owned(),
+            resource_group: resource_group.to_owned(),
+            name: name.to_owned(),
+            location: "westeurope".to_owned(),
+            tags: BTreeMap::new(),
+            ip: Ip::Pool,
+            subnet: None,
+            provisioning: Duration::ZERO,
+            visible_after: None,
+            restart_policy: RestartPolicy::Always,
+            standby: false,
+            image: "mcr.microsoft.com/azuredocs/aci-helloworld".to_owned(),
+            environment: BTreeMap::new(),
+            log_analytics_workspace: None,
+        }
+    }
+
+    /// The properties of a PUT that would create the group, but for `ipAddress` and `subnetIds`.
+    pub(super) fn definition(&self) -> Value {
+        let environment: Vec<_> =
+            self.environment.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        let mut definition = json!({
+            "sku": "Standard",
+            "containers": [{"name": self.name, "properties": {
+                "image": self.image,
+                "ports": ports(),
+                "environmentVariables": environment,
+                "resources": {"requests": {"memoryInGB": 1.5, "cpu": 1.0}},
+            }}],
+            "initContainers": [],
+            "restartPolicy": self.restart_policy.name(),
+            "osType": "Linux",
+        });
+        if let (Some(workspace), Some(properties)) =
+            (&self.log_analytics_workspace, definition.as_object_mut())
+        {
+            let diagnostics =
+                json!({"logAnalytics": {"workspaceId": workspace, "logType": "ContainerInsights"}});
+            properties.insert("diagnostics".to_owned(), diagnostics);
+        }
+        definition
+    }
+}
+
+pub(super) fn ports() -> Value {
+    json!([{"protocol": "TCP", "port": 80}])
+}
+
+/// A container group, seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupView {
+    /// Resource id, spelled as the group was created.
+    pub id: String,
+    /// Subscription id.
+    pub subscription: String,
+    /// Resource group.
+    pub resource_group: String,
+    /// Name.
+    pub name: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// `properties.provisioningState`.
+    pub provisioning_state: String,
+    /// `properties.instanceView.state`.
+    pub state: String,
+    /// The address that the group really holds now, whatever the answers say. Never one that it has released.
+    pub address: Option<Ipv4Addr>,
+    /// The kind of its address.
+    pub ip: Ip,
+}

@@ -1,0 +1,44 @@
+//! The states of the containers of a group.
+
+use std::time::Duration;
+
+/// What the containers of a group do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Containers {
+    /// They have not been started; the answers do not show them.
+    Waiting,
+    Running,
+    Terminated(Termination),
+}
+
+/// The end of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Termination {
+    pub(super) exit_code: i64,
+    pub(super) started: Duration,
+    pub(super) finished: Duration,
+    pub(super) detail: &'static str,
+}
+
+/// The time between the end of a container and its next start, in which the group keeps its address.
+///
+/// The answers of the real service have two forms for it, both recorded (`test_container_create_msi-012` and `-004` of
+/// Azure/azure-cli): first the container is `Terminated` and the group `Succeeded`, as if it were done for good; then
+/// the container is `Waiting` and the group `Running`. Here each takes half of the time. That the group is `Failed` in
+/// the first half after another exit code than 0 is not recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BackOff {
+    pub(super) waiting: Duration,
+    pub(super) due: Duration,
+    pub(super) length: Duration,
+}
+
+/// Whether a group belongs to a standby pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standby {
+    Never,
+    /// It is ready and not in use.
+    Pooled,
+    /// It was taken from a pool.
+    Claimed,
+}

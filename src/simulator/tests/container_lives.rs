@@ -1,0 +1,229 @@
+//! What happens to containers and addresses without anybody's request.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::super::testing::{GROUPS, SUBSCRIPTION, azure, get, put, send};
+use super::super::{Azure, GroupSpec, RestartPolicy, Settings};
+
+fn azure_with(spec: GroupSpec) -> (Azure, String) {
+    let azure = azure(Settings::default());
+    assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
+    let id = azure.create_group(spec);
+    (azure, id)
+}
+
+fn web(restart_policy: RestartPolicy) -> GroupSpec {
+    GroupSpec { restart_policy, ..GroupSpec::new("rg-spoke1", "web") }
+}
+
+/// Group state, address, and the container: its state, detail, previous state and number of restarts.
+async fn told(azure: &Azure, id: &str) -> String {
+    let body = get(azure, id).await.json();
+    assert_eq!(body["properties"]["provisioningState"], "Succeeded");
+    let text = |pointer: &str| match body.pointer(&format!("/properties{pointer}")) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "-".to_owned(),
+    };
+    let container = |name: &str| text(&format!("/containers/0/properties/instanceView/{name}"));
+    format!(
+        "{} {} | {} {} {} | previously {} {} | {} restarts",
+        text("/instanceView/state"),
+        text("/ipAddress/ip"),
+        container("currentState/state"),
+        container("currentState/exitCode"),
+        container("currentState/detailStatus"),
+        container("previousState/state"),
+        container("previousState/exitCode"),
+        container("restartCount"),
+    )
+}
+
+async fn sleep(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+// Recordings test_container_create_msi-012 and -004 of Azure/azure-cli: the two forms of a group between two restarts.
+#[tokio::test(start_paused = true)]
+async fn between_two_restarts_a_group_looks_ended_and_then_running_and_keeps_its_address() {
+    let (azure, id) = azure_with(web(RestartPolicy::Always));
+    sleep(3).await;
+    azure.exit_containers(&id, 0).unwrap();
+    let ended = "Succeeded 10.1.5.4 | Terminated 0 Completed | previously - - | 0 restarts";
+    assert_eq!(told(&azure, &id).await, ended);
+    sleep(5).await;
+    let waiting = "Running 10.1.5.4 | Waiting - CrashLoopBackOff: Back-off 10s restarting failed \
+                   | previously Terminated 0 | 0 restarts";
+    assert_eq!(told(&azure, &id).await, waiting);
+    sleep(5).await;
+    let running = "Running 10.1.5.4 | Running -  | previously Terminated 0 | 1 restarts";
+    assert_eq!(told(&azure, &id).await, running);
+
+    azure.exit_containers(&id, 137).unwrap();
+    let failed = "Failed 10.1.5.4 | Terminated 137 Error | previously Terminated 0 | 1 restarts";
+    assert_eq!(told(&azure, &id).await, failed);
+    let body = get(&azure, &id).await.json();
+    let view = &body["properties"]["containers"][0]["properties"]["instanceView"];
+    assert_eq!(
+        *view,
+        json!({
+            "restartCount": 1,
+            "currentState": {
+                "state": "Terminated",
+                "startTime": "2026-01-01T00:00:13.0000000Z",
+                "exitCode": 137,
+                "finishTime": "2026-01-01T00:00:13.0000000Z",
+                "detailStatus": "Error",
+            },
+            "previousState": {
+                "state": "Terminated",
+                "startTime": "2026-01-01T00:00:00.0000000Z",
+                "exitCode": 0,
+                "finishTime": "2026-01-01T00:00:03.0000000Z",
+                "detailStatus": "Completed",
+            },
+        })
+    );
+    let other = azure.create_group(GroupSpec::new("rg-spoke1", "other"));
+    assert_eq!(azure.group_address(&other).unwrap().to_string(), "10.1.5.5", "the address is not free");
+    sleep(10).await;
+    assert!(told(&azure, &id).await.contains("Back-off 20s"));
+    sleep(10).await;
+    assert!(told(&azure, &id).await.ends_with("2 restarts"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_between_two_restarts_doubles_up_to_five_minutes_until_the_group_is_restarted() {
+    let (azure, id) = azure_with(web(RestartPolicy::Always));
+    let back_off = async || {
+        azure.exit_containers(&id, 1).unwrap();
+        let mut seconds = 0;
+        while !told(&azure, &id).await.contains("| Running") {
+            sleep(5).await;
+            seconds += 5;
+        }
+        seconds
+    };
+    for expected in [10, 20, 40, 80, 160, 300, 300] {
+        assert_eq!(back_off().await, expected);
+    }
+    azure.restart_group(&id).unwrap();
+    assert_eq!(back_off().await, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_and_the_exit_code_decide_whether_a_group_ends_and_releases_its_address() {
+    for (policy, exit_code, expected) in [
+        (RestartPolicy::Always, 0, "Running 10.1.5.4"),
+        (RestartPolicy::Always, 3, "Running 10.1.5.4"),
+        (RestartPolicy::OnFailure, 0, "Succeeded -"),
+        (RestartPolicy::OnFailure, 3, "Running 10.1.5.4"),
+        (RestartPolicy::Never, 0, "Succeeded -"),
+        (RestartPolicy::Never, 3, "Failed -"),
+    ] {
+        let (azure, id) = azure_with(web(policy));
+        let _ = azure.take_events();
+        azure.exit_containers(&id, exit_code).unwrap();
+        sleep(60).await;
+        let body = get(&azure, &id).await.json();
+        assert_eq!(body["properties"]["restartPolicy"], format!("{policy:?}"));
+        let told = told(&azure, &id).await;
+        assert!(told.starts_with(expected), "{policy:?} {exit_code}: {told}");
+        assert_eq!(azure.group_address(&id).is_some(), expected.contains("10.1.5.4"));
+        assert_eq!(azure.take_events(), Vec::<Value>::new(), "no event tells");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_ends_the_time_between_two_restarts() {
+    let exited = || {
+        let (azure, id) = azure_with(web(RestartPolicy::Always));
+        azure.exit_containers(&id, 1).unwrap();
+        (azure, id)
+    };
+    let (azure, id) = exited();
+    azure.stop_group(&id).unwrap();
+    sleep(60).await;
+    assert!(told(&azure, &id).await.starts_with("Stopped - | Terminated 0"), "it stays stopped");
+
+    let (azure, id) = exited();
+    azure.restart_group(&id).unwrap();
+    let restarted = "Running 10.1.5.5 | Running -  | previously Terminated 1 | 1 restarts";
+    assert_eq!(told(&azure, &id).await, restarted);
+    sleep(60).await;
+    assert_eq!(told(&azure, &id).await, restarted);
+
+    let (azure, id) = exited();
+    azure.delete_group(&id).unwrap();
+    sleep(60).await;
+    assert_eq!(get(&azure, &id).await.status, 404);
+
+    let (azure, id) = exited();
+    assert!(azure.exit_containers(&id, 1).is_err(), "there is no running container");
+    azure.complete_provisioning(&id).unwrap();
+    assert!(told(&azure, &id).await.contains("| Running"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_comes_by_rest_counts() {
+    let azure = azure(Settings::default());
+    let container = json!({"name": "web", "properties": {"image": "nginx"}});
+    let mut properties = json!({"containers": [container], "osType": "Linux", "restartPolicy": "Never"});
+    let id = format!("{GROUPS}/web");
+    put(&azure, &id, json!({"location": "westeurope", "properties": properties})).await;
+    azure.exit_containers(&id, 0).unwrap();
+    sleep(60).await;
+    assert!(told(&azure, &id).await.starts_with("Succeeded"));
+    properties.as_object_mut().unwrap().remove("restartPolicy");
+    put(&azure, &id, json!({"location": "westeurope", "properties": properties})).await;
+    azure.exit_containers(&id, 0).unwrap();
+    sleep(60).await;
+    assert!(told(&azure, &id).await.starts_with("Running"), "a missing policy means Always");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_a_standby_pool_is_pre_provisioned_until_it_is_claimed() {
+    let (azure, id) = azure_with(GroupSpec { standby: true, ..GroupSpec::new("rg-spoke1", "web") });
+    let _ = azure.take_events();
+    let properties = get(&azure, &id).await.json()["properties"].clone();
+    assert_eq!(properties["provisioningState"], "PreProvisioned");
+    assert_eq!(properties["ipAddress"]["ip"], "10.1.5.4");
+    azure.claim_group(&id).unwrap();
+    let properties = get(&azure, &id).await.json()["properties"].clone();
+    assert_eq!(properties["provisioningState"], "Succeeded");
+    assert_eq!(properties["isCreatedFromStandbyPool"], true);
+    assert_eq!(azure.take_events()[0]["eventType"], "Microsoft.Resources.ResourceWriteSuccess");
+    assert!(azure.claim_group(&id).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_handed_from_one_group_to_another() {
+    let (azure, web) = azure_with(GroupSpec::new("rg-spoke1", "web"));
+    let api = azure.create_group(GroupSpec::new("rg-spoke1", "api"));
+    azure.hand_over_address(&web, &api).unwrap();
+    let addresses = [&web, &api].map(|id| azure.group_address(id).unwrap().to_string());
+    assert_eq!(addresses, ["10.1.5.5", "10.1.5.4"]);
+    let next = azure.create_group(GroupSpec::new("rg-spoke1", "next"));
+    assert_eq!(azure.group_address(&next).unwrap().to_string(), "10.1.5.6");
+    azure.stop_group(&web).unwrap();
+    assert!(azure.hand_over_address(&web, &api).is_err());
+    assert!(azure.hand_over_address(&api, "/none").is_err());
+    assert_eq!(azure.group_address(&api).unwrap().to_string(), "10.1.5.4", "nothing has happened");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verbs_end_containers_claim_groups_and_hand_addresses_over() {
+    let (azure, web) = azure_with(web(RestartPolicy::Never));
+    let pooled = azure.create_group(GroupSpec { standby: true, ..GroupSpec::new("rg-spoke1", "pooled") });
+    let post = async |verb: &str, body: Value| {
+        send(&azure, Method::POST, &format!("/simulator/groups/{verb}"), &[], body).await
+    };
+    assert_eq!(post("hand-over", json!({"id": web, "to": pooled})).await.json()["address"], "10.1.5.4");
+    assert_eq!(post("claim", json!({"id": pooled})).await.status, 204);
+    assert_eq!(post("claim", json!({"id": pooled})).await.status, 400);
+    assert_eq!(post("exit", json!({"id": web, "exitCode": 2})).await.status, 204);
+    assert!(told(&azure, &web).await.starts_with("Failed - | Terminated 2 Error"));
+}

@@ -1,0 +1,128 @@
+//! Events through the real router, and files of events through the real program.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write as _},
+    process::{Command, Output, Stdio},
+};
+
+use aci_dns::replay::stage::{RECONCILE, TRACK_DRIFT};
+use serde_json::{Value, json};
+
+use crate::world::{World, a, ptr};
+
+/// An event of this type for `web`, or for what is below it.
+fn event(world: &World, event_type: &str, below: &str) -> Value {
+    let mut event = world.event("web");
+    let subject = format!("{}{below}", event["subject"].as_str().unwrap());
+    event["eventType"] = json!(event_type);
+    event["subject"] = json!(subject);
+    event["data"] = json!({ "resourceUri": subject });
+    event
+}
+
+const TAGS: &str = "/providers/Microsoft.Resources/tags/default";
+
+#[tokio::test(start_paused = true)]
+async fn tags_written_through_the_tags_api_take_effect() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.reconcile("web").await;
+    for (ttl, event_type) in [
+        (10, "Microsoft.Resources.ResourceWriteSuccess"),
+        // Tags that were removed leave a group that is there.
+        (60, "Microsoft.Resources.ResourceDeleteSuccess"),
+    ] {
+        world.tag("web", &[("aci-dns-ttl", &ttl.to_string())]);
+        let answer = world.stage.invoke(RECONCILE, &event(&world, event_type, TAGS)).await;
+        assert_eq!(world.done(answer).status, 200);
+        let with_ttl = |record_set: String| record_set.replace(" 60 ", &format!(" {ttl} "));
+        world.has(&[&with_ttl(a("web", 4)), &with_ttl(ptr("web", 4))]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_drift_tracker_ignores_deletions_and_nothing_else_about_a_group() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.reconcile("web").await;
+    for (event_type, below, outcome) in [
+        ("Microsoft.Resources.ResourceDeleteSuccess", "", "ignored"),
+        ("Microsoft.ResourceNotifications.Resources.Deleted", "", "ignored"),
+        ("Microsoft.Resources.ResourceDeleteFailure", "", "reported"),
+        ("Microsoft.Resources.ResourceDeleteCancel", "", "reported"),
+        ("Microsoft.Resources.ResourceDeleteSuccess", TAGS, "reported"),
+    ] {
+        let answer = world.stage.invoke(TRACK_DRIFT, &event(&world, event_type, below)).await;
+        assert_eq!(world.done(answer).line()["outcome"], outcome, "{event_type} {below}");
+    }
+}
+
+fn replay(arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_aci-dns"))
+        .arg("replay")
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A process that refuses its arguments ends without reading.
+    match child.stdin.take().unwrap().write_all(stdin) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written.unwrap(),
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// An indented array of one event.
+fn document(id: &str) -> String {
+    let event = json!([{
+        "id": id, "eventType": "Microsoft.Resources.ResourceWriteSuccess",
+        "subject": crate::world::id("web"), "eventTime": "2026-01-05T09:00:07.6117357Z",
+    }]);
+    format!("{event:#}")
+}
+
+#[test]
+fn event_files_from_windows_and_from_cat_are_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (document("1"), format!("{}{}", document("1"), document("2")));
+    let utf16 = |text: &str| format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let files: [(&str, Vec<u8>, &str); 4] = [
+        ("utf16.json", utf16(&one), "1 event:"),
+        ("bom.json", format!("\u{feff}{one}").into_bytes(), "1 event:"),
+        ("two.json", two.clone().into_bytes(), "2 events:"),
+        ("dead-letters.json", two.replace(['\n', ' '], "").into_bytes(), "2 events:"),
+    ];
+    for (name, bytes, expected) in &files {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        for output in [replay(&[path.to_str().unwrap()], b""), replay(&["-"], bytes)] {
+            let stdout = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(stdout.contains(expected), "{name}: {stdout}");
+        }
+    }
+    let broken = folder.path().join("a-broken.json");
+    fs::write(&broken, b"[{\"caf\xe9\": 1}]").unwrap();
+    let output = replay(&[folder.path().to_str().unwrap()], b"");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("a-broken.json cannot be read: its encoding is not known"), "{stdout}");
+    assert!(stdout.contains("6 events:"), "the others are played: {stdout}");
+    assert_eq!(replay(&[broken.to_str().unwrap()], b"").status.code(), Some(2));
+}
+
+#[test]
+fn a_handler_is_named_by_host_and_port() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for handler in [format!("localhost:{port}"), format!("http://127.0.0.1:{port}")] {
+        let output = replay(&["--handler", &handler, "-"], document("1").as_bytes());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(&format!(":{port}/function_aci_reconcile did not answer")), "{stderr}");
+    }
+    assert_eq!(replay(&["--handler", "ftp://localhost", "-"], b"{}").status.code(), Some(2));
+}
