@@ -23,7 +23,7 @@ pub struct Edit<Record> {
 }
 
 impl<Record> Edit<Record> {
-    /// What the write is conditional on: that nobody wrote since.
+    /// What the write is conditional on: that the record set was not written since it was read.
     #[must_use]
     pub fn precondition(&self) -> Precondition {
         self.before

@@ -34,10 +34,13 @@ pub use self::{
     mistake::{BrokenRule, Mistake, SettingsError},
     patterns::{NamePattern, NamePatterns},
     territory::MissingSubscription,
-    variables::{SUBSCRIPTIONS, VARIABLES, Variable, help},
+    variables::{SUBSCRIPTIONS, VARIABLES, Variable, ZONES, help},
     zones::{Territory, Unmanaged, ZoneMap, Zones},
 };
 use self::{reader::Reader, zones::Defaults};
+
+/// The JSON schema of the map.
+pub const ZONES_SCHEMA: &str = include_str!("config/zones.schema.json");
 
 /// Where settings are read from.
 #[expect(missing_debug_implementations, reason = "functions have no text")]

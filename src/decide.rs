@@ -261,22 +261,22 @@ pub enum Unmanaged {
     #[error("tagged to be ignored")]
     Ignored,
     /// It has a public address.
-    #[error("the address is public")]
+    #[error("its address is public")]
     Public,
     /// It waits in a standby pool.
-    #[error("the container group waits in a standby pool (PreProvisioned)")]
+    #[error("it waits in a standby pool (PreProvisioned)")]
     StandbyPool,
     /// Its deployment failed, and it has no address.
     #[error("its provisioning failed, and it has no address")]
     ProvisioningFailed,
     /// It runs without an address.
-    #[error("runs without an ipAddress (deployed without ports), so there is no address to publish")]
+    #[error("it runs without an ipAddress (deployed without ports), so there is no address to publish")]
     NoAddress,
     /// It does not exist. Only a comparison says so, here and below.
     #[error("there is no such container group")]
     Deleted,
     /// It is being deleted.
-    #[error("the container group is being deleted")]
+    #[error("it is being deleted")]
     Deleting,
     /// Its address is not assigned yet.
     #[error("its address is not assigned yet")]
@@ -371,11 +371,7 @@ impl<'a> Decider<'a> {
         if self.goal.purpose == Purpose::Compare {
             return self.compare(observation, own);
         }
-        let desired = match &observation.desired {
-            Err(error) => return Err(failed(PlanError::Tag(error.clone()))),
-            Ok(None) => return Ok(unmanaged(Unmanaged::Ignored)),
-            Ok(Some(desired)) => Arc::clone(desired),
-        };
+        let desired = desired(observation)?;
         let action = self.action(observation.state);
         let address = if let DesiredAction::Point(address) = action { Some(address) } else { None };
         self.target = Some(Target { fqdn: desired.fqdn(), address });
@@ -414,7 +410,7 @@ impl<'a> Decider<'a> {
             lookup.group();
             _ = expected.a.as_ref().map(|(name, _)| lookup.a(name));
         }
-        // The record set first: where Azure throttles the reads of its zone, the group is not read in vain.
+        // The record set first: where Azure throttles the reads of its zone, the read of the group is not sent.
         let (own, group) = (lookup.a(&self.goal.own_name), lookup.group());
         lookup.finish()?;
         let (Some(own), Some(group)) = (own, group) else { return Err(Step::Repeat) };
@@ -569,6 +565,16 @@ fn emptied<Record: Clone>(edit: &Edit<Record>) -> Option<Edit<Record>> {
     let is_done = before.content.records.is_empty() && before.content.metadata == metadata;
     let content = Content { ttl: before.content.ttl, records: Vec::new(), metadata };
     (!is_done).then(|| Edit { after: Some(content), ..edit.clone() })
+}
+
+/// What the record sets of an observed group should be. A group that is tagged to be ignored, or whose tags cannot be
+/// read, ends the decision.
+fn desired(observation: &Observation) -> Result<Arc<Desired>, Step> {
+    match &observation.desired {
+        Ok(Some(desired)) => Ok(Arc::clone(desired)),
+        Ok(None) => Err(unmanaged(Unmanaged::Ignored)),
+        Err(error) => Err(failed(PlanError::Tag(error.clone()))),
+    }
 }
 
 fn is_ours<Record>(set: &RecordSet<Record>, desired: &Desired) -> bool {

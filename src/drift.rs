@@ -11,7 +11,7 @@ use crate::{
     arm::{Arm, Reader},
     clock::Clock,
     config::{Settings, ZoneMap},
-    decide::{ExtraLookups, Goal, Purpose, Rules, RunState, Unmanaged, Verdict},
+    decide::{ExtraLookups, Goal, Purpose, Rules, RunState, Verdict},
     driver::{Access, Trace, pursue},
     reconcile::ReconcileError,
     report::{DriftEvent, Outcome, Report, unmapped},
@@ -65,9 +65,7 @@ impl DriftTracker {
         let mut trace = Trace::new(RunState::default());
         let report = match pursue(Access::read_only(reader), rules, &goal, &self.clock, &mut trace).await {
             Verdict::Failed(error) => return Err(ReconcileError::of(error, &goal, &mut trace)),
-            Verdict::Unmanaged(reason) => {
-                Report::new(Outcome::Unmanaged, format!("{id}: {}", sentence(reason)))
-            }
+            Verdict::Unmanaged(reason) => Report::new(Outcome::Unmanaged, format!("{id}: {reason}")),
             // Only a reconciliation ends so.
             Verdict::Right(_) => Report::new(Outcome::Converged, id.to_string()),
             Verdict::Compared(drift) => {
@@ -86,13 +84,5 @@ impl DriftTracker {
             }
         };
         Ok(Report { arm_calls: reader.calls(), exchanges: reader.exchanges(), ..report })
-    }
-}
-
-fn sentence(reason: Unmanaged) -> String {
-    match reason {
-        Unmanaged::Public => "its address is public".to_owned(),
-        Unmanaged::NoAddress => "it runs without an ipAddress (deployed without ports)".to_owned(),
-        reason => reason.to_string(),
     }
 }

@@ -182,8 +182,7 @@ pub async fn pursue(
 /// An answer, and the error where there is none.
 type Answer = (Fact, Option<(Key, ArmError)>);
 
-/// Sends reads together. One that fails and that everything depends on ends the others: what it would have led to
-/// is not read in vain.
+/// Sends reads together. A required read that fails ends the others, because the pass fails with it.
 async fn read_all(reader: &Reader, goal: &Goal, keys: Vec<Key>) -> Vec<Answer> {
     let reads = keys.into_iter().map(|key| async move {
         let is_required = key.is_required();

@@ -1,13 +1,24 @@
 //! The environment of this process: variables, and the files that they name.
 
-use std::{env, fs};
+use std::{env, fs, sync::OnceLock};
 
-use crate::config::{Environment, Settings, SettingsError};
+use crate::config::{Environment, Settings, SettingsError, ZONES};
+
+/// The file of the command line that stands in for `ACI_DNS_ZONES`.
+static ZONES_FILE: OnceLock<String> = OnceLock::new();
+
+/// Lets a file stand in for the variable `ACI_DNS_ZONES`. The first call counts.
+pub fn read_zones_from(path: String) {
+    let _ = ZONES_FILE.set(path);
+}
 
 /// The value of a variable; an empty one counts as unset. One that is not Unicode is read as far as it is, so that
 /// the mistake in it is reported.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
+    if let Some(path) = ZONES_FILE.get().filter(|_| name == ZONES) {
+        return Some(format!("@{path}"));
+    }
     env::var_os(name)
         .map(|value| value.to_string_lossy().into_owned())
         .filter(|value| !value.trim().is_empty())

@@ -26,7 +26,7 @@ use aci_dns::{
     tokens::Tokens,
     wire::Wire,
 };
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use tokio::{
     net::TcpListener,
     runtime,
@@ -41,11 +41,24 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// Keeps Private DNS (A and PTR records) right for Azure Container Instances, and tells when it is not.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version, long_version = VERSION, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "Read the map from this file instead of ACI_DNS_ZONES"
+    )]
+    zones: Option<String>,
+    /// When to colour the output
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
 }
+
+/// The version, the commit and the target of this build.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ACI_DNS_BUILD"), ")");
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -56,6 +69,8 @@ enum Command {
     Sync(cli::Sync),
     Replay(Replay),
     Simulate(Simulate),
+    Schema(cli::Schema),
+    Completions(cli::Completions),
 }
 
 /// Serve invocations of the Azure Functions host: what runs in Azure
@@ -229,7 +244,16 @@ enum Failure {
 const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
 
 fn main() -> ExitCode {
-    let command = match Arguments::parse().command {
+    let Arguments { command, zones, color } = Arguments::parse();
+    match color {
+        ColorChoice::Auto => {}
+        ColorChoice::Always => anstream::ColorChoice::AlwaysAnsi.write_global(),
+        ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    if let Some(path) = zones {
+        environment::read_zones_from(path);
+    }
+    let command = match command {
         Some(command) => command,
         None if variable(PORT).is_some() => Command::Serve(Serve::default()),
         None => return help(),
@@ -242,6 +266,8 @@ fn main() -> ExitCode {
         Command::Sync(arguments) => cli::sync(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Simulate(arguments) => simulate(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Schema(_) => Ok(cli::schema()),
+        Command::Completions(arguments) => Ok(cli::completions(&arguments, Arguments::command())),
     };
     done.unwrap_or_else(|failure| tell(&failure))
 }

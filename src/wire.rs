@@ -49,7 +49,7 @@ const REQUESTS_PER_HOST: usize = 24;
 pub struct Wire(Arc<Way>);
 
 enum Way {
-    Network(Network),
+    Network(Box<Network>),
     Embedded(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>),
 }
 
@@ -98,7 +98,8 @@ impl Wire {
     /// The network, through a proxy where there is one.
     #[must_use]
     pub fn network_through(proxy: Option<Proxy>) -> Self {
-        Self(Arc::new(Way::Network(Network { client: OnceCell::new(), proxy, hosts: Mutex::default() })))
+        let network = Network { client: OnceCell::new(), proxy, hosts: Mutex::default() };
+        Self(Arc::new(Way::Network(Box::new(network))))
     }
 
     /// A service in this process, such as an [`axum::Router`].

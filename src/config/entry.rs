@@ -25,7 +25,7 @@ const FORWARD_ZONE_LIMIT: usize = 253 - 64;
 /// Source: <https://learn.microsoft.com/azure/dns/private-dns-privatednszone#restrictions>
 const ZONE_LABELS: std::ops::RangeInclusive<usize> = 2..=34;
 
-const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 11] = [
     "forwardZone",
     "reverseZones",
     "zoneSubscriptionId",

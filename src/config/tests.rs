@@ -560,3 +560,22 @@ fn a_write_that_the_policy_forbids_needs_no_right() {
         [3, 2, 2, 1]
     );
 }
+
+#[test]
+fn the_schema_has_the_keys_and_words_of_the_parser() {
+    let schema: serde_json::Value = serde_json::from_str(ZONES_SCHEMA).unwrap();
+    let entry = &schema["$defs"]["entry"];
+    let keys: BTreeSet<_> = entry["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, entry::KEYS.into_iter().collect());
+    let words = |key: &str| -> Vec<String> {
+        let words = entry["properties"][key]["enum"].as_array().unwrap();
+        words.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(words("policy"), POLICIES.map(|(word, _)| word));
+    assert_eq!(words("ownership"), OWNERSHIPS.map(|(word, _)| word));
+    for required in entry["required"].as_array().unwrap() {
+        let key = required.as_str().unwrap();
+        let mistakes = ZoneMap::parse(&ONE_ZONE.replace(key, "x")).unwrap_err().to_string();
+        assert!(mistakes.contains(&format!("{key}: is required")), "{mistakes}");
+    }
+}

@@ -19,7 +19,7 @@ const fn variable(name: &'static str, meaning: &'static str, default: &'static s
 }
 
 /// Which zones serve which container groups.
-pub(super) const ZONES: &str = "ACI_DNS_ZONES";
+pub const ZONES: &str = "ACI_DNS_ZONES";
 /// The subscriptions that keys without one mean.
 pub const SUBSCRIPTIONS: &str = "ACI_DNS_SUBSCRIPTIONS";
 /// The name of [`SUBSCRIPTIONS`] before 0.2.

@@ -1,10 +1,10 @@
 //! How DNS and the live group differ: drift is what a plan would change.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::net::Ipv4Addr;
 
 use super::{
-    Conflict, Decider, Lookup, Observation, ObservedPtr, PlanError, ReversePlan, Step, Target, Unmanaged,
-    Verdict, addresses_of, failed, is_ours, live::Holder, unmanaged,
+    Conflict, Decider, Lookup, Observation, ObservedPtr, ReversePlan, Step, Target, Unmanaged, Verdict,
+    addresses_of, desired, is_ours, live::Holder, unmanaged,
 };
 use crate::{
     container_group::AddressState,
@@ -31,11 +31,7 @@ impl Decider<'_> {
             AddressState::Pending => return Ok(unmanaged(Unmanaged::Pending)),
             AddressState::Released => return Ok(unmanaged(Unmanaged::Released)),
         };
-        let desired = match &observation.desired {
-            Err(error) => return Err(failed(PlanError::Tag(error.clone()))),
-            Ok(None) => return Ok(unmanaged(Unmanaged::Ignored)),
-            Ok(Some(desired)) => Arc::clone(desired),
-        };
+        let desired = desired(observation)?;
         let mut lookup = Lookup::new(self.facts);
         let set = if desired.is_name_from_tag { lookup.a(&desired.name) } else { Some(own) };
         lookup.ptr(self.goal, address);

@@ -103,7 +103,7 @@ pub enum Fact {
     Ptr(PtrKey, Read<Option<PtrRecordSet>>),
     /// The PTR record sets of a reverse zone.
     PtrList(usize, Read<Vec<(PtrKey, PtrRecordSet)>>),
-    /// The A record sets of the forward zone that carry our mark.
+    /// The A record sets of the forward zone.
     AList(Read<Vec<(RelativeName, ARecordSet)>>),
 }
 

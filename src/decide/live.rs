@@ -51,7 +51,7 @@ impl Decider<'_> {
         lookup.finish()?;
         let set = set.flatten();
         if address.is_none() && set.is_some_and(|set| !is_ours(set, desired)) {
-            // The name of a stopped group is another's, whoever that is: there is nothing to reserve.
+            // The name of a stopped group has another owner: there is nothing to reserve.
             return Ok(());
         }
         let holder = match self.cname(desired)? {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     change::Change,
     desired::Desired,
-    dns::{ARecordSet, RelativeName},
+    dns::{ARecordSet, PtrRecordSet, RelativeName},
 };
 
 impl Decider<'_> {
@@ -74,7 +74,7 @@ impl Decider<'_> {
             }
         }
         if !is_deleted {
-            let is_ours = |set: &crate::dns::PtrRecordSet| is_ours(set, desired);
+            let is_ours = |set: &PtrRecordSet| is_ours(set, desired);
             for edits in [&mut plan.edits, &mut plan.withheld] {
                 edits.retain(|edit| edit.before.as_ref().is_some_and(is_ours));
             }

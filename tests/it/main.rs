@@ -7,6 +7,7 @@
 )]
 
 mod addresses;
+mod command_line;
 mod cost;
 mod deployment;
 mod doctor;

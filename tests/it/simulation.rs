@@ -4,8 +4,9 @@
 //! memory on a paused clock. Groups are created, restarted, moved, stopped, started, deleted and created again;
 //! addresses are reused at once; two groups want one name. Events come late, twice, out of order and to several
 //! instances at the same time. Requests fail before or after they took effect, are throttled, held still, answered
-//! with nonsense; instances are killed between any two requests; people edit the zones. At the end every event is
-//! delivered once more, and the zones are compared with [`model`], which knows nothing of plans.
+//! with nonsense, answered by a replica that lags behind; new groups are invisible for a while; zones are locked against
+//! deletion; instances are killed between any two requests; people edit the zones. At the end every event is delivered
+//! once more, and the zones are compared with [`model`], which knows nothing of plans.
 //!
 //! A failure prints its seed; `ACI_DNS_SEED=<seed>` plays it alone, with a trace. `ACI_DNS_SEEDS=<count>` plays more.
 
@@ -29,8 +30,8 @@ use aci_dns::{
     reconcile::Clock,
     replay::stage::{RECONCILE, TRACK_DRIFT, envelope},
     simulator::{
-        Azure, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, RecordSetSpec, RecordSetView,
-        View, When,
+        Azure, Call, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, LockLevel, RecordSetSpec,
+        RecordSetView, Staleness, View, When,
     },
     telemetry::Telemetry,
     tokens::Tokens,
@@ -48,7 +49,13 @@ const FORWARD: &str = "contoso.internal";
 const REVERSE: &str = "1.10.in-addr.arpa";
 const ZONES: &str = r#"{"*": {"forwardZone": "contoso.internal", "reverseZones": ["1.10.in-addr.arpa"],
     "zoneResourceGroup": "rg-dns"}}"#;
-/// Two of them want one name.
+/// The forward zone of `rg-b` where it is not [`FORWARD`].
+const OTHER_FORWARD: &str = "fabrikam.internal";
+/// Two forward zones that share a reverse zone.
+const TWO_ZONES: &str = r#"{
+    "rg-a": {"forwardZone": "contoso.internal", "reverseZones": ["1.10.in-addr.arpa"], "zoneResourceGroup": "rg-dns"},
+    "rg-b": {"forwardZone": "fabrikam.internal", "reverseZones": ["1.10.in-addr.arpa"], "zoneResourceGroup": "rg-dns"}}"#;
+/// Two of them want one name, unless their forward zones differ.
 const GROUPS: [(&str, &str); 5] =
     [("rg-a", "web"), ("rg-b", "web"), ("rg-a", "api"), ("rg-b", "db"), ("rg-a", "job")];
 const OWNER: &str = "aci-dns-owner";
@@ -71,6 +78,14 @@ struct Weather {
     is_moved: bool,
     /// Whether people edit the zones.
     is_edited: bool,
+    /// How far the replica that answers every third read lags behind at most; no read is stale at zero.
+    lag: Duration,
+    /// How long a new group answers 404 at most.
+    invisible: Duration,
+    /// Whether zones are locked against deletion now and then.
+    is_locked: bool,
+    /// Whether the resource groups have forward zones of their own, which share the reverse zone.
+    has_two_zones: bool,
 }
 
 fn group_id((resource_group, name): (&str, &str)) -> String {
@@ -95,8 +110,8 @@ struct Instance {
 }
 
 impl Instance {
-    fn start(azure: &Azure, seed: u64, unasked: &Arc<AtomicU64>) -> Self {
-        let settings = Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| ZONES.to_owned()));
+    fn start(azure: &Azure, seed: u64, zones: &str, unasked: &Arc<AtomicU64>) -> Self {
+        let settings = Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| zones.to_owned()));
         let settings = settings.unwrap();
         let is_dead = Arc::new(AtomicBool::new(false));
         let has_written = Arc::new(AtomicBool::new(false));
@@ -153,12 +168,13 @@ impl Instance {
 struct Watch {
     /// Since when each group has lived without a break.
     living_since: BTreeMap<String, Duration>,
-    /// The names that are there.
-    names: BTreeSet<String>,
+    /// The names that are there, with their zones.
+    names: BTreeSet<(String, String)>,
     gaps: Vec<String>,
 }
 
 struct Simulation {
+    weather: Weather,
     azure: Azure,
     rng: RefCell<Rng>,
     instances: RefCell<Vec<Instance>>,
@@ -190,7 +206,7 @@ impl Simulation {
     fn new(seed: u64, weather: Weather) -> Rc<Self> {
         let azure = Azure::default();
         azure.configure(|settings| settings.require_token = false);
-        for zone in [FORWARD, REVERSE] {
+        for zone in [FORWARD, OTHER_FORWARD, REVERSE] {
             azure.create_zone(SUBSCRIPTION, "rg-dns", zone);
         }
         for resource_group in ["rg-a", "rg-b"] {
@@ -201,9 +217,12 @@ impl Simulation {
         let watch = Arc::new(Mutex::new(Watch::default()));
         let simulation = Rc::new(Self {
             instances: RefCell::new(
-                (0..3).map(|instance| Instance::start(&azure, seed ^ instance, &unasked)).collect(),
+                (0..3)
+                    .map(|instance| Instance::start(&azure, seed ^ instance, weather.zones(), &unasked))
+                    .collect(),
             ),
-            tracker: Instance::start(&azure, seed, &unasked),
+            tracker: Instance::start(&azure, seed, weather.zones(), &unasked),
+            weather,
             rng: RefCell::new(rng.fork()),
             events: RefCell::default(),
             trace: RefCell::default(),
@@ -239,14 +258,14 @@ impl Simulation {
     }
 
     fn record_sets(&self) -> Vec<RecordSetView> {
-        let all = [FORWARD, REVERSE].into_iter().flat_map(|zone| self.azure.record_sets(zone));
+        let all = [FORWARD, OTHER_FORWARD, REVERSE].into_iter().flat_map(|zone| self.azure.record_sets(zone));
         all.filter(|set| set.record_type != "SOA").collect()
     }
 
     /// No living group's A record set is ever absent or empty once it was there, but for a removal that was under
     /// way when the group came back: one invocation ends within its deadline of 20 seconds.
     fn watch_for_gaps(&self) {
-        let watch = Arc::clone(&self.watch);
+        let (watch, weather) = (Arc::clone(&self.watch), self.weather);
         self.azure.on_change(move |view| {
             let mut watch = watch.lock().unwrap();
             let now = view.elapsed();
@@ -260,19 +279,22 @@ impl Simulation {
             for id in living.keys() {
                 watch.living_since.entry(id.clone()).or_insert(now);
             }
-            let names: BTreeSet<String> = view
-                .record_sets(FORWARD)
+            let names: BTreeSet<(String, String)> = [FORWARD, OTHER_FORWARD]
                 .into_iter()
+                .flat_map(|zone| view.record_sets(zone))
                 .filter(|set| set.record_type == "A" && !set.values.is_empty())
-                .map(|set| set.name)
+                .map(|set| (set.zone, set.name))
                 .collect();
-            for lost in watch.names.difference(&names).cloned().collect::<Vec<_>>() {
+            for (zone, lost) in watch.names.difference(&names).cloned().collect::<Vec<_>>() {
                 // Where two groups want the name, the one that leaves it takes it along.
-                let wanting: Vec<_> = GROUPS.iter().filter(|(_, name)| *name == lost).collect();
+                let wants = |group: &&(&str, &str)| group.1 == lost && weather.forward_zone(group.0) == zone;
+                let wanting: Vec<_> = GROUPS.iter().filter(wants).collect();
                 let [only] = wanting.as_slice() else { continue };
                 let since = watch.living_since.get(&group_id(**only).to_lowercase()).copied();
                 if since.is_some_and(|since| now.saturating_sub(since) > Duration::from_secs(26)) {
-                    watch.gaps.push(format!("{lost} lost its A record set at {now:?} while its group lived"));
+                    watch.gaps.push(format!(
+                        "{lost}.{zone} lost its A record set at {now:?} while its group lived"
+                    ));
                 }
             }
             watch.names = names;
@@ -280,7 +302,8 @@ impl Simulation {
     }
 
     /// One thing happens in the world.
-    fn step(&self, weather: Weather) {
+    fn step(&self) {
+        let weather = self.weather;
         let mut rng = self.rng.borrow_mut();
         let group = GROUPS[rng.usize(..GROUPS.len())];
         let id = group_id(group);
@@ -288,7 +311,12 @@ impl Simulation {
         let provisioning = Duration::from_millis([0, 0, 3000, 12_000][rng.usize(..4)]);
         let deed = match (exists, rng.u8(..10)) {
             (false, _) => {
-                let spec = GroupSpec { provisioning, ..GroupSpec::new(group.0, group.1) };
+                let invisible = weather.invisible * rng.u32(..3) / 2;
+                let spec = GroupSpec {
+                    provisioning,
+                    visible_after: Some(invisible),
+                    ..GroupSpec::new(group.0, group.1)
+                };
                 self.azure.create_group(spec);
                 "create"
             }
@@ -321,6 +349,9 @@ impl Simulation {
         self.say(&format!("{deed} {}/{} -> {:?}", group.0, group.1, self.azure.group_address(&id)));
         if weather.is_edited {
             self.edit();
+        }
+        if weather.is_locked {
+            self.lock();
         }
         if weather.kill_every > 0 && self.rng.borrow_mut().usize(..weather.kill_every) == 0 {
             self.kill();
@@ -364,12 +395,29 @@ impl Simulation {
         self.say(&format!("a person {edit} {} {}", set.record_type, set.name));
     }
 
+    /// Somebody locks a zone against deletion, or unlocks it.
+    fn lock(&self) {
+        let (zone, deed) = {
+            let mut rng = self.rng.borrow_mut();
+            ([FORWARD, OTHER_FORWARD, REVERSE][rng.usize(..3)], rng.u8(..4))
+        };
+        let scope = format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones/{zone}"
+        );
+        match deed {
+            0 => self.azure.lock(&scope, LockLevel::CanNotDelete),
+            1 => self.azure.unlock(&scope),
+            _ => return,
+        }
+        self.say(&format!("{zone} is {}", if deed == 0 { "locked" } else { "unlocked" }));
+    }
+
     fn kill(&self) {
         let mut instances = self.instances.borrow_mut();
         let mut rng = self.rng.borrow_mut();
         let index = rng.usize(..instances.len());
         instances[index].is_dead.store(true, Ordering::SeqCst);
-        instances[index] = Instance::start(&self.azure, rng.u64(..), &self.unasked);
+        instances[index] = Instance::start(&self.azure, rng.u64(..), self.weather.zones(), &self.unasked);
         drop(rng);
         self.say(&format!("instance {index} is killed"));
     }
@@ -453,12 +501,17 @@ impl Simulation {
         let mut wrong = Vec::new();
         let sets = self.record_sets();
         let groups = self.azure.read(|view: &View<'_>| view.groups());
-        let living: Vec<(String, String, Ipv4Addr, String)> = groups
+        let living: Vec<Living> = groups
             .iter()
             .filter(|group| group.state == "Running")
             .filter_map(|group| {
-                let owner = owner((&group.resource_group, &group.name));
-                Some((group.id.to_lowercase(), group.name.clone(), group.address?, owner))
+                Some(Living {
+                    id: group.id.to_lowercase(),
+                    zone: self.weather.forward_zone(&group.resource_group),
+                    name: group.name.clone(),
+                    address: group.address?,
+                    owner: owner((&group.resource_group, &group.name)),
+                })
             })
             .collect();
         let existing: BTreeSet<String> =
@@ -469,12 +522,12 @@ impl Simulation {
         let own = |set: &&RecordSetView| {
             !is_empty(set) && !self.foreign.borrow().iter().any(|f| is_same_place(f, set))
         };
-        let actual: BTreeSet<(String, String, String, String)> = sets
+        let actual: BTreeSet<[String; 4]> = sets
             .iter()
             .filter(own)
             .map(|set| {
                 let owner = set.metadata.get(OWNER).cloned().unwrap_or_default();
-                (set.record_type.clone(), set.name.clone(), set.values.join(" "), owner)
+                [set.zone.clone(), set.name.clone(), set.values.join(" "), owner]
             })
             .collect();
         for missing in expected.difference(&actual) {
@@ -491,12 +544,10 @@ impl Simulation {
         }
         // An event that is not acknowledged is of a group whose name another group has.
         for id in unacknowledged {
-            let is_loser = living.iter().any(|(living_id, name, _, owner)| {
-                living_id == id
-                    && sets.iter().any(|set| {
-                        set.record_type == "A" && set.name == *name && set.metadata.get(OWNER) != Some(owner)
-                    })
-            });
+            let group = living.iter().find(|group| group.id == *id);
+            let holder = group.and_then(|group| group.holder(&sets));
+            let is_loser =
+                group.zip(holder).is_some_and(|(group, set)| set.metadata.get(OWNER) != Some(&group.owner));
             if !is_loser {
                 wrong.push(format!("{phase}: {id} was never acknowledged"));
             }
@@ -509,29 +560,50 @@ fn is_same_place(one: &RecordSetView, other: &RecordSetView) -> bool {
     (&one.zone, &one.record_type, &one.name) == (&other.zone, &other.record_type, &other.name)
 }
 
-/// The record sets that the living groups call for: type, name, values, owner. Of several groups that want one name, the
-/// one whose mark the A record set carries has it, as long as it exists.
-fn model(
-    living: &[(String, String, Ipv4Addr, String)],
-    existing: &BTreeSet<String>,
-    sets: &[RecordSetView],
-) -> BTreeSet<(String, String, String, String)> {
+/// A group that should have records.
+struct Living {
+    id: String,
+    zone: &'static str,
+    name: String,
+    address: Ipv4Addr,
+    owner: String,
+}
+
+impl Living {
+    /// The A record set at its name.
+    fn holder<'a>(&self, sets: &'a [RecordSetView]) -> Option<&'a RecordSetView> {
+        sets.iter().find(|set| set.record_type == "A" && set.zone == self.zone && set.name == self.name)
+    }
+}
+
+/// The record sets that the living groups call for: zone, name, values, owner. Of several groups that want one name,
+/// the one whose mark the A record set carries has it, as long as it exists.
+fn model(living: &[Living], existing: &BTreeSet<String>, sets: &[RecordSetView]) -> BTreeSet<[String; 4]> {
     let mut expected = BTreeSet::new();
-    for (_, name, address, owner) in living {
-        let holder = sets.iter().find(|set| set.record_type == "A" && set.name == *name);
-        let holder = holder.and_then(|set| set.metadata.get(OWNER));
-        if holder.is_some_and(|holder| holder != owner && existing.contains(holder)) {
+    for group in living {
+        let holder = group.holder(sets).and_then(|holder| holder.metadata.get(OWNER));
+        if holder.is_some_and(|holder| *holder != group.owner && existing.contains(holder)) {
             continue;
         }
-        let [_, _, third, fourth] = address.octets();
-        expected.insert(("A".into(), name.clone(), address.to_string(), owner.clone()));
-        let target = format!("{name}.{FORWARD}");
-        expected.insert(("PTR".into(), format!("{fourth}.{third}"), target, owner.clone()));
+        let [_, _, third, fourth] = group.address.octets();
+        let (zone, owner) = (group.zone.to_owned(), group.owner.clone());
+        let target = format!("{}.{zone}", group.name);
+        expected.insert([zone, group.name.clone(), group.address.to_string(), owner.clone()]);
+        expected.insert([REVERSE.to_owned(), format!("{fourth}.{third}"), target, owner]);
     }
     expected
 }
 
 impl Weather {
+    fn zones(self) -> &'static str {
+        if self.has_two_zones { TWO_ZONES } else { ZONES }
+    }
+
+    /// The forward zone of a resource group.
+    fn forward_zone(self, resource_group: &str) -> &'static str {
+        if self.has_two_zones && resource_group == "rg-b" { OTHER_FORWARD } else { FORWARD }
+    }
+
     fn is_throttled(self) -> bool {
         self.longest_wait > 25
     }
@@ -539,6 +611,11 @@ impl Weather {
     /// What happens to a request.
     fn strike(self, rng: &mut Rng, faults: &AtomicU64, call: &CallView) -> Option<Effect> {
         let latency = Effect::Delay(When::Before, Duration::from_millis(rng.u64(1..80)));
+        let is_stale = !self.lag.is_zero() && call.method == Method::GET && rng.u8(..3) == 0;
+        if is_stale {
+            let lag = Duration::from_millis(rng.u64(..=u64::try_from(self.lag.as_millis()).unwrap()));
+            return Some(Effect::All(vec![latency, Effect::Stale(Staleness::Behind(lag))]));
+        }
         if self.fault_every == 0 || call.path.contains("/msi/") || rng.u64(..self.fault_every) > 0 {
             return (self.steps > 0).then_some(latency);
         }
@@ -579,7 +656,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     let simulation = Simulation::new(seed, weather);
     let mut tasks = Vec::new();
     for _ in 0..weather.steps {
-        simulation.step(weather);
+        simulation.step();
         tasks.extend(simulation.spread());
         let pause = Duration::from_millis(simulation.rng.borrow_mut().u64(..8000));
         sleep(pause).await;
@@ -592,7 +669,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
         task.await.unwrap();
     }
     let mut violations = Vec::new();
-    if !weather.is_moved && !weather.is_edited {
+    if !weather.is_moved && !weather.is_edited && weather.lag.is_zero() {
         // Every change was followed by a successful delivery: no more is needed.
         let given_up = simulation.given_up.borrow().clone();
         violations.extend(simulation.judge(&given_up, "as acknowledged"));
@@ -610,7 +687,9 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     }
     simulation.azure.clear_calls();
     simulation.deliver_all().await;
-    let writes = simulation.azure.calls().into_iter().filter(|call| call.method != Method::GET);
+    // A delete that a lock refuses is tried at every delivery.
+    let is_write = |call: &Call| call.method != Method::GET && call.status.is_none_or(|status| status < 300);
+    let writes = simulation.azure.calls().into_iter().filter(is_write);
     violations.extend(writes.map(|call| format!("idempotence: {} {}", call.method, call.path)));
     if simulation.tracker.has_written.load(Ordering::SeqCst) {
         violations.push("the drift tracker sent something else than a GET".into());
@@ -690,6 +769,10 @@ const CALM: Weather = Weather {
     longest_wait: 15,
     is_moved: false,
     is_edited: false,
+    lag: Duration::ZERO,
+    invisible: Duration::ZERO,
+    is_locked: false,
+    has_two_zones: false,
 };
 
 #[test]
@@ -725,17 +808,49 @@ fn what_is_owed_after_a_throttle_does_no_lasting_harm() {
 }
 
 #[test]
+fn stale_reads_do_no_lasting_harm() {
+    let stale = Weather { lag: Duration::from_secs(2), ..CALM };
+    check("stale", 60, stale);
+    check("stale and faults", 60, Weather { fault_every: 6, is_moved: true, ..stale });
+}
+
+#[test]
+fn groups_that_are_visible_late_get_their_records() {
+    check("invisible", 60, Weather { invisible: Duration::from_secs(60), ..CALM });
+}
+
+#[test]
+fn zones_that_are_locked_against_deletion_stop_nothing() {
+    check("locked", 60, Weather { is_locked: true, ..CALM });
+    check("locked, killed", 60, Weather { is_locked: true, kill_every: 3, fault_every: 6, ..CALM });
+}
+
+#[test]
+fn forward_zones_that_share_a_reverse_zone_do_not_disturb_each_other() {
+    check("two zones", 60, Weather { has_two_zones: true, is_moved: true, fault_every: 6, ..CALM });
+}
+
+const STORM: Weather = Weather {
+    fault_every: 6,
+    is_slow: true,
+    is_moved: true,
+    is_edited: true,
+    lag: Duration::from_secs(2),
+    invisible: Duration::from_secs(30),
+    is_locked: true,
+    has_two_zones: true,
+    ..CALM
+};
+
+#[test]
 fn everything_at_once_does_no_lasting_harm() {
-    let storm =
-        Weather { fault_every: 6, kill_every: 4, is_slow: true, is_moved: true, is_edited: true, ..CALM };
-    check("storm", 60, storm);
+    check("storm", 60, Weather { kill_every: 4, ..STORM });
+    check("storm in one zone", 60, Weather { kill_every: 4, has_two_zones: false, ..STORM });
 }
 
 /// Nobody is killed here: long throttles make slow writers of all, and what a slow writer is killed over after the A
 /// record set that remembered it went is the one thing that stays until the group goes or a sweep comes (design 5.5).
 #[test]
 fn everything_at_once_and_long_throttles_do_no_lasting_harm() {
-    let storm =
-        Weather { fault_every: 6, is_slow: true, longest_wait: 50, is_moved: true, is_edited: true, ..CALM };
-    check("throttled storm", 60, storm);
+    check("throttled storm", 60, Weather { longest_wait: 50, ..STORM });
 }

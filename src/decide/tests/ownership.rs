@@ -375,11 +375,11 @@ fn an_owner_mark_that_names_no_group_is_honoured_without_a_read() {
     check(
         "rules adopt
         group running 10.1.5.4
-        A web 10.1.5.9 owner=nobody
+        A web 10.1.5.9 owner=no-group
         =>
         read A web, group
         read PTR 10.1.5.4
-        web at 10.1.5.4: failed, the A record set web.spoke1.internal belongs to the container group nobody",
+        web at 10.1.5.4: failed, the A record set web.spoke1.internal belongs to the container group no-group",
     );
 }
 
@@ -671,11 +671,11 @@ fn a_ptr_whose_mark_names_no_group_is_left_alone() {
         "rules adopt
         group running 10.1.5.4
         A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api owner=nobody
+        PTR 10.1.5.4 api owner=no-group
         =>
         read A web, group
         read PTR 10.1.5.4
-        web at 10.1.5.4: failed, the PTR record set 4.5.1.10.in-addr.arpa belongs to the container group nobody, \
+        web at 10.1.5.4: failed, the PTR record set 4.5.1.10.in-addr.arpa belongs to the container group no-group, \
         which has the same address",
     );
 }

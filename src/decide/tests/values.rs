@@ -6,7 +6,7 @@ use super::{world::owner, *};
 use crate::dns::{Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrTarget};
 
 pub(super) const NAMES: [&str; 4] = ["web", "shop", "old", "alias"];
-pub(super) const MARKS: [&str; 5] = ["us", "other", "third", "S1/RG-Spoke1/Web", "nobody"];
+pub(super) const MARKS: [&str; 5] = ["us", "other", "third", "S1/RG-Spoke1/Web", "no-group"];
 
 pub(super) fn any_address() -> impl Strategy<Value = Ipv4Addr> {
     prop_oneof![
