@@ -68,8 +68,6 @@ pub(crate) enum Broken {
     LosesRunState,
     /// Another pass goes on with the group as it was read before.
     KeepsGroup,
-    /// Groups from which a PTR was taken by mistake are not looked at.
-    FollowsNobody,
     /// Failures are acknowledged.
     AcknowledgesFailures,
     /// A run answers events that came after its start.
@@ -90,7 +88,7 @@ pub(crate) enum Broken {
 
 impl Broken {
     /// All of them.
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::RemembersNothing,
         Self::ForgetsEarly,
         Self::ForgetsUnseen,
@@ -113,7 +111,6 @@ impl Broken {
         Self::DropsValues,
         Self::LosesRunState,
         Self::KeepsGroup,
-        Self::FollowsNobody,
         Self::AcknowledgesFailures,
         Self::AnswersLaterEvents,
         Self::LeavesOldNames,
@@ -151,7 +148,6 @@ impl Broken {
             Self::TakesRefusalForSuccess => "a locked reverse zone",
             Self::TakesProvisioningForAbsence => "slow provisioning",
             Self::IgnoresMarks | Self::TakesOwnersForDeleted => "rivals for a name",
-            Self::FollowsNobody => "hand-over of an address",
             Self::LeavesOldNames => "another name",
             Self::ConfirmsNothing => "a read is stale",
             Self::ConfirmsNoOwner => "rivals for a name, a stale read",
@@ -260,19 +256,17 @@ impl Broken {
             {
                 Answer::Set(None)
             }
-            (Self::TakesGroupFailureForAbsence, Request::Read(Read::Group), Answer::Failed(_)) => {
-                Answer::Group(Group::default())
-            }
-            (Self::TakesProvisioningForAbsence, Request::Read(Read::Group), Answer::Group(seen))
-                if seen.life == Life::Provisioning =>
-            {
-                Answer::Group(Group::default())
-            }
+            (
+                Self::TakesProvisioningForAbsence,
+                Request::Read(Read::Group | Read::Confirmation),
+                Answer::Group(seen),
+            ) if seen.life == Life::Provisioning => Answer::Group(Group::default()),
             (Self::IgnoresMarks, Request::Read(_), Answer::Set(Some((mut content, label)))) => {
                 content.mark = Mark::Group(group);
                 Answer::Set(Some((content, label)))
             }
-            (
+            (Self::TakesGroupFailureForAbsence, Request::Read(Read::Group), Answer::Failed(_))
+            | (
                 Self::TakesOwnersForDeleted,
                 Request::Read(Read::Owner(_) | Read::OwnerConfirmation(_)),
                 Answer::Group(_),

@@ -183,9 +183,8 @@ pub(crate) type Packed = (u64, u64, u64);
 
 /// Packs answers.
 pub(crate) fn pack(answers: [AnswerId; REQUESTS]) -> Packed {
-    let join = |four: [AnswerId; 4]| four.iter().fold(0, |all, answer| all << 16 | u64::from(*answer));
-    let [a, b, c, d, e, f, g, h, i, j] = answers;
-    (join([a, b, c, d]), join([e, f, g, h]), join([i, j, 0, 0]))
+    let join = |part: &[AnswerId]| part.iter().fold(0, |all, answer| all << 16 | u64::from(*answer));
+    (join(&answers[..4]), join(&answers[4..8]), join(&answers[8..]))
 }
 
 /// Hashes are most of the work.

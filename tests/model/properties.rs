@@ -11,7 +11,8 @@ use aci_dns::{config::Ownership, decide::Evidence};
 use super::{
     knowledge::{Answer, Outcome, Read},
     scenario::EventKind,
-    steps::{Model, Past, State, ids},
+    state::{Past, State},
+    steps::{Model, ids},
     world::{
         ADDRESSES, Content, ELSEWHERE, GROUPS, Group, Life, Lock, Mark, Mask, NAMES, Places, SHOP, SetId,
         Subject, World, a_set, bit, contains, members, ptr_set, subject,

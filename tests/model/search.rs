@@ -17,7 +17,8 @@ use std::{
 use super::{
     hash::{Same, hash},
     properties::{Excuse, Finding, Property, judge_end},
-    steps::{Action, Model, State},
+    state::State,
+    steps::{Action, Model},
     world::SETS,
 };
 

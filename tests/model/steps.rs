@@ -5,254 +5,22 @@
 //! at a moment of its own, and their answers are learned together. Between any two of these moments other instances
 //! work, container groups move, people edit the zones, and a fault strikes.
 
-use std::{
-    collections::HashMap,
-    hash::{Hash, Hasher},
-    rc::Rc,
-};
+use std::{collections::HashMap, rc::Rc};
 
 use aci_dns::{decide::Evidence, failure::FailureKind};
 
 use super::{
     broken::Broken,
-    knowledge::{
-        Answer, AnswerId, FactsId, Knowledge, Label, Outcome, Plan, REQUESTS, Read, Request, WAIT, Write,
-        pack,
-    },
+    knowledge::{Answer, Knowledge, Label, Outcome, Plan, Read, Request, WAIT, Write},
     properties::{self, Finding, Problem, Witness},
     scenario::{EventKind, Fault, Scenario, Start},
+    state::{Events, Instance, Labels, LateWrite, Past, State, Version},
+    words::{describe, show_read},
     world::{
-        ADDRESSES, Content, ELSEWHERE, EVIDENCE, GROUPS, Group, Life, Lock, Mark, Mask, NAMES, Places, SETS,
-        SetId, Subject, World, a_set, bit, members, ptr_set, subject,
+        ADDRESSES, Content, ELSEWHERE, EVIDENCE, GROUPS, Group, Life, Lock, Mark, NAMES, Places, SetId,
+        Subject, World, a_set, bit, members, ptr_set, subject,
     },
 };
-
-/// How many instances there are at most.
-pub(crate) const INSTANCES: usize = 2;
-
-/// How many versions of a record set one pass may see.
-const LABELS: Label = 8;
-
-/// The low bit of each label.
-const LOW_BITS: u16 = 0x5555;
-
-/// What the version behind a label is by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    /// The label is not in use.
-    Unused,
-    /// The current one: a write that rests on it happens.
-    Current,
-    /// The one before, which a stale read may still show.
-    Previous,
-    /// An older one.
-    Outdated,
-}
-
-/// The versions of one record set that a pass has seen, by label: two bits each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Labels(u16);
-
-impl Labels {
-    fn get(self, label: Label) -> Version {
-        match (self.0 >> (2 * label)) & 3 {
-            0 => Version::Unused,
-            1 => Version::Current,
-            2 => Version::Previous,
-            _ => Version::Outdated,
-        }
-    }
-
-    fn set(&mut self, label: Label, version: Version) {
-        let bits = match version {
-            Version::Unused => 0,
-            Version::Current => 1,
-            Version::Previous => 2,
-            Version::Outdated => 3,
-        };
-        self.0 = (self.0 & !(3 << (2 * label))) | (bits << (2 * label));
-    }
-
-    /// The label of a version; a new one where it has none yet.
-    fn of(&mut self, version: Version) -> Label {
-        let find = |version| (0..LABELS).find(|label| self.get(*label) == version);
-        let label = find(version).or_else(|| find(Version::Unused)).expect("a pass sees few versions");
-        self.set(label, version);
-        label
-    }
-
-    /// All versions become one older.
-    fn outdate(&mut self) {
-        let (high, low) = ((self.0 >> 1) & LOW_BITS, self.0 & LOW_BITS);
-        self.0 = ((high | low) << 1) | high;
-    }
-
-    /// No read shows a previous version any more.
-    fn settle(&mut self) {
-        self.0 |= (self.0 >> 1) & LOW_BITS;
-    }
-}
-
-/// How many events of one group there are, by how much their kind proves: nothing, absence, deletion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Events(pub(crate) [u8; 3]);
-
-impl Events {
-    /// How many of whatever kind.
-    pub(crate) fn total(self) -> u8 {
-        self.0.iter().sum()
-    }
-
-    /// One event whose kind proves so much.
-    fn one(evidence: Evidence) -> Self {
-        Self(EVIDENCE.map(|kind| u8::from(kind == evidence)))
-    }
-
-    /// What the strongest of them proves.
-    fn strongest(self) -> Evidence {
-        let kinds = EVIDENCE.into_iter().zip(self.0).rev();
-        kinds.into_iter().find(|(_, count)| *count > 0).map_or(Evidence::None, |(kind, _)| kind)
-    }
-
-    fn add(&mut self, others: Self) {
-        for (count, other) in self.0.iter_mut().zip(others.0) {
-            *count += other;
-        }
-    }
-
-    fn remove(&mut self, others: Self) {
-        for (count, other) in self.0.iter_mut().zip(others.0) {
-            *count -= other;
-        }
-    }
-}
-
-/// An instance of the handler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Instance {
-    /// What its run knows; 0 where none is under way.
-    pub(crate) facts: FactsId,
-    /// The answers to the requests of its step; 0 where there is none yet.
-    answers: [AnswerId; REQUESTS],
-    /// The versions that its pass has seen.
-    labels: [Labels; SETS],
-    /// The group whose events the invocation answers.
-    pub(crate) origin: u8,
-    /// The groups that it looks at next.
-    queue: Mask,
-    /// The most severe outcome so far.
-    outcome: Outcome,
-    /// The events that it answers.
-    events: Events,
-    /// What its pass read and wrote, for the properties.
-    pub(crate) witness: Witness,
-    /// Where an earlier run of this process wrote PTR records that nothing verified, by group.
-    unverified: [Mask; GROUPS],
-}
-
-impl Hash for Instance {
-    fn hash<Into: Hasher>(&self, into: &mut Into) {
-        let [first, second, third] = self.events.0;
-        let [one, other] = self.unverified;
-        into.write_u64(
-            u64::from(self.facts) << 32 | u64::from_le_bytes([self.origin, self.queue, 0, 0, 0, 0, 0, 0]),
-        );
-        into.write_u64(u64::from_le_bytes([
-            first,
-            second,
-            third,
-            one,
-            other,
-            outcome_code(self.outcome),
-            0,
-            0,
-        ]));
-        pack(self.answers).hash(into);
-        let join = |three: [Labels; 3]| three.iter().fold(0, |all, labels| all << 16 | u64::from(labels.0));
-        let [a, b, c, d, e, f] = self.labels;
-        into.write_u64(join([a, b, c]));
-        into.write_u64(join([d, e, f]));
-        self.witness.hash(into);
-    }
-}
-
-fn outcome_code(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Acknowledged => 0,
-        Outcome::Blocked => 1,
-        Outcome::Unavailable => 2,
-    }
-}
-
-impl Instance {
-    fn is_idle(&self) -> bool {
-        self.facts == 0
-    }
-
-    fn stop(&mut self) {
-        *self = Self { unverified: self.unverified, ..Self::default() };
-    }
-}
-
-/// What happened before, as far as it excuses what does not hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Past(Mask);
-
-impl Past {
-    /// A read was stale, or a new group answered 404.
-    pub(crate) const STALE: Self = Self(1);
-    /// A write arrived late.
-    pub(crate) const LATE: Self = Self(2);
-    /// A person took an A record set's memory away.
-    pub(crate) const EDITED: Self = Self(4);
-    /// A group got another name.
-    pub(crate) const RENAMED: Self = Self(8);
-    /// A group left its address.
-    pub(crate) const MOVED: Self = Self(16);
-
-    /// Whether this happened.
-    pub(crate) fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    fn add(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-}
-
-/// A write of a killed process that is still under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct LateWrite {
-    set: SetId,
-    /// Whether it replaces or deletes the current version; else it creates the record set.
-    replaces: bool,
-    after: Option<Content>,
-}
-
-/// Everything that the future depends on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct State {
-    /// What Azure holds.
-    pub(crate) world: World,
-    /// The instances, in no order.
-    pub(crate) instances: [Instance; INSTANCES],
-    /// The events of each group that wait for delivery.
-    pub(crate) waiting: [Events; GROUPS],
-    /// Those of each group that were answered with a failure that a person has to end; they are delivered again.
-    pub(crate) blocked: [Events; GROUPS],
-    /// How many things may still happen to container groups and zones.
-    pub(crate) events_left: u8,
-    /// How many faults may still strike.
-    pub(crate) faults_left: u8,
-    /// How many times five minutes may still pass.
-    pub(crate) ages_left: u8,
-    /// A write that may still arrive.
-    pub(crate) late: Option<LateWrite>,
-    /// The addresses that some group has held.
-    used: Mask,
-    /// What excuses something that does not hold.
-    pub(crate) past: Past,
-}
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -646,7 +414,10 @@ impl Taking<'_> {
             let is_renamed = before.is_renamed && life != Life::Absent;
             group.replace(Group { life, is_renamed });
         };
-        if matches!(event, Event::Move(..) | Event::Provision(_) | Event::Stop(_) | Event::Delete(_)) {
+        let has_tags = self.model.scenario.kinds.iter().any(|(_, kind)| *kind == EventKind::Rename);
+        if has_tags
+            && matches!(event, Event::Move(..) | Event::Provision(_) | Event::Stop(_) | Event::Delete(_))
+        {
             self.state.past.add(Past::MOVED);
         }
         match event {
@@ -793,9 +564,7 @@ impl Taking<'_> {
         one.unverified[usize::from(group)] = end.unverified;
         one.outcome = one.outcome.max(end.outcome);
         let broken = self.model.knowledge.broken;
-        if broken != Some(Broken::FollowsNobody) {
-            one.queue |= end.given_up;
-        }
+        one.queue |= end.given_up;
         if let Some(next) = members(one.queue).next() {
             one.queue &= !bit(next);
             self.run(instance, next, Evidence::None, end.wait_left);
@@ -990,49 +759,6 @@ fn stale(state: &State, group: u8, read: Read) -> impl Iterator<Item = SetId> + 
         Read::AList => (0..ids(NAMES)).map(a_set).filter(|set| differs(*set)).collect(),
     };
     sets.into_iter()
-}
-
-fn describe(places: &Places, event: Event) -> String {
-    let name = |group| places.group_name(group);
-    match event {
-        Event::Create(group, address) => format!("{} comes up at {}", name(group), Places::address(address)),
-        Event::CreateUnseen(group, address) => {
-            format!("{} comes up at {}, and answers 404 for now", name(group), Places::address(address))
-        }
-        Event::Move(group, address) => format!("{} moves to {}", name(group), Places::address(address)),
-        Event::Provision(group) => format!("{} is provisioned", name(group)),
-        Event::Stop(group) => format!("{} is stopped", name(group)),
-        Event::Delete(group) => format!("{} is deleted", name(group)),
-        Event::Rename(group) => format!("the tag aci-dns-hostname of {} changes", name(group)),
-        Event::Touch(group) => format!("an update of {} fails, or a recheck is due", name(group)),
-        Event::Edit(set, content) => format!("a person edits: {}", places.show(set, content)),
-        Event::Lock(lock) => format!("the lock on the zones is now {lock:?}"),
-    }
-}
-
-fn show_read(places: &Places, group: u8, read: Read, answer: &Answer) -> String {
-    let listed = |sets: &[(SetId, Content, Label)]| {
-        let shown: Vec<_> = sets.iter().map(|(set, content, _)| places.show(*set, Some(*content))).collect();
-        if shown.is_empty() { "nothing".to_owned() } else { shown.join("; ") }
-    };
-    match (read, answer) {
-        (Read::Group, Answer::Group(seen)) => {
-            format!("{}: {}", places.group_name(group), Places::show_group(*seen))
-        }
-        (Read::Confirmation, Answer::Group(seen)) => {
-            format!("{} once more: {}", places.group_name(group), Places::show_group(*seen))
-        }
-        (Read::Owner(Some(owner)), Answer::Group(seen)) => {
-            format!("{}: {}", places.group_name(owner), Places::show_group(*seen))
-        }
-        (Read::OwnerConfirmation(Some(owner)), Answer::Group(seen)) => {
-            format!("{} once more: {}", places.group_name(owner), Places::show_group(*seen))
-        }
-        (Read::Set(set), Answer::Set(seen)) => places.show(set, seen.map(|(content, _)| content)),
-        (Read::PtrList, Answer::List(sets)) => format!("the reverse zone: {}", listed(sets)),
-        (Read::AList, Answer::List(sets)) => format!("the forward zone: {}", listed(sets)),
-        (_, answer) => format!("{read:?}: {answer:?}"),
-    }
 }
 
 /// A small number as the small values have it.
