@@ -2,7 +2,7 @@
 """Speed, side by side: this handler and the two that people write instead, in front of the same simulated Azure.
 
     python3 benches/compare.py                 # builds, measures, prints
-    python3 benches/compare.py --write         # and puts the table into README.md
+    python3 benches/compare.py --write         # and puts the table into docs/performance.md
     python3 benches/compare.py --quick         # a look; nothing to rely on
     cargo bench                                # the parts that only compute, in nanoseconds
 
@@ -255,8 +255,8 @@ def life(azure, worker, name, remembers, has_end=True):
         yield case("forgetting")
     azure.delete(name)
     if has_end:
-        yield case("gone")
-        yield case("gone, nothing left")
+        yield case("deleted")
+        yield case("deleted, nothing left")
 
 
 def goals(binary):
@@ -315,7 +315,7 @@ def main():
     arguments.add_argument("--only", action="append", help="only this measure; may be repeated")
     arguments.add_argument("--without-cli", action="store_true", help="without the Azure CLI, which takes minutes")
     arguments.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
-    arguments.add_argument("--write", action="store_true", help="write the table into README.md")
+    arguments.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
     given = arguments.parse_args()
     binary = given.binary.resolve() if given.binary else build()
     with stage.telemetry_sink() as telemetry_url:
@@ -337,11 +337,11 @@ def build():
 
 
 def write():
-    readme = ROOT / "README.md"
-    text = readme.read_text()
+    page = ROOT / "docs" / "performance.md"
+    text = page.read_text()
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{START}\n{table()}\n{END}{after}")
+    page.write_text(f"{before}{START}\n{table()}\n{END}{after}")
 
 
 if __name__ == "__main__":

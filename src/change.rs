@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, fmt, net::Ipv4Addr};
 
 use crate::dns::{
-    Content, Memory, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrTarget, RecordSet, RecordType, RelativeName,
-    Zone,
+    Content, ETag, Memory, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrTarget, RecordSet, RecordType,
+    RelativeName, Zone,
 };
 
 /// One record set before and after.
@@ -79,6 +79,16 @@ impl Change {
         match self {
             Self::A(edit) => edit.after.is_none(),
             Self::Ptr(edit) => edit.after.is_none(),
+        }
+    }
+
+    /// The version that it deletes.
+    #[must_use]
+    pub fn deleted_version(&self) -> Option<&ETag> {
+        match self {
+            Self::A(Edit { before: Some(before), after: None, .. }) => Some(&before.etag),
+            Self::Ptr(Edit { before: Some(before), after: None, .. }) => Some(&before.etag),
+            Self::A(_) | Self::Ptr(_) => None,
         }
     }
 

@@ -25,6 +25,7 @@ use aci_dns::{
     resource_id::{ContainerGroupId, fold, is_guid},
     sweep::{Manner, Repaired, Step, Stop, Sweeper},
     telemetry,
+    text::printable,
 };
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
@@ -342,7 +343,7 @@ async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId, stop: &St
         report = reconciler.reconcile(id, Evidence::None) => report,
         () = stop.come() => return refuse(1, "interrupted: start it again to go on where it stopped"),
     };
-    let told = format!("{}: {}", report.outcome, report.message);
+    let told = printable(&format!("{}: {}", report.outcome, report.message)).into_owned();
     match (report.outcome, report.address) {
         (Outcome::Converged | Outcome::Changed, Some(_)) => {
             let _ = writeln!(anstream::stdout(), "{GOOD}{told}{GOOD:#}");
@@ -396,7 +397,8 @@ fn progress(spelling: &Spelling, step: &Step<'_>) {
     let group = spelling.group(&found.id);
     let _ = writeln!(
         anstream::stderr(),
-        "{left:>5} left  {style}{outcome}{style:#} {STRONG}{group}{STRONG:#} {message}"
+        "{left:>5} left  {style}{outcome}{style:#} {STRONG}{group}{STRONG:#} {}",
+        printable(message)
     );
 }
 

@@ -1,7 +1,7 @@
 //! The container group as this crate cares about it: its tags, and what its address is treated as.
 //!
 //! Rules: an address counts only when the group is provisioned and runs; a field that Azure left out never
-//! reads as "gone". The table is section 3.2 of the design; the states are those of
+//! reads as "gone". The table is in `docs/design.md`, "The address"; the states are those of
 //! <https://learn.microsoft.com/azure/container-instances/container-state>.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};

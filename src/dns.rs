@@ -336,7 +336,7 @@ impl fmt::Display for PtrTarget {
 }
 
 /// The version of a record set, opaque: what a conditional write is conditional on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ETag(String);
 
 impl ETag {

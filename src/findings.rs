@@ -16,6 +16,7 @@ use crate::{
     dns::{DomainName, Owner, Place, RecordType, RelativeName},
     report::{DriftKind, Outcome, Report},
     resource_id::{ContainerGroupId, fold},
+    text::printable,
 };
 
 /// Everything that a sweep found.
@@ -292,6 +293,7 @@ pub fn table(findings: &Findings) -> String {
         let addresses = found.report.drift.iter().flat_map(|drift| &drift.dns_addresses);
         let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
         let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+        // Names and addresses are checked where they are read; texts are not.
         rows.push([
             spelled.group(&found.id),
             or_dash(found.report.fqdn.as_ref().map(ToString::to_string).unwrap_or_default()),
@@ -299,7 +301,7 @@ pub fn table(findings: &Findings) -> String {
             or_dash(found.report.address.map(|address| address.to_string()).unwrap_or_default()),
             or_dash(addresses.join(" ")),
         ]);
-        notes.push(found.report.error.clone().unwrap_or_default());
+        notes.push(printable(found.report.error.as_deref().unwrap_or_default()).into_owned());
     }
     let mut text = String::new();
     if rows.len() > 1 {
@@ -337,13 +339,13 @@ pub fn diff(findings: &Findings) -> String {
                 Effect::Alters | Effect::Marks => OTHER,
             };
             let note = if change.is_adoption() { "takes over: " } else { "" };
-            _ = writeln!(text, "  {note}{style}{change}{style:#}");
+            _ = writeln!(text, "  {note}{style}{}{style:#}", printable(&change.to_string()));
         }
         for change in &found.report.withheld {
-            _ = writeln!(text, "  withheld: {change}");
+            _ = writeln!(text, "  withheld: {}", printable(change));
         }
         if let Some(error) = &found.report.error {
-            _ = writeln!(text, "  {BAD}{error}{BAD:#}");
+            _ = writeln!(text, "  {BAD}{}{BAD:#}", printable(error));
         }
     }
     if !text.is_empty() {
@@ -365,10 +367,11 @@ pub fn diff(findings: &Findings) -> String {
 fn closing(findings: &Findings) -> String {
     let mut text = String::new();
     for failure in &findings.failures {
-        _ = writeln!(text, "{BAD}{}{BAD:#}", failure.error);
+        _ = writeln!(text, "{BAD}{}{BAD:#}", printable(&failure.error));
     }
     for stray in &findings.strays {
-        _ = writeln!(text, "{QUIET}{} of {}: {}{QUIET:#}", stray.record, stray.owner, stray.reason);
+        let (record, owner) = (printable(&stray.record), printable(stray.owner.as_str()));
+        _ = writeln!(text, "{QUIET}{record} of {owner}: {}{QUIET:#}", stray.reason);
     }
     _ = writeln!(text, "{}", findings.summary());
     text
@@ -457,4 +460,25 @@ pub fn json(findings: &Findings) -> Value {
             "askedFor": tally.asked,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_of_others_do_not_reach_the_terminal() {
+        let evil = "\u{1b}]0;evil\u{7}\nsecond line";
+        let owner = Owner::from(&ContainerGroupId::new("s1", "rg", "web").unwrap());
+        let findings = Findings {
+            strays: vec![Stray { record: evil.to_owned(), owner, reason: "gone" }],
+            failures: vec![Failure { outcome: Outcome::Failed, error: evil.to_owned() }],
+            ..Findings::default()
+        };
+        for text in [table(&findings), diff(&findings)] {
+            let shown = r"\u{1b}]0;evil\u{7}\u{a}second line";
+            assert_eq!(text.matches(shown).count(), 2, "{text}");
+            assert!(!text.contains(evil), "{text}");
+        }
+    }
 }

@@ -305,9 +305,16 @@ fn answer_all(reports: &[Report]) -> Response {
         let messages: Vec<&str> = reports.iter().map(|report| report.message.as_str()).collect();
         return answer(StatusCode::OK, &json!({ "Outputs": {}, "Logs": messages, "ReturnValue": null }));
     };
-    let failures = reports.iter().filter(is_failure);
-    let mut explanations: Vec<String> = failures.clone().take(TOLD).map(explanation).collect();
-    match failures.count().saturating_sub(TOLD) {
+    // What many events failed for is said once.
+    let mut explanations: Vec<String> = Vec::new();
+    for explanation in reports.iter().filter(is_failure).map(explanation) {
+        if !explanations.contains(&explanation) {
+            explanations.push(explanation);
+        }
+    }
+    let count = explanations.len();
+    explanations.truncate(TOLD);
+    match count.saturating_sub(TOLD) {
         0 => {}
         more => explanations.push(format!("and {more} more")),
     }
@@ -315,10 +322,13 @@ fn answer_all(reports: &[Report]) -> Response {
     failure(status, gravest.outcome.as_str(), &explanations.join("; "))
 }
 
+/// Message and error, each once: one of them may hold the other.
 fn explanation(report: &Report) -> String {
+    let message = &report.message;
     match &report.error {
-        Some(error) => format!("{}: {error}", report.message),
-        None => report.message.clone(),
+        Some(error) if error.contains(message.as_str()) => error.clone(),
+        Some(error) if !message.contains(error.as_str()) => format!("{message}: {error}"),
+        Some(_) | None => message.clone(),
     }
 }
 

@@ -23,6 +23,7 @@ use aci_dns::{
     report::Chain,
     simulator::{self, Azure, Seed, Throttles},
     telemetry::{self, Telemetry},
+    text::printable,
     tokens::Tokens,
     wire::Wire,
 };
@@ -241,6 +242,9 @@ enum Failure {
     Telemetry(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
+/// How long the end of the process waits for a reader of its last lines.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
+
 const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
 
 fn main() -> ExitCode {
@@ -283,21 +287,21 @@ fn tell(failure: &Failure) -> ExitCode {
     let (text, code) = match failure {
         Failure::Settings(error) | Failure::Replay(ReplayError::Settings(error)) => {
             let lines = error.mistakes.iter().fold(String::new(), |mut lines, mistake| {
-                let _ = write!(lines, "\n  {mistake}");
+                let _ = write!(lines, "\n  {}", printable(&mistake.to_string()));
                 lines
             });
             (format!("the settings are wrong:{lines}"), 2)
         }
         Failure::Replay(
             ReplayError::File(_) | ReplayError::Unreadable { .. } | ReplayError::Scenario { .. },
-        ) => (Chain(failure).to_string(), 2),
+        ) => (printable(&Chain(failure).to_string()).into_owned(), 2),
         Failure::Bind { .. }
         | Failure::SetUp(_)
         | Failure::TelemetryFile { .. }
         | Failure::Telemetry(_)
         | Failure::Replay(_)
         | Failure::Seed(_)
-        | Failure::Interrupted => (Chain(failure).to_string(), 1),
+        | Failure::Interrupted => (printable(&Chain(failure).to_string()).into_owned(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");
@@ -327,6 +331,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     let served = runtime.block_on(listen(port, settings));
     // A name look-up that still runs must not hold up the end.
     runtime.shutdown_background();
+    telemetry::flush(FLUSH_WAIT);
     served
 }
 

@@ -11,6 +11,7 @@
 mod insights;
 mod lines;
 mod log_analytics;
+mod outbox;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{Level, field};
 
-pub use self::lines::{install, subscriber, timestamp};
+pub use self::lines::{flush, install, subscriber, timestamp};
 use self::{
     insights::{Insights, Sender},
     lines::Fields,

@@ -6,6 +6,9 @@
 //! dropped (and, after a failed refresh, none although the old one is valid), and the platform rotates
 //! `IDENTITY_HEADER` (<https://learn.microsoft.com/azure/app-service/overview-managed-identity>).
 //!
+//! Where the identity endpoint refuses, its own words are the error, with the fix that fits: `azure_identity` replaces
+//! them with a guess.
+//!
 //! Deliberately absent: client secrets and certificates. A function app has a managed identity.
 
 use std::{
@@ -29,6 +32,7 @@ use azure_core1::{
 use azure_identity::{
     DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
 };
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use crate::wire::{self, Wire, WireError};
@@ -56,9 +60,7 @@ pub enum TokenError {
     #[error("no access token: the identity endpoint cannot be reached or fails")]
     Unavailable(#[source] BoxError),
     /// There is none at all.
-    #[error(
-        "no access token: assign a managed identity to the function app, or correct AZURE_CLIENT_ID (on a developer's machine: az login)"
-    )]
+    #[error("no access token")]
     Refused(#[source] BoxError),
 }
 
@@ -68,7 +70,14 @@ pub struct Tokens(Arc<Source>);
 
 enum Source {
     Fixed(Arc<str>),
-    Credential { make: Box<MakeCredential>, scopes: Mutex<HashMap<String, Arc<Slot>>> },
+    Credential { identity: Identity, scopes: Mutex<HashMap<String, Arc<Slot>>> },
+}
+
+/// Who is to get a token.
+struct Identity {
+    make: Box<MakeCredential>,
+    /// `AZURE_CLIENT_ID`.
+    client_id: Option<String>,
 }
 
 type MakeCredential = dyn Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> + Send + Sync;
@@ -100,7 +109,8 @@ impl Tokens {
     #[must_use]
     pub fn azure(client_id: Option<String>, wire: &Wire) -> Self {
         let wire = wire.clone();
-        Self::from_credential(move || {
+        let asked = client_id.clone();
+        Self::from_credential(asked, move || {
             if !is_managed_identity() {
                 return Ok(DeveloperToolsCredential::new(None)?);
             }
@@ -123,16 +133,18 @@ impl Tokens {
     }
 
     fn from_credential(
+        client_id: Option<String>,
         make: impl Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(Source::Credential { make: Box::new(make), scopes: Mutex::default() }))
+        let identity = Identity { make: Box::new(make), client_id };
+        Self(Arc::new(Source::Credential { identity, scopes: Mutex::default() }))
     }
 
     /// A token for a scope.
     pub(crate) async fn bearer(&self, scope: &str) -> Result<Arc<str>, TokenError> {
-        let (make, slot) = match &*self.0 {
+        let (identity, slot) = match &*self.0 {
             Source::Fixed(text) => return Ok(text.clone()),
-            Source::Credential { make, scopes } => (make, slot(scopes, scope)),
+            Source::Credential { identity, scopes } => (identity, slot(scopes, scope)),
         };
         let now = Instant::now();
         if let Some(cached) = slot.read().filter(|cached| now < cached.end) {
@@ -153,13 +165,13 @@ impl Tokens {
         if let Some(cached) = slot.read().filter(|cached| Instant::now() < cached.end) {
             return Ok(cached.token);
         }
-        fetch(make, scope).await.map(|token| slot.keep(&token))
+        identity.fetch(scope).await.map(|token| slot.keep(&token))
     }
 
     /// Puts another token in the place of one that is soon to end, if there is another.
     async fn refresh(&self, scope: &str, slot: &Slot, cached: Cached) {
-        let Source::Credential { make, .. } = &*self.0 else { return };
-        if let Ok(Ok(token)) = timeout(REFRESH_TIMEOUT, fetch(make, scope)).await {
+        let Source::Credential { identity, .. } = &*self.0 else { return };
+        if let Ok(Ok(token)) = timeout(REFRESH_TIMEOUT, identity.fetch(scope)).await {
             slot.keep(&token);
         } else {
             tracing::warn!("the access token could not be refreshed; the old one serves on");
@@ -230,15 +242,84 @@ impl Slot {
     }
 }
 
-async fn fetch(make: &MakeCredential, scope: &str) -> Result<AccessToken, TokenError> {
-    let credential = make().map_err(|error| TokenError::Refused(error.into()))?;
-    credential.get_token(&[scope], None).await.map_err(|error| {
-        if is_passing(&error) {
-            TokenError::Unavailable(error.into())
-        } else {
-            TokenError::Refused(error.into())
+impl Identity {
+    async fn fetch(&self, scope: &str) -> Result<AccessToken, TokenError> {
+        let credential = (self.make)().map_err(|error| TokenError::Refused(error.into()))?;
+        credential.get_token(&[scope], None).await.map_err(|error| {
+            if is_passing(&error) {
+                TokenError::Unavailable(error.into())
+            } else {
+                TokenError::Refused(refusal(error, self.client_id.as_deref()))
+            }
+        })
+    }
+}
+
+/// Why there is no access token at all, and what a person can do about it.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    /// The identity endpoint says so.
+    #[error("the identity endpoint answered with status {status}, {said:?}: {fix}")]
+    Endpoint {
+        status: u16,
+        /// Its own words.
+        said: String,
+        fix: String,
+    },
+    /// The developer's tools say so, or something on the way.
+    #[error("{fix}")]
+    Other { fix: &'static str, source: BoxError },
+}
+
+/// The words of the identity endpoint instead of what `azure_identity` makes of them.
+fn refusal(error: azure_core1::Error, client_id: Option<&str>) -> BoxError {
+    let outermost: &(dyn std::error::Error + 'static) = &error;
+    let mut causes = std::iter::successors(Some(outermost), |cause| cause.source());
+    let answer = causes.find_map(|cause| match cause.downcast_ref::<azure_core1::Error>()?.kind() {
+        ErrorKind::HttpResponse { status, raw_response: Some(response), .. } => {
+            Some((u16::from(*status), words(response.body())))
         }
-    })
+        _ => None,
+    });
+    let Some((status, said)) = answer else {
+        let fix = if is_managed_identity() {
+            "the managed identity cannot be asked"
+        } else {
+            "sign in with az login, or run this where there is a managed identity"
+        };
+        return Refusal::Other { fix, source: error.into() }.into();
+    };
+    let is_ambiguous = said.to_ascii_lowercase().contains("multiple");
+    let fix = match client_id {
+        Some(id) => format!("AZURE_CLIENT_ID is {id:?}; correct it, or assign that identity to the app"),
+        None if is_ambiguous => {
+            "set AZURE_CLIENT_ID to the client id of one of them (it is not set)".to_owned()
+        }
+        None => "assign a managed identity to the app (AZURE_CLIENT_ID is not set, which means the \
+                 system-assigned one)"
+            .to_owned(),
+    };
+    Refusal::Endpoint { status, said, fix }.into()
+}
+
+/// What an error of the identity endpoint says, in the forms that its hosts give it.
+fn words(body: &[u8]) -> String {
+    const LONGEST: usize = 500;
+    let text = String::from_utf8_lossy(body);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let members = ["/error_description", "/message", "/Message", "/error/message", "/error"];
+    let said = members.iter().find_map(|member| json.pointer(member)?.as_str());
+    said.unwrap_or_else(|| text.trim()).chars().take(LONGEST).collect()
+}
+
+/// An answer with a token as `azure_identity` reads it: some hosts give `expires_on` as a number.
+fn with_text_expiry(body: Bytes) -> Bytes {
+    let Ok(mut answer) = serde_json::from_slice::<serde_json::Value>(&body) else { return body };
+    let Some(expiry) = answer.get_mut("expires_on").filter(|expiry| expiry.is_number()) else { return body };
+    // Seconds with a fraction, too.
+    let seconds = expiry.to_string();
+    *expiry = seconds.split('.').next().unwrap_or_default().into();
+    answer.to_string().into()
 }
 
 /// Whether a token request failed for a reason that passes. `azure_identity` wraps what happened, so the
@@ -277,6 +358,7 @@ impl HttpClient for IdentityTransport {
         let exchange = async {
             let failed = |error| match error {
                 WireError::NoClient(error) | WireError::Unsendable(error) => unsendable(error),
+                error @ WireError::Untrusted { .. } => unsendable(error.into()),
                 WireError::Unreachable { source, .. } => {
                     azure_core1::Error::new(ErrorKind::Connection, source)
                 }
@@ -285,6 +367,7 @@ impl HttpClient for IdentityTransport {
             };
             let (parts, body) = self.0.send(outgoing).await.map_err(failed)?.into_parts();
             let body = wire::collect(body, ENDPOINT_LIMIT).await.map_err(failed)?;
+            let body = if parts.status.is_success() { with_text_expiry(body) } else { body };
             let headers = parts.headers.iter().filter_map(|(name, value)| {
                 let value = value.to_str().ok()?.to_owned();
                 Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))

@@ -69,6 +69,16 @@ pub enum WireError {
     /// The request cannot be written down as HTTP.
     #[error("the request cannot be sent")]
     Unsendable(#[source] BoxError),
+    /// The certificate of the host cannot be verified: the request was certainly not sent, and will never be.
+    #[error(
+        "the certificate of {host} cannot be verified: if a proxy on the way inspects TLS, add the certificate of its authority to those of the machine (or name a file with SSL_CERT_FILE)"
+    )]
+    Untrusted {
+        /// The host of the request.
+        host: String,
+        /// Why.
+        source: BoxError,
+    },
     /// No connection came about: the request was certainly not received.
     #[error("no connection to {host}")]
     Unreachable {
@@ -150,6 +160,7 @@ impl Wire {
                         Some(io::ErrorKind::ConnectionRefused) => {
                             WireError::Unreachable { host, source: error }
                         }
+                        _ if is_untrusted(&*error) => WireError::Untrusted { host, source: error },
                         _ => WireError::Lost(error),
                     }
                 })
@@ -185,7 +196,9 @@ impl Network {
             .map_err(|error: reqwest::Error| WireError::Unsendable(error.without_url().into()))?;
         let response = client.execute(request).await.map_err(|error| {
             let error = error.without_url();
-            if error.is_connect() {
+            if is_untrusted(&error) {
+                WireError::Untrusted { host, source: error.into() }
+            } else if error.is_connect() {
                 WireError::Unreachable { host, source: error.into() }
             } else {
                 WireError::Lost(error.into())
@@ -212,6 +225,18 @@ impl Network {
         // Nothing closes the semaphore.
         semaphore.acquire_owned().await.ok()
     }
+}
+
+/// Whether a connection failed because the certificate of the other side cannot be verified. That does not pass.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    std::iter::successors(Some(error), |cause| cause.source()).any(|cause| {
+        let tls = cause.downcast_ref::<rustls::Error>();
+        // What an I/O error holds is not its source.
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        matches!(tls, Some(InvalidCertificate(_) | NoCertificatesPresented))
+            || inner.is_some_and(|inner| is_untrusted(inner))
+    })
 }
 
 /// Sets up an HTTP client as this process uses them. Reads the machine's CA certificates.

@@ -156,6 +156,16 @@ pub enum Cause {
         /// Why.
         source: BoxError,
     },
+    /// The certificate of the host cannot be verified: the request was certainly not sent, and will never be.
+    #[error(
+        "the certificate of {host} cannot be verified: if a proxy on the way inspects TLS, add the certificate of its authority to those of the machine (or name a file with SSL_CERT_FILE)"
+    )]
+    Untrusted {
+        /// The host of the endpoint.
+        host: String,
+        /// Why.
+        source: BoxError,
+    },
     /// The connection broke before the whole answer was there.
     #[error("the connection broke before the answer was complete")]
     Lost(#[source] BoxError),
@@ -236,9 +246,7 @@ pub enum Cause {
     #[error("no access token: the identity endpoint cannot be reached or fails")]
     TokenUnavailable(#[source] BoxError),
     /// No access token at all.
-    #[error(
-        "no access token: assign a managed identity to the function app, or correct AZURE_CLIENT_ID (on a developer's machine: az login)"
-    )]
+    #[error("no access token")]
     TokenRefused(#[source] BoxError),
 }
 
@@ -247,6 +255,7 @@ impl From<WireError> for Cause {
         match error {
             WireError::NoClient(error) => Self::NoClient(error),
             WireError::Unsendable(error) => Self::Unsendable(error),
+            WireError::Untrusted { host, source } => Self::Untrusted { host, source },
             WireError::Unreachable { host, source } => Self::Unreachable { host, source },
             WireError::Lost(error) => Self::Lost(error),
             WireError::TooLarge { limit } => Self::TooLarge { limit },
@@ -291,6 +300,7 @@ impl Cause {
             | Self::TooLarge { .. }
             | Self::TooManyPages { .. }
             | Self::Address { .. }
+            | Self::Untrusted { .. }
             | Self::Unsendable(_)
             | Self::Segment { .. }
             | Self::NoClient(_) => Kind::Refused,
@@ -312,6 +322,7 @@ impl Cause {
             | Self::TooLarge { .. }
             | Self::TooManyPages { .. }
             | Self::Address { .. }
+            | Self::Untrusted { .. }
             | Self::Unsendable(_)
             | Self::Segment { .. }
             | Self::NoClient(_)

@@ -10,7 +10,7 @@
 //! - What is not there is `None`, and only when Azure itself says so in so many words.
 //! - A failure says what to do about it ([`Kind`]); a write that may have happened is never called failed.
 //! - Every write is conditional.
-//! - A list is whole or an error.
+//! - A list is whole or an error, but for record sets that cannot be represented, which are left out with a warning.
 //!
 //! A [`Reader`] reads Azure, or a [`Snapshot`] of what lists said, so that a sweep over everything looks through the
 //! same eyes as the pass of one event.
@@ -437,7 +437,15 @@ impl Connection {
                     || Cause::Unreadable { status: 200, source: "a record set without a name".into() };
                 let name = model.name.as_deref().ok_or_else(|| refuse(nameless()))?;
                 let Ok(name) = name.parse() else { continue };
-                record_sets.push((name, read(model).map_err(refuse)?));
+                match read(model) {
+                    Ok(record_set) => record_sets.push((name, record_set)),
+                    // A record set of others must not hide all the rest of a zone. Where it has a name that a group
+                    // should have, the write meets it.
+                    Err(error @ Cause::Unrepresentable { .. }) => {
+                        tracing::warn!(%zone, %record_type, %error, "a record set is left out of the list");
+                    }
+                    Err(error) => return Err(refuse(error)),
+                }
             }
         }
         Err(refuse(Cause::TooManyPages { limit: PAGE_LIMIT }))

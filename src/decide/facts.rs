@@ -158,6 +158,8 @@ pub struct RunState {
     pub(super) written_names: BTreeSet<RelativeName>,
     /// The record sets that Azure refused to delete.
     pub(super) refused_deletes: BTreeSet<Key>,
+    /// The versions that this invocation deleted. A read that shows one of them is stale: the record set is absent.
+    deleted_versions: BTreeSet<ETag>,
 }
 
 impl RunState {
@@ -247,17 +249,17 @@ impl Facts {
 
     /// Learns an answer.
     pub fn learn(&mut self, fact: Fact) {
-        let pass = &mut self.pass;
+        let (pass, deleted) = (&mut self.pass, &self.run.deleted_versions);
         match fact {
-            Fact::A(name, read) => _ = pass.a.insert(name, read),
+            Fact::A(name, read) => _ = pass.a.insert(name, existing(read, deleted)),
             Fact::Cname(name, read) => _ = pass.cnames.insert(name, read),
             Fact::Group(read) => pass.group = Some(read),
             Fact::Confirmation(read) => pass.confirmation = Some(read),
             Fact::Owner(owner, read) => _ = pass.owners.insert(owner, read),
             Fact::OwnerConfirmation(owner, read) => _ = pass.owner_confirmations.insert(owner, read),
-            Fact::Ptr(key, read) => _ = pass.ptr.insert(key, read),
-            Fact::PtrList(zone, read) => _ = pass.ptr_lists.insert(zone, read),
-            Fact::AList(read) => pass.a_list = Some(read),
+            Fact::Ptr(key, read) => _ = pass.ptr.insert(key, existing(read, deleted)),
+            Fact::PtrList(zone, read) => _ = pass.ptr_lists.insert(zone, all_existing(read, deleted)),
+            Fact::AList(read) => pass.a_list = Some(all_existing(read, deleted)),
         }
     }
 
@@ -304,6 +306,7 @@ impl Facts {
             }
             WriteResult::Written(etag) => {
                 self.pass.has_written = true;
+                self.run.deleted_versions.extend(change.deleted_version().cloned());
                 etag
             }
             WriteResult::Assumed => Some(ETag::from(ASSUMED_ETAG.to_owned())),
@@ -430,6 +433,25 @@ impl Facts {
 fn observed<'a>(zones: &'a Zones, key: &'a PtrKey, set: Option<&'a PtrRecordSet>) -> Option<ObservedPtr<'a>> {
     let zone = zones.reverse.get(key.zone)?.zone();
     Some(ObservedPtr { address: key.address, zone, name: &key.name, record_set: set })
+}
+
+/// What a read shows, unless that is a version that this invocation deleted.
+fn existing<Record>(
+    read: Read<Option<RecordSet<Record>>>,
+    deleted: &BTreeSet<ETag>,
+) -> Read<Option<RecordSet<Record>>> {
+    read.map(|set| set.filter(|set| !deleted.contains(&set.etag)))
+}
+
+/// The same for a list.
+fn all_existing<Name, Record>(
+    read: Read<Vec<(Name, RecordSet<Record>)>>,
+    deleted: &BTreeSet<ETag>,
+) -> Read<Vec<(Name, RecordSet<Record>)>> {
+    read.map(|mut sets| {
+        sets.retain(|(_, set)| !deleted.contains(&set.etag));
+        sets
+    })
 }
 
 /// The record set after a write.

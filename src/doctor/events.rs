@@ -1,12 +1,13 @@
 //! Events: whether each function is told of whatever happens to the container groups of the map.
 //!
-//! A filter is judged by what it does to the events that there may be: one of each type, about a container group of
-//! each resource group. What the filter asks of them and cannot be foretold is said to be unknown.
+//! A filter is judged by what it does to the events that there may be: one of each operation that matters and each way
+//! in which it ends, about a container group with an improbable name in each resource group, in the spellings that
+//! Resource Manager uses. What the filter asks of them and cannot be foretold is said to be unknown.
 //!
 //! Sources: <https://learn.microsoft.com/azure/event-grid/event-filtering>,
 //! <https://learn.microsoft.com/azure/event-grid/event-schema-resource-groups>.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     diagnosis::{Check, Finding, State, Title, count},
@@ -14,7 +15,7 @@ use super::{
     zones::{fullness, share},
 };
 use crate::{
-    config::Settings,
+    config::{Settings, Stopped},
     inventory::{Asker, Condition, EventSubscription, Filter, Quota, Topic},
     report,
     resource_id::{ResourceId, Scope, fold},
@@ -32,9 +33,47 @@ const MOST_SUBSCRIPTIONS: u64 = 500;
 /// What the subject of an event of a container group contains.
 const CONTAINER_GROUPS: &str = "/providers/Microsoft.ContainerInstance/containerGroups/";
 
-/// What happens to a resource: the end of the event's type, and of the operation's name.
-const HAPPENINGS: [(&str, &str); 4] =
-    [("Write", "write"), ("Delete", "delete"), ("Action", "restart/action"), ("Action", "start/action")];
+/// A name that no filter is written for.
+const NAME: &str = "zq7-aci-dns-sample";
+
+/// What happens to a container group.
+struct Happening {
+    /// What people call it.
+    word: &'static str,
+    /// The end of the event's type.
+    verb: &'static str,
+    operation: &'static str,
+    provider: &'static str,
+    /// What follows the id of the container group in the subject.
+    below: &'static str,
+}
+
+const fn happening(word: &'static str, verb: &'static str, operation: &'static str) -> Happening {
+    Happening { word, verb, operation, provider: "Microsoft.ContainerInstance", below: "" }
+}
+
+const HAPPENINGS: [Happening; 5] = [
+    happening("write", "Write", "Microsoft.ContainerInstance/containerGroups/write"),
+    happening("delete", "Delete", "Microsoft.ContainerInstance/containerGroups/delete"),
+    happening("restart", "Action", "Microsoft.ContainerInstance/containerGroups/restart/action"),
+    happening("start", "Action", "Microsoft.ContainerInstance/containerGroups/start/action"),
+    happening("stop", "Action", "Microsoft.ContainerInstance/containerGroups/stop/action"),
+];
+
+/// Tags that are written through the Tags API. Whether the subject is always the path of the tags is not documented.
+///
+/// Source: <https://learn.microsoft.com/rest/api/resources/tags/update-at-scope>
+const TAGS: [Happening; 2] = [tags(""), tags("/providers/Microsoft.Resources/tags/default")];
+
+const fn tags(below: &'static str) -> Happening {
+    Happening {
+        word: "tags",
+        verb: "Write",
+        operation: "Microsoft.Resources/tags/write",
+        provider: "Microsoft.Resources",
+        below,
+    }
+}
 /// How it ends: the end of the event's type, and the status.
 const ENDS: [(&str, &str); 3] = [("Success", "Succeeded"), ("Failure", "Failed"), ("Cancel", "Canceled")];
 
@@ -45,8 +84,10 @@ struct Function {
     /// How grave it is when it is not told.
     state: State,
     breaks: &'static str,
-    /// Whether the end of a group concerns it.
-    sees_deletions: bool,
+    /// Whether what is written matters to it: deletions, stops and tags.
+    is_writer: bool,
+    /// Whether a stopped group keeps its records.
+    keeps_stopped: bool,
 }
 
 pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
@@ -55,7 +96,8 @@ pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, asker: &As
         name: report::RECONCILE,
         state: State::Problem,
         breaks: "records stay as they are, whatever happens to groups there, until a sweep finds it",
-        sees_deletions: true,
+        is_writer: true,
+        keeps_stopped: settings.stopped == Stopped::Keep,
     };
     function.check(evidence, settings, asker)
 }
@@ -66,8 +108,9 @@ pub(super) fn of_drift_tracker(evidence: &Evidence, settings: &Settings, asker: 
         name: report::TRACK_DRIFT,
         state: State::Warning,
         breaks: "drift of groups there is told by sweeps alone",
-        // Of a group that is gone there is nothing to compare.
-        sees_deletions: false,
+        // Of a group that is deleted or stopped there is nothing to compare.
+        is_writer: false,
+        keeps_stopped: true,
     };
     function.check(evidence, settings, asker)
 }
@@ -193,14 +236,34 @@ impl Function {
         }
         let silenced = self.silenced(&subscription.filter, groups);
         let (vital, others): (Vec<_>, Vec<_>) =
-            silenced.kept_out.iter().partition(|name| name.contains("Success"));
+            silenced.kept_out().into_iter().partition(|name| name.contains("Success"));
         let filter = Self::refilter(subscription);
         if !vital.is_empty() {
-            let what = format!("the filter of {id} keeps out {}", names(&vital));
+            let what = format!(
+                "the filter of {id} keeps out {}{}",
+                vital.join(", "),
+                begins_with(&subscription.filter)
+            );
             fault(self.state, what, self.breaks, filter.clone());
         } else if !others.is_empty() {
-            let what = format!("the filter of {id} keeps out {}", names(&others));
+            let what = format!("the filter of {id} keeps out {}", others.join(", "));
             let breaks = "an update that failed may have moved the group all the same, and nobody is told";
+            fault(State::Warning, what, breaks, filter.clone());
+        }
+        if silenced.keeps_out_tags {
+            let what = format!(
+                "the filter of {id} keeps out tags that are written through the Tags API (provider \
+                 Microsoft.Resources, operation Microsoft.Resources/tags/write)"
+            );
+            let breaks = "a tag that is set in the portal takes effect with the next event of another kind";
+            fault(State::Warning, what, breaks, filter.clone());
+        }
+        if silenced.keeps_out_spellings {
+            let what = format!(
+                "the filter of {id} is case-sensitive, and keeps out ids with resourcegroups or \
+                 microsoft.containerinstance in lower case"
+            );
+            let breaks = "Resource Manager writes ids in several spellings: some events are lost";
             fault(State::Warning, what, breaks, filter.clone());
         }
         for condition in silenced.unknown {
@@ -237,52 +300,91 @@ impl Function {
     /// What a filter keeps out that the function has to be told.
     fn silenced(&self, filter: &Filter, groups: &[Scope]) -> Silenced {
         let mut silenced = Silenced::default();
+        let concerns = |happening: &&Happening| match happening.word {
+            "delete" => self.is_writer,
+            "stop" => !self.keeps_stopped,
+            _ => true,
+        };
         for group in groups {
-            for (verb, operation) in HAPPENINGS {
-                if verb == "Delete" && !self.sees_deletions {
-                    continue;
-                }
+            for happening in HAPPENINGS.iter().filter(concerns) {
                 for (end, status) in ENDS {
-                    let event = Sample {
-                        event_type: format!("Microsoft.Resources.Resource{verb}{end}"),
-                        operation: format!("Microsoft.ContainerInstance/containerGroups/{operation}"),
-                        topic: group.to_string(),
-                        subject: format!("{group}{CONTAINER_GROUPS}web"),
-                        status,
-                    };
-                    silenced.judge(filter, &event);
+                    let event = Sample::new(group, happening, end, status);
+                    let passes = silenced.passes(filter, &event);
+                    silenced
+                        .judged
+                        .entry(event.event_type.clone())
+                        .or_default()
+                        .push((happening.word, passes));
+                    let is_spelling = passes && !silenced.passes(filter, &event.in_lower_case());
+                    silenced.keeps_out_spellings |= is_spelling;
                 }
+            }
+            for happening in TAGS.iter().filter(|_| self.is_writer) {
+                let event = Sample::new(group, happening, "Success", "Succeeded");
+                let is_kept_out = !silenced.passes(filter, &event);
+                // Where all writes are kept out, nothing more has to be said.
+                silenced.keeps_out_tags |= is_kept_out && silenced.lets_through("write");
             }
         }
         silenced
     }
 }
 
-/// `A, B, C`.
-fn names(names: &[&String]) -> String {
-    names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+/// What the names of container groups have to begin with, where a filter asks for that.
+fn begins_with(filter: &Filter) -> String {
+    let start = fold(&filter.subject_begins_with);
+    match start.split_once(&fold(CONTAINER_GROUPS)) {
+        Some((_, name)) if !name.is_empty() => {
+            format!(" of container groups whose names do not begin with {name:?}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// What a filter does to events.
 #[derive(Default)]
 struct Silenced {
-    /// The types of events that it keeps out.
-    kept_out: BTreeSet<String>,
+    /// For each type of event: what happens, and whether the filter lets it through.
+    judged: BTreeMap<String, Vec<(&'static str, bool)>>,
+    keeps_out_tags: bool,
+    keeps_out_spellings: bool,
     /// Conditions of which nothing is known here.
     unknown: BTreeSet<String>,
 }
 
 /// An event as it may come.
+#[derive(Clone)]
 struct Sample {
     event_type: String,
     subject: String,
     topic: String,
     operation: String,
+    provider: String,
     status: &'static str,
 }
 
 impl Silenced {
-    fn judge(&mut self, filter: &Filter, event: &Sample) {
+    /// The types of events of which the filter keeps everything out; of others, what it keeps out: `stop (TYPE)`.
+    fn kept_out(&self) -> Vec<String> {
+        let mut kept_out = vec![];
+        for (event_type, judged) in &self.judged {
+            if judged.iter().all(|(_, passes)| !passes) {
+                kept_out.push(event_type.clone());
+                continue;
+            }
+            let words: BTreeSet<_> =
+                judged.iter().filter(|(_, passes)| !passes).map(|(word, _)| word).collect();
+            kept_out.extend(words.into_iter().map(|word| format!("{word} ({event_type})")));
+        }
+        kept_out
+    }
+
+    fn lets_through(&self, word: &str) -> bool {
+        self.judged.values().flatten().any(|(judged, passes)| *judged == word && *passes)
+    }
+
+    /// Whether a filter lets an event through.
+    fn passes(&mut self, filter: &Filter, event: &Sample) -> bool {
         let is_type = |name: &String| name.eq_ignore_ascii_case(&event.event_type);
         let text = |text: &str| if filter.is_case_sensitive { text.to_owned() } else { fold(text) };
         let subject = text(&event.subject);
@@ -296,13 +398,33 @@ impl Silenced {
                 None => _ = self.unknown.insert(format!("{} {}", condition.operator, condition.key)),
             }
         }
-        if !passes {
-            self.kept_out.insert(event.event_type.clone());
-        }
+        passes
     }
 }
 
 impl Sample {
+    fn new(group: &Scope, happening: &Happening, end: &str, status: &'static str) -> Self {
+        Self {
+            event_type: format!("Microsoft.Resources.Resource{}{end}", happening.verb),
+            subject: format!("{group}{CONTAINER_GROUPS}{NAME}{}", happening.below),
+            topic: group.to_string(),
+            operation: happening.operation.to_owned(),
+            provider: happening.provider.to_owned(),
+            status,
+        }
+    }
+
+    /// The same event as Resource Manager also spells it.
+    fn in_lower_case(&self) -> Self {
+        Self {
+            subject: self.subject.to_lowercase(),
+            topic: self.topic.to_lowercase(),
+            operation: self.operation.to_lowercase(),
+            provider: self.provider.to_lowercase(),
+            ..self.clone()
+        }
+    }
+
     /// Whether the event meets a condition; nothing, where that is not known.
     fn meets(&self, condition: &Condition) -> Option<bool> {
         let value = match fold(&condition.key).as_str() {
@@ -310,7 +432,7 @@ impl Sample {
             "eventtype" => &self.event_type,
             "topic" => &self.topic,
             "data.operationname" => &self.operation,
-            "data.resourceprovider" => "Microsoft.ContainerInstance",
+            "data.resourceprovider" => &self.provider,
             "data.status" => self.status,
             _ => return None,
         };
@@ -406,11 +528,15 @@ mod tests {
             name: report::RECONCILE,
             state: State::Problem,
             breaks: "",
-            sees_deletions: true,
+            is_writer: true,
+            keeps_stopped: false,
         };
         let silenced = function.silenced(filter, &[Scope::new("s1", Some("rg-spoke1"))]);
+        let mut found = silenced.kept_out();
+        found.extend(silenced.keeps_out_tags.then(|| "tags".to_owned()));
+        found.extend(silenced.keeps_out_spellings.then(|| "spellings".to_owned()));
         let short = |name: &String| name.replace("Microsoft.Resources.Resource", "");
-        assert_eq!(silenced.kept_out.iter().map(short).collect::<Vec<_>>(), kept_out, "{filter:?}");
+        assert_eq!(found.iter().map(short).collect::<Vec<_>>(), kept_out, "{filter:?}");
         assert_eq!(silenced.unknown.into_iter().collect::<Vec<_>>(), unknown, "{filter:?}");
     }
 
@@ -442,11 +568,12 @@ mod tests {
         check(&with(condition("stringnotcontains", "Subject", &["/containerGroups/"])), &ALL, &[]);
         check(
             &with(condition("StringIn", "data.resourceProvider", &["Microsoft.ContainerInstance"])),
-            &[],
+            &["tags"],
             &[],
         );
         let writes = ["Microsoft.ContainerInstance/containerGroups/write"];
-        check(&with(condition("StringContains", "data.operationName", &writes)), &ALL[..6], &[]);
+        let kept_out = [&ALL[..6], &["tags"]].concat();
+        check(&with(condition("StringContains", "data.operationName", &writes)), &kept_out, &[]);
         let succeeded = with(condition("StringIn", "data.status", &["Succeeded"]));
         let failed: Vec<_> = ALL.into_iter().filter(|name| !name.ends_with("Success")).collect();
         check(&succeeded, &failed, &[]);
@@ -463,8 +590,27 @@ mod tests {
         };
         check(&begins("/subscriptions/s1/resourcegroups/RG-SPOKE1/", false), &[], &[]);
         check(&begins("/subscriptions/s1/resourcegroups/RG-SPOKE1/", true), &ALL, &[]);
+        check(&begins("/subscriptions/s1/resourceGroups/rg-spoke1/", true), &["spellings"], &[]);
         check(&begins("/subscriptions/s1/resourceGroups/rg-spoke2/", false), &ALL, &[]);
         check(&Filter { subject_ends_with: "/web".to_owned(), ..Filter::default() }, &ALL, &[]);
+    }
+
+    #[test]
+    fn operations_that_are_left_out_are_named() {
+        let listed = ["write", "delete", "restart/action", "start/action"]
+            .map(|end| format!("Microsoft.ContainerInstance/containerGroups/{end}"));
+        let listed: Vec<_> = listed.iter().map(String::as_str).collect();
+        let stop = ["stop (ActionCancel)", "stop (ActionFailure)", "stop (ActionSuccess)", "tags"];
+        check(&with(condition("StringIn", "data.operationName", &listed)), &stop, &[]);
+    }
+
+    #[test]
+    fn a_filter_for_names_is_a_filter_for_some_groups() {
+        let start = format!("/subscriptions/s1/resourceGroups/rg-spoke1{CONTAINER_GROUPS}web");
+        let filter = Filter { subject_begins_with: start, ..Filter::default() };
+        check(&filter, &ALL, &[]);
+        assert_eq!(begins_with(&filter), " of container groups whose names do not begin with \"web\"");
+        assert_eq!(begins_with(&contains("web")), "");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Evidence {
     pub principal: Option<String>,
     /// The scopes of the map.
     pub scopes: BTreeMap<Scope, Territory>,
+    /// What may be done in the whole of each subscription in which the map names resource groups.
+    pub subscriptions: BTreeMap<String, Seen<Option<Vec<Permission>>>>,
     /// The zones of the map.
     pub zones: BTreeMap<Place, ZoneSight>,
     /// The ranges of the subnets that the groups of the map are in; nothing where there is no such subnet.

@@ -63,6 +63,7 @@ pub(super) async fn evidence(
         asker,
         principal: principal.map(str::to_owned),
         scopes: BTreeMap::new(),
+        subscriptions: BTreeMap::new(),
         zones: BTreeMap::new(),
         serving: Vec::new(),
         subnets: BTreeMap::new(),
@@ -72,8 +73,15 @@ pub(super) async fn evidence(
     if evidence.asker.is_ok() {
         let subscriptions: BTreeSet<String> =
             scopes.iter().map(|scope| scope.subscription().to_owned()).collect();
-        evidence.scopes = all(scopes, |scope| territory(&rights, scope)).await;
         let rights = &rights;
+        let named = scopes.iter().filter(|scope| scope.resource_group().is_some());
+        let named: BTreeSet<String> = named.map(|scope| scope.subscription().to_owned()).collect();
+        let whole = all(named, |subscription| async move {
+            let found = rights.at(&subscription, &format!("/subscriptions/{subscription}")).await;
+            (subscription, found)
+        });
+        let scopes = all(scopes, |scope| territory(rights, scope));
+        (evidence.scopes, evidence.subscriptions) = join(scopes, whole).await;
         let needs = Needs::of(&evidence.scopes, &zones, settings);
         let zones = all(needs.zones, |(place, (zone, is_needed))| async move {
             (place, zone_sight(rights, zone, is_needed).await)

@@ -6,6 +6,8 @@
 //!
 //! Source: <https://learn.microsoft.com/azure/role-based-access-control/role-definitions>.
 
+use std::collections::BTreeMap;
+
 use super::{
     diagnosis::{Check, Finding, State, Title, count, grant},
     evidence::Evidence,
@@ -13,8 +15,8 @@ use super::{
 use crate::{
     config::Policy,
     dns::RecordType,
-    inventory::{Asker, Permission},
-    resource_id::fold,
+    inventory::{Asker, Permission, Unseen},
+    resource_id::{Scope, fold},
 };
 
 pub(super) const CONTAINER_GROUPS: Title = Title { group: "rights", name: "container groups can be read" };
@@ -32,6 +34,7 @@ pub fn of_zone(record_type: RecordType, policy: Policy) -> Vec<String> {
 
 pub(super) fn of_container_groups(evidence: &Evidence, asker: &Asker) -> Check {
     let (holder, mut findings, mut looked) = (holder(evidence, asker), vec![], 0);
+    let mut alone: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (scope, territory) in &evidence.scopes {
         let rights = match &territory.rights {
             Ok(Some(rights)) => rights,
@@ -51,8 +54,39 @@ pub(super) fn of_container_groups(evidence: &Evidence, asker: &Asker) -> Check {
                 grant(&holder, "Reader", &scope.to_string()),
             ));
         }
+        if is_granted_here_only(evidence, scope, rights) {
+            alone.entry(scope.subscription()).or_default().extend(scope.resource_group());
+        }
     }
+    findings.extend(
+        alone.iter().map(|(subscription, names)| of_resource_groups_alone(subscription, names, &holder)),
+    );
     Check { title: CONTAINER_GROUPS, looked: of_whom(evidence, &count(looked, "scope")), findings }
+}
+
+/// A role assignment of a resource group is deleted with it, and then Azure answers 403 for its container groups.
+fn is_granted_here_only(evidence: &Evidence, scope: &Scope, rights: &[Permission]) -> bool {
+    let [action] = OF_CONTAINER_GROUPS;
+    let is_granted_above = match evidence.subscriptions.get(scope.subscription()) {
+        Some(Ok(whole)) => is_granted(whole.as_deref().unwrap_or_default(), action),
+        // Who may not even read rights there has none. Of the rights of others that says nothing.
+        Some(Err(Unseen::Forbidden { .. })) => evidence.principal.is_some(),
+        Some(Err(Unseen::Failed(_))) | None => true,
+    };
+    scope.resource_group().is_some() && is_granted(rights, action) && !is_granted_above
+}
+
+/// One finding for each subscription in which rights go with their resource groups.
+fn of_resource_groups_alone(subscription: &str, names: &[&str], holder: &Asker) -> Finding {
+    let [action] = OF_CONTAINER_GROUPS;
+    let subscription = format!("/subscriptions/{subscription}");
+    Finding::new(
+        State::Warning,
+        format!("{action} is granted on {} only, not on {subscription}", names.join(", ")),
+        "the right is deleted together with the resource group: then the delete events of its groups end in failed \
+         (500), and their records stay until somebody who may read the subscription runs aci-dns sync",
+        grant(holder, "Reader", &subscription),
+    )
 }
 
 pub(super) fn of_record_sets(evidence: &Evidence, policy: Policy, asker: &Asker) -> Check {

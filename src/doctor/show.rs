@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::diagnosis::{Diagnosis, State, count};
+use crate::text::printable;
 
 const STRONG: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
@@ -34,15 +35,23 @@ pub fn table(diagnosis: &Diagnosis) -> String {
         let state = check.state();
         let style_of_state = style(state);
         let (state, name) = (state.as_str(), check.title.name);
-        let looked =
-            if check.looked.is_empty() { String::new() } else { format!("{QUIET}{}{QUIET:#}", check.looked) };
+        let looked = if check.looked.is_empty() {
+            String::new()
+        } else {
+            format!("{QUIET}{}{QUIET:#}", printable(&check.looked))
+        };
         let line = format!("  {style_of_state}{state:<11}{style_of_state:#}  {name:<width$}  {looked}");
         _ = writeln!(text, "{}", line.trim_end());
         for finding in &check.findings {
             let style = style(finding.state);
-            _ = writeln!(text, "    {style}{}{style:#}: {}", finding.state.as_str(), finding.what);
-            _ = writeln!(text, "      breaks: {}", finding.breaks);
-            _ = writeln!(text, "      mend:   {}", finding.mend);
+            _ = writeln!(
+                text,
+                "    {style}{}{style:#}: {}",
+                finding.state.as_str(),
+                printable(&finding.what)
+            );
+            _ = writeln!(text, "      breaks: {}", printable(&finding.breaks));
+            _ = writeln!(text, "      mend:   {}", printable(&finding.mend));
         }
     }
     _ = writeln!(text, "\n{}", summary(diagnosis));

@@ -30,7 +30,10 @@ use self::{
     stage::{Lines, RECONCILE, Stage},
     story::Story,
 };
-use crate::{config::SettingsError, environment, report::Chain, simulator::Azure, telemetry::Telemetry};
+use crate::{
+    config::SettingsError, environment, report::Chain, simulator::Azure, telemetry::Telemetry,
+    text::printable,
+};
 
 /// Why a replay came to no end.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +89,7 @@ impl Tally {
         let style = AnsiColor::Red.on_default().bold();
         for error in errors {
             self.failures += 1;
-            writeln!(out, "{style}error{style:#}: {}", Chain(error))?;
+            writeln!(out, "{style}error{style:#}: {}", printable(&Chain(error).to_string()))?;
         }
         Ok(())
     }

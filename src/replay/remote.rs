@@ -15,7 +15,7 @@ use super::{
     files::{Events, Found},
     stage::{RECONCILE, envelope},
 };
-use crate::wire;
+use crate::{text::printable, wire};
 
 /// Why an event cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,9 @@ pub async fn send(events: &Events, handler: &Url, out: &mut dyn Write) -> Result
         let status = response.status();
         let text = response.text().await.map_err(no_answer)?;
         let style = if status.is_success() { AnsiColor::Green } else { AnsiColor::Red }.on_default();
-        writeln!(out, "{place}\n  {style}{status}{style:#}")?;
+        writeln!(out, "{}\n  {style}{status}{style:#}", printable(place))?;
         for line in sentences(&text) {
-            writeln!(out, "    {line}")?;
+            writeln!(out, "    {}", printable(&line))?;
         }
         tally.count(if status.is_success() { "acknowledged" } else { "failed" }, !status.is_success());
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
 
-use crate::simulator::Azure;
+use crate::{simulator::Azure, text::printable};
 
 /// One log line of the handler, read back.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub fn event(out: &mut dyn Write, title: &str, told: &Told) -> io::Result<()> {
         1 => ", 1 request".to_owned(),
         calls => format!(", {calls} requests"),
     };
-    writeln!(out, "{STRONG}{title}{STRONG:#}")?;
+    writeln!(out, "{STRONG}{}{STRONG:#}", printable(title))?;
     writeln!(out, "  {style}{outcome}{style:#}{requests}")?;
     let plan = told.list("plan");
     for change in &plan {
@@ -80,9 +80,9 @@ pub fn event(out: &mut dyn Write, title: &str, told: &Told) -> io::Result<()> {
         writeln!(out, "    {style}{drift}{style:#}{}{kinds}", if kinds.is_empty() { "" } else { ": " })?;
     }
     if told.is_failure() {
-        writeln!(out, "    {BAD}{}{BAD:#}", told.text("error"))?;
+        writeln!(out, "    {BAD}{}{BAD:#}", printable(told.text("error")))?;
     } else if plan.is_empty() && drift.is_empty() {
-        writeln!(out, "    {QUIET}{}{QUIET:#}", told.text("message"))?;
+        writeln!(out, "    {QUIET}{}{QUIET:#}", printable(told.text("message")))?;
     }
     Ok(())
 }
@@ -93,7 +93,7 @@ fn change(out: &mut dyn Write, note: &str, change: &str) -> io::Result<()> {
         Some('-') => BAD,
         _ => OTHER,
     };
-    writeln!(out, "    {note}{style}{change}{style:#}")
+    writeln!(out, "    {note}{style}{}{style:#}", printable(change))
 }
 
 /// Prints every record set of every zone but their SOA.
@@ -113,10 +113,11 @@ pub fn zones(out: &mut dyn Write, azure: &Azure) -> io::Result<()> {
                 .fold(String::new(), |text, (key, value)| format!("{text} {key}={value}"));
             writeln!(
                 out,
-                "  {:<3} {} {}{QUIET}{metadata}{QUIET:#}",
+                "  {:<3} {} {}{QUIET}{}{QUIET:#}",
                 record_set.record_type,
                 record_set.name,
-                record_set.values.join(" "),
+                printable(&record_set.values.join(" ")),
+                printable(&metadata),
             )?;
         }
         if is_empty {

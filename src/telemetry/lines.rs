@@ -6,7 +6,13 @@
 //! The Functions host takes each line of stdout for one entry and of stderr for an error, so nothing is written
 //! to stderr in normal operation, a panic included.
 
-use std::{error::Error, fmt, io::Write as _, time::SystemTime};
+use std::{
+    error::Error,
+    fmt,
+    io::Write as _,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 use tracing::{
@@ -21,6 +27,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use super::outbox::Outbox;
 use crate::{config::LogFilter, report::Chain};
 
 /// The name of a log event that says that an event of Azure failed. Its line is written whatever the filter says, so
@@ -42,15 +49,47 @@ pub fn subscriber(
     Registry::default().with(JsonLines { sink }.with_filter(filter))
 }
 
-/// Writes every log line, and a line for every panic, to stdout from now on.
+/// How long a panic waits for its line: it may end the process.
+const PANIC_WAIT: Duration = Duration::from_millis(100);
+
+/// The lines of this process on their way to stdout.
+static OUTBOX: OnceLock<Outbox> = OnceLock::new();
+
+/// Writes every log line, and a line for every panic, to stdout from now on, without waiting for its reader.
 pub fn install(filter: &LogFilter) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
-    tracing::subscriber::set_global_default(subscriber(filter, write_line))?;
+    match Outbox::start(write_line, dropped) {
+        Ok(outbox) => {
+            let outbox = OUTBOX.get_or_init(|| outbox);
+            tracing::subscriber::set_global_default(subscriber(filter, |line| outbox.push(line)))?;
+        }
+        // There is no thread to be had.
+        Err(_) => tracing::subscriber::set_global_default(subscriber(filter, write_line))?,
+    }
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
         let reason = panic.payload_as_str().unwrap_or("without a reason");
         tracing::error!(panic.location = location, "panicked: {reason}");
+        flush(PANIC_WAIT);
     }));
     Ok(())
+}
+
+/// Waits until the lines so far are written, but no longer than this.
+pub fn flush(longest: Duration) {
+    if let Some(outbox) = OUTBOX.get() {
+        outbox.flush(longest);
+    }
+}
+
+/// The line that says how many lines nobody read.
+fn dropped(count: u64) -> String {
+    let mut fields = Fields::default();
+    fields.set("timestamp", timestamp(SystemTime::now()));
+    fields.set("level", "warn");
+    fields.set("message", format!("{count} log lines were dropped, because nothing read stdout"));
+    fields.set("target", module_path!());
+    fields.set("lines.dropped", count);
+    fields.to_string()
 }
 
 /// Writes a line to stdout in one piece. Where nobody reads it any more there is nobody to tell.

@@ -33,7 +33,7 @@ impl Identity {
 
     fn tokens(&self) -> Tokens {
         let identity = self.clone();
-        Tokens::from_credential(move || Ok(Arc::new(identity.clone())))
+        Tokens::from_credential(None, move || Ok(Arc::new(identity.clone())))
     }
 
     fn fetches(&self) -> usize {
@@ -315,6 +315,46 @@ mod platform {
         assert!(text.contains("calls=0 kind=Some(Forbidden)"), "{text}");
         assert!(text.contains("AZURE_CLIENT_ID"), "{text}");
         assert_eq!(requests.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_words_of_the_identity_endpoint_are_repeated_with_the_fix_that_fits() {
+        const TEST: &str = "the_words_of_the_identity_endpoint_are_repeated_with_the_fix_that_fits";
+        let several = r#"{"error": "invalid_request", "error_description": "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}"#;
+        let none = r#"{"statusCode":400,"message":"No managed identity found"}"#;
+        for (body, client_id, words, fix) in [
+            (
+                several,
+                "",
+                "Multiple user assigned identities exist",
+                "set AZURE_CLIENT_ID to the client id of one",
+            ),
+            (
+                several,
+                "c1",
+                "Multiple user assigned identities exist",
+                "AZURE_CLIENT_ID is \"c1\"; correct it",
+            ),
+            (none, "", "No managed identity found", "assign a managed identity to the app"),
+            ("not JSON", "c1", "not JSON", "AZURE_CLIENT_ID is \"c1\"; correct it"),
+        ] {
+            let (text, _) = play(TEST, 400, body.to_owned(), &[("TEST_CLIENT_ID", client_id)]).await;
+            assert!(text.contains("calls=0 kind=Some(Forbidden)"), "{text}");
+            assert!(text.contains(words) && text.contains(fix), "{text}");
+            assert!(!text.contains("has not been assigned"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_end_is_a_number_is_a_token() {
+        const TEST: &str = "a_token_whose_end_is_a_number_is_a_token";
+        for end in ["4102444800", "4102444800.0"] {
+            let body = format!(
+                r#"{{"access_token":"platform-token","expires_on":{end},"resource":"x","token_type":"Bearer"}}"#
+            );
+            let (text, _) = play(TEST, 200, body, &[]).await;
+            assert!(text.contains("calls=3 kind=None authorization=Bearer platform-token x3"), "{text}");
+        }
     }
 
     #[tokio::test]

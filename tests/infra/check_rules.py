@@ -10,6 +10,7 @@ in infra/terraform/tests; that both say the same is in check_terraform.py; the s
 import json
 import re
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -91,6 +92,20 @@ class Severe(unittest.TestCase):
         self.assertEqual(spokes, {namespace for _, subscription, namespace in facts if subscription == "s"})
         self.assertEqual(zones, {namespace for _, subscription, namespace in facts if subscription == "z"})
 
+    def test_the_quickstart_deploys_what_the_example_deploys_and_writes_nothing(self):
+        readme = (ROOT / "README.md").read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "mine.bicepparam"
+            path.write_text(re.search(r"^```bicep\n(.*?)^```", readme, re.M | re.S)[1])
+            given = parameters_of(str(path))
+        deployment = Deployment(MAIN, given, Place(HOME, "rg-aci-dns"))
+        kinds = [resource.kind for resource in deployment.resources]
+        self.assertEqual(kinds, [resource.kind for resource in deploy(ONE_SPOKE).resources])
+        self.assertEqual([spoke["policy"] for spoke in given["spokes"]], ["observe"])
+        identity = one(deployment, "Microsoft.ManagedIdentity/userAssignedIdentities")
+        for page in (ROOT / "README.md", ROOT / "docs" / "operate.md"):
+            self.assertIn(f"az identity show --name {identity.name} ", page.read_text())
+
     def test_the_examples_of_terraform_register_them(self):
         def lists(example):
             source = (INFRA / "terraform" / "examples" / example / "main.tf").read_text()
@@ -104,7 +119,8 @@ class Severe(unittest.TestCase):
 
     def test_publishing_has_one_way_and_the_documentation_names_its_version(self):
         version = re.search(r"^least_version=(2\.\d+)\.0$", (INFRA / "publish.sh").read_text(), re.M)[1]
-        self.assertIn(f"Azure CLI {version} or later", (ROOT / "docs" / "deploy.md").read_text())
+        for page in (ROOT / "README.md", ROOT / "docs" / "deploy.md"):
+            self.assertIn(f"Azure CLI {version} or later", page.read_text())
         for path in (INFRA / "deploy.sh", INFRA / "terraform" / "app.tf"):
             self.assertIn("publish.sh", path.read_text())
             self.assertNotIn("config-zip", path.read_text())

@@ -1,4 +1,4 @@
-//! What a group's address is treated as: the table of section 3.2 of the design, row by row. Time is paused.
+//! What a group's address is treated as: the table "The address" of docs/design.md, row by row. Time is paused.
 
 use std::time::Duration;
 

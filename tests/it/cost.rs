@@ -1,4 +1,4 @@
-//! What an invocation costs, whatever the size of the zones: section 3.5 of the design. A zone holds 5,000 record
+//! What an invocation costs, whatever the size of the zones: docs/performance.md. A zone holds 5,000 record
 //! sets of others, and a page of a list 1,000.
 
 use std::sync::{Arc, Mutex};

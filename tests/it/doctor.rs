@@ -114,10 +114,10 @@ async fn of_a_world_that_is_well_nothing_is_told_and_nothing_is_written() {
     let diagnosis = examine(&azure, &map(), &[]).await;
     assert_eq!(told(&diagnosis), [""; 0]);
     assert_eq!((diagnosis.state(), diagnosis.count(State::Ok)), (State::Ok, 13));
-    // Rights and groups of two scopes; zone, links and rights of two zones; two subnets; the topics of a
-    // subscription, of which there are two, and its other event subscriptions.
-    assert_eq!((diagnosis.requests, azure.calls().len()), (4 + 6 + 2 + 4, 16));
-    assert_eq!(azure.calls_of(&Method::GET).len(), 16);
+    // Rights and groups of two scopes; rights of their subscription; zone, links and rights of two zones; two subnets;
+    // the topics of a subscription, of which there are two, and its other event subscriptions.
+    assert_eq!((diagnosis.requests, azure.calls().len()), (4 + 1 + 6 + 2 + 4, 17));
+    assert_eq!(azure.calls_of(&Method::GET).len(), 17);
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,7 +193,12 @@ async fn the_rights_that_count_may_be_those_of_somebody_else() {
     let azure = azure();
     azure.clear_calls();
     let diagnosis = examine_for(Some(PRINCIPAL), &azure, &map(), &[]).await;
-    assert_eq!(told(&diagnosis), [""; 0]);
+    let alone = |names: &str| {
+        format!(
+            "warning: Microsoft.ContainerInstance/containerGroups/read is granted on {names} only, not on "
+        )
+    };
+    assert_eq!(told(&diagnosis), [alone("rg-spoke1, rg-spoke2")]);
     assert_eq!(diagnosis.checks[4].looked, format!("2 zones, rights of {PRINCIPAL}"));
     assert_eq!(azure.calls_of(&Method::GET).len(), azure.calls().len());
 
@@ -204,6 +209,7 @@ async fn the_rights_that_count_may_be_those_of_somebody_else() {
     let diagnosis = examine_for(Some(PRINCIPAL), &azure, &map(), &[]).await;
     let expected = [
         "problem: Microsoft.ContainerInstance/containerGroups/read is missing on /rg-spoke1",
+        &alone("rg-spoke2"),
         "problem: Microsoft.Network/privateDnsZones/A/write is missing on spoke1.contoso.internal",
         "problem: Microsoft.Network/privateDnsZones/A/delete is missing on spoke1.contoso.internal",
     ];
@@ -444,6 +450,74 @@ async fn an_event_subscription_has_to_be_healthy() {
     )
     .await;
     check(change(json!({"filter": {"includedEventTypes": null}})), &[]).await;
+}
+
+/// The findings of a reconciler whose event subscription has this filter.
+async fn told_of_filter(filter: Value, settings: &[(&str, &str)]) -> Vec<String> {
+    let azure = azure();
+    let id = event_subscription("rg-spoke1", RECONCILE);
+    azure.change_event_subscription(&id, |told| told["filter"] = filter).unwrap();
+    told(&examine(&azure, &map(), settings).await)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_that_keeps_something_out_is_found_by_samples_of_every_operation_name_and_spelling() {
+    let id = "/rg-spoke1/systemTopics/aci-dns-events/eventSubscriptions/aci-dns-function-aci-reconcile";
+    let operations = ["write", "delete", "restart/action", "start/action"]
+        .map(|operation| format!("Microsoft.ContainerInstance/containerGroups/{operation}"));
+    let groups = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups/"
+    );
+    let condition = |operator: &str, key: &str, values: Value| json!({"advancedFilters": [{"operatorType": operator, "key": key, "values": values}]});
+    let tags = format!(
+        "warning: the filter of {id} keeps out tags that are written through the Tags API (provider \
+         Microsoft.Resources, operation Microsoft.Resources/tags/write)"
+    );
+    let without_stop = || condition("StringIn", "data.operationName", json!(operations));
+    let found = told_of_filter(without_stop(), &[]).await;
+    let stop =
+        format!("problem: the filter of {id} keeps out stop (Microsoft.Resources.ResourceActionSuccess)");
+    assert_eq!(found, [stop, tags.clone()]);
+    let found = told_of_filter(without_stop(), &[("ACI_DNS_STOPPED", "keep")]).await;
+    assert_eq!(found, [tags.as_str()], "records of stopped groups stay");
+
+    let by_provider =
+        condition("StringContains", "data.resourceProvider", json!(["Microsoft.ContainerInstance"]));
+    assert_eq!(told_of_filter(by_provider, &[]).await, [tags]);
+
+    let found = told_of_filter(json!({"subjectBeginsWith": format!("{groups}web")}), &[]).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let problem = format!("problem: the filter of {id} keeps out ");
+    let names = " of container groups whose names do not begin with \"web\"";
+    assert!(found[0].starts_with(&problem) && found[0].ends_with(names), "{found:?}");
+
+    let case_sensitive = json!({"subjectBeginsWith": groups, "isSubjectCaseSensitive": true});
+    let warning = format!(
+        "warning: the filter of {id} is case-sensitive, and keeps out ids with resourcegroups or \
+         microsoft.containerinstance in lower case"
+    );
+    assert_eq!(told_of_filter(case_sensitive, &[]).await, [warning]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_goes_with_the_resource_group_is_a_warning() {
+    let rights_of_the_subscription = |azure: &Azure, actions: &[&str]| {
+        let subscription = format!("/subscriptions/{SUBSCRIPTION}");
+        azure.set_permissions(&subscription, vec![Permission::new(actions, &[])]);
+        for group in ["rg-spoke1", "rg-spoke2", "rg-dns"] {
+            let scope = format!("{subscription}/resourceGroups/{group}");
+            azure.set_permissions(&scope, vec![Permission::new(&["*"], &[])]);
+        }
+    };
+    let others = ["Microsoft.EventGrid/*", "Microsoft.Network/*", "Microsoft.Authorization/*/read"];
+    let warning = "warning: Microsoft.ContainerInstance/containerGroups/read is granted on rg-spoke1, rg-spoke2 only, \
+                   not on ";
+    let diagnosis = check(|azure| rights_of_the_subscription(azure, &others), &[warning]).await;
+    let finding = diagnosis.checks.iter().flat_map(|check| &check.findings).next().unwrap();
+    assert!(finding.breaks.contains("aci-dns sync"), "{}", finding.breaks);
+    assert!(finding.mend.ends_with(&format!("--scope /subscriptions/{SUBSCRIPTION}")), "{}", finding.mend);
+    let all = [&others[..], &["Microsoft.ContainerInstance/containerGroups/read"]].concat();
+    check(|azure| rights_of_the_subscription(azure, &all), &[]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! What the drift tracker says: section 4 of the design. It emits exactly one event per invocation.
+//! What the drift tracker says: "Drift" of docs/design.md. It emits exactly one event per invocation.
 
 use std::time::Duration;
 

@@ -599,7 +599,10 @@ fn wrong_settings_end_the_program_with_2_and_every_mistake() {
 fn without_arguments_and_port_the_program_prints_its_help() {
     let (code, stdout, stderr) = run(&[], &[]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
-    assert!(stderr.contains("Usage: aci-dns [COMMAND]") && stderr.contains("Examples:"), "{stderr}");
+    assert!(
+        stderr.contains("Usage: aci-dns [OPTIONS] [COMMAND]") && stderr.contains("Examples:"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -618,6 +621,30 @@ fn a_port_that_is_taken_ends_the_program_with_1() {
     let (code, _, stderr) = run(&[], &[("FUNCTIONS_CUSTOMHANDLER_PORT", &port), ("ACI_DNS_ZONES", ONE_ZONE)]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains(&format!("port {port} of 127.0.0.1 cannot be served: ")), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_stdout_that_nobody_reads_never_blocks_the_handler() {
+    let variables = [("ACI_DNS_ZONES", ONE_ZONE)];
+    let mut process = program(&["serve", "--port", "0"], &variables).spawn().unwrap();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let port = line.split_once("127.0.0.1:").unwrap().1.split('"').next().unwrap().parse().unwrap();
+    // A line has some three hundred bytes, and a pipe takes 64 KiB.
+    let events = json!(vec![event_of("Other", ""); 1000]);
+    let body = envelope(&events).to_string();
+    for invocation in ["first", "second", "third"] {
+        let mut connection = Connection::open(port).await;
+        let answer =
+            connection.post("/function_aci_reconcile", invocation, body.as_bytes(), Framing::Chunked);
+        let response = timeout(Duration::from_secs(20), answer).await.expect("the handler answers");
+        assert_eq!(response.status, 200);
+    }
+    let lines = stdout.lines().take(3000).filter(|line| line.as_ref().unwrap().contains("\"ignored\""));
+    assert_eq!(lines.count(), 3000, "what was not read in time is read later");
+    process.kill().unwrap();
+    process.wait().unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The order of writes: section 3.4 of the design, sentence by sentence.
+//! "Order of writes" and the headings after it in docs/design.md, sentence by sentence.
 
 mod names;
 mod races;

@@ -1,4 +1,4 @@
-//! What an invocation answers: the table of section 2.4 of the design, row by row. What holds of every answer and of
+//! What an invocation answers: the table "Outcomes" of docs/observe.md, row by row. What holds of every answer and of
 //! every line is checked at each delivery, by [`crate::world`].
 
 use aci_dns::{
@@ -431,4 +431,15 @@ async fn an_error_is_told_with_all_its_causes() {
     assert_eq!(done.text("error"), error);
     assert!(done.body["error"]["message"].as_str().unwrap().contains(error));
     assert_eq!(done.body["error"]["code"], "failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_of_an_error_says_each_message_once() {
+    let world = world(&[]);
+    world.fail(Method::GET, "/containerGroups/web", 403, "AuthorizationFailed");
+    let one = world.reconcile("web").await;
+    let message = one.body["error"]["message"].as_str().unwrap();
+    assert_eq!(message.matches("not permitted to read container group").count(), 1, "{message}");
+    let both = world.stage.invoke(RECONCILE, &json!([world.event("web"), world.event("web")])).await;
+    assert_eq!(world.done(both).body["error"]["message"], message);
 }

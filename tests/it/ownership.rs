@@ -1,4 +1,4 @@
-//! Whose a record set is, and what it remembers: section 3.3 of the design, sentence by sentence.
+//! Whose a record set is, and what it remembers: "Ownership" and "Previous addresses" of docs/design.md.
 
 use std::sync::{Arc, Mutex};
 

@@ -5,8 +5,8 @@
 //! them up.
 //!
 //! ETags: facts compare them only with each other, and a write compares one with the record set's. So what an
-//! instance reads carries a *label*: the position of the version among those that the pass has read. The state says
-//! which labels are still the current version.
+//! instance reads carries a *label*: the position of the version among those that the pass has read, or that the run
+//! has deleted. The state says which labels are still the current version.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,7 +28,7 @@ use aci_dns::{
 use super::{
     broken::Broken,
     hash::Mixer,
-    world::{Content, GoalId, Group, Mask, NOW, Places, SetId, a_set, bit, members, ptr_set},
+    world::{Content, GoalId, Group, Mask, NOW, Places, SETS, SetId, a_set, bit, members, ptr_set},
 };
 
 /// How many requests one step sends at most.
@@ -160,6 +160,8 @@ pub(crate) struct Known {
     pub(crate) plan: Rc<Plan>,
     /// Where a PTR record may have been written that nothing verified.
     pub(crate) touched: Mask,
+    /// The labels of the versions that the run deleted, by record set.
+    pub(crate) deleted: [Mask; SETS],
     facts: Rc<Facts>,
     changes: Vec<Change>,
     reads: Vec<Key>,
@@ -167,6 +169,17 @@ pub(crate) struct Known {
     failures: BTreeMap<Key, FailureKind>,
     /// The group as it was read last.
     seen: Option<Observation>,
+}
+
+/// What a run saw, beside its facts.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// Why requests failed.
+    failures: BTreeMap<Key, FailureKind>,
+    /// The group as it was read last.
+    group: Option<Observation>,
+    /// The labels of the versions that it deleted, by record set.
+    deleted: [Mask; SETS],
 }
 
 /// Facts after something was learned.
@@ -256,7 +269,7 @@ impl Knowledge {
         }
         let mut facts = Facts::new(RunState::new(wait, members(unverified).map(Places::address).collect()));
         facts.now = self.broken.map_or(NOW, Broken::now);
-        let learned = self.settle(goal, facts, BTreeMap::new(), None);
+        let learned = self.settle(goal, facts, Seen::default());
         self.started.insert((goal, unverified, wait), learned);
         learned
     }
@@ -270,12 +283,18 @@ impl Knowledge {
         let known = self.get(id);
         let goal = self.places.goal(known.goal);
         let mut facts = Facts::clone(&known.facts);
+        let mut deleted = known.deleted;
         let (mut failures, mut seen) = (known.failures.clone(), known.seen.clone());
         let mut note = |key: &Key, kind| _ = failures.insert(key.clone(), kind);
         let (written, read) = answers.split_at(known.changes.len());
         for (change, answer) in known.changes.iter().zip(written) {
+            let write = self.write(goal, change);
             let result = match self.answer(*answer) {
-                Answer::Written(label) => WriteResult::Written(label.map(etag)),
+                Answer::Written(label) => {
+                    let version = write.label.filter(|_| change.is_deletion());
+                    deleted[usize::from(write.set)] |= version.map_or(0, bit);
+                    WriteResult::Written(label.map(|label| etag(write.set, label)))
+                }
                 Answer::Failed(kind) => {
                     goal.key_of(change).iter().for_each(|key| note(key, *kind));
                     WriteResult::Failed(*kind)
@@ -298,7 +317,7 @@ impl Knowledge {
             }
             facts.learn(Broken::learns_fact(self.broken, fact, seen.as_ref()));
         }
-        let learned = self.settle(known.goal, facts, failures, seen);
+        let learned = self.settle(known.goal, facts, Seen { failures, group: seen, deleted });
         self.learned.insert((id, packed), learned);
         learned
     }
@@ -306,19 +325,22 @@ impl Knowledge {
     fn fact(&self, goal: &Goal, key: &Key, answer: &Answer) -> Fact {
         let places = &self.places;
         let failed = if let Answer::Failed(kind) = answer { Some(*kind) } else { None };
-        let a = |content: &Content, label: Label| places.a_record_set(*content, etag(label));
-        let ptr = |content: &Content, label: Label| places.ptr_record_set(*content, etag(label));
+        let a = |set, content: &Content, label| places.a_record_set(*content, etag(set, label));
+        let ptr = |set, content: &Content, label| places.ptr_record_set(*content, etag(set, label));
+        let group = places.owner_index(&goal.owner).unwrap();
         match (key, answer) {
             (Key::Group, Answer::Group(group)) => Fact::Group(Ok(observation(goal, *group))),
             (Key::Group, _) => Fact::Group(Err(failed.unwrap())),
             (Key::Confirmation, Answer::Group(group)) => Fact::Confirmation(Ok(observation(goal, *group))),
             (Key::Confirmation, _) => Fact::Confirmation(Err(failed.unwrap())),
             (Key::A(name), Answer::Set(set)) => {
-                Fact::A(name.clone(), Ok(set.map(|(content, label)| a(&content, label))))
+                let id = self.set(group, key);
+                Fact::A(name.clone(), Ok(set.map(|(content, label)| a(id, &content, label))))
             }
             (Key::A(name), _) => Fact::A(name.clone(), Err(failed.unwrap())),
-            (Key::Ptr(key), Answer::Set(set)) => {
-                Fact::Ptr(key.clone(), Ok(set.map(|(content, label)| ptr(&content, label))))
+            (Key::Ptr(ptr_key), Answer::Set(set)) => {
+                let id = self.set(group, key);
+                Fact::Ptr(ptr_key.clone(), Ok(set.map(|(content, label)| ptr(id, &content, label))))
             }
             (Key::Ptr(key), _) => Fact::Ptr(key.clone(), Err(failed.unwrap())),
             (Key::Owner(owner), Answer::Group(group)) => {
@@ -332,15 +354,16 @@ impl Knowledge {
                 Fact::OwnerConfirmation(owner.clone(), Err(failed.unwrap()))
             }
             (Key::PtrList(zone), Answer::List(sets)) => {
-                let keyed = sets
-                    .iter()
-                    .map(|(set, content, label)| (places.ptr_key(*set - ptr_set(0)), ptr(content, *label)));
+                let keyed = sets.iter().map(|(set, content, label)| {
+                    (places.ptr_key(*set - ptr_set(0)), ptr(*set, content, *label))
+                });
                 Fact::PtrList(*zone, Ok(keyed.collect()))
             }
             (Key::PtrList(zone), _) => Fact::PtrList(*zone, Err(failed.unwrap())),
             (Key::AList, Answer::List(sets)) => {
-                let named =
-                    sets.iter().map(|(set, content, label)| (places.name(*set).clone(), a(content, *label)));
+                let named = sets
+                    .iter()
+                    .map(|(set, content, label)| (places.name(*set).clone(), a(*set, content, *label)));
                 Fact::AList(Ok(named.collect()))
             }
             (Key::AList, _) => Fact::AList(Err(failed.unwrap())),
@@ -349,43 +372,30 @@ impl Knowledge {
     }
 
     /// Decides until Azure is needed, or nothing is left to do.
-    fn settle(
-        &mut self,
-        goal_id: GoalId,
-        mut facts: Facts,
-        failures: BTreeMap<Key, FailureKind>,
-        seen: Option<Observation>,
-    ) -> Learned {
+    fn settle(&mut self, goal_id: GoalId, mut facts: Facts, seen: Seen) -> Learned {
         let goal = self.places.goal(Broken::pursues(self.broken, goal_id));
         let mut is_new_pass = false;
         loop {
             let decision = Broken::decide(self.broken, self.rules, goal, &facts);
             match &decision.step {
-                Step::Verify => Broken::begin_verification(self.broken, &mut facts, seen.clone()),
+                Step::Verify => Broken::begin_verification(self.broken, &mut facts, seen.group.clone()),
                 Step::Poll => _ = facts.begin_poll(goal),
                 Step::Repeat => {
-                    Broken::begin_pass(self.broken, &mut facts, seen.clone());
+                    Broken::begin_pass(self.broken, &mut facts, seen.group.clone());
                     is_new_pass = true;
                 }
                 Step::Act { write, .. } => {
                     facts.expect_writes(goal, write);
-                    break Learned { id: self.keep(goal_id, facts, &decision, failures, seen), is_new_pass };
+                    break Learned { id: self.keep(goal_id, facts, &decision, seen), is_new_pass };
                 }
                 Step::Done(_) => {
-                    break Learned { id: self.keep(goal_id, facts, &decision, failures, seen), is_new_pass };
+                    break Learned { id: self.keep(goal_id, facts, &decision, seen), is_new_pass };
                 }
             }
         }
     }
 
-    fn keep(
-        &mut self,
-        goal_id: GoalId,
-        facts: Facts,
-        decision: &Decision,
-        failures: BTreeMap<Key, FailureKind>,
-        seen: Option<Observation>,
-    ) -> FactsId {
+    fn keep(&mut self, goal_id: GoalId, facts: Facts, decision: &Decision, seen: Seen) -> FactsId {
         let facts = Rc::new(facts);
         if let Some(id) = self.ids.get(&(goal_id, Rc::clone(&facts))) {
             return *id;
@@ -407,7 +417,7 @@ impl Knowledge {
                 let given_up = facts.run.given_up(address).filter_map(|owner| self.places.owner_index(owner));
                 let unverified = facts.unverified_ptrs(goal, verdict);
                 Plan::Done(End {
-                    outcome: outcome(verdict, &failures),
+                    outcome: outcome(verdict, &seen.failures),
                     given_up: given_up.fold(0, |all, group| all | bit(group)),
                     unverified: mask(&unverified),
                     wait_left: facts.run.wait_left(),
@@ -423,8 +433,9 @@ impl Knowledge {
             facts: Rc::clone(&facts),
             changes,
             reads,
-            failures,
-            seen,
+            deleted: seen.deleted,
+            failures: seen.failures,
+            seen: seen.group,
         });
         let id = FactsId::try_from(self.known.len()).unwrap();
         self.ids.insert((goal_id, facts), id);
@@ -444,7 +455,7 @@ impl Knowledge {
         let set = self.set(group, &goal.key_of(change).unwrap());
         let label = match precondition {
             Precondition::Absent => None,
-            Precondition::Unchanged(etag) => Some(etag.as_str().parse().unwrap()),
+            Precondition::Unchanged(etag) => Some(etag.as_str().split_once('.').unwrap().1.parse().unwrap()),
         };
         Write { set, label, after, line: change.to_string() }
     }
@@ -480,8 +491,9 @@ fn owner_observation(goal: &Goal, owner: &Owner, group: Group) -> OwnerObservati
     OwnerObservation::of(goal, &id, Places::container_group(group).as_ref())
 }
 
-fn etag(label: Label) -> ETag {
-    ETag::from(label.to_string())
+/// No two record sets have the same.
+fn etag(set: SetId, label: Label) -> ETag {
+    ETag::from(format!("{set}.{label}"))
 }
 
 fn mask<'a>(addresses: impl IntoIterator<Item = &'a std::net::Ipv4Addr>) -> Mask {

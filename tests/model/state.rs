@@ -7,7 +7,7 @@ use aci_dns::decide::Evidence;
 use super::{
     knowledge::{AnswerId, FactsId, Label, Outcome, REQUESTS, pack},
     properties::Witness,
-    world::{Content, EVIDENCE, GROUPS, Mask, SETS, SetId, World},
+    world::{Content, EVIDENCE, GROUPS, Mask, SETS, SetId, World, bit},
 };
 
 /// How many instances there are at most.
@@ -68,6 +68,13 @@ impl Labels {
     pub(crate) fn outdate(&mut self) {
         let (high, low) = ((self.0 >> 1) & LOW_BITS, self.0 & LOW_BITS);
         self.0 = ((high | low) << 1) | high;
+    }
+
+    /// Only these labels stay in use.
+    pub(crate) fn keep(&mut self, labels: Mask) {
+        for label in (0..LABELS).filter(|label| labels & bit(*label) == 0) {
+            self.set(label, Version::Unused);
+        }
     }
 
     /// No read shows a previous version any more.

@@ -17,8 +17,8 @@ use super::{
     state::{Events, Instance, Labels, LateWrite, Past, State, Version},
     words::{describe, show_read},
     world::{
-        ADDRESSES, Content, ELSEWHERE, EVIDENCE, GROUPS, Group, Life, Lock, Mark, NAMES, Places, SetId,
-        Subject, World, a_set, bit, members, ptr_set, subject,
+        ADDRESSES, Content, ELSEWHERE, EVIDENCE, GROUPS, Group, Life, Lock, Mark, Mask, NAMES, Places, SETS,
+        SetId, Subject, World, a_set, bit, members, ptr_set, subject,
     },
 };
 
@@ -545,7 +545,8 @@ impl Taking<'_> {
         one.answers = Default::default();
         one.facts = learned.id;
         if learned.is_new_pass {
-            one.labels = Default::default();
+            let deleted = self.model.knowledge.get(learned.id).deleted;
+            one.labels.iter_mut().zip(deleted).for_each(|(labels, deleted)| labels.keep(deleted));
             one.witness = Witness::default();
             self.tell(|_| "; another pass follows".to_owned());
         }
@@ -587,9 +588,10 @@ impl Taking<'_> {
     fn read(&mut self, instance: usize, read: Read, how: How) -> Answer {
         let group = self.model.group(&self.state.instances[instance]);
         let answer = self.answer(instance, group, read, how);
+        let deleted = self.model.knowledge.get(self.state.instances[instance].facts).deleted;
         let witness = &mut self.state.instances[instance].witness;
         let truth = self.state.world;
-        properties::witness_read(witness, &truth, group, read, &answer);
+        properties::witness_read(witness, &truth, group, read, &existing(read, answer.clone(), deleted));
         if self.story.is_some() {
             let stale = if matches!(how, How::Stale(_)) { " (stale)" } else { "" };
             self.tell(|places| format!("reads {}{stale}", show_read(places, group, read, &answer)));
@@ -704,6 +706,18 @@ impl Taking<'_> {
         properties::witness_write(&mut self.state.instances[instance].witness, &change);
         let labels = &mut self.state.instances[instance].labels[usize::from(set)];
         Answer::Written(write.after.map(|_| labels.of(Version::Current)))
+    }
+}
+
+/// An answer without the versions that the run deleted: a read that shows one of them is stale.
+fn existing(read: Read, answer: Answer, deleted: [Mask; SETS]) -> Answer {
+    let is_deleted = |set: SetId, label: Label| deleted[usize::from(set)] & bit(label) != 0;
+    match (read, answer) {
+        (Read::Set(set), Answer::Set(Some((_, label)))) if is_deleted(set, label) => Answer::Set(None),
+        (_, Answer::List(sets)) => {
+            Answer::List(sets.into_iter().filter(|(set, _, label)| !is_deleted(*set, *label)).collect())
+        }
+        (_, answer) => answer,
     }
 }
 

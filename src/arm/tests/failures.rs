@@ -40,6 +40,19 @@ async fn a_read_is_repeated_after_whatever_may_pass() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_certificate_that_cannot_be_verified_is_a_persons_task() {
+    let azure = Azure::new([Reply::Untrusted]);
+    let writer = azure.writer();
+    for error in [read(&writer).await.unwrap_err(), write(&writer).await.unwrap_err()] {
+        assert_eq!(error.kind(), Kind::Refused, "{}", chain(&error));
+        let text = chain(&error);
+        assert!(text.contains("the certificate of management.azure.com cannot be verified"), "{text}");
+        assert!(text.contains("SSL_CERT_FILE") && text.contains("UnknownIssuer"), "{text}");
+    }
+    assert_eq!(writer.reader().calls(), 2, "what will never pass is not repeated");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_is_repeated_only_after_what_certainly_did_not_process_it() {
     for failure in [error(429, "TooManyRequests"), conflict(), Reply::Unreachable] {
         let azure = Azure::new([failure.clone(), failure, reply(201, &web())]);

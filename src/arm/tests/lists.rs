@@ -73,19 +73,55 @@ async fn ptr_record_sets_are_listed_with_their_targets() {
 #[tokio::test(start_paused = true)]
 async fn a_list_that_fails_on_the_way_is_no_list() {
     let next = format!("https://management.azure.com{SUBSCRIPTION}/z/A?api-version=2024-06-01");
-    let mut numbers = item("b");
-    numbers["properties"]["metadata"] = json!({"costs": 42});
     for (second, expected) in [
         (error(403, "AuthorizationFailed"), Kind::Forbidden),
         (error(404, "ParentResourceNotFound"), Kind::Missing),
         (error(404, "NotFound"), Kind::Missing),
         (throttled(429, "retry-after", "60"), Kind::Transient),
-        (page(&[numbers], None), Kind::Refused),
     ] {
         let azure = Azure::new([page(&[item("a")], Some(&next)), second]);
         let error = list(&azure.writer()).await.unwrap_err();
         assert_eq!(error.kind(), expected, "{}", chain(&error));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_set_that_cannot_be_represented_is_left_out_with_a_warning_that_names_it() {
+    let broken = |name: &str, change: fn(&mut Value)| {
+        let mut item = item(name);
+        change(&mut item["properties"]);
+        item
+    };
+    let warnings = Arc::new(Mutex::new(Vec::new()));
+    let (written, filter) = (warnings.clone(), "warn".parse().unwrap());
+    let write = move |line: &str| written.lock().unwrap().push(line.to_owned());
+    let _guard = tracing::subscriber::set_default(crate::telemetry::subscriber(&filter, write));
+    let azure = Azure::new([page(
+        &[
+            item("a"),
+            broken("number", |properties| properties["metadata"] = json!({"costs": 42})),
+            broken("null", |properties| properties["metadata"] = json!({"costs": null})),
+            broken("empty", |properties| properties["aRecords"] = json!([{"ipv4Address": ""}])),
+            broken("ttl", |properties| _ = properties["ttl"].take()),
+            item("z"),
+        ],
+        None,
+    )]);
+    assert_eq!(list(&azure.writer()).await.unwrap(), ["a", "z"]);
+    let ptr = json!({"name": "4.5", "etag": "e1", "properties": {"ttl": 60, "ptrRecords": [{}]}});
+    let azure = Azure::new([page(&[ptr], None)]);
+    assert!(azure.writer().reader().list_ptr_record_sets(&zone()).await.unwrap().is_empty());
+    let warnings = warnings.lock().unwrap();
+    for (warning, (name, problem)) in warnings.iter().zip([
+        ("number", "metadata"),
+        ("null", "metadata"),
+        ("empty", "is no address"),
+        ("ttl", "no TTL"),
+        ("4.5", "no target"),
+    ]) {
+        assert!(warning.contains(&format!("\\\"{name}\\\"")) && warning.contains(problem), "{warning}");
+    }
+    assert_eq!(warnings.len(), 5, "{warnings:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,6 +38,8 @@ enum Reply {
     Truncated(u16),
     /// There is no connection.
     Unreachable,
+    /// There is a connection to somebody else, or to somebody whose certificate nobody signed.
+    Untrusted,
     /// There is never an answer.
     Silence,
 }
@@ -91,6 +93,10 @@ impl Azure {
             }
             Reply::Lost => Err(io::ErrorKind::ConnectionReset.into()),
             Reply::Unreachable => Err(io::ErrorKind::ConnectionRefused.into()),
+            Reply::Untrusted => {
+                let error = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
             Reply::Silence => std::future::pending().await,
         }
     }

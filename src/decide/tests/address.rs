@@ -1,4 +1,4 @@
-//! Design, the group's address: what each state of the container group leads to.
+//! Design, the address: what each state of the container group leads to.
 
 use super::world::check;
 

@@ -1,4 +1,4 @@
-//! Design, answers: what a failed read, a failed write, a lost race and a lost answer lead to.
+//! Design, conditional writes and passes: what a failed read, a failed write, a lost race and a lost answer lead to.
 
 use super::world::check;
 

@@ -1,4 +1,4 @@
-//! Design, drift tracker: what a comparison reads and what it finds.
+//! Design, drift: what a comparison reads and what it finds.
 
 use super::world::check;
 

@@ -1,4 +1,4 @@
-//! Design, cost: the requests of each case, and the round trips that wait for each other.
+//! Design, invariants (bounded cost): the requests of each case, and the round trips that wait for each other.
 
 use std::net::Ipv4Addr;
 

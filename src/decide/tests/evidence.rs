@@ -1,4 +1,4 @@
-//! Design, the group's address: confirmations, and how much a "not found" proves.
+//! Design, evidence and confirmation: confirmations, and how much a "not found" proves.
 
 use super::world::check;
 

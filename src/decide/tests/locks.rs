@@ -1,4 +1,4 @@
-//! Design, plan and apply: what becomes of record sets that Azure refuses to delete, because of a lock or a missing
+//! Design, order of writes: what becomes of record sets that Azure refuses to delete, because of a lock or a missing
 //! right.
 
 use super::world::check;

@@ -1,4 +1,4 @@
-//! Design, settings: the tag `aci-dns-hostname`, and what becomes of the old name when it changes.
+//! Design, names: the tag `aci-dns-hostname`, and what becomes of the old name when it changes.
 
 use super::world::check;
 

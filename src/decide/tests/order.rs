@@ -1,4 +1,4 @@
-//! Design, observe, and plan and apply: what is read and written for a live group, and in which order.
+//! Design, order of writes: what is read and written for a live group, and in which order.
 
 use super::world::check;
 

@@ -1,4 +1,4 @@
-//! Design, ownership and memory: whose a record set is, and what is taken over.
+//! Design, ownership and previous addresses: whose a record set is, and what is taken over.
 
 use super::world::check;
 

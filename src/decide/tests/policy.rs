@@ -1,4 +1,4 @@
-//! Design, settings and answers: what each policy writes, plans and withholds, and what an entry of the map decides.
+//! Design, ownership; settings: what each policy writes, plans and withholds, and what an entry of the map decides.
 
 use super::{world::check, *};
 

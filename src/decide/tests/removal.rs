@@ -1,4 +1,4 @@
-//! Design, plan and apply: what is removed of a deleted group, found how, and in which order.
+//! Design, order of writes (a deleted group): what is removed of a deleted group, found how, and in which order.
 
 use super::world::check;
 
@@ -442,6 +442,35 @@ fn a_verification_after_a_removal_covers_the_addresses_that_the_record_set_held_
         & read PTR 10.1.5.4, PTR 10.1.5.8, PTR 10.1.5.9
         + PTR 10.1.5.4 web owner=us
         & - PTR 10.1.5.8
+        verify
+        read group, A web
+        web at 10.1.5.4: named 10.1.5.4",
+    );
+}
+
+#[test]
+fn a_version_that_this_invocation_deleted_is_never_read_as_existing() {
+    check(
+        "A web 10.1.5.4 owner=us
+        PTR 10.1.5.4 web owner=us
+        when verify: group running 10.1.5.4
+        when read A web: ok
+        when read A web: stale
+        when read PTR 10.1.5.4: ok
+        when read PTR 10.1.5.4: stale
+        =>
+        read A web, group
+        read PTR 10.1.5.4, list 1.10
+        read group again
+        - PTR 10.1.5.4
+        - A web
+        verify
+        read group
+        repeat
+        read A web, group
+        + A web 10.1.5.4 owner=us
+        & read PTR 10.1.5.4
+        + PTR 10.1.5.4 web owner=us
         verify
         read group, A web
         web at 10.1.5.4: named 10.1.5.4",

@@ -27,8 +27,8 @@
 //!   `repeat`). Of several lines about the same request each is used once, in order; `always` is used every time. The
 //!   second read of a group is `read group again`, that of another group `read owner other again`.
 //!   An effect is `ok`, `fails KIND`, `lost` (the write happens, its answer is lost), `lost before` (it does not
-//!   happen), `stale LINE` (the answer is that of a world with this line, and the world stays), or a line of the world,
-//!   which happens just before the request.
+//!   happen), `stale LINE` (the answer is that of a world with this line, and the world stays), `stale` (the answer is
+//!   the record set of the row's start), or a line of the world, which happens just before the request.
 //!
 //! What happens is one line per write or group of reads; `&` continues a step. A write shows the whole record set that
 //! it leaves. Its precondition is checked against the world. The last lines are the verdict and what was withheld.
@@ -88,6 +88,8 @@ pub(super) struct World {
     locked: BTreeSet<DomainName>,
     whens: Vec<When>,
     version: u32,
+    /// The record sets of the row's start, for stale answers.
+    start: (BTreeMap<RelativeName, ARecordSet>, BTreeMap<PtrKey, PtrRecordSet>),
 }
 
 #[derive(Clone, Debug)]
@@ -257,6 +259,7 @@ impl World {
             locked: BTreeSet::new(),
             whens: Vec::new(),
             version: 0,
+            start: Default::default(),
         };
         world.read_map();
         world
@@ -283,6 +286,7 @@ impl World {
     pub(super) fn parse(text: &str) -> Self {
         let mut world = Self::new();
         world.apply_lines(text.lines().map(str::trim).filter(|line| !line.is_empty()));
+        world.start = (world.a.clone(), world.ptr.clone());
         world
     }
 
@@ -561,7 +565,7 @@ impl World {
             .find(|when| when.request == request && (when.is_always || !when.is_used))?;
         when.is_used = true;
         let effect = when.effect.clone();
-        if effect == "ok" || ["fails ", "lost", "stale "].iter().any(|start| effect.starts_with(start)) {
+        if effect == "ok" || ["fails ", "lost", "stale"].iter().any(|start| effect.starts_with(start)) {
             return Some(effect);
         }
         self.apply_line(&effect);
@@ -575,6 +579,10 @@ impl World {
             let mut old = self.clone();
             old.apply_line(line);
             return (old.answer(goal, key, None), None);
+        }
+        if effect == "stale" {
+            let (a, ptr) = self.start.clone();
+            return (Self { a, ptr, ..self.clone() }.answer(goal, key, None), None);
         }
         let failure = effect.strip_prefix("fails ").map(failure_kind);
         (self.answer(goal, key, failure), failure)

@@ -1,4 +1,4 @@
-//! Names and zones: tags, old names, zones elsewhere (design 2.3).
+//! Tags, old names, and zones elsewhere ("Names" in docs/design.md).
 
 use super::*;
 

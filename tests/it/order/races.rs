@@ -1,4 +1,4 @@
-//! Races: conditional writes, other writers, and lost answers (design 3.4).
+//! Races: conditional writes, other writers, and lost answers ("Conditional writes and passes" in docs/design.md).
 
 use super::*;
 

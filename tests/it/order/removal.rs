@@ -1,4 +1,4 @@
-//! Removal: the records of a deleted group, and refused deletes (design 3.4).
+//! Removal: the records of a deleted group, and refused deletes ("Order of writes" in docs/design.md).
 
 use super::*;
 

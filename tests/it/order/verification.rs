@@ -1,4 +1,4 @@
-//! Verification: an invocation that wrote reads the group and the A record set again (design 3.4).
+//! An invocation that wrote reads the group and the A record set again ("Verification" in docs/design.md).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Throttles, deadlines and shared passes (design 2.5 and 3.4).
+//! Throttles, deadlines and shared passes ("Throttles" in docs/design.md).
 
 use super::*;
 

@@ -1,0 +1,137 @@
+//! Lines that are written on a thread of their own, so that a stdout that nobody reads never holds up an event.
+//!
+//! Lines wait in memory up to a limit. What comes beyond it is dropped and counted, and a line says how many were
+//! dropped once there is room again.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How many bytes of lines wait at most: some ten thousand lines.
+const LIMIT: usize = 8 * 1024 * 1024;
+
+/// Lines on their way out. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Outbox(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// The lines changed, or were written.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<String>,
+    bytes: usize,
+    dropped: u64,
+    /// Whether lines that are not among `lines` any more are being written.
+    is_writing: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outbox {
+    /// Starts the thread. `write` is given a line without its end; `dropped` makes the line that says how many lines
+    /// were dropped.
+    pub(super) fn start(
+        mut write: impl FnMut(&str) + Send + 'static,
+        dropped: fn(u64) -> String,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let outbox = Self(Arc::clone(&shared));
+        thread::Builder::new().name("stdout".to_owned()).spawn(move || {
+            loop {
+                let (lines, lost) = next(&shared);
+                for line in lines {
+                    write(&line);
+                }
+                if lost > 0 {
+                    write(&dropped(lost));
+                }
+                shared.state().is_writing = false;
+                shared.changed.notify_all();
+            }
+        })?;
+        Ok(outbox)
+    }
+
+    /// Hands a line over, or drops it where too many wait.
+    pub(super) fn push(&self, line: &str) {
+        let mut state = self.0.state();
+        if state.bytes.saturating_add(line.len()) > LIMIT {
+            state.dropped = state.dropped.saturating_add(1);
+            return;
+        }
+        state.bytes += line.len();
+        state.lines.push_back(line.to_owned());
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until all lines are written, but no longer than this.
+    pub(super) fn flush(&self, longest: Duration) {
+        let end = Instant::now() + longest;
+        let mut state = self.0.state();
+        while state.is_writing || !state.lines.is_empty() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Waits for lines, and takes all that wait, with the number of those that were dropped after them.
+fn next(shared: &Shared) -> (VecDeque<String>, u64) {
+    let state = shared.state();
+    let waited = shared.changed.wait_while(state, |state| state.lines.is_empty() && state.dropped == 0);
+    let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+    state.is_writing = true;
+    state.bytes = 0;
+    (std::mem::take(&mut state.lines), std::mem::take(&mut state.dropped))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_written_in_order_and_beyond_the_limit_counted() {
+        let (written, lines) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
+        let (arrived, arrival) = mpsc::channel();
+        let write = move |line: &str| {
+            arrived.send(()).unwrap();
+            gate.recv().unwrap();
+            written.send(line.to_owned()).unwrap();
+        };
+        let outbox = Outbox::start(write, |lost| format!("{lost} lost")).unwrap();
+        outbox.push("first");
+        arrival.recv().unwrap();
+        // The writer holds the first line, and nobody reads.
+        let long = "x".repeat(LIMIT / 4);
+        for number in 0..10 {
+            outbox.push(&format!("{number}{long}"));
+        }
+        outbox.flush(Duration::from_millis(10));
+        for _ in 0..20 {
+            open.send(()).unwrap();
+        }
+        outbox.flush(Duration::from_mins(1));
+        let lines: Vec<_> = lines.try_iter().map(|line| line.chars().take(6).collect::<String>()).collect();
+        assert_eq!(lines, ["first", "0xxxxx", "1xxxxx", "2xxxxx", "7 lost"]);
+    }
+}
