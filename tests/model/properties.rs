@@ -439,6 +439,9 @@ fn excuse(past: Past, problem: &Problem) -> Option<Excuse> {
         Some(Excuse::Stale)
     } else if past.has(Past::LATE) && (is_before_recheck || is_extra) {
         Some(Excuse::Late)
+    } else if past.has(Past::CUT_OFF) && past.has(Past::STALE) && problem.kind == Kind::ExtraPtr {
+        // It took an A record set for existing, wrote the PTR record after the group had moved, and was killed.
+        Some(Excuse::Late)
     } else if past.has(Past::EDITED) && is_extra {
         Some(Excuse::Edited)
     } else if past.has(Past::RENAMED)

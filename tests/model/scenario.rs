@@ -228,7 +228,12 @@ fn of_one_group(more: u8) -> Vec<Scenario> {
         Scenario { ages: 1, ..with_faults(lives("five minutes pass", 2), 1, &[Fault::Crash]) },
         Scenario {
             instances: 1,
-            exceptions: vec![came_back, lagged, before_recheck],
+            exceptions: vec![
+                came_back,
+                lagged,
+                before_recheck,
+                (Property::ConvergenceAfterRecheck, Excuse::Late),
+            ],
             ..with_faults(lives("two faults, one instance", 2 + more), 2, &everything)
         },
         Scenario {

@@ -199,6 +199,9 @@ impl Past {
     /// A group left its address.
     pub(crate) const MOVED: Self = Self(16);
 
+    /// An invocation was cut off, where reads can be stale.
+    pub(crate) const CUT_OFF: Self = Self(32);
+
     /// Whether this happened.
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

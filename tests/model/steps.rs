@@ -384,6 +384,9 @@ impl Taking<'_> {
                 if let Action::Strand { index, .. } = action {
                     self.strand(instance, index);
                 }
+                if self.model.scenario.fault_kinds.contains(&Fault::Stale) {
+                    self.state.past.add(Past::CUT_OFF);
+                }
                 let is_crash = !matches!(action, Action::TimeOut { .. });
                 self.tell(|_| if is_crash { "is killed" } else { "has no time left" }.to_owned());
                 let one = &mut self.state.instances[instance];
