@@ -54,6 +54,9 @@ const WRONG: u8 = 2;
 pub(crate) struct Drift {
     #[command(flatten)]
     look: Look,
+    /// Only this container group, by its resource id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["subscriptions", "thorough"])]
+    group: Option<ContainerGroupId>,
     /// How it is told
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -77,6 +80,8 @@ Kinds of drift:
 Examples:
   aci-dns drift
   aci-dns drift --subscription 00000000-0000-0000-0000-000000000000 --output json
+  aci-dns drift --group /subscriptions/<id>/resourceGroups/rg-spoke1/providers/\
+Microsoft.ContainerInstance/containerGroups/web
 
 Exit codes: 0 no drift, 1 something could not be found out, 2 wrong settings or arguments, 3 drift.";
 
@@ -88,6 +93,9 @@ Exit codes: 0 no drift, 1 something could not be found out, 2 wrong settings or 
 pub(crate) struct Plan {
     #[command(flatten)]
     look: Look,
+    /// Only this container group, by its resource id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["subscriptions", "thorough"])]
+    group: Option<ContainerGroupId>,
     /// How it is told
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -229,10 +237,21 @@ fn nowhere(MissingSubscription(key): MissingSubscription) -> Failure {
 
 impl Look {
     /// Looks at everything, unless it is interrupted.
-    async fn findings(&self, sweeper: &Sweeper, stop: &Stop) -> Result<Findings, Failure> {
+    async fn findings(
+        &self,
+        group: Option<&ContainerGroupId>,
+        sweeper: &Sweeper,
+        stop: &Stop,
+    ) -> Result<Findings, Failure> {
         let manner = Manner { deadline: Instant::now() + TIME, is_thorough: self.thorough };
+        let look = async {
+            match group {
+                Some(id) => sweeper.look_at(id, manner.deadline).await.map_err(Failure::Group),
+                None => sweeper.look(manner).await.map_err(nowhere),
+            }
+        };
         tokio::select! {
-            found = sweeper.look(manner) => found.map_err(nowhere),
+            found = look => found,
             () = stop.come() => Err(Failure::Interrupted),
         }
     }
@@ -256,10 +275,8 @@ fn run_on_arm<Work>(
 where
     Work: Future<Output = Result<ExitCode, Failure>>,
 {
-    if variable("RUST_LOG").is_some() {
-        let line = |line: &str| _ = writeln!(io::stderr(), "{line}");
-        tracing::subscriber::set_global_default(telemetry::subscriber(&settings.log_filter, line))?;
-    }
+    let line = |line: &str| _ = writeln!(io::stderr(), "{line}");
+    tracing::subscriber::set_global_default(telemetry::subscriber(&settings.log_filter, line))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
     let done = runtime.block_on(async {
         let (sender, receiver) = watch::channel(false);
@@ -278,9 +295,10 @@ where
 
 pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
     run(arguments.look.place.settings()?, async |functions, stop| {
-        let findings = arguments.look.findings(&functions.sweeper, &stop).await?;
+        let group = arguments.group.as_ref();
+        let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
         tell(&findings, arguments.output, findings::table);
-        Ok(verdict(&findings, findings.drifted() > 0))
+        Ok(verdict(&findings, findings.drifted() > 0 || !findings.strays.is_empty()))
     })
 }
 
@@ -292,9 +310,10 @@ pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
         settings.takeover = Takeover::All;
     }
     run(settings, async |functions, stop| {
-        let findings = arguments.look.findings(&functions.sweeper, &stop).await?;
+        let group = arguments.group.as_ref();
+        let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
         tell(&findings, arguments.output, findings::diff);
-        Ok(verdict(&findings, !findings.found.is_empty()))
+        Ok(verdict(&findings, !findings.found.is_empty() || !findings.strays.is_empty()))
     })
 }
 
@@ -358,7 +377,7 @@ async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId, stop: &St
 }
 
 async fn sync_all(arguments: &Sync, sweeper: &Sweeper, stop: &Stop) -> Result<ExitCode, Failure> {
-    let findings = arguments.look.findings(sweeper, stop).await?;
+    let findings = arguments.look.findings(None, sweeper, stop).await?;
     tell(&findings, Output::Table, findings::diff);
     let needs_person = |findings: &Findings| {
         findings.found.iter().any(|found| found.verdict == Verdict::Drift && found.report.error.is_some())

@@ -19,6 +19,7 @@ mod reader;
 mod territory;
 #[cfg(test)]
 mod tests;
+mod unmatched;
 mod urls;
 mod variables;
 mod zones;
@@ -34,6 +35,7 @@ pub use self::{
     mistake::{BrokenRule, Mistake, SettingsError},
     patterns::{NamePattern, NamePatterns},
     territory::MissingSubscription,
+    unmatched::UnmatchedKeys,
     variables::{SUBSCRIPTIONS, VARIABLES, Variable, ZONES, help},
     zones::{Territory, Unmanaged, ZoneMap, Zones},
 };

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use crate::{
-    config::Zones,
+    config::{NamePatterns, Zones},
     container_group::ContainerGroup,
     dns::{DomainName, Owner, RelativeName, Zone},
     resource_id::ContainerGroupId,
@@ -128,6 +128,19 @@ fn ttl(tags: &BTreeMap<String, String>) -> Result<Option<u32>, TagError> {
     let seconds = value.parse().ok().filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
     let refused = || TagError { tag: TTL_TAG, value: value.to_owned(), rule: "seconds from 1 to 86400" };
     seconds.map(Some).ok_or_else(refused)
+}
+
+/// The name that the tag of a group chooses and `hostnames` of its entry does not allow.
+#[must_use]
+pub fn refused_hostname(
+    id: &ContainerGroupId,
+    group: &ContainerGroup,
+    zones: &Zones,
+) -> Option<RelativeName> {
+    let any = Zones { hostnames: NamePatterns::all(), ..zones.clone() };
+    let is_ignored = flag(&group.tags, IGNORE_TAG).ok().flatten().unwrap_or(false);
+    let name = hostname(&group.tags, &Desired::of_absent(id, &any)).ok().flatten()?;
+    (!is_ignored && !zones.hostnames.matches(name.as_str())).then_some(name)
 }
 
 /// The name that a tag chooses instead of the group's own.

@@ -11,6 +11,7 @@
 //! are right (`aci-dns drift` says so), and the function app's own plan, package and settings.
 
 mod checks;
+mod decisions;
 pub mod diagnosis;
 mod events;
 pub mod evidence;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     change::{Change, Effect},
+    config::UnmatchedKeys,
     decide::{Evidence, ExtraLookups},
     dns::{DomainName, Owner, Place, RecordType, RelativeName},
     report::{DriftKind, Outcome, Report},
@@ -32,6 +33,8 @@ pub struct Findings {
     pub tally: Tally,
     /// How many record sets carry a mark, by zone.
     pub managed: BTreeMap<Place, usize>,
+    /// The keys of the map that match no resource group.
+    pub unmatched: UnmatchedKeys,
     /// The resource groups in which container groups are listed: subscription and name, in lower case.
     pub resource_groups: BTreeSet<(String, String)>,
 }
@@ -64,13 +67,14 @@ pub enum Verdict {
     Unknown,
 }
 
-/// A marked record set that the sweep cannot judge.
+/// A record set that no verdict about a group covers: it carries a mark that cannot be judged, or is left of a zone
+/// that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
-    /// Type and fully qualified name.
+    /// Type and fully qualified name, and the value that matters.
     pub record: String,
-    /// The group that its mark names.
-    pub owner: Owner,
+    /// The group that its mark names, where it has one.
+    pub owner: Option<Owner>,
     /// Why it cannot be judged.
     pub reason: &'static str,
 }
@@ -147,7 +151,20 @@ impl Findings {
     /// Whether something could not be found out.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
-        !self.failures.is_empty() || self.tally.left > 0 || self.count(Verdict::Unknown) > 0
+        !self.failures.is_empty()
+            || self.tally.left > 0
+            || self.count(Verdict::Unknown) > 0
+            || self.unmatched.is_error()
+    }
+
+    /// The first of the record sets that no verdict covers, for one line.
+    #[must_use]
+    pub fn left_over(&self) -> Option<String> {
+        const NAMED: usize = 5;
+        let (first, rest) = self.strays.split_at_checked(NAMED).unwrap_or((&self.strays, &[]));
+        let records: Vec<&str> = first.iter().map(|stray| stray.record.as_str()).collect();
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        (!first.is_empty()).then(|| format!("of no group: {}{more}", records.join(", ")))
     }
 
     /// Why a repair needs to be forced, if it does.
@@ -214,24 +231,25 @@ impl Findings {
         };
         let orphans = self.kinds().get(&DriftKind::Orphan).copied().unwrap_or_default();
         add(self.drifted().saturating_sub(orphans), "drifted");
-        add(self.count(Verdict::Marks), "to be marked anew");
+        add(self.count(Verdict::Marks), "to be marked");
         add(settling, "being provisioned");
         add(unmanaged, "unmanaged");
         add(self.count(Verdict::Unknown), "not known");
         add(left, "not looked at, because time was up");
         let orphans = match orphans {
             0 => String::new(),
-            1 => "; records of 1 group that is gone".to_owned(),
-            count => format!("; records of {count} groups that are gone"),
+            1 => "; records of 1 deleted group".to_owned(),
+            count => format!("; records of {count} deleted groups"),
         };
         let failures = match self.failures.len() {
             0 => String::new(),
             1 => "; 1 list failed".to_owned(),
             count => format!("; {count} lists failed"),
         };
+        let of_requests = if requests == 1 { "request" } else { "requests" };
         let of_groups = if groups == 1 { "container group" } else { "container groups" };
         format!(
-            "{groups} {of_groups}: {}{orphans}{failures} ({requests} requests, {asked} of them for single groups)",
+            "{groups} {of_groups}: {}{orphans}{failures} ({requests} {of_requests}, {asked} of them for single groups)",
             parts.join(", ")
         )
     }
@@ -370,8 +388,13 @@ fn closing(findings: &Findings) -> String {
         _ = writeln!(text, "{BAD}{}{BAD:#}", printable(&failure.error));
     }
     for stray in &findings.strays {
-        let (record, owner) = (printable(&stray.record), printable(stray.owner.as_str()));
-        _ = writeln!(text, "{QUIET}{record} of {owner}: {}{QUIET:#}", stray.reason);
+        let owner = stray.owner.as_ref().map(|owner| format!(" of {}", printable(owner.as_str())));
+        let (record, owner) = (printable(&stray.record), owner.unwrap_or_default());
+        _ = writeln!(text, "{QUIET}{record}{owner}: {}{QUIET:#}", stray.reason);
+    }
+    let (style, word) = if findings.unmatched.is_error() { (BAD, "error") } else { (OTHER, "warning") };
+    for sentence in findings.unmatched.sentences() {
+        _ = writeln!(text, "{style}{word}{style:#}: {}", printable(&sentence));
     }
     _ = writeln!(text, "{}", findings.summary());
     text
@@ -440,11 +463,13 @@ pub fn json(findings: &Findings) -> Value {
     let strays = findings
         .strays
         .iter()
-        .map(|stray| json!({"record": stray.record, "owner": stray.owner.as_str(), "reason": stray.reason}));
+        .map(|stray| json!({"record": stray.record, "owner": stray.owner.as_ref().map(Owner::as_str), "reason": stray.reason}));
     let tally = findings.tally;
     json!({
         "groups": groups.collect::<Vec<_>>(),
         "strays": strays.collect::<Vec<_>>(),
+        "unmatchedKeys": findings.unmatched.keys.iter()
+            .map(|(key, nearest)| json!({"key": key, "nearest": nearest})).collect::<Vec<_>>(),
         "failures": findings.failures.iter().map(|failure| &failure.error).collect::<Vec<_>>(),
         "summary": {
             "groups": tally.groups,
@@ -471,7 +496,7 @@ mod tests {
         let evil = "\u{1b}]0;evil\u{7}\nsecond line";
         let owner = Owner::from(&ContainerGroupId::new("s1", "rg", "web").unwrap());
         let findings = Findings {
-            strays: vec![Stray { record: evil.to_owned(), owner, reason: "gone" }],
+            strays: vec![Stray { record: evil.to_owned(), owner: Some(owner), reason: "gone" }],
             failures: vec![Failure { outcome: Outcome::Failed, error: evil.to_owned() }],
             ..Findings::default()
         };

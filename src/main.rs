@@ -19,7 +19,7 @@ use aci_dns::{
     environment::{self, names, variable},
     functions, host,
     reconcile::Clock,
-    replay::{self, ReplayError, stage::Lines},
+    replay::{self, ReplayError, remote::RemoteError, stage::Lines},
     report::Chain,
     simulator::{self, Azure, Seed, Throttles},
     telemetry::{self, Telemetry},
@@ -236,6 +236,8 @@ enum Failure {
     TelemetryFile { path: PathBuf, source: io::Error },
     #[error("such an Azure cannot be made")]
     Seed(#[source] simulator::Missing),
+    #[error("{0}")]
+    Group(String),
     #[error("interrupted before anything was written")]
     Interrupted,
     #[error("log lines cannot be written")]
@@ -283,7 +285,20 @@ fn help() -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Whether the reader of the output has had enough, as `head` has.
+fn is_broken_pipe(failure: &Failure) -> bool {
+    let Failure::Replay(ReplayError::Output(error) | ReplayError::Remote(RemoteError::Output(error))) =
+        failure
+    else {
+        return false;
+    };
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
 fn tell(failure: &Failure) -> ExitCode {
+    if is_broken_pipe(failure) {
+        return ExitCode::SUCCESS;
+    }
     let (text, code) = match failure {
         Failure::Settings(error) | Failure::Replay(ReplayError::Settings(error)) => {
             let lines = error.mistakes.iter().fold(String::new(), |mut lines, mistake| {
@@ -301,6 +316,7 @@ fn tell(failure: &Failure) -> ExitCode {
         | Failure::Telemetry(_)
         | Failure::Replay(_)
         | Failure::Seed(_)
+        | Failure::Group(_)
         | Failure::Interrupted => (printable(&Chain(failure).to_string()).into_owned(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();

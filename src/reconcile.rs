@@ -33,7 +33,7 @@ use crate::{
     coalesce::{Coalescer, Demand, Role},
     config::{Settings, ZoneMap},
     decide::{
-        Conflict, Evidence, ExtraLookups, Goal, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
+        Conflict, Evidence, ExtraLookups, Goal, Key, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
         Unmanaged, Verdict,
     },
     desired::TagError,
@@ -63,6 +63,11 @@ pub enum ReconcileError {
     /// A request to Resource Manager failed.
     #[error(transparent)]
     Arm(#[from] ArmError),
+    /// Azure answers 403 for a group that, as an event says, is deleted.
+    #[error(
+        "the container group cannot be read after it was deleted: if its resource group was deleted too, the role assignment of this app was deleted with it; assign a role that reads container groups at the subscription, or let a user who may read the subscription run: aci-dns sync"
+    )]
+    RightsDeleted(#[source] ArmError),
     /// A tag of the group cannot be read.
     #[error(transparent)]
     Tag(#[from] TagError),
@@ -135,9 +140,17 @@ impl ReconcileError {
             PlanError::Deleting => Self::Deleting(goal.id.clone()),
             PlanError::NotVisible => Self::NotVisible(goal.id.clone()),
             PlanError::LostRaces => Self::LostRaces { last: trace.last_race.take() },
-            PlanError::Request(key) => {
-                trace.errors.remove(&key).map_or(Self::LostRaces { last: None }, Self::Arm)
-            }
+            PlanError::Request(key) => match trace.errors.remove(&key) {
+                None => Self::LostRaces { last: None },
+                Some(source)
+                    if source.kind() == Kind::Forbidden
+                        && goal.evidence == Evidence::Deletion
+                        && matches!(key, Key::Group | Key::Confirmation) =>
+                {
+                    Self::RightsDeleted(source)
+                }
+                Some(error) => Self::Arm(error),
+            },
         }
     }
 
@@ -145,7 +158,7 @@ impl ReconcileError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Arm(error) => failure_outcome(error),
+            Self::Arm(error) | Self::RightsDeleted(error) => failure_outcome(error),
             Self::Tag(_) | Self::NoReverseZone { .. } | Self::AddressRefused { .. } => Outcome::Failed,
             Self::Conflict(_) | Self::PtrConflict(_) => Outcome::Conflict,
             Self::HolderPending(_)
@@ -180,6 +193,8 @@ impl ReconcileError {
 #[must_use]
 pub fn failure_outcome(error: &ArmError) -> Outcome {
     match error.kind() {
+        // Another program wrote it, and only at this name or address does that matter.
+        _ if error.is_unrepresentable() => Outcome::Conflict,
         // A clash that no CNAME explains: the next attempt may tell more.
         Kind::Race | Kind::Uncertain | Kind::Transient | Kind::Clash => Outcome::Unavailable,
         Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
@@ -435,7 +450,7 @@ fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, Re
         Verdict::Right(Right::Named(address)) => {
             Report::new(Outcome::Converged, format!("the records name {address}"))
         }
-        Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records, as it should be"),
+        Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records (expected)"),
         Verdict::Right(Right::Kept) => Report::new(Outcome::Converged, "stopped; its records are kept"),
         Verdict::Unmanaged(reason) => Report {
             is_warning: matches!(reason, Unmanaged::NoAddress | Unmanaged::ProvisioningFailed),

@@ -102,6 +102,12 @@ impl Scope {
         Self { subscription: fold(subscription), resource_group: resource_group.map(fold) }
     }
 
+    /// The resource group of a container group.
+    #[must_use]
+    pub fn of(id: &ContainerGroupId) -> Self {
+        Self::new(id.subscription(), Some(id.resource_group()))
+    }
+
     /// The subscription.
     #[must_use]
     pub fn subscription(&self) -> &str {

@@ -44,8 +44,8 @@ use crate::{
     drift::DriftTracker,
     findings::{ChangeGuard, Failure, Findings, Found, Tally, Verdict, place_of},
     reconcile::{Clock, DryRun, Order, ReconcileError, Reconciler, failure_outcome},
-    report::{Chain, Drift, Outcome, Report},
-    resource_id::ContainerGroupId,
+    report::{Chain, Drift, Outcome, Report, unmapped},
+    resource_id::{ContainerGroupId, Scope},
 };
 
 /// How many groups are asked for at the same time.
@@ -93,6 +93,10 @@ impl Sweeper {
         let mut findings = Findings { strays: index.strays(&snapshot), ..Findings::default() };
         findings.failures = snapshot.failures().map(failure).collect();
         findings.managed = index.managed().clone();
+        // A resource group that is deleted still matters while record sets carry the marks of its groups.
+        let marked = index.owners().filter(|id| snapshot.is_in_sight(id)).map(Scope::of);
+        let places = snapshot.places().into_iter().chain(marked).collect();
+        findings.unmatched = reader.unmatched_keys(&self.settings, &places).await;
         findings.resource_groups = snapshot.listed_container_groups().map(|(id, _)| place_of(id)).collect();
 
         let served = |id: &ContainerGroupId| self.settings.zones.serving(id).is_some();
@@ -124,11 +128,31 @@ impl Sweeper {
             let look = self.judge(&snapshot, &index, id).await;
             count(look, &mut tally, &mut findings);
         }
+        let changes = findings.found.iter().flat_map(|found| &found.changes);
+        let touched = changes.map(|change| (change.zone().place(), change.record_set().1.clone())).collect();
+        findings.strays.extend(index.former_values(&touched));
         tally.left = asked.left;
         tally.asked = asked.ids.len();
         tally.requests = reader.calls();
         findings.tally = tally;
         findings.found.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(findings)
+    }
+
+    /// Looks at one container group by single reads, and writes nothing. Fails where the map does not serve the group,
+    /// and where the group does not exist or cannot be read.
+    pub async fn look_at(&self, id: &ContainerGroupId, deadline: Instant) -> Result<Findings, String> {
+        if self.settings.zones.serving(id).is_none() {
+            return Err(unmapped(&self.settings.zones, id).message);
+        }
+        let reader = self.arm.observation(deadline);
+        let group = reader.container_group(id).await.map_err(|error| Chain(&error).to_string())?;
+        let group = group.ok_or_else(|| format!("there is no container group {id}"))?;
+        let look = self.judge_with(&reader, id, Some(group), Order::default(), true).await;
+        let mut findings = Findings::default();
+        let mut tally = Tally { groups: 1, asked: 1, ..Tally::default() };
+        count(look, &mut tally, &mut findings);
+        findings.tally = Tally { requests: reader.calls(), ..tally };
         Ok(findings)
     }
 
@@ -162,13 +186,24 @@ impl Sweeper {
         let zones = self.settings.zones.serving(id);
         let (hints, is_concerned) =
             zones.map(|zones| index.about(snapshot, id, group.as_ref(), &zones)).unwrap_or_default();
-        let reader = || Reader::of(Arc::clone(snapshot));
         let evidence = if snapshot.is_listed(id) { Evidence::None } else { Evidence::Deletion };
         let order = Order { lookups: hints, evidence, slot: None };
-        let dry_run = self.reconciler.dry_run(&reader(), id, &order).await;
+        self.judge_with(&Reader::of(Arc::clone(snapshot)), id, group, order, is_concerned).await
+    }
+
+    /// Looks at one group through a reader as a pass would.
+    async fn judge_with(
+        &self,
+        reader: &Reader,
+        id: &ContainerGroupId,
+        group: Option<ContainerGroup>,
+        order: Order,
+        is_concerned: bool,
+    ) -> Look {
+        let dry_run = self.reconciler.dry_run(reader, id, &order).await;
         let standing = AddressState::of(group.as_ref());
         let drift = match standing {
-            AddressState::Running(_) => self.tracker.look(&reader(), id, &order.lookups).await.ok(),
+            AddressState::Running(_) => self.tracker.look(reader, id, &order.lookups).await.ok(),
             _ => None,
         };
         let drift = drift.and_then(|report| report.drift);
@@ -184,7 +219,11 @@ impl Sweeper {
             Err(error) => return Report::failed(Outcome::Failed, &error),
         };
         let mut summary = findings.summary();
-        let mut outcome = if findings.drifted() > 0 { Outcome::Reported } else { Outcome::Converged };
+        if let Some(left_over) = findings.left_over() {
+            summary = format!("{summary}; {left_over}");
+        }
+        let is_drift = findings.drifted() > 0 || !findings.strays.is_empty();
+        let mut outcome = if is_drift { Outcome::Reported } else { Outcome::Converged };
         let mut errors: Vec<String> = findings.failures.iter().map(|failure| failure.error.clone()).collect();
         outcome = findings.failures.iter().map(|failure| failure.outcome).fold(outcome, Outcome::max);
         let guard = findings.change_guard();
@@ -229,12 +268,7 @@ impl Sweeper {
             (Sweep::Report, Some(ChangeGuard::Zone { .. })) | (_, None) => {}
         }
         let error = errors.into_iter().next().filter(|_| outcome.status() != 200);
-        Report {
-            is_warning: findings.drifted() > 0,
-            arm_calls: calls,
-            error,
-            ..Report::new(outcome, summary)
-        }
+        Report { is_warning: is_drift, arm_calls: calls, error, ..Report::new(outcome, summary) }
     }
 }
 
@@ -285,7 +319,9 @@ fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> 
     let Some(group) = &look.group else { return true };
     match &look.dry_run.error {
         // A list that failed is not mended by another answer, and tags are whole in a list.
-        Some(ReconcileError::Arm(_) | ReconcileError::Tag(_)) => return false,
+        Some(ReconcileError::Arm(_) | ReconcileError::RightsDeleted(_) | ReconcileError::Tag(_)) => {
+            return false;
+        }
         Some(ReconcileError::AddressPending(_)) if group.is_in_transition() => return false,
         Some(_) | None => {}
     }

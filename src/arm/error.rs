@@ -89,6 +89,16 @@ impl ArmError {
     /// How long Azure wants no more such requests, where that is why it failed.
     #[must_use]
     pub fn throttled(&self) -> Option<Duration> {
+        self.cause().throttled()
+    }
+
+    /// Whether a record set was read that cannot be represented here.
+    #[must_use]
+    pub fn is_unrepresentable(&self) -> bool {
+        matches!(self.cause(), Cause::Unrepresentable { .. })
+    }
+
+    fn cause(&self) -> &Cause {
         let (Self::Race { source, .. }
         | Self::Uncertain { source, .. }
         | Self::Transient { source, .. }
@@ -96,7 +106,7 @@ impl ArmError {
         | Self::Missing { source, .. }
         | Self::Clash { source, .. }
         | Self::Refused { source, .. }) = self;
-        source.throttled()
+        source
     }
 
     pub(super) fn new(operation: &Operation, source: Cause) -> Self {
@@ -149,7 +159,9 @@ pub enum Cause {
     #[error(transparent)]
     Answer(#[from] Answer),
     /// No connection came about: the request was certainly not processed.
-    #[error("no connection to {host}")]
+    #[error(
+        "no connection to {host}: check that its name resolves, that a firewall lets the connection out, and HTTPS_PROXY"
+    )]
     Unreachable {
         /// The host of the endpoint.
         host: String,

@@ -25,6 +25,7 @@ mod prune;
 mod records;
 mod snapshot;
 mod transport;
+mod unmatched;
 
 #[cfg(test)]
 mod tests;
@@ -263,12 +264,12 @@ impl Reader {
         }
     }
 
-    /// All container groups of a scope, without what lists leave out: the state of group and containers. Where
-    /// the resource group does not exist there are none.
+    /// All container groups of a scope, without what lists leave out: the state of group and containers. Nothing where
+    /// the resource group does not exist.
     pub async fn list_container_groups(
         &self,
         scope: &Scope,
-    ) -> Result<Vec<(ContainerGroupId, ContainerGroup)>, ArmError> {
+    ) -> Result<Option<Vec<(ContainerGroupId, ContainerGroup)>>, ArmError> {
         match &self.0 {
             Source::Azure(azure) => azure.list_container_groups(scope).await,
             Source::Snapshot(snapshot) => snapshot.list_container_groups(scope),
@@ -346,7 +347,7 @@ impl Connection {
     async fn list_container_groups(
         &self,
         scope: &Scope,
-    ) -> Result<Vec<(ContainerGroupId, ContainerGroup)>, ArmError> {
+    ) -> Result<Option<Vec<(ContainerGroupId, ContainerGroup)>>, ArmError> {
         let operation =
             Operation { subject: Subject::ContainerGroup, text: format!("list container groups of {scope}") };
         let refuse = |cause| ArmError::new(&operation, cause);
@@ -359,8 +360,8 @@ impl Connection {
         for _ in 0..PAGE_LIMIT {
             let page = match pages.try_next().await.map_err(cause) {
                 Ok(Some(page)) => page,
-                Ok(None) => return Ok(groups),
-                Err(Cause::Answer(answer)) if answer.says_no_resource_group() => return Ok(Vec::new()),
+                Ok(None) => return Ok(Some(groups)),
+                Err(Cause::Answer(answer)) if answer.says_no_resource_group() => return Ok(None),
                 Err(cause) => return Err(refuse(cause)),
             };
             for model in page.value {

@@ -4,7 +4,10 @@
 //! asked for is out of sight, which is no answer either. A container group that a list of its scope does not hold is
 //! gone; where a group was asked for by itself, that answer counts instead of the list's, because it says more.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::error::{ArmError, Cause, Operation, Subject};
 use crate::{
@@ -16,7 +19,8 @@ use crate::{
 /// What lists said of container groups and zones.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    scopes: BTreeMap<Scope, Result<(), Arc<ArmError>>>,
+    /// Whether each scope exists.
+    scopes: BTreeMap<Scope, Result<bool, Arc<ArmError>>>,
     groups: BTreeMap<ContainerGroupId, ContainerGroup>,
     answers: BTreeMap<ContainerGroupId, Result<Option<ContainerGroup>, Arc<ArmError>>>,
     a: BTreeMap<Place, Listed<ARecordSet>>,
@@ -31,10 +35,26 @@ impl Snapshot {
     pub fn add_container_groups(
         &mut self,
         scope: Scope,
-        listed: Result<Vec<(ContainerGroupId, ContainerGroup)>, ArmError>,
+        listed: Result<Option<Vec<(ContainerGroupId, ContainerGroup)>>, ArmError>,
     ) {
-        let outcome = listed.map(|groups| self.groups.extend(groups)).map_err(Arc::new);
-        self.scopes.insert(scope, outcome);
+        let exists = listed.map(|groups| {
+            let exists = groups.is_some();
+            self.groups.extend(groups.into_iter().flatten());
+            exists
+        });
+        self.scopes.insert(scope, exists.map_err(Arc::new));
+    }
+
+    /// The resource groups that are known to exist. A scope whose list failed counts as well: what it would have told
+    /// is not known.
+    #[must_use]
+    pub fn places(&self) -> BTreeSet<Scope> {
+        let is_place = |(scope, exists): &(&Scope, &Result<bool, Arc<ArmError>>)| match exists {
+            Ok(exists) => *exists && scope.resource_group().is_some(),
+            Err(_) => true,
+        };
+        let scopes = self.scopes.iter().filter(is_place).map(|(scope, _)| scope.clone());
+        scopes.chain(self.groups.keys().map(Scope::of)).collect()
     }
 
     /// Takes note of what was answered when a group was asked for by itself.
@@ -119,13 +139,14 @@ impl Snapshot {
     pub(super) fn list_container_groups(
         &self,
         scope: &Scope,
-    ) -> Result<Vec<(ContainerGroupId, ContainerGroup)>, ArmError> {
+    ) -> Result<Option<Vec<(ContainerGroupId, ContainerGroup)>>, ArmError> {
         let operation =
             Operation { subject: Subject::ContainerGroup, text: format!("list container groups of {scope}") };
         match self.scopes.get(scope) {
-            Some(Ok(())) => {
+            Some(Ok(false)) => Ok(None),
+            Some(Ok(true)) => {
                 let groups = self.groups.iter().filter(|(id, _)| scope.covers(id));
-                Ok(groups.map(|(id, group)| (id.clone(), group.clone())).collect())
+                Ok(Some(groups.map(|(id, group)| (id.clone(), group.clone())).collect()))
             }
             Some(Err(error)) => Err(ArmError::new(&operation, Cause::Unlisted(error.clone()))),
             None => Err(ArmError::new(&operation, Cause::OutOfSight)),

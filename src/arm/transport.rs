@@ -55,6 +55,12 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait that nobody asked for.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a command or a sweep tries to connect before it reports that the network is down.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What has more time left than this is no invocation of an event: that one tries until its deadline.
+const LONGEST_INVOCATION: Duration = Duration::from_mins(1);
+
 /// The largest answer.
 pub(super) const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -268,6 +274,7 @@ impl Transport {
         let is_read = outgoing.method == Method::GET;
         let mut longest_wait = FIRST_WAIT;
         let mut is_token_renewed = false;
+        let mut unreachable_since = None;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -276,6 +283,7 @@ impl Transport {
                 turn.map_err(|wait| Cause::Throttled { wait })?;
             }
             let token = self.token().await?;
+            let at = Instant::now();
             let cause = match self.attempt(&outgoing, attempt, &token).await {
                 Ok(answer) => return Ok(answer),
                 Err(cause) => cause,
@@ -290,7 +298,11 @@ impl Transport {
             }
             let wait = cause.retry_after().unwrap_or_default().max(self.endpoint.spread(longest_wait));
             let remaining = self.deadline.saturating_duration_since(Instant::now());
-            if !cause.may_be_repeated(is_read) || wait >= remaining {
+            let is_unreachable = matches!(cause, Cause::Unreachable { .. });
+            unreachable_since = is_unreachable.then(|| unreachable_since.unwrap_or(at));
+            let is_network_down = remaining > LONGEST_INVOCATION
+                && unreachable_since.is_some_and(|since: Instant| since.elapsed() >= CONNECT_PATIENCE);
+            if !cause.may_be_repeated(is_read) || wait >= remaining || is_network_down {
                 return Err(cause);
             }
             let (method, path) = (&outgoing.method, outgoing.uri.path());

@@ -9,7 +9,7 @@ use aci_dns::{
 };
 use tokio::time::Instant;
 
-use super::{DRIFTED, Output, TIME, Where, nowhere, run_on_arm};
+use super::{DRIFTED, Output, TIME, Where, nowhere, refuse, run_on_arm};
 use crate::Failure;
 
 /// Look at everything that aci-dns depends on in Azure, and tell what is not as it should be
@@ -59,6 +59,9 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
             Output::Json => format!("{:#}\n", doctor::json(&diagnosis)),
         };
         let _ = anstream::stdout().write_all(told.as_bytes());
+        if diagnosis.is_map_void {
+            return Ok(refuse(1, "no key of ACI_DNS_ZONES matches anything"));
+        }
         Ok(match diagnosis.state() {
             State::Ok | State::Warning => ExitCode::SUCCESS,
             State::NotChecked => ExitCode::FAILURE,

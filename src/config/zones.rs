@@ -169,6 +169,39 @@ impl ZoneMap {
         }
     }
 
+    /// The key that decides for a container group, whether its `groups` name the group or not.
+    #[must_use]
+    pub fn key_of(&self, id: &ContainerGroupId) -> Option<String> {
+        let (subscription, resource_group) = (fold(id.subscription()), fold(id.resource_group()));
+        let mut keys = self.entries.iter().map(|(key, _)| key);
+        keys.find(|key| key.covers(&subscription, &resource_group)).map(ToString::to_string)
+    }
+
+    /// The keys that match none of these places. A whole subscription stands for all of its resource groups.
+    #[must_use]
+    pub fn unmatched(&self, places: &BTreeSet<Scope>) -> Vec<String> {
+        let is_met = |key: &Key, place: &Scope| match place.resource_group() {
+            Some(name) => key.covers(place.subscription(), name),
+            None => key.subscription.as_deref().is_none_or(|own| own == place.subscription()),
+        };
+        let keys = self.entries.iter().map(|(key, _)| key);
+        let unmatched = keys.filter(|key| !places.iter().any(|place| is_met(key, place)));
+        unmatched.map(ToString::to_string).collect()
+    }
+
+    /// How many keys the map has.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether a name lies inside a forward zone that was replaced.
+    #[must_use]
+    pub fn has_former_zone_of(&self, name: &DomainName) -> bool {
+        let mut zones = self.entries.iter().flat_map(|(_, entry)| &entry.former_zones);
+        zones.any(|zone| name.relative_to(zone).is_some())
+    }
+
     /// The subscriptions that keys name, in lower case.
     #[must_use]
     pub fn subscriptions(&self) -> BTreeSet<String> {
@@ -282,6 +315,11 @@ impl Zones {
             hostnames: NamePatterns::default(),
             former_zones: vec![],
         }
+    }
+
+    /// The forward zones that were replaced: they stand beside the forward zone.
+    pub fn former(&self) -> impl Iterator<Item = Zone> {
+        self.former_zones.iter().map(|name| Zone { name: name.clone(), ..self.forward.clone() })
     }
 
     /// Whether a group may have this address.

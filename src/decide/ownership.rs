@@ -91,6 +91,14 @@ pub enum OwnerMark {
 }
 
 impl OwnerMark {
+    /// Whether a record set carries no mark: not of a group, of another controller, or of the platform.
+    #[must_use]
+    pub fn is_missing<Record>(record_set: &RecordSet<Record>) -> bool {
+        !record_set.is_auto_registered
+            && record_set.owner().is_none()
+            && other_controller(&record_set.content.metadata).is_none()
+    }
+
     /// Reads the mark of a record set.
     #[must_use]
     pub fn of<Record>(record_set: &RecordSet<Record>, us: &Owner) -> Self {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    decisions,
     diagnosis::{Check, Diagnosis, Finding, State, Title, count},
     events,
     evidence::Evidence,
@@ -19,7 +20,7 @@ const TOKEN: Title = Title { group: "identity", name: "a token is issued" };
 const PLACES: Title = Title { group: "container groups", name: "resource groups of the map exist" };
 
 /// What stands without a token.
-const REST: [Title; 11] = [
+const REST: [Title; 13] = [
     PLACES,
     rights::CONTAINER_GROUPS,
     rights::RECORD_SETS,
@@ -31,6 +32,8 @@ const REST: [Title; 11] = [
     events::TRACK_DRIFT,
     zones::ROOM,
     events::ROOM,
+    decisions::HOSTNAMES,
+    decisions::UNMARKED,
 ];
 
 /// Every check of what was seen.
@@ -49,11 +52,13 @@ pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
             events::of_drift_tracker(evidence, settings, asker),
             zones::of_room(evidence),
             events::of_room(evidence),
+            decisions::of_hostnames(evidence, settings),
+            decisions::of_unmarked(evidence, settings, asker),
         ]);
     } else {
         checks.extend(REST.map(without_token));
     }
-    Diagnosis { checks, requests: evidence.requests }
+    Diagnosis { checks, is_map_void: evidence.unmatched.is_error(), requests: evidence.requests }
 }
 
 fn without_token(title: Title) -> Check {
@@ -124,19 +129,38 @@ fn of_places(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
             Err(unseen) => findings.push(Finding::unseen(unseen, &scope.to_string(), asker)),
         }
     }
+    let is_told = |key: &str| key.rsplit('/').next().is_some_and(|name| named.contains_key(name));
+    let others = evidence.unmatched.keys.iter().zip(evidence.unmatched.sentences());
+    let others: Vec<_> = others.filter(|((key, _), _)| !is_told(key)).map(|(_, sentence)| sentence).collect();
     for (name, absent) in named {
         let exists = places.iter().any(|scope| scope.resource_group() == Some(name));
         if let Some(scope) = absent.first().filter(|_| !exists) {
+            let is_key = |key: &str| key.rsplit('/').next() == Some(name);
+            let unmatched = evidence.unmatched.keys.iter().find(|(key, _)| is_key(key));
+            let nearest = unmatched.and_then(|(_, nearest)| nearest.as_deref());
             findings.push(Finding::new(
                 State::Warning,
                 format!("{scope} does not exist"),
                 "no container group is ever served by this key of ACI_DNS_ZONES",
                 format!(
-                    "correct the key, or az group create --subscription {} --name {name} --location LOCATION",
+                    "correct the key{}, or az group create --subscription {} --name {name} --location LOCATION",
+                    nearest.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default(),
                     scope.subscription()
                 ),
             ));
         }
+    }
+    findings.extend(others.into_iter().map(|sentence| {
+        let breaks = "no container group is managed by this key";
+        Finding::new(State::Warning, sentence, breaks, "correct the key")
+    }));
+    if evidence.unmatched.is_error() {
+        findings.push(Finding::new(
+            State::Problem,
+            "no key of ACI_DNS_ZONES matches anything",
+            "no container group is managed",
+            "correct the keys, or the subscriptions in ACI_DNS_SUBSCRIPTIONS",
+        ));
     }
     let whole = evidence.scopes.keys().filter(|scope| scope.resource_group().is_none()).count();
     let whole = if whole > 0 { format!("{} and ", count(whole, "subscription")) } else { String::new() };

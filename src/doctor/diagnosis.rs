@@ -7,6 +7,8 @@ use crate::inventory::{Asker, Unseen};
 pub struct Diagnosis {
     /// Each check, in the order in which one depends on another.
     pub checks: Vec<Check>,
+    /// Whether no key of the map matches a resource group.
+    pub is_map_void: bool,
     /// Requests to Resource Manager.
     pub requests: u32,
 }

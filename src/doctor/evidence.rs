@@ -2,12 +2,12 @@
 //!
 //! What could not be looked at is never taken for absent: it stands here as what it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    config::Zones,
+    config::{UnmatchedKeys, Zones},
     container_group::ContainerGroup,
-    dns::{Place, ReverseZone, Zone},
+    dns::{Place, RelativeName, ReverseZone, Zone},
     inventory::{Asker, EventSubscription, Link, Permission, Seen, Topic, ZoneState, ranges::Range},
     resource_id::{ContainerGroupId, ResourceId, Scope},
 };
@@ -31,6 +31,8 @@ pub struct Evidence {
     pub serving: Vec<Zones>,
     /// Who is told of events, by subscription.
     pub events: BTreeMap<String, Events>,
+    /// The keys of the map that match no resource group.
+    pub unmatched: UnmatchedKeys,
     /// Requests to Resource Manager.
     pub requests: u32,
 }
@@ -60,6 +62,8 @@ pub struct ZoneSight {
     pub links: Seen<Vec<Link>>,
     /// What whoever the rights are of may do there.
     pub rights: Seen<Vec<Permission>>,
+    /// The names of the record sets without a mark, where a group under `strict` needs the zone.
+    pub unmarked: Option<Seen<BTreeSet<RelativeName>>>,
 }
 
 /// Who is told of the events of a subscription.

@@ -13,9 +13,10 @@ use futures::{
 
 use super::evidence::{Events, Evidence, Territory, ZoneSight};
 use crate::{
-    arm::{ArmError, Cause, Inspector},
-    config::{self, MissingSubscription, Settings, Zones},
-    dns::{Place, ReverseZone, Zone},
+    arm::{ArmError, Cause, Inspector, Reader},
+    config::{self, MissingSubscription, Ownership, Settings, UnmatchedKeys, Zones},
+    decide::OwnerMark,
+    dns::{Place, RecordSet, RelativeName, ReverseZone, Zone},
     inventory::{Permission, Seen, Topic, Unseen},
     report::Chain,
     resource_id::{ResourceId, Scope},
@@ -27,12 +28,14 @@ const ASKED_AT_ONCE: usize = 8;
 /// The actions that the reads need.
 ///
 /// Source: <https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations>
-pub const READS: [&str; 10] = [
+pub const READS: [&str; 12] = [
     CONTAINER_GROUPS,
     PERMISSIONS,
     ROLE_ASSIGNMENTS,
     ROLES,
     ZONES,
+    A_RECORD_SETS,
+    PTR_RECORD_SETS,
     LINKS,
     SUBNETS,
     TOPICS,
@@ -44,6 +47,8 @@ const PERMISSIONS: &str = "Microsoft.Authorization/permissions/read";
 const ROLE_ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments/read";
 const ROLES: &str = "Microsoft.Authorization/roleDefinitions/read";
 const ZONES: &str = "Microsoft.Network/privateDnsZones/read";
+const A_RECORD_SETS: &str = "Microsoft.Network/privateDnsZones/A/read";
+const PTR_RECORD_SETS: &str = "Microsoft.Network/privateDnsZones/PTR/read";
 const LINKS: &str = "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read";
 const SUBNETS: &str = "Microsoft.Network/virtualNetworks/subnets/read";
 const TOPICS: &str = "Microsoft.EventGrid/systemTopics/read";
@@ -68,6 +73,7 @@ pub(super) async fn evidence(
         serving: Vec::new(),
         subnets: BTreeMap::new(),
         events: BTreeMap::new(),
+        unmatched: UnmatchedKeys::default(),
         requests: 0,
     };
     if evidence.asker.is_ok() {
@@ -83,9 +89,11 @@ pub(super) async fn evidence(
         let scopes = all(scopes, |scope| territory(rights, scope));
         (evidence.scopes, evidence.subscriptions) = join(scopes, whole).await;
         let needs = Needs::of(&evidence.scopes, &zones, settings);
-        let zones = all(needs.zones, |(place, (zone, is_needed))| async move {
-            (place, zone_sight(rights, zone, is_needed).await)
-        });
+        let zones =
+            all(
+                needs.zones,
+                |(place, (zone, need))| async move { (place, zone_sight(rights, zone, need).await) },
+            );
         let subnets = all(needs.subnets, |subnet| async move {
             let ranges = inspector.subnet(&subnet).await.map_err(unseen(SUBNETS));
             (subnet, ranges)
@@ -96,9 +104,25 @@ pub(super) async fn evidence(
         });
         (evidence.zones, evidence.subnets, evidence.events) = join3(zones, subnets, events).await;
         evidence.serving = needs.serving;
+        evidence.unmatched = inspector.reader().unmatched_keys(settings, &places(&evidence)).await;
         evidence.requests = inspector.reader().calls();
     }
     Ok(evidence)
+}
+
+/// The resource groups that are known to exist. A scope that could not be looked at counts as well.
+fn places(evidence: &Evidence) -> BTreeSet<Scope> {
+    let mut places = BTreeSet::new();
+    for (scope, territory) in &evidence.scopes {
+        let is_known = if scope.resource_group().is_some() {
+            territory.rights != Ok(None)
+        } else {
+            territory.groups.is_err()
+        };
+        places.extend(is_known.then(|| scope.clone()));
+        places.extend(territory.groups.iter().flatten().map(|(id, _)| Scope::of(id)));
+    }
+    places
 }
 
 /// Looks at each, several at a time.
@@ -148,18 +172,20 @@ async fn territory(rights: &Rights<'_>, scope: Scope) -> (Scope, Territory) {
     let place = scope.to_string();
     let groups = rights.inspector.reader().list_container_groups(&scope);
     let (rights, groups) = join(rights.at(scope.subscription(), &place), groups).await;
-    let territory = Territory { rights, groups: groups.map_err(unseen(CONTAINER_GROUPS)) };
+    let territory =
+        Territory { rights, groups: groups.map(Option::unwrap_or_default).map_err(unseen(CONTAINER_GROUPS)) };
     (scope, territory)
 }
 
-async fn zone_sight(rights: &Rights<'_>, zone: Zone, is_needed: bool) -> ZoneSight {
+async fn zone_sight(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneSight {
     let inspector = rights.inspector;
     let state = inspector.zone(&zone).await;
     let mut sight = ZoneSight {
         reverse: ReverseZone::new(zone.clone()).ok(),
-        is_needed,
+        is_needed: need >= Need::Groups,
         links: Ok(Vec::new()),
         rights: Ok(Vec::new()),
+        unmarked: None,
         state: state.map_err(unseen(ZONES)),
         zone,
     };
@@ -167,11 +193,31 @@ async fn zone_sight(rights: &Rights<'_>, zone: Zone, is_needed: bool) -> ZoneSig
     if sight.state != Ok(None) {
         let id = sight.zone.id();
         let rights = rights.at(&sight.zone.subscription, &id);
-        let (links, rights) = join(inspector.links(&sight.zone), rights).await;
+        let unmarked = unmarked(inspector.reader(), &sight, need);
+        let (links, rights, unmarked) = join3(inspector.links(&sight.zone), rights, unmarked).await;
+        sight.unmarked = unmarked;
         sight.links = links.map_err(unseen(LINKS));
         sight.rights = rights.map(Option::unwrap_or_default);
     }
     sight
+}
+
+/// The names of the record sets without a mark.
+async fn unmarked(reader: &Reader, sight: &ZoneSight, need: Need) -> Option<Seen<BTreeSet<RelativeName>>> {
+    fn names<Record>(sets: Vec<(RelativeName, RecordSet<Record>)>) -> BTreeSet<RelativeName> {
+        let sets = sets.into_iter().filter(|(_, set)| OwnerMark::is_missing(set));
+        sets.map(|(name, _)| name).collect()
+    }
+    if need != Need::StrictGroups {
+        return None;
+    }
+    Some(if sight.reverse.is_some() {
+        let listed = reader.list_ptr_record_sets(&sight.zone).await;
+        listed.map(names).map_err(unseen(PTR_RECORD_SETS))
+    } else {
+        let listed = reader.list_a_record_sets(&sight.zone).await;
+        listed.map(names).map_err(unseen(A_RECORD_SETS))
+    })
 }
 
 async fn events(inspector: &Inspector, subscription: &str) -> Events {
@@ -196,11 +242,22 @@ async fn with_subscriptions(inspector: &Inspector, topic: Topic) -> Topic {
     Topic { subscriptions: subscriptions.map_err(unseen(TOPIC_SUBSCRIPTIONS)), ..topic }
 }
 
+/// What needs a zone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    /// The map names it.
+    Map,
+    /// A group that exists needs it.
+    Groups,
+    /// Likewise, and record sets without a mark are not taken over.
+    StrictGroups,
+}
+
 /// What the map and the groups that exist depend on.
 #[derive(Default)]
 struct Needs {
-    /// Zones, and whether a group that exists needs them.
-    zones: BTreeMap<Place, (Zone, bool)>,
+    /// Zones, and what needs them.
+    zones: BTreeMap<Place, (Zone, Need)>,
     serving: Vec<Zones>,
     subnets: BTreeSet<ResourceId>,
 }
@@ -209,21 +266,22 @@ impl Needs {
     fn of(scopes: &BTreeMap<Scope, Territory>, of_map: &[Zones], settings: &Settings) -> Self {
         let mut needs = Self::default();
         for zones in of_map {
-            needs.add(zones, false);
+            needs.add(zones, Need::Map);
         }
         for (id, group) in scopes.values().flat_map(|territory| territory.groups.iter().flatten()) {
             if let Some(zones) = settings.zones.serving(id) {
-                needs.add(&zones, true);
+                let is_strict = zones.ownership == Ownership::Strict;
+                needs.add(&zones, if is_strict { Need::StrictGroups } else { Need::Groups });
                 needs.subnets.extend(group.subnets.iter().cloned());
             }
         }
         needs
     }
 
-    fn add(&mut self, zones: &Zones, is_needed: bool) {
+    fn add(&mut self, zones: &Zones, need: Need) {
         for zone in zones.reverse.iter().map(ReverseZone::zone).chain([&zones.forward]) {
-            let (_, is_needed_yet) = self.zones.entry(zone.place()).or_insert_with(|| (zone.clone(), false));
-            *is_needed_yet |= is_needed;
+            let (_, known) = self.zones.entry(zone.place()).or_insert_with(|| (zone.clone(), need));
+            *known = need.max(*known);
         }
         if !self.serving.contains(zones) {
             self.serving.push(zones.clone());

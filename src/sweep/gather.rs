@@ -33,6 +33,10 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
         territory.zones.iter().map(|zones| (zones, false)).chain(serving.iter().map(|zones| (zones, true)))
     {
         forward.add(&zones.forward, is_serving);
+        // A zone that was replaced may be deleted already.
+        for zone in zones.former() {
+            forward.add(&zone, false);
+        }
         for zone in &zones.reverse {
             reverse.add(zone.zone(), is_serving);
         }

@@ -16,6 +16,9 @@ use crate::{
     resource_id::ContainerGroupId,
 };
 
+/// Why what is left in a former zone is reported.
+const FORMER: &str = "it is left of a forward zone that was replaced (formerZones)";
+
 /// What a snapshot says about whom.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -27,6 +30,17 @@ pub(super) struct Index {
     /// The zones that serve each of the groups that marks name.
     serving: BTreeMap<Owner, Zones>,
     managed: BTreeMap<Place, usize>,
+    /// PTR values inside forward zones that were replaced: where each stands.
+    former: Vec<FormerValue>,
+}
+
+/// A PTR value inside a forward zone that was replaced.
+#[derive(Debug)]
+struct FormerValue {
+    place: Place,
+    name: RelativeName,
+    value: DomainName,
+    owner: Option<Owner>,
 }
 
 /// The record sets that carry one mark.
@@ -59,6 +73,11 @@ impl Index {
                     Some(address) => marks.addresses.push((place.clone(), address)),
                     None => marks.others.push((place.clone(), name.clone())),
                 }
+            }
+            let values = set.content.records.iter().filter_map(PtrTarget::name);
+            for value in values.filter(|value| map.has_former_zone_of(value)) {
+                let (place, name, owner) = (place.clone(), name.clone(), set.owner());
+                index.former.push(FormerValue { place, name, value, owner });
             }
             let Some(address) = address else { continue };
             for said in set.content.records.iter().filter_map(PtrTarget::name) {
@@ -124,6 +143,17 @@ impl Index {
         (hints, is_concerned)
     }
 
+    /// The PTR values inside forward zones that were replaced, but for those in record sets that a plan changes.
+    pub(super) fn former_values(&self, touched: &BTreeSet<(Place, RelativeName)>) -> Vec<Stray> {
+        let is_left = |former: &&FormerValue| !touched.contains(&(former.place.clone(), former.name.clone()));
+        let stray = |former: &FormerValue| Stray {
+            record: format!("PTR {} {}", former.name.within(&former.place.2), former.value),
+            owner: former.owner.clone(),
+            reason: FORMER,
+        };
+        self.former.iter().filter(is_left).map(stray).collect()
+    }
+
     /// The marked record sets that no verdict about a group covers.
     pub(super) fn strays(&self, snapshot: &Snapshot) -> Vec<Stray> {
         let mut strays = vec![];
@@ -147,12 +177,14 @@ impl Index {
                 if let Some(reason) = reason {
                     strays.push(Stray {
                         record: format!("{record_type} {name}"),
-                        owner: owner.clone(),
+                        owner: Some(owner.clone()),
                         reason,
                     });
                 }
             };
             for (place, name) in &marks.names {
+                let is_former = serving.is_some_and(|zones| zones.former_zones.contains(&place.2));
+                let elsewhere = if is_former { Some(FORMER) } else { elsewhere };
                 let reason = unknown.or(elsewhere.filter(|_| !is_forward(place)));
                 add("A", name.within(&place.2), reason);
             }

@@ -48,7 +48,12 @@ pub(super) fn of(look: Look) -> Sentence {
         Some(ReconcileError::Conflict(_) | ReconcileError::PtrConflict(_)) => {
             kinds.push(DriftKind::Foreign);
         }
-        Some(ReconcileError::Arm(_) | ReconcileError::LostRaces { .. } | ReconcileError::Deadline { .. }) => {
+        Some(
+            ReconcileError::Arm(_)
+            | ReconcileError::RightsDeleted(_)
+            | ReconcileError::LostRaces { .. }
+            | ReconcileError::Deadline { .. },
+        ) => {
             is_unknown = true;
         }
     }

@@ -113,11 +113,12 @@ async fn of_a_world_that_is_well_nothing_is_told_and_nothing_is_written() {
     azure.clear_calls();
     let diagnosis = examine(&azure, &map(), &[]).await;
     assert_eq!(told(&diagnosis), [""; 0]);
-    assert_eq!((diagnosis.state(), diagnosis.count(State::Ok)), (State::Ok, 13));
+    assert_eq!((diagnosis.state(), diagnosis.count(State::Ok)), (State::Ok, 15));
     // Rights and groups of two scopes; rights of their subscription; zone, links and rights of two zones; two subnets;
-    // the topics of a subscription, of which there are two, and its other event subscriptions.
-    assert_eq!((diagnosis.requests, azure.calls().len()), (4 + 1 + 6 + 2 + 4, 17));
-    assert_eq!(azure.calls_of(&Method::GET).len(), 17);
+    // the topics of a subscription, of which there are two, and its other event subscriptions; the record sets of two
+    // zones.
+    assert_eq!((diagnosis.requests, azure.calls().len()), (4 + 1 + 6 + 2 + 4 + 2, 19));
+    assert_eq!(azure.calls_of(&Method::GET).len(), 19);
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,7 +180,9 @@ async fn what_may_not_be_looked_at_is_not_checked_and_the_action_is_named() {
         assert_eq!(diagnosis.state(), State::NotChecked);
         named.extend(told(&diagnosis));
     }
-    for action in doctor::READS.into_iter().filter(|action| !action.contains("containerGroups")) {
+    let is_of_invocations =
+        |action: &&str| ["containerGroups/", "/A/", "/PTR/"].iter().any(|part| action.contains(part));
+    for action in doctor::READS.into_iter().filter(|action| !is_of_invocations(action)) {
         // Where no topic and no assignment can be seen, nobody asks for what they lead to.
         let leads_on =
             action.contains("systemTopics/eventSubscriptions") || action.contains("roleDefinitions");
@@ -216,6 +219,83 @@ async fn the_rights_that_count_may_be_those_of_somebody_else() {
     assert_eq!(told(&diagnosis), expected);
     let mend = format!("az role assignment create --assignee {PRINCIPAL} --role \"Reader\" --scope {group}");
     assert_eq!(diagnosis.checks[3].findings[0].mend, mend);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_a_tag_chooses_and_the_map_does_not_allow_is_told_as_json_to_merge() {
+    let azure = azure();
+    let group = |number: u8| {
+        let spoke = (number + 1) % 2 + 1;
+        format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke{spoke}/providers/Microsoft.ContainerInstance/\
+             containerGroups/web-{number}"
+        )
+    };
+    for (number, name) in [(1, "nexus"), (3, "portal")] {
+        let tags = [("aci-dns-hostname".to_owned(), name.to_owned())].into();
+        azure.set_tags(&group(number), tags).unwrap();
+    }
+    let mut map = map();
+    map["rg-spoke1"]["hostnames"] = json!(["portal"]);
+    let diagnosis = examine(&azure, &map, &[]).await;
+    let finding = &diagnosis.checks[13].findings[0];
+    assert_eq!(
+        finding.what,
+        "the tag aci-dns-hostname of 1 container group chooses a name that hostnames of the key \"rg-spoke1\" does \
+         not allow: nexus (rg-spoke1/web-1)"
+    );
+    let (_, entry) = finding.mend.split_once("ACI_DNS_ZONES: ").unwrap();
+    let entry: Value = serde_json::from_str(entry).unwrap();
+    assert_eq!(entry, json!({"rg-spoke1": {"hostnames": ["nexus", "portal"]}}));
+    map["rg-spoke1"]["hostnames"] = entry["rg-spoke1"]["hostnames"].clone();
+    assert_eq!(told(&examine(&azure, &map, &[]).await), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_sets_without_a_mark_are_told_under_strict_as_json_to_merge() {
+    let azure = azure();
+    for (zone, kind, name, value) in [
+        (FORWARD, "A", "web-1", "10.1.5.4"),
+        (REVERSE, "PTR", "4.5", "web-1.spoke1.contoso.internal"),
+        (FORWARD, "A", "printer", "10.1.5.88"),
+    ] {
+        azure.put_record_set(zone, &RecordSetSpec::new(kind, name, &[value])).unwrap();
+    }
+    let mut map = map();
+    let diagnosis = examine(&azure, &map, &[]).await;
+    let finding = &diagnosis.checks[14].findings[0];
+    assert_eq!(
+        finding.what,
+        format!(
+            "2 record sets at names and addresses of groups of the key \"rg-spoke1\" without an owner mark: \
+             A web-1.{FORWARD}, PTR 4.5.{REVERSE}"
+        )
+    );
+    let (command, entry) = finding.mend.split_once("; or merge into ACI_DNS_ZONES: ").unwrap();
+    assert!(command.starts_with("aci-dns sync --adopt-only"), "{command}");
+    let entry: Value = serde_json::from_str(entry).unwrap();
+    assert_eq!(entry, json!({"rg-spoke1": {"ownership": "adopt"}}));
+    map["rg-spoke1"]["ownership"] = entry["rg-spoke1"]["ownership"].clone();
+    assert_eq!(told(&examine(&azure, &map, &[]).await), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_matches_nothing_is_told_with_the_nearest_name() {
+    let azure = azure();
+    let diagnosis = examine(&azure, &json!({"rg-spoke1": zones(), "rg-spokes2": zones()}), &[]).await;
+    assert_eq!(told(&diagnosis), ["warning: /rg-spokes2 does not exist"]);
+    let mend = &diagnosis.checks[2].findings[0].mend;
+    assert!(mend.starts_with("correct the key (did you mean \"rg-spoke2\"?), or"), "{mend}");
+    assert!(!diagnosis.is_map_void);
+    let with_pattern = json!({"rg-spoke1": zones(), "rg-spokes2": zones(), "prod-*": zones()});
+    let found = told(&examine(&azure, &with_pattern, &[]).await);
+    let expected = [
+        "warning: the key \"rg-spokes2\" of ACI_DNS_ZONES matches no container group; did you mean \"rg-spoke2\"?",
+        "warning: the key \"prod-*\" of ACI_DNS_ZONES matches no container group",
+    ];
+    assert_eq!(found[..2], expected, "{found:#?}");
+    let diagnosis = examine(&azure, &json!({"rg-spoke": zones()}), &[]).await;
+    assert!(diagnosis.is_map_void && diagnosis.state() == State::Problem);
 }
 
 #[tokio::test(start_paused = true)]
@@ -753,5 +833,5 @@ fn without_a_token_nothing_else_is_looked_at() {
     let (code, text) = world.doctor(&[], &wrong);
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("problem: not permitted to get an access token"), "{text}");
-    assert!(text.contains("az login") && text.contains("11 not checked, 1 problem (0 requests)"), "{text}");
+    assert!(text.contains("az login") && text.contains("13 not checked, 1 problem (0 requests)"), "{text}");
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use aci_dns::replay::stage::{RECONCILE, TRACK_DRIFT};
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::world::{World, a, ptr};
@@ -39,6 +40,31 @@ async fn tags_written_through_the_tags_api_take_effect() {
         let with_ttl = |record_set: String| record_set.replace(" 60 ", &format!(" {ttl} "));
         world.has(&[&with_ttl(a("web", 4)), &with_ttl(ptr("web", 4))]);
     }
+}
+
+/// Older versions of the host's extension write an event's time in another form, and events that people make have none.
+#[tokio::test(start_paused = true)]
+async fn an_event_whose_time_says_nothing_proves_no_deletion() {
+    let world = World::new(&[]);
+    world.create_at("web", 4);
+    world.reconcile("web").await;
+    world.fail(Method::GET, "containerGroups/web", 404, "ResourceNotFound");
+    for time in [
+        json!(null),
+        json!("1/5/2020 9:00:07 AM"),
+        json!("2020-01-05T09:00:07.61"),
+        json!("2036-01-05T09:00:07Z"),
+    ] {
+        let mut event = event(&world, "Microsoft.Resources.ResourceWriteSuccess", "");
+        event["eventTime"] = time;
+        let done = world.deliver(RECONCILE, &event).await;
+        done.is(503, "unavailable", &[]).because("not visible yet");
+        world.has(&[&a("web", 4), &ptr("web", 4)]);
+    }
+    let mut event = event(&world, "Microsoft.Resources.ResourceWriteSuccess", "");
+    event["eventTime"] = json!("2020-01-05T09:00:07Z");
+    assert_eq!(world.deliver(RECONCILE, &event).await.status, 200);
+    world.has(&[]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,6 +139,21 @@ fn event_files_from_windows_and_from_cat_are_played() {
     assert!(stdout.contains("a-broken.json cannot be read: its encoding is not known"), "{stdout}");
     assert!(stdout.contains("6 events:"), "the others are played: {stdout}");
     assert_eq!(replay(&[broken.to_str().unwrap()], b"").status.code(), Some(2));
+}
+
+#[test]
+fn a_broken_pipe_ends_a_command_quietly() {
+    let file = format!("{}/tests/events/01-create.json", env!("CARGO_MANIFEST_DIR"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_aci-dns"))
+        .args(["replay", &file])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
 }
 
 #[test]

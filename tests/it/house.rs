@@ -30,7 +30,8 @@ const PURE: [&str; 13] = [
 ];
 
 /// Parts of other modules that are no less pure: what a preflight makes of what it saw.
-const PURE_PARTS: [&str; 7] = ["checks", "diagnosis", "events", "evidence", "rights", "show", "zones"];
+const PURE_PARTS: [&str; 8] =
+    ["checks", "decisions", "diagnosis", "events", "evidence", "rights", "show", "zones"];
 
 /// How many lines of code one file may have, tests apart: what a reader holds in mind.
 const MOST_LINES: usize = 700;

@@ -457,6 +457,32 @@ fn sync_group_makes_one_group_right_or_says_why_not() {
 }
 
 #[test]
+fn plan_and_drift_look_at_one_group_by_single_reads() {
+    let cloud = Cloud::with(&["other", "web"]);
+    cloud.azure.move_group(&id("web")).unwrap();
+    cloud.azure.move_group(&id("other")).unwrap();
+    cloud.azure.clear_calls();
+    let plan = cloud.run(&["plan", "--group", &id("web")]);
+    let is_list = |path: &str| path.ends_with("/containerGroups") || path.ends_with("/PTR");
+    assert!(!cloud.azure.calls().iter().any(|call| is_list(&call.path)), "nothing is listed");
+    let drift = cloud.run(&["drift", "--group", &id("web")]);
+    let absent = cloud.run(&["drift", "--group", &id("absent")]);
+    let unmapped = cloud.run(&["plan", "--group", &id("rg-other/web")]);
+    assert_eq!(cloud.writes(), 0);
+    cloud.run(&["plan", "--group", "web"]).ends(2, "--group <ID>");
+    cloud.run(&["drift", "--group", &id("web"), "--thorough"]).ends(2, "--thorough");
+    check(
+        "one-group",
+        &[
+            ("aci-dns plan --group .../web", plan),
+            ("aci-dns drift --group .../web", drift),
+            ("aci-dns drift --group .../absent", absent),
+            ("aci-dns plan --group .../rg-other/.../web", unmapped),
+        ],
+    );
+}
+
+#[test]
 fn sync_group_waits_for_the_address_and_for_nobody_who_interrupts() {
     let cloud = Cloud::new();
     cloud.create_as("web", |spec| spec.provisioning = Duration::from_hours(1));
@@ -523,6 +549,53 @@ fn drift_ends_with_0_where_there_is_none_and_with_2_where_the_settings_are_wrong
     let anywhere = r#"{"rg-*": {"forwardZone": "spoke1.contoso.internal", "reverseZones": []}}"#;
     cloud.run_with("ACI_DNS_ZONES", anywhere, &["drift"]).ends(2, "ACI_DNS_SUBSCRIPTIONS");
     assert_eq!(cloud.writes(), 0);
+}
+
+#[test]
+fn a_map_that_matches_nothing_is_an_error_and_a_key_that_matches_nothing_a_warning() {
+    let cloud = Cloud::with(&["web"]);
+    let entry = format!(
+        r#"{{"forwardZone": "{}", "reverseZones": ["{}"], "zoneResourceGroup": "rg-dns"}}"#,
+        FORWARD[0], REVERSE[0]
+    );
+    let one = format!(r#"{{"{SUBSCRIPTION}/rg-spoke1": {entry}, "{SUBSCRIPTION}/rg-spok2": {entry}}}"#);
+    let none = format!(r#"{{"{SUBSCRIPTION}/rg-spok1": {entry}}}"#);
+    for command in [&["drift"][..], &["plan"], &["sync", "--yes"]] {
+        let warned = cloud.run_with("ACI_DNS_ZONES", &one, command);
+        warned.ends(0, "warning: the key");
+        warned.ends(0, "1 right");
+        let refused = cloud.run_with("ACI_DNS_ZONES", &none, command);
+        refused.ends(1, "error: the key");
+        refused.ends(1, r#"matches no container group; did you mean "rg-spoke1"?"#);
+        cloud.run_with("ACI_DNS_ZONES", "{}", command).ends(2, "ACI_DNS_ZONES");
+    }
+    cloud.run_with("ACI_DNS_ZONES", &none, &["doctor"]).ends(1, "no key of ACI_DNS_ZONES matches anything");
+    assert_eq!(cloud.writes(), 0);
+}
+
+/// A deployment made the record set, a script keeps it right, and the group has another name.
+#[test]
+fn sync_adopt_only_marks_a_record_set_whose_name_a_tag_chose() {
+    let cloud = Cloud::new();
+    cloud.create("software-repositories");
+    let tags = [("aci-dns-hostname".to_owned(), "nexus".to_owned())].into();
+    cloud.azure.set_tags(&id("software-repositories"), tags).unwrap();
+    cloud.put("A nexus 30 10.1.5.99", |_| ());
+    let map = json!({format!("{SUBSCRIPTION}/rg-spoke1"): {
+        "forwardZone": FORWARD[0], "reverseZones": [REVERSE[0]], "zoneResourceGroup": "rg-dns",
+        "hostnames": ["nexus"]
+    }});
+    let map = map.to_string();
+    let group = id("software-repositories");
+    let event = cloud.run_with("ACI_DNS_ZONES", &map, &["sync", "--group", &group]);
+    event.ends(1, "aci-dns sync --adopt");
+    cloud.run_with("ACI_DNS_ZONES", &map, &["plan", "--adopt-only"]).ends(3, "takes over: ~ A nexus.");
+    cloud.run_with("ACI_DNS_ZONES", &map, &["sync", "--adopt-only", "--yes"]).ends(0, "1 repaired");
+    let sets = cloud.record_sets().into_iter();
+    let nexus: Vec<_> =
+        sets.filter(|set| set.name == "nexus" && set.metadata.contains_key("aci-dns-owner")).collect();
+    assert_eq!((nexus.len(), nexus[0].ttl, &nexus[0].values[..]), (1, 30, &["10.1.5.99".to_owned()][..]));
+    cloud.run_with("ACI_DNS_ZONES", &map, &["sync", "--yes"]).ends(0, "1 repaired");
 }
 
 /// A cloud where a sync has something to do of each kind: create, move, remove.

@@ -257,6 +257,25 @@ async fn failed_permissions() {
     }
 }
 
+/// A 403 is never absence. A deleted resource group takes the role assignments at it along.
+#[tokio::test(start_paused = true)]
+async fn failed_permissions_after_a_delete_event_name_the_lost_role_assignment_and_the_command() {
+    let world = world(&[]);
+    assert_eq!(world.reconcile("web").await.status, 200);
+    let before = world.records();
+    world.fail(Method::GET, "containerGroups/web", 403, "AuthorizationFailed");
+    let deleted = world.reconcile_as("ResourceDeleteSuccess", "web").await;
+    deleted.is(500, "failed", &[]);
+    let error = deleted.line()["error"].as_str().unwrap();
+    for text in ["role assignment", "at the subscription", "aci-dns sync", "AuthorizationFailed"] {
+        assert!(error.contains(text), "{error}");
+    }
+    let written = world.reconcile("web").await;
+    written.is(500, "failed", &[]);
+    assert!(!written.line()["error"].as_str().unwrap().contains("role assignment"));
+    assert_eq!(world.records(), before);
+}
+
 #[tokio::test(start_paused = true)]
 async fn failed_missing_zone() {
     let world = world(&[]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aci_dns::{
     findings::{ChangeGuard, Findings, Verdict},
     replay::stage::Stage,
-    simulator::{Effect, Fault, FaultAnswer, Throttles, When},
+    simulator::{Effect, Fault, FaultAnswer, RecordSetSpec, Throttles, When},
     sweep::{Manner, Repaired, Stop},
 };
 use axum::body::Body;
@@ -281,6 +281,106 @@ async fn a_mark_of_a_group_that_was_not_looked_for_is_no_orphan() {
     world.put("A far 60 10.1.5.9 aci-dns-owner=11111111-0000-0000-0000-000000000000/rg-spoke1/far");
     let findings = look(&world.stage).await;
     assert_eq!((told(&findings).len(), findings.strays.len(), findings.planned()), (0, 1, 0));
+}
+
+/// Another program wrote an empty address into a record set of its own.
+#[tokio::test(start_paused = true)]
+async fn a_record_set_of_others_that_cannot_be_represented_hides_no_group_of_its_zone() {
+    let world = world(&[], &[]).await;
+    for name in ["one", "two", "scanner"] {
+        world.create(name);
+    }
+    let scanner = |list: bool| {
+        let set = json!({
+            "name": "scanner", "etag": "e9",
+            "type": "Microsoft.Network/privateDnsZones/A",
+            "id": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-dns/providers/Microsoft.Network/\
+                privateDnsZones/{FORWARD}/A/scanner"),
+            "properties": {"ttl": 30, "aRecords": [{"ipv4Address": ""}], "isAutoRegistered": false},
+        });
+        if list { json!({"value": [set]}) } else { set }
+    };
+    for (path, body) in
+        [(format!("{FORWARD}/A?"), scanner(true)), (format!("{FORWARD}/A/scanner"), scanner(false))]
+    {
+        let fault = Fault::once(Method::GET, &path, Effect::ReplaceBody(body.to_string()));
+        world.azure.inject(Fault { times: u64::MAX, ..fault });
+    }
+    world.put("A scanner 30 10.9.9.9");
+    let findings = look(&world.stage).await;
+    assert_eq!((findings.failures.len(), findings.tally.groups), (0, 3));
+    repair(&world.stage, &findings).await;
+    let written = world.records();
+    for record in [a("one", 4), a("two", 5), ptr("one", 4), ptr("two", 5)] {
+        assert!(written.contains(&record), "{record} {written:#?}");
+    }
+    // Only the group whose name it has is concerned.
+    let done = world.reconcile("scanner").await;
+    done.is(409, "conflict", &[]).because("scanner");
+    assert!(world.records().contains(&format!("A scanner.{FORWARD} 30 10.9.9.9")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_former_forward_zone_is_reported_and_values_in_it_are_replaced() {
+    const OLD: &str = "old.contoso.internal";
+    let zones = json!({"forwardZone": FORWARD, "reverseZones": [REVERSE], "zoneResourceGroup": "rg-dns",
+        "formerZones": [OLD, "deleted.internal"]});
+    let map = json!({"rg-spoke1": zones, "rg-spoke2": zones}).to_string();
+    let world = world(&[("ACI_DNS_ZONES", &map)], &["web"]).await;
+    world.azure.create_zone(SUBSCRIPTION, "rg-dns", OLD);
+    let owner = format!("{SUBSCRIPTION}/rg-spoke1/web");
+    let mark = |spec: RecordSetSpec| spec.with_metadata("aci-dns-owner", &owner);
+    world.azure.put_record_set(OLD, &mark(RecordSetSpec::new("A", "web", &["10.1.5.4"]))).unwrap();
+    world.azure.put_record_set(OLD, &RecordSetSpec::new("A", "other", &["10.1.5.9"])).unwrap();
+    world.put("PTR 4.5 60 web.old.contoso.internal owner=web");
+    world.put("PTR 77.5 60 api.old.contoso.internal");
+    let findings = look(&world.stage).await;
+    let strays = |findings: &Findings| -> Vec<String> {
+        let strays = findings.strays.iter();
+        strays.map(|stray| format!("{}: {}", stray.record, stray.reason)).collect()
+    };
+    let reason = "it is left of a forward zone that was replaced (formerZones)";
+    let left = [format!("A web.{OLD}: {reason}"), format!("PTR 77.5.{REVERSE} api.{OLD}: {reason}")];
+    assert_eq!((findings.failures.len(), strays(&findings)), (0, left.to_vec()));
+    assert_eq!(told(&findings), ["web: ptr_mismatch"]);
+    repair(&world.stage, &findings).await;
+    assert!(world.records().contains(&ptr("web", 4)), "{:#?}", world.records());
+    // The timer says so, too, and what is left there stays.
+    let again = look(&world.stage).await;
+    assert_eq!((told(&again), strays(&again)), (vec![], left.to_vec()));
+    let report = world.stage.functions.sweeper.run(|_, _| ()).await;
+    assert_eq!((report.outcome.as_str(), report.is_warning), ("reported", true));
+    assert!(
+        report.message.contains(&format!("A web.{OLD}, PTR 77.5.{REVERSE} api.{OLD}")),
+        "{}",
+        report.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_matches_no_resource_group_is_named_with_the_nearest_name() {
+    let zones = json!({"forwardZone": FORWARD, "reverseZones": [REVERSE], "zoneResourceGroup": "rg-dns"});
+    let unmatched = async |keys: &[&str], prepare: &dyn Fn(&World)| {
+        let map: serde_json::Map<_, _> = keys.iter().map(|key| ((*key).to_owned(), zones.clone())).collect();
+        let world = world(&[("ACI_DNS_ZONES", &serde_json::Value::Object(map).to_string())], &[]).await;
+        world.create("web");
+        prepare(&world);
+        look(&world.stage).await.unmatched
+    };
+    let one = unmatched(&["rg-spoke1", "rg-spokes2"], &|world| world.create("rg-spoke2/web")).await;
+    assert_eq!(one.keys, [("rg-spokes2".to_owned(), Some("rg-spoke2".to_owned()))]);
+    assert!(!one.is_error());
+    let all = unmatched(&["rg-spoke", "prod-*"], &|_| ()).await;
+    let named = [("rg-spoke".to_owned(), Some("rg-spoke1".to_owned())), ("prod-*".to_owned(), None)];
+    assert_eq!((all.keys.as_slice(), all.is_error()), (&named[..], true));
+    // A resource group without container groups exists all the same, and so do records of one that is deleted.
+    let none = unmatched(&["rg-spoke1", "rg-spoke2"], &|_| ()).await;
+    assert_eq!(none.keys, []);
+    let mark = |world: &World| {
+        world.put(&format!("A x 60 10.1.5.9 aci-dns-owner={SUBSCRIPTION}/rg-deleted/x"));
+    };
+    let none = unmatched(&["rg-spoke1", "rg-deleted"], &mark).await;
+    assert_eq!(none.keys, []);
 }
 
 #[tokio::test(start_paused = true)]

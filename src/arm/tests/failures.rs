@@ -52,6 +52,25 @@ async fn a_certificate_that_cannot_be_verified_is_a_persons_task() {
     assert_eq!(writer.reader().calls(), 2, "what will never pass is not repeated");
 }
 
+/// A command has hours; an invocation tries until its deadline.
+#[tokio::test(start_paused = true)]
+async fn a_command_without_a_network_fails_after_ten_seconds_and_says_what_to_check() {
+    for (deadline, longest) in [(Duration::from_hours(6), 16), (Duration::from_secs(25), 25)] {
+        let azure = Azure::new([Reply::Unreachable]);
+        let start = Instant::now();
+        let writer = azure.arm().invocation(start + deadline);
+        let error = read(&writer).await.unwrap_err();
+        let seconds = start.elapsed().as_secs();
+        assert!((10..=longest).contains(&seconds), "{seconds} s");
+        assert_eq!(error.kind(), Kind::Transient);
+        let text = chain(&error);
+        assert!(
+            text.contains("no connection to management.azure.com: check") && text.contains("HTTPS_PROXY"),
+            "{text}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_write_is_repeated_only_after_what_certainly_did_not_process_it() {
     for failure in [error(429, "TooManyRequests"), conflict(), Reply::Unreachable] {
