@@ -435,12 +435,13 @@ pub(crate) fn judge_end(model: &mut Model, state: &State) -> Vec<Finding> {
 fn excuse(past: Past, problem: &Problem) -> Option<Excuse> {
     let is_extra = matches!(problem.kind, Kind::ExtraA | Kind::ExtraPtr);
     let is_before_recheck = problem.property == Property::Convergence;
-    if past.has(Past::STALE) && is_before_recheck {
+    let is_ptr_missed = past.has(Past::STALE_TWICE) && problem.kind == Kind::ExtraPtr;
+    if is_ptr_missed || (past.has(Past::STALE) && is_before_recheck) {
         Some(Excuse::Stale)
     } else if past.has(Past::LATE) && (is_before_recheck || is_extra) {
         Some(Excuse::Late)
     } else if past.has(Past::CUT_OFF) && past.has(Past::STALE) && problem.kind == Kind::ExtraPtr {
-        // It took an A record set for existing, wrote the PTR record after the group had moved, and was killed.
+        // It took a deleted A record set for existing, wrote the PTR record after the group had moved, and did not verify.
         Some(Excuse::Late)
     } else if past.has(Past::EDITED) && is_extra {
         Some(Excuse::Edited)

@@ -232,6 +232,7 @@ fn of_one_group(more: u8) -> Vec<Scenario> {
                 came_back,
                 lagged,
                 before_recheck,
+                (Property::ConvergenceAfterRecheck, Excuse::Stale),
                 (Property::ConvergenceAfterRecheck, Excuse::Late),
             ],
             ..with_faults(lives("two faults, one instance", 2 + more), 2, &everything)

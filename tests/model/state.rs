@@ -199,8 +199,11 @@ impl Past {
     /// A group left its address.
     pub(crate) const MOVED: Self = Self(16);
 
-    /// An invocation was cut off, where reads can be stale.
+    /// An invocation was cut off or failed, where reads can be stale.
     pub(crate) const CUT_OFF: Self = Self(32);
+
+    /// Two reads were stale.
+    pub(crate) const STALE_TWICE: Self = Self(64);
 
     /// Whether this happened.
     pub(crate) fn has(self, other: Self) -> bool {

@@ -366,6 +366,9 @@ impl Taking<'_> {
                     self.state.faults_left -= 1;
                 }
                 if matches!(how, How::Stale(_)) {
+                    if self.state.past.has(Past::STALE) {
+                        self.state.past.add(Past::STALE_TWICE);
+                    }
                     self.state.past.add(Past::STALE);
                 }
                 _ = self.request(instance, index, how);
@@ -384,9 +387,7 @@ impl Taking<'_> {
                 if let Action::Strand { index, .. } = action {
                     self.strand(instance, index);
                 }
-                if self.model.scenario.fault_kinds.contains(&Fault::Stale) {
-                    self.state.past.add(Past::CUT_OFF);
-                }
+                self.note_cut_off();
                 let is_crash = !matches!(action, Action::TimeOut { .. });
                 self.tell(|_| if is_crash { "is killed" } else { "has no time left" }.to_owned());
                 let one = &mut self.state.instances[instance];
@@ -399,6 +400,12 @@ impl Taking<'_> {
                 }
                 one.stop();
             }
+        }
+    }
+
+    fn note_cut_off(&mut self) {
+        if self.model.scenario.fault_kinds.contains(&Fault::Stale) {
+            self.state.past.add(Past::CUT_OFF);
         }
     }
 
@@ -569,6 +576,10 @@ impl Taking<'_> {
         one.outcome = one.outcome.max(end.outcome);
         let broken = self.model.knowledge.broken;
         one.queue |= end.given_up;
+        if end.outcome == Outcome::Unavailable {
+            self.note_cut_off();
+        }
+        let one = &mut self.state.instances[instance];
         if let Some(next) = members(one.queue).next() {
             one.queue &= !bit(next);
             self.run(instance, next, Evidence::None, end.wait_left);
