@@ -172,7 +172,7 @@ pub enum Takeover {
 }
 
 /// What becomes of a record set at a managed name that carries no mark.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Ownership {
     /// It is taken over.
     Adopt,
@@ -182,7 +182,7 @@ pub enum Ownership {
 }
 
 /// What may be written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Policy {
     /// Everything that is called for.
     #[default]

@@ -532,10 +532,16 @@ impl<'a> Decider<'a> {
         let qualify = |name: &RelativeName| name.within(&desired.zones.forward.name);
         let mut names = Names { former_zones: desired.zones.former_zones.clone(), ..Names::default() };
         names.held.extend(self.facts.run.removed_names.iter().map(qualify));
+        let is_anothers =
+            |set: &ARecordSet| matches!(OwnerMark::of(set, &desired.owner), OwnerMark::Other(_));
         for (name, read) in self.facts.pass.a.iter().filter(|(name, _)| **name != desired.name) {
             match read {
                 Ok(Some(set)) if is_ours(set, desired) => _ = names.held.insert(qualify(name)),
                 Ok(None) => _ = names.own.insert(qualify(name)),
+                // Another group took the name over: a PTR record of ours that still says it is false.
+                Ok(Some(set)) if *name == self.goal.own_name && is_anothers(set) => {
+                    _ = names.own.insert(qualify(name));
+                }
                 Ok(Some(_)) | Err(_) => {}
             }
         }

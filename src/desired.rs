@@ -23,7 +23,7 @@ pub const PTR_TAG: &str = "aci-dns-ptr";
 pub const IGNORE_TAG: &str = "aci-dns-ignore";
 
 /// A tag whose value cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the tag {tag} is {value:?}, but must be {rule}")]
 pub struct TagError {
     tag: &'static str,
@@ -32,7 +32,7 @@ pub struct TagError {
 }
 
 /// What a container group's record sets should be, but for the address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Desired {
     /// The mark of its record sets.
     pub owner: Owner,

@@ -6,7 +6,13 @@
 //! Deliberately absent: AAAA and `ip6.arpa` (Container Instances have no IPv6), and classless reverse zones
 //! (RFC 2317), which do not resolve in Private DNS.
 
-use std::{collections::BTreeMap, fmt, net::Ipv4Addr, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{Hash, Hasher},
+    net::Ipv4Addr,
+    str::FromStr,
+};
 
 use crate::resource_id::{ContainerGroupId, fold};
 
@@ -302,14 +308,26 @@ impl From<String> for PtrTarget {
     }
 }
 
+impl PtrTarget {
+    /// The one spelling of all texts that DNS takes for the same name.
+    fn folded(&self) -> String {
+        self.0.strip_suffix('.').unwrap_or(&self.0).to_ascii_lowercase()
+    }
+}
+
 impl PartialEq for PtrTarget {
     fn eq(&self, other: &Self) -> bool {
-        let text = |target: &Self| target.0.strip_suffix('.').unwrap_or(&target.0).to_ascii_lowercase();
-        text(self) == text(other)
+        self.folded() == other.folded()
     }
 }
 
 impl Eq for PtrTarget {}
+
+impl Hash for PtrTarget {
+    fn hash<State: Hasher>(&self, state: &mut State) {
+        self.folded().hash(state);
+    }
+}
 
 impl fmt::Display for PtrTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -318,7 +336,7 @@ impl fmt::Display for PtrTarget {
 }
 
 /// The version of a record set, opaque: what a conditional write is conditional on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ETag(String);
 
 impl ETag {
@@ -336,7 +354,7 @@ impl From<String> for ETag {
 }
 
 /// A record set as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecordSet<Record> {
     /// Its version.
     pub etag: ETag,
@@ -347,7 +365,7 @@ pub struct RecordSet<Record> {
 }
 
 /// What a record set says: all that a write replaces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Content<Record> {
     /// Seconds for which an answer may be kept.
     pub ttl: u32,

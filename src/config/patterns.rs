@@ -5,7 +5,7 @@ use std::fmt;
 use crate::resource_id::fold;
 
 /// A name, or with a `*` at its end how names begin. Compared without regard to case.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamePattern {
     /// Lower case, without the `*`.
     text: String,
@@ -59,7 +59,7 @@ impl fmt::Display for NamePattern {
 }
 
 /// Any of several patterns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NamePatterns(Vec<NamePattern>);
 
 impl NamePatterns {

@@ -28,7 +28,7 @@ pub(super) struct Defaults {
 }
 
 /// The zones that serve one container group, and the rules of its entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Zones {
     /// Where its A record set goes.
     pub forward: Zone,

@@ -108,7 +108,7 @@ pub enum Fact {
 }
 
 /// What one GET of the container group shows, as far as decisions depend on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Observation {
     /// What its address is treated as.
     pub state: AddressState,
@@ -129,7 +129,7 @@ impl Observation {
 }
 
 /// Everything that is known. See the module's documentation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// The time, in unix seconds.
     pub now: u64,
@@ -139,7 +139,7 @@ pub struct Facts {
 }
 
 /// What later passes of the same invocation still need to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RunState {
     /// How many passes were outdated.
     pub(super) outdated_passes: u32,
@@ -194,7 +194,7 @@ impl RunState {
 }
 
 /// What was read and written in one pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Pass {
     pub(super) group: Option<Read<Observation>>,
     pub(super) confirmation: Option<Read<Observation>>,
@@ -222,7 +222,7 @@ pub(super) struct Pass {
 }
 
 /// What was true when the writes of a pass were done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Expected {
     pub(super) observation: Observation,
     /// Name and version of the A record set; nothing where it does not matter any more.
@@ -370,10 +370,17 @@ impl Facts {
         known.filter_map(|(key, set)| observed(zones, key, set.as_ref())).collect()
     }
 
-    /// The PTR record sets that lists hold or that were read one by one, as they are after what was written since.
+    /// The PTR record sets that lists hold or that were read one by one, as they are after what was written since. A
+    /// record set that only a list holds counts: it may have been created after it was read. If it was deleted
+    /// instead, the write meets a 412, and another pass follows.
     pub(super) fn all_ptrs<'a>(&'a self, zones: &'a Zones) -> impl Iterator<Item = ObservedPtr<'a>> {
+        let is_known = |key: &PtrKey| match self.pass.ptr.get(key) {
+            Some(Ok(None)) => self.is_written(&Key::Ptr(key.clone())),
+            Some(Ok(Some(_))) => true,
+            Some(Err(_)) | None => false,
+        };
         let listed = self.pass.ptr_lists.values().flatten().flatten();
-        let only_listed = listed.filter(|(key, _)| !matches!(self.pass.ptr.get(key), Some(Ok(_))));
+        let only_listed = listed.filter(move |(key, _)| !is_known(key));
         let only_listed = only_listed.filter_map(|(key, set)| observed(zones, key, Some(set)));
         self.ptrs(zones).into_iter().chain(only_listed)
     }

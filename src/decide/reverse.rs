@@ -72,7 +72,7 @@ pub struct Names {
     /// before this invocation removed it.
     pub held: BTreeSet<DomainName>,
     /// Names that count in a PTR record set of ours only: names without an A record set, which a removal that was
-    /// cut off left behind, and the name that the group should have.
+    /// cut off left behind; the name that the group should have; and its own name, where another group has that.
     pub own: BTreeSet<DomainName>,
     /// Forward zones that were replaced: every name in them counts in a PTR record set of ours.
     pub former_zones: Vec<DomainName>,

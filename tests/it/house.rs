@@ -72,7 +72,7 @@ static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(sources);
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = vec![];
-    for folder in ["src", "tests/it"] {
+    for folder in ["src", "tests/it", "tests/model"] {
         collect(&root.join(folder), &mut files);
     }
     files.sort();

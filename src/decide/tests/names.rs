@@ -325,3 +325,21 @@ fn an_old_name_stays_while_the_new_one_is_anothers() {
         and ACI_DNS_OWNERSHIP is strict; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)",
     );
 }
+
+#[test]
+fn a_ptr_of_ours_loses_the_groups_own_name_once_another_group_has_it() {
+    check(
+        "group running 10.1.5.4 hostname=shop
+        A web 10.1.5.5 owner=other
+        A shop 10.1.5.4 owner=us
+        PTR 10.1.5.4 web owner=us
+        =>
+        read A web, group
+        read A shop
+        read PTR 10.1.5.4
+        ~ PTR 10.1.5.4 shop owner=us
+        verify
+        read group, A shop
+        shop at 10.1.5.4: named 10.1.5.4",
+    );
+}

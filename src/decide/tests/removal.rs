@@ -77,6 +77,23 @@ fn a_ptr_goes_wherever_a_list_finds_it_and_values_of_others_stay() {
 }
 
 #[test]
+fn a_ptr_that_the_list_shows_and_the_single_read_missed_goes_before_the_a_record_set() {
+    check(
+        "A web 10.1.5.4 owner=us
+        when read list 1.10: PTR 10.1.5.4 web owner=us
+        =>
+        read A web, group
+        read PTR 10.1.5.4, list 1.10
+        read group again
+        - PTR 10.1.5.4
+        - A web
+        verify
+        read group
+        web: absent",
+    );
+}
+
+#[test]
 fn a_name_in_a_reverse_zone_that_is_no_address_counts_as_well() {
     check(
         "A web 10.1.5.4 owner=us
