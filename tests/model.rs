@@ -7,7 +7,7 @@
 //! ACI_DNS_MODEL=full cargo test --release --test model -- --nocapture --test-threads 1
 //! ```
 //!
-//! A property that does not hold fails the test with a story: one line for each step. `docs/reliability.md` has the
+//! A property that does not hold fails the test with a story: one line for each step. `docs/model-checking.md` has the
 //! figures.
 #![expect(
     clippy::indexing_slicing,
