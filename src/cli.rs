@@ -275,7 +275,10 @@ fn run_on_arm<Work>(
 where
     Work: Future<Output = Result<ExitCode, Failure>>,
 {
-    let line = |line: &str| _ = writeln!(io::stderr(), "{line}");
+    let line = |line: &str| {
+        let shown = if io::stderr().is_terminal() { telemetry::readable(line) } else { line.to_owned() };
+        _ = writeln!(anstream::stderr(), "{shown}");
+    };
     tracing::subscriber::set_global_default(telemetry::subscriber(&settings.log_filter, line))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
     let done = runtime.block_on(async {

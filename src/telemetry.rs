@@ -12,6 +12,7 @@ mod insights;
 mod lines;
 mod log_analytics;
 mod outbox;
+mod readable;
 
 #[cfg(test)]
 mod tests;
@@ -27,11 +28,14 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{Level, field};
 
-pub use self::lines::{flush, install, subscriber, timestamp};
 use self::{
     insights::{Insights, Sender},
     lines::Fields,
     log_analytics::{LogAnalytics, Row},
+};
+pub use self::{
+    lines::{flush, install, subscriber, timestamp},
+    readable::readable,
 };
 use crate::{
     config::Settings,

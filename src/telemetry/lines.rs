@@ -9,7 +9,7 @@
 use std::{
     error::Error,
     fmt,
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     sync::OnceLock,
     time::{Duration, SystemTime},
 };
@@ -27,7 +27,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::outbox::Outbox;
+use super::{outbox::Outbox, readable::readable};
 use crate::{config::LogFilter, report::Chain};
 
 /// The name of a log event that says that an event of Azure failed. Its line is written whatever the filter says, so
@@ -94,6 +94,10 @@ fn dropped(count: u64) -> String {
 
 /// Writes a line to stdout in one piece. Where nobody reads it any more there is nobody to tell.
 fn write_line(line: &str) {
+    if std::io::stdout().is_terminal() {
+        let _ = writeln!(anstream::stdout(), "{}", readable(line));
+        return;
+    }
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(format!("{line}\n").as_bytes()).and_then(|()| stdout.flush());
 }
