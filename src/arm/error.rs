@@ -89,6 +89,16 @@ impl ArmError {
     /// How long Azure wants no more such requests, where that is why it failed.
     #[must_use]
     pub fn throttled(&self) -> Option<Duration> {
+        self.cause().throttled()
+    }
+
+    /// How long Azure asks to wait before a retry.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.cause().retry_after()
+    }
+
+    fn cause(&self) -> &Cause {
         let (Self::Race { source, .. }
         | Self::Uncertain { source, .. }
         | Self::Transient { source, .. }
@@ -96,7 +106,7 @@ impl ArmError {
         | Self::Missing { source, .. }
         | Self::Clash { source, .. }
         | Self::Refused { source, .. }) = self;
-        source.throttled()
+        source
     }
 
     pub(super) fn new(operation: &Operation, source: Cause) -> Self {

@@ -48,9 +48,12 @@ pub(super) fn of(look: Look) -> Sentence {
         Some(ReconcileError::Conflict(_) | ReconcileError::PtrConflict(_)) => {
             kinds.push(DriftKind::Foreign);
         }
-        Some(ReconcileError::Arm(_) | ReconcileError::LostRaces { .. } | ReconcileError::Deadline { .. }) => {
-            is_unknown = true;
-        }
+        Some(
+            ReconcileError::Arm(_)
+            | ReconcileError::LostRaces { .. }
+            | ReconcileError::Throttled { .. }
+            | ReconcileError::Deadline { .. },
+        ) => is_unknown = true,
     }
     let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
     match look.standing {
