@@ -3,6 +3,7 @@
 //! What they find goes to stdout; progress, questions and errors go to stderr.
 
 mod doctor;
+mod retry;
 
 use std::{
     collections::BTreeSet,
@@ -29,7 +30,10 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use tokio::{runtime, sync::watch, time::Instant};
 
-pub(crate) use self::doctor::{Doctor, doctor};
+pub(crate) use self::{
+    doctor::{Doctor, doctor},
+    retry::{Retry, retry},
+};
 use crate::{Failure, arm, network, shutdown, unix_seconds};
 
 /// How long a sweep may last: whoever waits for it can interrupt it.

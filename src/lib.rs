@@ -28,6 +28,7 @@
 //! | [`coalesce`], [`slot`] | concurrent events of one group share runs; how many run at the same time |
 //! | [`retry_message`] | the messages of the retry queue, and how much evidence they carry |
 //! | [`retry`] | unfinished work is stored before its event is acknowledged; rechecks |
+//! | [`poison`] | the messages that were given up, for the command `retry` |
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
 //! | [`inventory`] | what Azure says about permissions, zones, links, subnets and event subscriptions |
@@ -73,6 +74,7 @@ pub mod findings;
 pub mod functions;
 pub mod host;
 pub mod inventory;
+pub mod poison;
 pub mod reconcile;
 pub mod replay;
 pub mod report;

@@ -22,6 +22,7 @@ use aci_dns::{
     replay::{self, ReplayError, stage::Lines},
     report::Chain,
     simulator::{self, Azure, Seed, Throttles},
+    storage_queue::QueueError,
     telemetry::{self, Telemetry},
     tokens::Tokens,
     wire::Wire,
@@ -54,6 +55,7 @@ enum Command {
     Drift(cli::Drift),
     Plan(cli::Plan),
     Sync(cli::Sync),
+    Retry(cli::Retry),
     Replay(Replay),
     Simulate(Simulate),
 }
@@ -220,6 +222,8 @@ enum Failure {
     TelemetryFile { path: PathBuf, source: io::Error },
     #[error("such an Azure cannot be made")]
     Seed(#[source] simulator::Missing),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     #[error("interrupted before anything was written")]
     Interrupted,
     #[error("log lines cannot be written")]
@@ -240,6 +244,7 @@ fn main() -> ExitCode {
         Command::Drift(arguments) => cli::drift(&arguments),
         Command::Plan(arguments) => cli::plan(&arguments),
         Command::Sync(arguments) => cli::sync(&arguments),
+        Command::Retry(arguments) => cli::retry(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Simulate(arguments) => simulate(&arguments).map(|()| ExitCode::SUCCESS),
     };
@@ -271,6 +276,7 @@ fn tell(failure: &Failure) -> ExitCode {
         | Failure::Telemetry(_)
         | Failure::Replay(_)
         | Failure::Seed(_)
+        | Failure::Queue(_)
         | Failure::Interrupted => (Chain(failure).to_string(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();

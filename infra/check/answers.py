@@ -350,6 +350,11 @@ ANSWERS = [
         ("later", "deferred", 29, "since 29", 29, "", "", "later"),
     ]),
     ("not-converged", {"driftMinutes": "1000"}, (), []),
+    ("unfinished", {}, ("fqdn", "outcome", "since", "minutes", "lastTried", "error", "containerGroup"), [
+        ("app", "unavailable", 25, "since 25", 25, "throttled", "app"),
+        ("later", "deferred", 29, "since 29", 29, "", "later"),
+    ]),
+    ("unfinished", {"unfinishedMinutes": "1000"}, (), []),
     ("conflicts", {}, ("fqdn", "owner", "containerGroup", "invocations", "firstSeen", "lastSeen", "error"), [
         ("api", "s/rg-spoke1/old", "api", 2, 10, 40, OWNED),
     ]),

@@ -3,6 +3,7 @@
 //! The simulator answers the Queue service's REST API, and the emulated host takes the messages as Microsoft's does.
 
 mod faults;
+mod poison;
 mod storing;
 
 use std::time::Duration;
