@@ -149,9 +149,19 @@ struct Simulate {
     /// Throttle as Private DNS does: per zone and minute 60 creates, updates and deletes each, 200 reads
     #[arg(long)]
     throttles: bool,
+    #[command(flatten)]
+    callers: Callers,
+}
+
+/// Who uses the simulator.
+#[derive(Debug, clap::Args)]
+struct Callers {
     /// Answer requests without a token, too
     #[arg(long)]
     no_token: bool,
+    /// Print the settings with which a handler uses it, the retry queue included
+    #[arg(long)]
+    print_env: bool,
 }
 
 const SIMULATE: &str = "\
@@ -161,7 +171,7 @@ Examples:
   curl -s http://127.0.0.1:8181/simulator/zones
   curl -s http://127.0.0.1:8181/simulator/events > events.json
 
-A handler beside it (the zones are those that --groups makes):
+A handler beside it (the zones are those that --groups makes; --print-env prints all settings):
   export ACI_DNS_ARM_ENDPOINT=http://127.0.0.1:8181/
   export IDENTITY_ENDPOINT=http://127.0.0.1:8181/msi/token IDENTITY_HEADER=simulator
   export ACI_DNS_ZONES='{\"rg-spoke1\": {\"forwardZone\": \"spoke1.contoso.internal\",
@@ -397,7 +407,7 @@ fn simulate(arguments: &Simulate) -> Result<(), Failure> {
             latency: Duration::from_millis(arguments.latency),
             provisioning: Duration::from_secs(arguments.provisioning),
             throttles: arguments.throttles.then(Throttles::default),
-            require_token: !arguments.no_token,
+            require_token: !arguments.callers.no_token,
             identity_header: "simulator".to_owned(),
             calls_kept: 10_000,
             ..simulator::Settings::default()
@@ -419,8 +429,25 @@ fn simulate(arguments: &Simulate) -> Result<(), Failure> {
             anstream::stdout(),
             "Azure in memory at http://{address}/; what is in it: http://{address}/simulator/zones"
         );
+        if arguments.callers.print_env {
+            let _ = anstream::stdout().write_all(simulated_settings(&azure, &address.to_string()).as_bytes());
+        }
         simulator::serve(azure, listener, shutdown()?).await.map_err(bind)
     })
+}
+
+/// The settings of a handler beside the simulator, for a shell.
+fn simulated_settings(azure: &Azure, address: &str) -> String {
+    const QUEUE: &str = "aci-dns-retry";
+    azure.create_queue(QUEUE);
+    let queue = azure.queue_url(&format!("http://{address}"), QUEUE);
+    format!(
+        "export ACI_DNS_ARM_ENDPOINT='http://{address}/'\n\
+         export IDENTITY_ENDPOINT='http://{address}/msi/token' IDENTITY_HEADER='simulator'\n\
+         export ACI_DNS_RETRY_QUEUE='{queue}'\n\
+         export ACI_DNS_ZONES='{{\"rg-spoke*\": {{\"forwardZone\": \"spoke1.contoso.internal\", \
+         \"reverseZones\": [\"1.10.in-addr.arpa\"], \"zoneResourceGroup\": \"rg-dns\"}}}}'\n"
+    )
 }
 
 /// Comes with SIGTERM or Ctrl-C.

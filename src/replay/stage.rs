@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Subscriber;
 
-use super::queue_trigger::{QueueHost, QueueOptions, QueueTrigger};
+use super::queue_trigger::{QueueHost, QueueOptions, QueueTrigger, RunningHost};
 use crate::{
     arm::{Arm, ArmSettings},
     config::{LogFilter, MissingSubscription, Settings},
@@ -118,6 +118,13 @@ impl Stage {
             options,
         };
         Some(QueueHost::new(trigger, self.azure.router(), self.router.clone()))
+    }
+
+    /// The same with the settings of this app's `host.json`, started; nothing where the settings name no queue.
+    #[must_use]
+    pub fn start_queue_host(&self) -> Option<RunningHost> {
+        let host = serde_json::from_str(include_str!("../../host.json")).unwrap_or_default();
+        Some(self.queue_host(QueueOptions::from_host_json(&host)?)?.start())
     }
 
     async fn post(&self, function: &str, body: &Value) -> Answer {
