@@ -46,8 +46,8 @@ param sweepSchedule string = '0 */15 * * * *'
 @allowed(['report', 'repair'])
 param sweepMode string = 'report'
 
-@description('Whether unfinished work is stored in the retry queue, which this version of the app does not use yet. Without it, Event Grid delivers the events again, at intervals that grow to hours.')
-param retryQueue bool = false
+@description('Whether unfinished work is stored in the retry queue. Without it, Event Grid delivers the events again, at intervals that grow to hours.')
+param retryQueue bool = true
 
 @description('Beginning of the names of what is made here.')
 @minLength(3)

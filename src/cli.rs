@@ -4,6 +4,7 @@
 
 mod doctor;
 mod generate;
+mod retry;
 
 use std::{
     collections::BTreeSet,
@@ -34,6 +35,7 @@ use tokio::{runtime, sync::watch, time::Instant};
 pub(crate) use self::{
     doctor::{Doctor, doctor},
     generate::{Completions, Schema, completions, schema},
+    retry::{Retry, retry},
 };
 use crate::{Failure, arm, network, shutdown, unix_seconds};
 

@@ -18,9 +18,9 @@
 //! <https://learn.microsoft.com/azure/event-grid/event-schema-resources>,
 //! <https://github.com/cloudevents/spec/blob/v1.0/spec.md>.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::resource_id::{ContainerGroupId, ResourceIdError};
@@ -149,6 +149,22 @@ impl Event {
         event_type.ends_with("failure") || event_type.ends_with("cancel")
     }
 
+    /// The event with nothing but what is read of it.
+    #[must_use]
+    pub fn essentials(&self) -> Value {
+        let subject = match &self.kind {
+            Kind::Ours(id) if self.is_about_tags => format!("{id}{TAGS}"),
+            Kind::Ours(id) => id.to_string(),
+            Kind::Ignored(Ignored::Resource(subject)) => subject.clone(),
+            Kind::Ignored(Ignored::Type(_)) => String::new(),
+        };
+        let mut event = json!({"id": self.id, "eventType": self.event_type, "subject": subject});
+        if let (Some(time), Some(event)) = (&self.time, event.as_object_mut()) {
+            event.insert("eventTime".to_owned(), time.as_str().into());
+        }
+        event
+    }
+
     /// When it happened, where it says so in RFC 3339 with any number of decimals, as Event Grid does.
     #[must_use]
     pub fn moment(&self) -> Option<OffsetDateTime> {
@@ -164,32 +180,60 @@ impl Event {
     }
 }
 
+/// Where the tags of a resource are, below its id.
+const TAGS: &str = "/providers/Microsoft.Resources/tags/default";
+
 const DELETED_NOTIFICATION: &str = "Microsoft.ResourceNotifications.Resources.Deleted";
+
+/// One event of a trigger binding.
+#[derive(Debug)]
+pub struct Given {
+    /// The event as it was given, without the strings around it.
+    pub value: Value,
+    /// What was read of it.
+    pub event: Result<Event, EventError>,
+}
 
 /// Reads the value of the trigger binding: the events in the order in which they were given.
 #[must_use]
 pub fn read(value: &Value) -> Vec<Result<Event, EventError>> {
-    let value = match decode(value) {
-        Ok(value) => value,
-        Err(error) => return vec![Err(error)],
-    };
-    match value.as_ref() {
-        Value::Array(events) if events.len() > EVENTS_LIMIT => vec![Err(EventError::TooMany(events.len()))],
-        Value::Array(events) => {
-            events.iter().map(|event| decode(event).and_then(|event| read_one(&event))).collect()
-        }
-        event => vec![read_one(event)],
+    read_given(value.clone()).into_iter().map(|given| given.event).collect()
+}
+
+/// Reads the value of the trigger binding, and keeps each event as it was given.
+#[must_use]
+pub fn read_given(value: Value) -> Vec<Given> {
+    match decode(&value) {
+        Err(error) => vec![Given { value, event: Err(error) }],
+        Ok(decoded) => match decoded.unwrap_or(value) {
+            Value::Array(events) if events.len() > EVENTS_LIMIT => {
+                let event = Err(EventError::TooMany(events.len()));
+                vec![Given { value: Value::Array(events), event }]
+            }
+            Value::Array(events) => events.into_iter().map(read_element).collect(),
+            value => vec![Given { event: read_one(&value), value }],
+        },
     }
 }
 
-/// Unwraps JSON strings that hold JSON.
-fn decode(value: &Value) -> Result<Cow<'_, Value>, EventError> {
-    let mut value = Cow::Borrowed(value);
-    for _ in 0..ENCODINGS_LIMIT {
-        let Value::String(text) = value.as_ref() else { return Ok(value) };
-        value = Cow::Owned(serde_json::from_str(text).map_err(EventError::NotJson)?);
+fn read_element(value: Value) -> Given {
+    match decode(&value) {
+        Err(error) => Given { value, event: Err(error) },
+        Ok(decoded) => {
+            let value = decoded.unwrap_or(value);
+            Given { event: read_one(&value), value }
+        }
     }
-    if value.is_string() { Err(EventError::Encoding) } else { Ok(value) }
+}
+
+/// Unwraps JSON strings that hold JSON. Nothing, where the value is no string.
+fn decode(value: &Value) -> Result<Option<Value>, EventError> {
+    let mut decoded: Option<Value> = None;
+    for _ in 0..ENCODINGS_LIMIT {
+        let Value::String(text) = decoded.as_ref().unwrap_or(value) else { return Ok(decoded) };
+        decoded = Some(serde_json::from_str(text).map_err(EventError::NotJson)?);
+    }
+    if decoded.as_ref().is_some_and(Value::is_string) { Err(EventError::Encoding) } else { Ok(decoded) }
 }
 
 fn read_one(value: &Value) -> Result<Event, EventError> {
@@ -232,7 +276,6 @@ fn read_one(value: &Value) -> Result<Event, EventError> {
 ///
 /// Source: <https://learn.microsoft.com/rest/api/resources/tags/update-at-scope>
 fn without_tags(subject: &str) -> Option<&str> {
-    const TAGS: &str = "/providers/Microsoft.Resources/tags/default";
     let (resource, path) = subject.split_at_checked(subject.len().checked_sub(TAGS.len())?)?;
     path.eq_ignore_ascii_case(TAGS).then_some(resource)
 }
@@ -257,7 +300,6 @@ fn text(value: &Value, pointer: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
 
     use super::*;
 

@@ -1,12 +1,9 @@
-//! The three functions, wired: what the Functions host calls, and what answers.
+//! The functions, wired: what the Functions host calls, and what answers.
 //!
 //! One wiring, used by `serve`, by the command line, by the replay and by every test, so that what is tested is what
 //! runs.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use tokio::time::Instant;
@@ -14,13 +11,13 @@ use tokio::time::Instant;
 use crate::{
     arm::Arm,
     config::Settings,
-    decide::Evidence,
     drift::DriftTracker,
     event::{Event, Kind},
-    host,
+    host::{self, Task},
     reconcile::{Clock, Reconciler},
     report::Report,
     resource_id::ContainerGroupId,
+    retry_message::Work,
     sweep::Sweeper,
     telemetry::{Invocation, Telemetry},
 };
@@ -51,32 +48,38 @@ impl Functions {
     /// The routes of all functions.
     pub fn router(&self, telemetry: &Telemetry) -> Router {
         let Self { reconciler, tracker, sweeper, clock } = self.clone();
-        let (told, heard) = (telemetry.clone(), telemetry.clone());
-        let tell = move |id: &ContainerGroupId, report: &Report, duration| {
-            heard.report_unasked(id, report, duration);
-        };
+        let telemetry_of_sweeps = telemetry.clone();
         host::router(
-            move |id: ContainerGroupId, event: Event| {
-                let (reconciler, tell) = (Arc::clone(&reconciler), tell.clone());
-                let evidence = evidence(&event, clock.unix_seconds());
-                async move { reconciler.serve(&id, evidence, tell).await }
+            move |task: Task| {
+                let (reconciler, now) = (Arc::clone(&reconciler), clock.unix_seconds());
+                let work = match task {
+                    Task::Event { id, event, given } => Ok(Work::of_event(id, event, given, now)),
+                    Task::Message { id, event, message } => Ok(Work::of_message(id, event, message, now)),
+                    Task::Malformed { report, given } => Err((report, given)),
+                };
+                async move {
+                    match work {
+                        Ok(work) => reconciler.serve(work).await,
+                        Err((report, given)) => reconciler.defer_malformed(*report, &given).await,
+                    }
+                }
             },
             move |id: ContainerGroupId, _: Event| {
                 let tracker = Arc::clone(&tracker);
                 async move { tracker.track(&id).await }
             },
             move |invocation: Invocation| {
-                let (sweeper, telemetry) = (Arc::clone(&sweeper), told.clone());
+                let (sweeper, telemetry) = (Arc::clone(&sweeper), telemetry_of_sweeps.clone());
                 async move {
                     let started = Instant::now();
                     let found = Mutex::new(Vec::new());
-                    let tell = |id: &ContainerGroupId, report: &Report| {
+                    let add = |id: &ContainerGroupId, report: &Report| {
                         let event = Ok(swept(&invocation, id));
                         telemetry.report(&invocation, Some(&event), report, started.elapsed());
-                        let told = event.into_iter().map(|event| (event, report.clone()));
-                        found.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+                        let reported = event.into_iter().map(|event| (event, report.clone()));
+                        found.lock().unwrap_or_else(PoisonError::into_inner).extend(reported);
                     };
-                    let report = sweeper.run(tell).await;
+                    let report = sweeper.run(add).await;
                     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
                     telemetry.store(&invocation, &found, report, Instant::now()).await
                 }
@@ -91,21 +94,7 @@ pub fn router(settings: Settings, arm: Arm, clock: Clock, telemetry: &Telemetry)
     Functions::new(settings, arm, clock).router(telemetry)
 }
 
-/// How old an event is when a "not found" counts: by then, a new resource is visible in every region.
-const OLD_EVENT: Duration = Duration::from_mins(15);
-
-/// How much a "not found" proves after an event.
-fn evidence(event: &Event, now: u64) -> Evidence {
-    if event.is_delete() || event.age(now).is_some_and(|age| age > OLD_EVENT) {
-        Evidence::Deletion
-    } else if event.is_unsuccessful() {
-        Evidence::Absence
-    } else {
-        Evidence::None
-    }
-}
-
-/// What a sweep found is told as events are: this is the event that nobody sent.
+/// The event under which a finding of a sweep is reported.
 fn swept(invocation: &Invocation, id: &ContainerGroupId) -> Event {
     Event {
         id: invocation.id.clone().unwrap_or_else(|| "sweep".to_owned()),

@@ -8,6 +8,9 @@
 //! together. Their order does not matter: an event only says which container group to look at. A panic fails the
 //! event that it happened in and nothing else.
 //!
+//! A message of the retry queue is the same event, later: its function answers with the outcome of the event, and what
+//! is not 2xx makes the host show the message again.
+//!
 //! Deliberately absent: redirects (the host would follow them), authentication (only the host reaches the loopback
 //! address), retries (Event Grid's) and any limit on how much is done at once (that of
 //! [`Settings::max_concurrency`](crate::config::Settings::max_concurrency) is kept where the work is).
@@ -29,7 +32,7 @@ use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -41,9 +44,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
 use crate::{
-    event::{self, Event, EventError, Kind},
-    report::{Chain, Outcome, RECONCILE, Report, SWEEP, TRACK_DRIFT},
+    event::{self, Event, EventError, Given, Kind},
+    report::{Chain, Outcome, RECONCILE, RETRY, Report, RetryFacts, SWEEP, TRACK_DRIFT},
     resource_id::ContainerGroupId,
+    retry_message::{MessageError, RetryMessage, rfc3339},
     telemetry::{Invocation, Telemetry, TraceParent},
 };
 
@@ -68,6 +72,7 @@ const QUOTE_LIMIT: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
     Reconcile,
+    Retry,
     TrackDrift,
     Sweep,
 }
@@ -76,14 +81,44 @@ impl Function {
     fn name(self) -> &'static str {
         match self {
             Self::Reconcile => RECONCILE,
+            Self::Retry => RETRY,
             Self::TrackDrift => TRACK_DRIFT,
             Self::Sweep => SWEEP,
         }
     }
 }
 
-/// The routes of the functions: two that are told which container group to look at, and one that a timer triggers
-/// and that looks at all of them.
+/// What the reconciler is to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Serve an event of a container group.
+    Event {
+        /// The container group.
+        id: ContainerGroupId,
+        /// The event.
+        event: Event,
+        /// The event as it was given.
+        given: Value,
+    },
+    /// Serve a message of the retry queue.
+    Message {
+        /// The container group.
+        id: ContainerGroupId,
+        /// The event that the message carries.
+        event: Event,
+        /// The message.
+        message: RetryMessage,
+    },
+    /// Store an event that cannot be read.
+    Malformed {
+        /// Why it cannot be read.
+        report: Box<Report>,
+        /// The event as it was given.
+        given: Value,
+    },
+}
+
+/// The routes of the functions. `reconcile` serves events and messages, `track_drift` events, and `sweep` a timer.
 ///
 /// Each has to end within the deadline of an invocation by itself.
 pub fn router<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
@@ -93,21 +128,37 @@ pub fn router<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
     telemetry: &Telemetry,
 ) -> Router
 where
-    Reconcile: Fn(ContainerGroupId, Event) -> Reconciled + Clone + Send + Sync + 'static,
+    Reconcile: Fn(Task) -> Reconciled + Clone + Send + Sync + 'static,
     Reconciled: Future<Output = Report> + Send + 'static,
     TrackDrift: Fn(ContainerGroupId, Event) -> Tracked + Clone + Send + Sync + 'static,
     Tracked: Future<Output = Report> + Send + 'static,
     Sweep: Fn(Invocation) -> Swept + Clone + Send + Sync + 'static,
     Swept: Future<Output = Report> + Send + 'static,
 {
-    let (told, shown, heard) = (telemetry.clone(), telemetry.clone(), telemetry.clone());
-    let reconcile = move |request| invoke(Function::Reconcile, reconcile.clone(), told.clone(), request);
+    let (of_reconcile, of_retry) = (telemetry.clone(), telemetry.clone());
+    let (of_tracker, of_sweep) = (telemetry.clone(), telemetry.clone());
+    let retry = reconcile.clone();
+    let reconcile =
+        move |request| invoke(Function::Reconcile, reconcile.clone(), of_reconcile.clone(), request);
+    let retry = move |request| finish(retry.clone(), of_retry.clone(), request);
+    let track_drift = move |task| {
+        let track_drift = track_drift.clone();
+        async move {
+            match task {
+                Task::Event { id, event, .. } | Task::Message { id, event, .. } => {
+                    track_drift(id, event).await
+                }
+                Task::Malformed { report, .. } => *report,
+            }
+        }
+    };
     let track_drift =
-        move |request| invoke(Function::TrackDrift, track_drift.clone(), shown.clone(), request);
-    let sweep = move |request| tick(sweep.clone(), heard.clone(), request);
+        move |request| invoke(Function::TrackDrift, track_drift.clone(), of_tracker.clone(), request);
+    let sweep = move |request| tick(sweep.clone(), of_sweep.clone(), request);
     Router::new()
         .route("/", get(alive))
         .route("/function_aci_reconcile", post(reconcile))
+        .route("/function_aci_retry", post(retry))
         .route("/function_drift_tracker", post(track_drift))
         .route("/function_drift_sweep", post(sweep))
         .fallback(async || failure(StatusCode::NOT_FOUND, "not_found", "there is no such function"))
@@ -124,18 +175,26 @@ async fn alive() -> Response {
 
 async fn invoke<Run, Ran>(function: Function, run: Run, telemetry: Telemetry, request: Request) -> Response
 where
-    Run: Fn(ContainerGroupId, Event) -> Ran,
+    Run: Fn(Task) -> Ran,
     Ran: Future<Output = Report>,
 {
     let received = Instant::now();
     let (head, body) = request.into_parts();
     let invocation = invocation(function, &head.headers);
-    let events = match read_envelope(body).await {
-        Ok(value) => event::read(&value),
+    let events = match read_envelope::<Envelope>(body, "eventGridEvent").await {
+        Ok(envelope) => event::read_given(envelope.bindings.event),
         Err(error) => {
-            let report = malformed(&error);
+            let status = error.status();
+            let mut report = malformed(&error);
+            if let EnvelopeError::NotAnEnvelope { body, .. } = error {
+                let task = Task::Malformed { report: Box::new(report), given: body.into() };
+                report = guarded(Box::pin(run(task))).await;
+            }
             telemetry.report(&invocation, None, &report, received.elapsed());
-            return failure(error.status(), report.outcome.as_str(), &explanation(&report));
+            return match report.outcome {
+                Outcome::Deferred => answer_all(&[report]),
+                outcome => failure(status, outcome.as_str(), &explanation(&report)),
+            };
         }
     };
     if events.is_empty() {
@@ -143,19 +202,83 @@ where
         telemetry.report(&invocation, None, &report, received.elapsed());
         return answer_all(&[report]);
     }
-    let reports = events.iter().map(async |event| {
-        let report = handle(function, &run, &invocation, event).await;
-        let report = match event {
+    let reports = events.into_iter().map(async |Given { value, event }| {
+        let report = handle(function, &run, &invocation, &event, value).await;
+        let report = match &event {
             Ok(event) if report.drift.is_some() => {
                 let found = [(event.clone(), report.clone())];
                 telemetry.store(&invocation, &found, report, received).await
             }
             _ => report,
         };
-        telemetry.report(&invocation, Some(event), &report, received.elapsed());
+        telemetry.report(&invocation, Some(&event), &report, received.elapsed());
         report
     });
     answer_all(&join_all(reports).await)
+}
+
+/// A message of the retry queue: its event is served once more.
+async fn finish<Run, Ran>(run: Run, telemetry: Telemetry, request: Request) -> Response
+where
+    Run: Fn(Task) -> Ran,
+    Ran: Future<Output = Report>,
+{
+    let received = Instant::now();
+    let (head, body) = request.into_parts();
+    let invocation = invocation(Function::Retry, &head.headers);
+    let envelope = match read_envelope::<RetryEnvelope>(body, "retry").await {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            let report = malformed(&error);
+            telemetry.report(&invocation, None, &report, received.elapsed());
+            return failure(error.status(), report.outcome.as_str(), &explanation(&report));
+        }
+    };
+    let dequeue_count = envelope.dequeue_count();
+    let message = RetryMessage::read(&envelope.bindings.message);
+    let retry = match &message {
+        Ok(message) => RetryFacts {
+            attempt: message.attempt.max(dequeue_count),
+            since: message.since.and_then(rfc3339),
+            is_recheck: message.is_recheck,
+        },
+        Err(_) => RetryFacts { attempt: dequeue_count, since: None, is_recheck: false },
+    };
+    let (event, report) = match message {
+        Ok(message) => serve_message(run, &invocation, message).await,
+        Err(error) => (None, malformed(&error)),
+    };
+    let report = Report { retry: Some(retry), ..report };
+    telemetry.report(&invocation, event.as_ref(), &report, received.elapsed());
+    answer_all(&[report])
+}
+
+async fn serve_message<Run, Ran>(
+    run: Run,
+    invocation: &Invocation,
+    message: RetryMessage,
+) -> (Option<Result<Event, EventError>>, Report)
+where
+    Run: Fn(Task) -> Ran,
+    Ran: Future<Output = Report>,
+{
+    let mut events = event::read_given(message.event.clone());
+    let (Some(Given { event, .. }), true) = (events.pop(), events.is_empty()) else {
+        return (None, malformed(&MessageError::Member("event")));
+    };
+    let task = match &event {
+        Err(error) => return (None, malformed(error)),
+        Ok(Event { kind: Kind::Ignored(reason), .. }) => {
+            let report = Report::new(Outcome::Ignored, reason.to_string());
+            return (Some(event), report);
+        }
+        Ok(event @ Event { kind: Kind::Ours(id), .. }) => {
+            Task::Message { id: id.clone(), event: event.clone(), message }
+        }
+    };
+    let span = span(Function::Retry, invocation, &event);
+    let report = guarded(run(task).instrument(span)).await;
+    (Some(event), report)
 }
 
 /// A timer's call. Whether it is due is the host's concern, and what it says of that decides nothing.
@@ -191,8 +314,8 @@ fn invocation(function: Function, headers: &HeaderMap) -> Invocation {
     }
 }
 
-/// What the host sends for a trigger that is not HTTP. Everything else in it is of no use here: `Metadata` repeats
-/// the event's data.
+/// What the host sends for an Event Grid trigger. Everything else in it is of no use here: `Metadata` repeats the
+/// event's data.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "Data")]
@@ -205,6 +328,30 @@ struct Bindings {
     event: Value,
 }
 
+/// What the host sends for a queue trigger. Members of the message replace those of `Metadata`, so nothing that
+/// matters is read from there.
+#[derive(Deserialize)]
+struct RetryEnvelope {
+    #[serde(rename = "Data")]
+    bindings: RetryBindings,
+    #[serde(rename = "Metadata", default)]
+    metadata: Value,
+}
+
+#[derive(Deserialize)]
+struct RetryBindings {
+    #[serde(rename = "retry")]
+    message: Value,
+}
+
+impl RetryEnvelope {
+    /// How often the message was received, which the host says in a text.
+    fn dequeue_count(&self) -> u64 {
+        let count = self.metadata.get("DequeueCount");
+        count.and_then(Value::as_str).and_then(|text| text.trim_matches('"').parse().ok()).unwrap_or_default()
+    }
+}
+
 /// Why an invocation cannot be read.
 #[derive(Debug, thiserror::Error)]
 enum EnvelopeError {
@@ -214,8 +361,8 @@ enum EnvelopeError {
     TooSlow,
     #[error("the invocation did not arrive completely")]
     Incomplete(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the invocation is not an envelope with Data.eventGridEvent")]
-    NotAnEnvelope(#[source] serde_json::Error),
+    #[error("the invocation is not an envelope with Data.{binding}")]
+    NotAnEnvelope { binding: &'static str, body: String, source: serde_json::Error },
 }
 
 impl EnvelopeError {
@@ -223,14 +370,18 @@ impl EnvelopeError {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Incomplete(_) | Self::NotAnEnvelope(_) => StatusCode::BAD_REQUEST,
+            Self::Incomplete(_) | Self::NotAnEnvelope { .. } => StatusCode::BAD_REQUEST,
         }
     }
 }
 
-async fn read_envelope(body: Body) -> Result<Value, EnvelopeError> {
-    let envelope: Result<Envelope, _> = serde_json::from_slice(&read_body(body).await?);
-    Ok(envelope.map_err(EnvelopeError::NotAnEnvelope)?.bindings.event)
+async fn read_envelope<E: DeserializeOwned>(body: Body, binding: &'static str) -> Result<E, EnvelopeError> {
+    let body = read_body(body).await?;
+    serde_json::from_slice(&body).map_err(|source| EnvelopeError::NotAnEnvelope {
+        binding,
+        body: String::from_utf8_lossy(&body).into_owned(),
+        source,
+    })
 }
 
 async fn read_body(body: Body) -> Result<Bytes, EnvelopeError> {
@@ -249,30 +400,40 @@ async fn handle<Run, Ran>(
     run: Run,
     invocation: &Invocation,
     event: &Result<Event, EventError>,
+    given: Value,
 ) -> Report
 where
-    Run: Fn(ContainerGroupId, Event) -> Ran,
+    Run: Fn(Task) -> Ran,
     Ran: Future<Output = Report>,
 {
-    let event = match event {
-        Ok(event) => event,
-        Err(error) => return malformed(error),
-    };
-    let container_group = match &event.kind {
-        Kind::Ignored(reason) => return Report::new(Outcome::Ignored, reason.to_string()),
-        Kind::Ours(_) if function == Function::TrackDrift && event.is_delete() => {
+    let task = match event {
+        Err(error) => Task::Malformed { report: Box::new(malformed(error)), given },
+        Ok(Event { kind: Kind::Ignored(reason), .. }) => {
+            return Report::new(Outcome::Ignored, reason.to_string());
+        }
+        Ok(event) if function == Function::TrackDrift && event.is_delete() => {
             return Report::new(Outcome::Ignored, "what was deleted cannot drift");
         }
-        Kind::Ours(container_group) => container_group,
+        Ok(event @ Event { kind: Kind::Ours(id), .. }) => {
+            Task::Event { id: id.clone(), event: event.clone(), given }
+        }
     };
-    let span = tracing::info_span!(
+    guarded(run(task).instrument(span(function, invocation, event))).await
+}
+
+/// The span of the lines that are logged while an event is served.
+fn span(function: Function, invocation: &Invocation, event: &Result<Event, EventError>) -> tracing::Span {
+    let container_group = event.as_ref().ok().and_then(|event| match &event.kind {
+        Kind::Ours(id) => Some(id.to_string()),
+        Kind::Ignored(_) => None,
+    });
+    tracing::info_span!(
         "event",
         function.name = function.name(),
         invocation.id = invocation.id.as_deref(),
-        event.id = event.id,
-        container_group.id = %container_group,
-    );
-    guarded(async { run(container_group.clone(), event.clone()).await }.instrument(span)).await
+        event.id = event.as_ref().ok().map(|event| event.id.as_str()),
+        container_group.id = container_group,
+    )
 }
 
 /// A panic fails what panicked, and nothing else.

@@ -26,7 +26,9 @@
 //! | [`driver`] | carries out decisions; the only place that writes |
 //! | [`reconcile`] | one invocation: deadline, shared runs, report |
 //! | [`coalesce`], [`slot`] | concurrent events of one group share runs; how many run at the same time |
-//! | [`owed`] | work that Azure throttled is retried in the background |
+//! | [`retry_message`] | the messages of the retry queue, and how much evidence they carry |
+//! | [`retry`] | unfinished work is stored before its event is acknowledged; rechecks |
+//! | [`poison`] | the messages that were given up, for the command `retry` |
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
 //! | [`inventory`] | what Azure says about permissions, zones, links, subnets and event subscriptions |
@@ -36,21 +38,22 @@
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`host`], [`functions`] | the custom handler's protocol, and the functions wired to it |
 //! | [`clock`] | the time, as simulations can set it |
-//! | [`wire`], [`tokens`] | HTTP transport and access tokens, for [`arm`] and [`telemetry`] |
-//! | [`arm`] | client of Azure's REST API; with [`tokens`] the only user of the Azure SDK |
+//! | [`wire`], [`tokens`] | HTTP transport and access tokens, for [`arm`], [`storage_queue`] and [`telemetry`] |
+//! | [`arm`] | client of Azure's REST API; with [`tokens`] and [`storage_queue`] the only user of the Azure SDK |
+//! | [`storage_queue`] | client of a storage queue |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
 //! | [`replay`] | plays events against the simulator, or against a running handler |
 //!
 //! # Invariants
 //!
 //! * The pure modules (`text`, `resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `change`, `decide`,
-//!   `failure`, `report`, `findings`, `inventory`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and
+//!   `failure`, `report`, `retry_message`, `findings`, `inventory`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and
 //!   read neither clock nor environment.
 //! * No modules import each other in a circle, and no pure module reaches an impure one through others.
 //! * An event decides nothing but which group is looked at; an address is written only when it was read in the
 //!   same pass; every write is conditional on what was read.
-//! * There is no state between invocations but DNS itself. Background retries save time, and nothing depends on them.
-//! * Nothing that failed is answered 2xx.
+//! * There is no state between invocations but DNS itself and the retry queue, whose messages are never believed.
+//! * Nothing that failed is answered 2xx before its work is stored in the retry queue.
 
 pub mod arm;
 pub mod change;
@@ -71,13 +74,16 @@ pub mod findings;
 pub mod functions;
 pub mod host;
 pub mod inventory;
-pub mod owed;
+pub mod poison;
 pub mod reconcile;
 pub mod replay;
 pub mod report;
 pub mod resource_id;
+pub mod retry;
+pub mod retry_message;
 pub mod simulator;
 pub mod slot;
+pub mod storage_queue;
 pub mod sweep;
 pub mod telemetry;
 pub mod text;

@@ -22,6 +22,7 @@ use aci_dns::{
     replay::{self, ReplayError, remote::RemoteError, stage::Lines},
     report::Chain,
     simulator::{self, Azure, Seed, Throttles},
+    storage_queue::QueueError,
     telemetry::{self, Telemetry},
     text::printable,
     tokens::Tokens,
@@ -68,6 +69,7 @@ enum Command {
     Drift(cli::Drift),
     Plan(cli::Plan),
     Sync(cli::Sync),
+    Retry(cli::Retry),
     Replay(Replay),
     Simulate(Simulate),
     Schema(cli::Schema),
@@ -163,9 +165,19 @@ struct Simulate {
     /// Throttle as Private DNS does: per zone and minute 60 creates, updates and deletes each, 200 reads
     #[arg(long)]
     throttles: bool,
+    #[command(flatten)]
+    callers: Callers,
+}
+
+/// Who uses the simulator.
+#[derive(Debug, clap::Args)]
+struct Callers {
     /// Answer requests without a token, too
     #[arg(long)]
     no_token: bool,
+    /// Print the settings with which a handler uses it, the retry queue included
+    #[arg(long)]
+    print_env: bool,
 }
 
 const SIMULATE: &str = "\
@@ -175,7 +187,7 @@ Examples:
   curl -s http://127.0.0.1:8181/simulator/zones
   curl -s http://127.0.0.1:8181/simulator/events > events.json
 
-A handler beside it (the zones are those that --groups makes):
+A handler beside it (the zones are those that --groups makes; --print-env prints all settings):
   export ACI_DNS_ARM_ENDPOINT=http://127.0.0.1:8181/
   export IDENTITY_ENDPOINT=http://127.0.0.1:8181/msi/token IDENTITY_HEADER=simulator
   export ACI_DNS_ZONES='{\"rg-spoke1\": {\"forwardZone\": \"spoke1.contoso.internal\",
@@ -238,6 +250,8 @@ enum Failure {
     Seed(#[source] simulator::Missing),
     #[error("{0}")]
     Group(String),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     #[error("interrupted before anything was written")]
     Interrupted,
     #[error("log lines cannot be written")]
@@ -270,6 +284,7 @@ fn main() -> ExitCode {
         Command::Drift(arguments) => cli::drift(&arguments),
         Command::Plan(arguments) => cli::plan(&arguments),
         Command::Sync(arguments) => cli::sync(&arguments),
+        Command::Retry(arguments) => cli::retry(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Simulate(arguments) => simulate(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Schema(_) => Ok(cli::schema()),
@@ -317,6 +332,7 @@ fn tell(failure: &Failure) -> ExitCode {
         | Failure::Replay(_)
         | Failure::Seed(_)
         | Failure::Group(_)
+        | Failure::Queue(_)
         | Failure::Interrupted => (printable(&Chain(failure).to_string()).into_owned(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();
@@ -438,7 +454,7 @@ fn simulate(arguments: &Simulate) -> Result<(), Failure> {
             latency: Duration::from_millis(arguments.latency),
             provisioning: Duration::from_secs(arguments.provisioning),
             throttles: arguments.throttles.then(Throttles::default),
-            require_token: !arguments.no_token,
+            require_token: !arguments.callers.no_token,
             identity_header: "simulator".to_owned(),
             calls_kept: 10_000,
             ..simulator::Settings::default()
@@ -460,8 +476,25 @@ fn simulate(arguments: &Simulate) -> Result<(), Failure> {
             anstream::stdout(),
             "Azure in memory at http://{address}/; what is in it: http://{address}/simulator/zones"
         );
+        if arguments.callers.print_env {
+            let _ = anstream::stdout().write_all(simulated_settings(&azure, &address.to_string()).as_bytes());
+        }
         simulator::serve(azure, listener, shutdown()?).await.map_err(bind)
     })
+}
+
+/// The settings of a handler beside the simulator, for a shell.
+fn simulated_settings(azure: &Azure, address: &str) -> String {
+    const QUEUE: &str = "aci-dns-retry";
+    azure.create_queue(QUEUE);
+    let queue = azure.queue_url(&format!("http://{address}"), QUEUE);
+    format!(
+        "export ACI_DNS_ARM_ENDPOINT='http://{address}/'\n\
+         export IDENTITY_ENDPOINT='http://{address}/msi/token' IDENTITY_HEADER='simulator'\n\
+         export ACI_DNS_RETRY_QUEUE='{queue}'\n\
+         export ACI_DNS_ZONES='{{\"rg-spoke*\": {{\"forwardZone\": \"spoke1.contoso.internal\", \
+         \"reverseZones\": [\"1.10.in-addr.arpa\"], \"zoneResourceGroup\": \"rg-dns\"}}}}'\n"
+    )
 }
 
 /// Comes with SIGTERM or Ctrl-C.

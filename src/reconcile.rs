@@ -2,60 +2,45 @@
 //!
 //! What is read and written is decided by [`crate::decide`] and carried out by [`crate::driver`]. Here an invocation
 //! gets its deadline, shares its run with concurrent events of the same group ([`crate::coalesce`]), and becomes a
-//! [`Report`]. The event is used for nothing but the id of its group.
+//! [`Report`]. What is unfinished then is stored in the retry queue ([`crate::retry`]); without one, Event Grid delivers
+//! the event again.
 //!
-//! Work that Azure throttled, or that failed before its verification, is done again in the background (module `backlog`).
-//! Nothing depends on that; Event Grid delivers the event again.
-//!
-//! Deliberately absent: any use of the event's type or order, and any state between invocations that correctness
-//! depends on.
-
-mod backlog;
-mod unfinished;
+//! Deliberately absent: any use of the event but the id of its group and the evidence that it carries, and any state
+//! between invocations that correctness depends on.
 
 use std::{
-    collections::VecDeque,
-    hash::{DefaultHasher, Hash, Hasher},
-    iter,
+    collections::{BTreeSet, VecDeque},
     net::Ipv4Addr,
     sync::Arc,
     time::Duration,
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use self::backlog::Backlog;
 pub use crate::clock::Clock;
 use crate::{
     arm::{Arm, ArmError, Kind, Reader},
     change::Change,
-    coalesce::{Coalescer, Demand, Role},
-    config::{Settings, ZoneMap},
+    coalesce::{Coalescer, Load, Role},
+    config::{self, Settings, ZoneMap, Zones},
     decide::{
         Conflict, Evidence, ExtraLookups, Goal, Key, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
         Unmanaged, Verdict,
     },
     desired::TagError,
-    dns::{DomainName, Owner, ReverseZone},
+    dns::{DomainName, Owner},
     driver::{Access, Trace, pursue},
     report::{Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
+    retry::{RetryMetrics, RetryQueue, RunMessages},
+    retry_message::Work,
     slot::Slot,
 };
 
-/// How far ahead of one in a second runs have to be, so that a zone that was throttled meets a storm.
-const STORM: Duration = Duration::from_secs(8);
-
 /// How much earlier than its callers a run ends, so that they can still be told how far it came.
 const GRACE: Duration = Duration::from_millis(100);
-
-/// How long a background run lasts at most: it does not wait for a throttle while it holds a permit, because it is
-/// retried.
-const BACKGROUND: Duration = Duration::from_secs(10);
-
-/// How long background work waits while events hold the permits.
-const STAND_BACK: Duration = Duration::from_secs(5);
 
 /// Why DNS could not be made right.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +103,14 @@ pub enum ReconcileError {
         #[source]
         last: Option<ArmError>,
     },
+    /// A zone is known to be throttled.
+    #[error("Azure throttles a zone of {id}; it is not tried for {} s", wait.as_secs_f32().ceil())]
+    Throttled {
+        /// The container group.
+        id: ContainerGroupId,
+        /// How long the throttle lasts.
+        wait: Duration,
+    },
     /// The invocation's time is up.
     #[error("not done within {} s (ACI_DNS_DEADLINE_SECONDS)", deadline.as_secs_f32())]
     Deadline {
@@ -166,14 +159,24 @@ impl ReconcileError {
             | Self::Deleting(_)
             | Self::NotVisible(_)
             | Self::LostRaces { .. }
+            | Self::Throttled { .. }
             | Self::Deadline { .. } => Outcome::Unavailable,
         }
     }
 
     /// How long Azure wants to be left alone, where that is why it failed.
     fn throttled(&self) -> Option<Duration> {
+        match self {
+            Self::Arm(error) => error.throttled(),
+            Self::Throttled { wait, .. } => Some(*wait),
+            _ => None,
+        }
+    }
+
+    /// How long Azure asks to wait before a retry.
+    fn retry_after(&self) -> Option<Duration> {
         let Self::Arm(error) = self else { return None };
-        error.throttled()
+        error.retry_after()
     }
 
     /// Whose the name is, where it is another group's.
@@ -219,88 +222,120 @@ pub struct Reconciler {
     arm: Arm,
     clock: Clock,
     map: Arc<ZoneMap>,
-    coalescer: Arc<Coalescer<ContainerGroupId, Evidence, Report>>,
-    backlog: Backlog,
+    coalescer: Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
+    retry: Option<Arc<RetryQueue>>,
+}
+
+/// What came of one run, for all invocations that it serves.
+#[derive(Debug)]
+struct Run {
+    report: Report,
+    /// What stands for the work of all of them.
+    work: Work,
+    messages: RunMessages,
+}
+
+/// A run that is under way.
+type RunFuture = BoxFuture<'static, Arc<Run>>;
+
+impl Run {
+    fn new(report: Report, work: Work) -> Arc<Self> {
+        Arc::new(Self { report, work, messages: RunMessages::default() })
+    }
+}
+
+/// What a process has to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReconcilerMetrics {
+    /// Runs under way, and invocations that wait for one.
+    pub load: Load,
+    /// Unfinished work.
+    pub retry: RetryMetrics,
+    /// How many zones and subscriptions Azure throttles.
+    pub throttled_places: usize,
 }
 
 impl Reconciler {
-    /// Puts a reconciler together. It holds no state but the runs that are under way, and the backlog.
+    /// Puts a reconciler together. It holds no state but the runs that are under way, and what chooses delays.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let map = Arc::new(settings.zones.clone());
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
-        Arc::new(Self { settings, arm, clock, map, coalescer, backlog: Backlog::default() })
+        let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
+        Arc::new(Self { settings, arm, clock, map, coalescer, retry })
     }
 
-    /// Answers an event of one container group. Where Azure throttled it, the group is put into the backlog: `tell`
-    /// is given the report of each background run, with how long it took.
-    pub async fn serve<Tell>(
-        self: &Arc<Self>,
-        id: &ContainerGroupId,
-        evidence: Evidence,
-        tell: Tell,
-    ) -> Report
-    where
-        Tell: Fn(&ContainerGroupId, &Report, Duration) + Clone + Send + Sync + 'static,
-    {
-        let report = self.reconcile(id, evidence).await;
-        let wait = self.backlog.wait(id, &report);
-        if wait.is_none() && self.backlog.is_empty() {
+    /// What this process has to do now.
+    #[must_use]
+    pub fn metrics(&self) -> ReconcilerMetrics {
+        ReconcilerMetrics {
+            load: self.coalescer.load(),
+            retry: self.retry.as_ref().map(|retry| retry.metrics()).unwrap_or_default(),
+            throttled_places: self.arm.throttled_places(),
+        }
+    }
+
+    /// Serves an event of a container group, or a message of the retry queue: makes the records right, together with
+    /// concurrent invocations for the same group, and stores what is unfinished.
+    pub async fn serve(self: &Arc<Self>, work: Work) -> Report {
+        let zones = match self.settings.zones.find(&work.id) {
+            Ok(zones) => zones,
+            Err(reason) => return self.unmapped(&work, &reason),
+        };
+        let deadline = Instant::now() + self.settings.deadline;
+        let retry = self.retry.as_ref().filter(|_| !Rules::of(&self.settings, &zones).is_dry_run());
+        let time = retry.map_or(self.settings.deadline, |_| RetryQueue::time_to_run(self.settings.deadline));
+        let run_end = Instant::now() + time;
+        let running = self.running(retry.map(|_| &zones));
+        let run = self.coalescer.run(work.id.clone(), work.clone(), run_end, running);
+        let (run, role) = match tokio::time::timeout_at(run_end, run).await {
+            Ok(Ok(shared)) => shared,
+            // The panic itself has its own line; this event must not be acknowledged.
+            Ok(Err(panicked)) => {
+                (Run::new(Report::failed(Outcome::Failed, &panicked), work.clone()), Role::Leader)
+            }
+            Err(_) => (Run::new(self.out_of_time(), work.clone()), Role::Leader),
+        };
+        let report = match role {
+            Role::Leader => run.report.clone(),
+            Role::Follower => {
+                Report { is_shared: true, arm_calls: 0, exchanges: vec![], ..run.report.clone() }
+            }
+        };
+        match retry {
+            Some(retry) => retry.complete(report, &work, (&run.work, &run.messages), &zones, deadline).await,
+            None => report,
+        }
+    }
+
+    /// Stores an event that cannot be read in the retry queue, where there is one.
+    pub async fn defer_malformed(self: &Arc<Self>, report: Report, event: &Value) -> Report {
+        match &self.retry {
+            Some(retry) if !self.settings.policy.is_read_only() => {
+                let deadline = Instant::now() + self.settings.deadline;
+                Box::pin(retry.defer_malformed(report, event, deadline)).await
+            }
+            _ => report,
+        }
+    }
+
+    /// A message for a group that the map does not serve was stored by an app with another map.
+    fn unmapped(&self, work: &Work, reason: &config::Unmanaged) -> Report {
+        let report = unmapped(&self.settings.zones, &work.id);
+        if !work.is_retry || matches!(reason, config::Unmanaged::Group { .. }) {
             return report;
         }
-        let Some(zones) = self.settings.zones.serving(id) else { return report };
-        let lane = zones.forward.place();
-        match wait {
-            // A dry run has nothing to finish.
-            Some(wait) if !Rules::of(&self.settings, &zones).is_dry_run() => {
-                let this = Arc::clone(self);
-                let again = move |id, evidence| Arc::clone(&this).again(id, evidence, tell.clone());
-                self.backlog.add(lane, id, evidence, wait, again);
-            }
-            None if report.outcome != Outcome::Unavailable => self.backlog.complete(&lane, id),
-            _ => {}
-        }
-        report
+        let error = format!("{}; an app with other settings stored this message", report.message);
+        Report { error: Some(error.clone()), ..Report::new(Outcome::Failed, error) }
     }
 
-    /// Retries a group of the backlog, and returns how long to wait where it has to be retried once more.
-    async fn again<Tell>(
-        self: Arc<Self>,
-        id: ContainerGroupId,
-        evidence: Evidence,
-        tell: Tell,
-    ) -> Option<Duration>
-    where
-        Tell: Fn(&ContainerGroupId, &Report, Duration),
-    {
-        let now = Instant::now();
-        let (start, work) = (self.starting(&id), self.working(&id));
-        let deadline = now + self.settings.deadline.min(BACKGROUND);
-        // Without an event of its own, a retry proves as much as the event that it finishes.
-        let evidence = evidence.max(Evidence::Absence);
-        let run = self.coalescer.run_in_background(id.clone(), evidence, deadline, start, work);
-        let Some(result) = run.await else { return Some(STAND_BACK) };
-        let report = result.unwrap_or_else(|panicked| Report::failed(Outcome::Failed, &panicked));
-        tell(&id, &report, now.elapsed());
-        self.backlog.wait(&id, &report)
-    }
-
-    /// Makes the records of one container group right, together with concurrent events of the same group.
-    pub async fn reconcile(self: &Arc<Self>, id: &ContainerGroupId, evidence: Evidence) -> Report {
-        if !self.settings.zones.serves(id) {
-            return unmapped(&self.settings.zones, id);
-        }
+    /// Makes the records of one container group right.
+    pub async fn reconcile(&self, id: &ContainerGroupId, evidence: Evidence) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
-        let run = self.coalescer.run(id.clone(), evidence, deadline, self.starting(id), self.working(id));
-        match tokio::time::timeout_at(deadline, run).await {
-            Ok(Ok((report, Role::Leader))) => report,
-            Ok(Ok((report, Role::Follower))) => {
-                Report { is_shared: true, arm_calls: 0, exchanges: vec![], ..report }
-            }
-            // The panic itself has its own line; this event must not be acknowledged.
-            Ok(Err(panicked)) => Report::failed(Outcome::Failed, &panicked),
-            Err(_) => self.out_of_time(),
-        }
+        let order = Order { evidence, ..Order::default() };
+        tokio::time::timeout_at(deadline, self.invocation(id, order, deadline - GRACE))
+            .await
+            .unwrap_or_else(|_| self.out_of_time())
     }
 
     fn out_of_time(&self) -> Report {
@@ -308,50 +343,28 @@ impl Reconciler {
         Report::failed(error.outcome(), &error)
     }
 
-    /// When a run for a group starts.
-    fn starting(
+    /// A run for a group. Where its work can be deferred, a group with a throttled zone among these is not tried.
+    fn running(
         self: &Arc<Self>,
-        id: &ContainerGroupId,
-    ) -> impl Fn(Demand) -> Option<Instant> + Send + use<> {
-        let (this, id) = (Arc::clone(self), id.clone());
-        move |demand| this.start(&id, demand)
-    }
-
-    /// A run for a group.
-    fn working(
-        self: &Arc<Self>,
-        id: &ContainerGroupId,
-    ) -> impl Fn(Instant, Evidence, Arc<Slot>) -> BoxFuture<'static, Report> + Send + use<> {
-        let (this, id) = (Arc::clone(self), id.clone());
-        move |deadline, evidence, slot| {
-            let (this, id) = (Arc::clone(&this), id.clone());
-            let order = Order { evidence, slot: Some(slot), ..Order::default() };
-            async move { this.invocation(&id, order, deadline - GRACE).await }.boxed()
+        zones: Option<&Zones>,
+    ) -> impl Fn(Instant, (Work, Vec<Work>), Arc<Slot>) -> RunFuture + Send + use<> {
+        let (this, zones) = (Arc::clone(self), zones.cloned());
+        move |deadline, (first, others), slot| {
+            let this = Arc::clone(&this);
+            let work = others.into_iter().fold(first, Work::merged);
+            let throttle =
+                zones.as_ref().zip(this.retry.as_ref()).and_then(|(zones, retry)| retry.throttle(zones));
+            async move {
+                let report = if let Some(wait) = throttle {
+                    throttled(&work.id, wait)
+                } else {
+                    let order = Order { evidence: work.evidence, slot: Some(slot), ..Order::default() };
+                    this.invocation(&work.id, order, deadline - GRACE).await
+                };
+                Run::new(report, work)
+            }
+            .boxed()
         }
-    }
-
-    /// When a run starts, where Azure throttled the reads of a zone lately: as soon as it takes them again.
-    ///
-    /// In a storm each group waits for a moment of its own, the same in all processes. What is delivered until
-    /// then shares the run; groups follow each other instead of using up the minute's reads together; and what
-    /// cannot be done in time is delivered again spread likewise, so that more minutes are used.
-    fn start(&self, id: &ContainerGroupId, demand: Demand) -> Option<Instant> {
-        if !self.arm.was_throttled() {
-            return None;
-        }
-        let zones = self.settings.zones.serving(id)?;
-        let zones = iter::once(&zones.forward).chain(zones.reverse.iter().map(ReverseZone::zone));
-        let opens = zones.filter_map(|zone| self.arm.reads_open(zone)).max()?;
-        let now = Instant::now();
-        let latest = now + demand.first_deadline.saturating_duration_since(now) * 9 / 10;
-        let earliest = if opens < latest { opens.max(now) } else { now };
-        if demand.backlog < STORM {
-            return Some(earliest);
-        }
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        let moment = u32::from(u16::try_from(hasher.finish() % 1000).unwrap_or_default());
-        Some(earliest + (latest - earliest) * moment / 1000)
     }
 
     /// Makes the records of one container group right until a deadline, as a sweep or an operator orders it.
@@ -395,7 +408,7 @@ impl Reconciler {
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
             };
-            let mut trace = Trace::new(RunState::new(wait, self.backlog.unverified_ptrs(&next)));
+            let mut trace = Trace::new(RunState::new(wait, BTreeSet::new()));
             let report = self.group(access, rules, &goal, deadline, &mut trace).await;
             wait = trace.facts.run.wait_left();
             let address = trace.target.as_ref().and_then(|target| target.address);
@@ -420,11 +433,6 @@ impl Reconciler {
     ) -> Report {
         let run = pursue(access, rules, goal, &self.clock, trace);
         let verdict = tokio::time::timeout_at(deadline, run).await.ok();
-        if access.writer.is_some() {
-            let all = || trace.facts.run.touched_addresses().clone();
-            let unverified = verdict.as_ref().map_or_else(all, |end| trace.facts.unverified_ptrs(goal, end));
-            self.backlog.keep_unverified(&goal.id, unverified);
-        }
         let result = match verdict {
             Some(verdict) => result(verdict, goal, trace),
             None => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
@@ -464,6 +472,12 @@ fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, Re
     Ok(report)
 }
 
+/// The report of a run that was not tried.
+fn throttled(id: &ContainerGroupId, wait: Duration) -> Report {
+    let error = ReconcileError::Throttled { id: id.clone(), wait };
+    Report { throttled: error.throttled(), ..Report::failed(error.outcome(), &error) }
+}
+
 /// Says what became of one group.
 fn report(
     access: Access<'_>,
@@ -482,6 +496,7 @@ fn report(
             report.message = format!("{subject}: {}", report.message);
             report.conflict_owner = error.owner().map(ToString::to_string);
             report.throttled = error.throttled();
+            report.retry_after = error.retry_after();
             report
         }
         Ok(_) if !plan.is_empty() => match access.writer {

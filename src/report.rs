@@ -9,6 +9,8 @@ use crate::{config::ZoneMap, dns::DomainName, resource_id::ContainerGroupId};
 
 /// The function that writes.
 pub const RECONCILE: &str = "function_aci_reconcile";
+/// The function that finishes what an event could not finish.
+pub const RETRY: &str = "function_aci_retry";
 /// The function that reports.
 pub const TRACK_DRIFT: &str = "function_drift_tracker";
 /// The function that looks at everything.
@@ -29,6 +31,8 @@ pub enum Outcome {
     Planned,
     /// Record sets were written or removed.
     Changed,
+    /// Not finished, and stored in the retry queue.
+    Deferred,
     /// The envelope or the event cannot be read.
     Malformed,
     /// The name belongs to somebody else; nothing of it was touched.
@@ -49,7 +53,8 @@ impl Outcome {
             | Self::Converged
             | Self::Reported
             | Self::Planned
-            | Self::Changed => 200,
+            | Self::Changed
+            | Self::Deferred => 200,
             Self::Malformed => 400,
             Self::Conflict => 409,
             Self::Failed => 500,
@@ -67,6 +72,7 @@ impl Outcome {
             Self::Reported => "reported",
             Self::Planned => "planned",
             Self::Changed => "changed",
+            Self::Deferred => "deferred",
             Self::Malformed => "malformed",
             Self::Conflict => "conflict",
             Self::Failed => "failed",
@@ -104,10 +110,18 @@ pub struct Report {
     pub exchanges: Vec<Exchange>,
     /// Whether another event's pass served this one, too; its requests are counted there.
     pub is_shared: bool,
+    /// Why work was deferred: the outcome that it would have been, and the sentence for it.
+    pub reason: Option<String>,
     /// The error with all its causes.
     pub error: Option<String>,
+    /// What was stored of it in the retry queue.
+    pub deferral: Option<Deferral>,
+    /// The message that asked for it.
+    pub retry: Option<RetryFacts>,
     /// How long Azure wants to be left alone, where it failed because of a throttle.
     pub throttled: Option<Duration>,
+    /// How long Azure asks to wait before a retry.
+    pub retry_after: Option<Duration>,
     /// Where the name belongs to another container group: that group, as its mark says it.
     pub conflict_owner: Option<String>,
     /// What the drift tracker found.
@@ -129,8 +143,12 @@ impl Report {
             arm_calls: 0,
             exchanges: Vec::new(),
             is_shared: false,
+            reason: None,
             error: None,
+            deferral: None,
+            retry: None,
             throttled: None,
+            retry_after: None,
             conflict_owner: None,
             drift: None,
         }
@@ -155,8 +173,52 @@ impl Report {
         self.withheld.extend(next.withheld);
         self.error = self.error.or(next.error);
         self.throttled = self.throttled.max(next.throttled);
+        self.retry_after = self.retry_after.max(next.retry_after);
         self
     }
+}
+
+/// Unfinished work in the retry queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deferral {
+    /// The outcome that it would have been.
+    pub outcome: Outcome,
+    /// When it is tried again.
+    pub delay: Duration,
+}
+
+/// What a message of the retry queue asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MessageKind {
+    /// To finish what a retry can finish.
+    Unavailable,
+    /// To look again at what needs a person.
+    Failed,
+    /// To look again at what ended well.
+    Recheck,
+}
+
+impl MessageKind {
+    /// The word for it in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Failed => "failed",
+            Self::Recheck => "recheck",
+        }
+    }
+}
+
+/// The message that a retry works for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryFacts {
+    /// Which try it is.
+    pub attempt: u64,
+    /// When the first message of this work was stored, as RFC 3339 has it.
+    pub since: Option<String>,
+    /// Whether it is a recheck of work that ended well.
+    pub is_recheck: bool,
 }
 
 /// The report for a container group that the map does not serve.

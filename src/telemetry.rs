@@ -40,8 +40,7 @@ pub use self::{
 use crate::{
     config::Settings,
     event::{Event, EventError, Kind},
-    report::{Chain, Outcome, RECONCILE, Report},
-    resource_id::ContainerGroupId,
+    report::{Chain, Outcome, Report},
     tokens::Tokens,
     wire::Wire,
 };
@@ -199,14 +198,6 @@ impl Telemetry {
         self.tell(invocation, event, report, &facts, duration);
     }
 
-    /// Says what became of a container group that was reconciled without an event, and so without an invocation.
-    pub fn report_unasked(&self, container_group: &ContainerGroupId, report: &Report, duration: Duration) {
-        let invocation = Invocation { function: RECONCILE, id: None, trace: None };
-        let mut facts = facts(&invocation, None, report, duration);
-        facts.set("container_group.id", container_group.to_string());
-        self.tell(&invocation, None, report, &facts, duration);
-    }
-
     fn tell(
         &self,
         invocation: &Invocation,
@@ -284,6 +275,11 @@ fn facts(
     facts.set_some("plan", (!report.plan.is_empty()).then(|| list(&report.plan)));
     facts.set_some("plan.withheld", (!report.withheld.is_empty()).then(|| list(&report.withheld)));
     facts.set_some("conflict.owner", report.conflict_owner.as_deref());
+    facts.set_some("reason", report.reason.as_deref());
+    facts.set_some("retry.attempt", report.retry.as_ref().map(|retry| retry.attempt));
+    facts.set_some("retry.since", report.retry.as_ref().and_then(|retry| retry.since.as_deref()));
+    facts.set_some("retry.recheck", report.retry.as_ref().and_then(|retry| retry.is_recheck.then_some(true)));
+    facts.set_some("retry.delay_s", report.deferral.map(|deferral| deferral.delay.as_secs()));
     facts.set_some("error", report.error.as_deref());
     if let Some(drift) = &report.drift {
         facts.set("drift.event", drift.event.as_str());
@@ -300,9 +296,9 @@ fn list(elements: impl IntoIterator<Item = impl ToString>) -> Value {
 
 /// How loud a report is.
 fn level(report: &Report) -> Level {
-    match report.outcome {
+    match report.deferral.map_or(report.outcome, |deferral| deferral.outcome) {
         Outcome::Malformed | Outcome::Conflict | Outcome::Failed => Level::ERROR,
-        Outcome::Unavailable => Level::WARN,
+        Outcome::Unavailable | Outcome::Deferred => Level::WARN,
         Outcome::Ignored
         | Outcome::Unmanaged
         | Outcome::Converged

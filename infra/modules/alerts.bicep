@@ -81,9 +81,18 @@ var rules = [
     dimensions: ['fqdn', 'owner', 'containerGroup']
   }
   {
+    name: 'unfinished'
+    display: 'aci-dns: work is unfinished for more than ten minutes'
+    description: 'Its message is in the retry queue and is tried again and again: Azure throttles or fails, or a container group gets no address.'
+    severity: 2
+    query: loadTextContent('../queries/unfinished.kql')
+    range: state
+    dimensions: ['containerGroup', 'outcome']
+  }
+  {
     name: 'poison'
     display: 'aci-dns: unfinished work was given up'
-    description: 'A message was tried for a day and is now in the queue aci-dns-retry-poison. Repair what it names, then put it back into aci-dns-retry.'
+    description: 'A message was tried for a day and is now in the queue aci-dns-retry-poison. See it with aci-dns retry list, repair what it names, then run aci-dns retry redrive.'
     severity: 1
     query: loadTextContent('../queries/poison.kql')
     range: recent

@@ -4,7 +4,7 @@
 
 locals {
   questions = {
-    for rule in ["failed-invocations", "wrong-names", "not-converged", "conflicts", "poison", "sweep-findings", "silence", "lost-telemetry"] :
+    for rule in ["failed-invocations", "wrong-names", "not-converged", "conflicts", "unfinished", "poison", "sweep-findings", "silence", "lost-telemetry"] :
     rule => file("${path.module}/../queries/${rule}.kql")
   }
   long_enough   = "let driftMinutes = ${var.drift_minutes};"
@@ -53,9 +53,17 @@ locals {
       range       = local.recent
       dimensions  = ["fqdn", "owner", "containerGroup"]
     }
+    unfinished = {
+      display     = "aci-dns: work is unfinished for more than ten minutes"
+      description = "Its message is in the retry queue and is tried again and again: Azure throttles or fails, or a container group gets no address."
+      severity    = 2
+      query       = local.questions["unfinished"]
+      range       = local.state
+      dimensions  = ["containerGroup", "outcome"]
+    }
     poison = {
       display     = "aci-dns: unfinished work was given up"
-      description = "A message was tried for a day and is now in the queue aci-dns-retry-poison. Repair what it names, then put it back into aci-dns-retry."
+      description = "A message was tried for a day and is now in the queue aci-dns-retry-poison. See it with aci-dns retry list, repair what it names, then run aci-dns retry redrive."
       severity    = 1
       query       = local.questions["poison"]
       range       = local.recent

@@ -212,9 +212,9 @@ variable "sweep_mode" {
 }
 
 variable "retry_queue" {
-  description = "Whether unfinished work is stored in the retry queue, which this version of the app does not use yet. Without it, Event Grid delivers the events again, at intervals that grow to hours."
+  description = "Whether unfinished work is stored in the retry queue. Without it, Event Grid delivers the events again, at intervals that grow to hours."
   type        = bool
-  default     = false
+  default     = true
 }
 
 variable "cloud" {

@@ -98,6 +98,12 @@ impl ArmError {
         matches!(self.cause(), Cause::Unrepresentable { .. })
     }
 
+    /// How long Azure asks to wait before a retry.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.cause().retry_after()
+    }
+
     fn cause(&self) -> &Cause {
         let (Self::Race { source, .. }
         | Self::Uncertain { source, .. }

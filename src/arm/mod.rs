@@ -1,6 +1,6 @@
 //! Client of Azure's REST API: container groups and the record sets of Private DNS zones.
 //!
-//! This module and [`crate::tokens`] are the only ones that name the Azure SDK. Two generations of it meet here: the generated clients of Resource
+//! This module, [`crate::tokens`] and [`crate::storage_queue`] are the only ones that name the Azure SDK. Two generations of it meet here: the generated clients of Resource
 //! Manager, frozen at 0.21, make every call and hold its URL and its model; `azure_identity` 1.x finds the
 //! credential. What the generated clients lack lies below them, in `transport`: timeouts, retries that obey
 //! a deadline, a pool of connections, limits, and tokens that appear in no log. A later move to official
@@ -34,6 +34,7 @@ use std::{
     fmt,
     net::Ipv4Addr,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use azure_core::{ClientOptions, RetryOptions, TransportOptions};
@@ -51,7 +52,7 @@ pub use self::{
 };
 use self::{
     error::{Operation, Subject},
-    pace::{Lane, Pace},
+    pace::Pace,
     transport::{Endpoint, Placeholder, Transport},
 };
 use crate::{
@@ -120,17 +121,26 @@ impl Arm {
         }
     }
 
-    /// Whether Azure throttled anything of late.
+    /// Until when Azure takes no more requests of some kind for single record sets in a zone.
     #[must_use]
-    pub fn was_throttled(&self) -> bool {
-        !self.endpoint.pace.is_idle()
+    pub fn throttled_until(&self, zone: &Zone) -> Option<Instant> {
+        self.endpoint.pace.throttled_until(zone)
     }
 
-    /// Since when Azure takes, or from when on it will take, reads of single record sets in a zone again, where it
-    /// throttled them within the last day.
+    /// How many zones and subscriptions are throttled now.
     #[must_use]
-    pub fn reads_open(&self, zone: &Zone) -> Option<Instant> {
-        self.endpoint.pace.opens(&Lane::reads(zone))
+    pub fn throttled_places(&self) -> usize {
+        self.endpoint.pace.throttled_places()
+    }
+
+    /// What the requests travel on, and the tokens that they carry: other clients share both.
+    pub(crate) fn network(&self) -> (Wire, Tokens) {
+        (self.endpoint.wire.clone(), self.endpoint.tokens.clone())
+    }
+
+    /// A duration from zero to the longest.
+    pub(crate) fn jitter(&self, longest: Duration) -> Duration {
+        self.endpoint.spread(longest).saturating_sub(longest / 2) * 2
     }
 
     /// The client of one invocation, which counts its requests and is over at a deadline.

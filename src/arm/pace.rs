@@ -11,7 +11,7 @@
 //! As long as Azure throttles nothing, nothing waits here and nothing is kept.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -26,9 +26,6 @@ const LONGEST_CLOSURE: Duration = Duration::from_mins(1);
 
 /// The time between two turns.
 const TURN: Duration = Duration::from_millis(50);
-
-/// How long it is remembered that a lane was throttled: as long as Event Grid delivers again what failed then.
-const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// What Azure counts together: requests of one kind at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,10 +65,6 @@ impl Closure {
     fn is_on(&self, now: Instant) -> bool {
         now < self.ends.max(self.next)
     }
-
-    fn is_remembered(&self, now: Instant) -> bool {
-        now < self.opens + REMEMBERED
-    }
 }
 
 impl Lane {
@@ -88,15 +81,6 @@ impl Lane {
             _ => Kind::Read,
         };
         Self { place, kind }
-    }
-
-    /// The lane of the reads of single record sets in a zone.
-    pub(super) fn reads(zone: &Zone) -> Self {
-        let Zone { subscription, resource_group, name } = zone;
-        let place = format!(
-            "/subscriptions/{subscription}/resourcegroups/{resource_group}/providers/microsoft.network/privatednszones/{name}"
-        );
-        Self { place: place.to_ascii_lowercase().into(), kind: Kind::Read }
     }
 }
 
@@ -142,7 +126,7 @@ impl Pace {
     pub(super) fn close(&self, lane: &Lane, wait: Duration) {
         let (now, wait) = (Instant::now(), wait.min(LONGEST_CLOSURE));
         let mut lanes = self.lanes();
-        lanes.retain(|_, closure| closure.is_remembered(now));
+        lanes.retain(|_, closure| closure.is_on(now));
         let opens = now + wait;
         let closure = lanes.entry(lane.clone()).or_insert(Closure { opens, ends: opens, next: opens });
         closure.opens = closure.opens.max(opens);
@@ -150,15 +134,35 @@ impl Pace {
         closure.next = closure.next.max(opens);
     }
 
-    /// Whether no lane is throttled or was lately.
+    /// Whether no lane was throttled lately.
     pub(super) fn is_idle(&self) -> bool {
         self.lanes().is_empty()
     }
 
-    /// When a lane opens, or opened, that was throttled within the last day.
-    pub(super) fn opens(&self, lane: &Lane) -> Option<Instant> {
+    /// Until when requests for single record sets in a zone are throttled.
+    pub(super) fn throttled_until(&self, zone: &Zone) -> Option<Instant> {
+        if self.is_idle() {
+            return None;
+        }
+        let Zone { subscription, resource_group, name } = zone;
+        let place = format!(
+            "/subscriptions/{subscription}/resourcegroups/{resource_group}/providers/microsoft.network/privatednszones/{name}"
+        )
+        .to_ascii_lowercase();
         let now = Instant::now();
-        self.lanes().get(lane).filter(|closure| closure.is_remembered(now)).map(|closure| closure.opens)
+        let lanes = self.lanes();
+        let throttled = lanes.iter().filter(|(lane, closure)| {
+            *lane.place == *place && lane.kind != Kind::List && now < closure.opens
+        });
+        throttled.map(|(_, closure)| closure.opens).max()
+    }
+
+    /// How many places are throttled.
+    pub(super) fn throttled_places(&self) -> usize {
+        let now = Instant::now();
+        let lanes = self.lanes();
+        let throttled = lanes.iter().filter(|(_, closure)| now < closure.opens);
+        throttled.map(|(lane, _)| &lane.place).collect::<HashSet<_>>().len()
     }
 
     fn is_open_at(&self, lane: &Lane, turn: Instant) -> bool {
@@ -224,12 +228,29 @@ mod tests {
         assert_eq!(lane(&Method::GET, &format!("{}/PTR/4.5", ZONE.to_uppercase())), reads());
         let other = "/subscriptions/S1/resourceGroups/other/providers/x/containerGroups/api";
         assert_eq!(lane(&Method::GET, other), all[7]);
-        let zone = Zone {
+    }
+
+    fn zone() -> Zone {
+        Zone {
             subscription: "S1".to_owned(),
             resource_group: "rg-DNS".to_owned(),
             name: "contoso.internal".parse().unwrap(),
-        };
-        assert_eq!(Lane::reads(&zone), reads());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_zone_is_throttled_until_the_last_of_its_lanes_opens_and_lists_do_not_count() {
+        let pace = Pace::default();
+        let now = Instant::now();
+        assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 0));
+        pace.close(&lane(&Method::GET, &format!("{ZONE}/A")), ms(9000));
+        assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 1));
+        pace.close(&reads(), ms(5000));
+        pace.close(&lane(&Method::DELETE, &format!("{ZONE}/A/web")), ms(7000));
+        pace.close(&lane(&Method::GET, &format!("{ZONE}.example/A/web")), ms(8000));
+        assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (Some(now + ms(7000)), 2));
+        tokio::time::sleep(ms(7000)).await;
+        assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 2));
     }
 
     #[tokio::test(start_paused = true)]
@@ -287,9 +308,7 @@ mod tests {
         let pace = Pace::default();
         pace.close(&reads(), Duration::MAX);
         assert_eq!(turns(&pace, &reads(), 1, ms(90_000)).await, [Ok(60_000)]);
-        assert_eq!(pace.opens(&reads()), Some(Instant::now()));
-        tokio::time::sleep(Duration::from_hours(24)).await;
-        assert_eq!(pace.opens(&reads()), None);
+        tokio::time::sleep(ms(60_000)).await;
         let create = lane(&Method::PUT, ZONE);
         pace.close(&create, ms(1000));
         assert_eq!(pace.lanes().keys().collect::<Vec<_>>(), [&create]);

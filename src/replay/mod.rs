@@ -18,10 +18,12 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anstyle::AnsiColor;
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use self::{
     files::{Events, FileError, Found},
@@ -31,9 +33,23 @@ use self::{
     story::Story,
 };
 use crate::{
-    config::SettingsError, environment, report::Chain, simulator::Azure, telemetry::Telemetry,
+    config::SettingsError,
+    environment,
+    report::Chain,
+    simulator::{Azure, MessageView},
+    telemetry::Telemetry,
     text::printable,
 };
+
+/// The retry queue in the embedded Azure.
+const QUEUE: &str = "aci-dns-retry";
+const QUEUE_ORIGIN: &str = "http://127.0.0.1:8181";
+
+/// How long a message is hidden after a failed try (`visibilityTimeout` of host.json).
+const FAILED_HIDDEN: Duration = Duration::from_mins(5);
+
+/// How long unfinished work is retried at the end of a replay.
+const MOST_RETRIES: Duration = Duration::from_hours(1);
 
 /// Why a replay came to no end.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +90,7 @@ pub enum ReplayError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     outcomes: BTreeMap<String, u64>,
+    retries: BTreeMap<String, u64>,
     /// How many failed.
     pub failures: u64,
 }
@@ -81,6 +98,11 @@ pub struct Tally {
 impl Tally {
     fn count(&mut self, outcome: &str, is_failure: bool) {
         *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
+        self.failures += u64::from(is_failure);
+    }
+
+    fn count_retry(&mut self, outcome: &str, is_failure: bool) {
+        *self.retries.entry(outcome.to_owned()).or_default() += 1;
         self.failures += u64::from(is_failure);
     }
 
@@ -95,11 +117,17 @@ impl Tally {
     }
 
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
-        let events: u64 = self.outcomes.values().sum();
-        let outcomes: Vec<_> =
-            self.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-        let plural = if events == 1 { "" } else { "s" };
-        writeln!(out, "\n{events} event{plural}: {}", outcomes.join(", "))
+        let text = |counts: &BTreeMap<String, u64>, one: &str, more: &str| {
+            let sum: u64 = counts.values().sum();
+            let outcomes: Vec<_> =
+                counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+            format!("{sum} {}: {}", if sum == 1 { one } else { more }, outcomes.join(", "))
+        };
+        writeln!(out, "\n{}", text(&self.outcomes, "event", "events"))?;
+        if !self.retries.is_empty() {
+            writeln!(out, "{}", text(&self.retries, "retry", "retries"))?;
+        }
+        Ok(())
     }
 }
 
@@ -127,9 +155,13 @@ pub async fn play(
         let events: Vec<&Value> = found.iter().map(|found| &found.event).collect();
         let (zones, ranges) = story::zone_map(&events);
         let made = |name: &str| {
-            lookup(name)
-                .filter(|value| !value.is_empty())
-                .or_else(|| (name == "ACI_DNS_ZONES").then(|| zones.clone()))
+            lookup(name).filter(|value| !value.is_empty()).or_else(|| match name {
+                "ACI_DNS_ZONES" => Some(zones.clone()),
+                "ACI_DNS_RETRY_QUEUE" => Some(azure.queue_url(QUEUE_ORIGIN, QUEUE)),
+                // The embedded Azure shows every change at once.
+                "ACI_DNS_RECHECK_SECONDS" => Some("0".to_owned()),
+                _ => None,
+            })
         };
         let settings = environment::settings(made, names)?;
         for notice in &settings.notices {
@@ -146,6 +178,7 @@ pub async fn play(
             story.reach(&found.event).await;
             deliver(&stage, found, lines, &mut tally, out).await?;
         }
+        finish(&stage, lines, &mut tally, out).await?;
         show_end(&stage.azure, &tally, out)?;
         return Ok(tally);
     };
@@ -192,6 +225,30 @@ async fn deliver(
         tally.count(told.text("outcome"), told.is_failure());
     }
     Ok(())
+}
+
+/// Plays the Functions host until no unfinished work is left, or all that is left needs a person.
+async fn finish(stage: &Stage, lines: &Lines, tally: &mut Tally, out: &mut dyn Write) -> io::Result<()> {
+    let Some(_host) = stage.start_queue_host() else { return Ok(()) };
+    let end = Instant::now() + MOST_RETRIES;
+    loop {
+        let (left, now) = (stage.azure.messages(QUEUE).unwrap_or_default(), stage.azure.elapsed());
+        // One that is served now is hidden for longer.
+        let has_failed = |message: &MessageView| {
+            message.dequeue_count > 0 && (now..=now + FAILED_HIDDEN).contains(&message.visible)
+        };
+        if left.iter().all(has_failed) || Instant::now() > end {
+            if !left.is_empty() {
+                writeln!(out, "\n{} left in the retry queue", left.len())?;
+            }
+            return Ok(());
+        }
+        sleep(Duration::from_secs(1)).await;
+        for told in lines.take().into_iter().filter_map(Told::of) {
+            show::event(out, &title("retry:", &told), &told)?;
+            tally.count_retry(told.text("outcome"), told.is_failure());
+        }
+    }
 }
 
 fn title(place: &str, told: &Told) -> String {

@@ -28,6 +28,7 @@
 //! | `lock SCOPE CanNotDelete\|ReadOnly`, `unlock SCOPE` | a management lock |
 //! | `deny SCOPE ACTION`, `allow SCOPE` | takes a right away; gives all back |
 //! | `deliver [twice\|reversed\|together]` | delivers the events so far |
+//! | `queue` | gives the handler a retry queue, and a Functions host that reads it; `wait` shows the retries |
 //! | `drop` | loses the events so far |
 //! | `again` | delivers the last delivered event once more |
 //! | `drift GROUP` | asks the drift tracker |
@@ -52,6 +53,7 @@ use serde_json::{Value, json};
 
 use super::{
     group_of,
+    queue_trigger::RunningHost,
     show::{self, Told},
     stage::{Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
@@ -104,6 +106,7 @@ pub struct Player<Lookup> {
     settings: BTreeMap<String, String>,
     names: Vec<String>,
     stage: Option<Stage>,
+    queue_host: Option<RunningHost>,
     last: Option<Value>,
     told: Vec<Told>,
 }
@@ -119,7 +122,18 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     pub fn new(azure: Azure, lines: Lines, lookup: Lookup) -> Self {
         let (settings, telemetry) = (BTreeMap::new(), Telemetry::default());
         let names = Vec::new();
-        Self { azure, lines, lookup, telemetry, settings, names, stage: None, last: None, told: Vec::new() }
+        Self {
+            azure,
+            lines,
+            lookup,
+            telemetry,
+            settings,
+            names,
+            stage: None,
+            queue_host: None,
+            last: None,
+            told: Vec::new(),
+        }
     }
 
     /// The same, beside variables of these names.
@@ -155,6 +169,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         let names = self.names.iter().chain(self.settings.keys()).cloned().collect();
         let settings = environment::settings(lookup, names)?;
         let stage = Stage::observed(settings, self.azure.clone(), &self.telemetry);
+        self.queue_host = stage.start_queue_host();
         self.stage = Some(stage.clone());
         Ok(stage)
     }
@@ -211,6 +226,12 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             "wait" => {
                 let duration = duration(words.next("a time")?)?;
                 tokio::time::sleep(duration).await;
+                self.show_lines("retry: ", out)?;
+            }
+            "queue" => {
+                let url = self.azure.queue_url(super::QUEUE_ORIGIN, super::QUEUE);
+                self.settings.insert("ACI_DNS_RETRY_QUEUE".to_owned(), url);
+                self.stage = None;
             }
             "exit" => {
                 let group = words.group()?;
@@ -329,10 +350,17 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         let stage = self.stage()?;
         drop(self.lines.take());
         futures::future::join_all(events.iter().map(|event| stage.invoke(function, event))).await;
+        self.show_lines("", out)?;
+        Ok(())
+    }
+
+    /// Shows what became of events and messages since the last call.
+    fn show_lines(&mut self, note: &str, out: &mut dyn Write) -> io::Result<()> {
         for told in self.lines.take().into_iter().filter_map(Told::of) {
-            let kind = if function == RECONCILE { told.text("event.type") } else { "drift" };
+            let is_drift = told.text("function.name") == TRACK_DRIFT;
+            let kind = if is_drift { "drift" } else { told.text("event.type") };
             let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
-            show::event(out, &format!("{kind} {}", group_of(&told)), &told)?;
+            show::event(out, &format!("{note}{kind} {}", group_of(&told)), &told)?;
             self.told.push(told);
         }
         Ok(())

@@ -54,7 +54,7 @@ pub fn event(out: &mut dyn Write, title: &str, told: &Told) -> io::Result<()> {
     let outcome = told.text("outcome");
     let style = match outcome {
         "changed" | "converged" | "reported" => GOOD,
-        "planned" => OTHER,
+        "planned" | "deferred" => OTHER,
         _ if told.is_failure() => BAD,
         _ => QUIET,
     };

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Subscriber;
 
+use super::queue_trigger::{QueueHost, QueueOptions, QueueTrigger, RunningHost};
 use crate::{
     arm::{Arm, ArmSettings},
     config::{LogFilter, MissingSubscription, Settings},
@@ -28,7 +29,7 @@ use crate::{
     wire::Wire,
 };
 
-pub use crate::report::{RECONCILE, SWEEP, TRACK_DRIFT};
+pub use crate::report::{RECONCILE, RETRY, SWEEP, TRACK_DRIFT};
 
 /// An embedded Azure, and one instance of the handler on it.
 #[derive(Clone, Debug)]
@@ -98,6 +99,32 @@ impl Stage {
     /// Invokes the function that looks at everything, as its timer does.
     pub async fn sweep(&self) -> Answer {
         self.post(SWEEP, &tick(SWEEP)).await
+    }
+
+    /// Invokes the function that finishes unfinished work with a message of the retry queue, as the Functions host does.
+    pub async fn retry(&self, message: &Value) -> Answer {
+        let literal = Value::String(message.to_string()).to_string();
+        let metadata = json!({ "DequeueCount": "1" });
+        self.post(RETRY, &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
+    }
+
+    /// The part of a Functions host that takes messages from the retry queue, where the settings name one.
+    #[must_use]
+    pub fn queue_host(&self, options: QueueOptions) -> Option<QueueHost> {
+        let trigger = QueueTrigger {
+            queue: self.settings.retry_queue.clone()?,
+            function: RETRY.to_owned(),
+            binding: "retry".to_owned(),
+            options,
+        };
+        Some(QueueHost::new(trigger, self.azure.router(), self.router.clone()))
+    }
+
+    /// The same with the settings of this app's `host.json`, started; nothing where the settings name no queue.
+    #[must_use]
+    pub fn start_queue_host(&self) -> Option<RunningHost> {
+        let host = serde_json::from_str(include_str!("../../host.json")).unwrap_or_default();
+        Some(self.queue_host(QueueOptions::from_host_json(&host)?)?.start())
     }
 
     async fn post(&self, function: &str, body: &Value) -> Answer {

@@ -121,6 +121,16 @@ impl Azure {
         Ok(id)
     }
 
+    /// Removes a message from a queue, if it is there.
+    pub fn remove_message(&self, queue: &str, id: &str) {
+        let mut world = self.world();
+        let key = world.queue_key(queue);
+        if let Some(queue) = world.queues.get_mut(&key) {
+            queue.messages.retain(|message| message.view.id != id);
+        }
+        world.changed();
+    }
+
     /// The messages of a queue, visible or not, in the order in which they were put; nothing, when there is no such
     /// queue.
     #[must_use]

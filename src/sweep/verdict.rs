@@ -52,10 +52,9 @@ pub(super) fn of(look: Look) -> Sentence {
             ReconcileError::Arm(_)
             | ReconcileError::RightsDeleted(_)
             | ReconcileError::LostRaces { .. }
+            | ReconcileError::Throttled { .. }
             | ReconcileError::Deadline { .. },
-        ) => {
-            is_unknown = true;
-        }
+        ) => is_unknown = true,
     }
     let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
     match look.standing {

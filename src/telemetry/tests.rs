@@ -12,7 +12,7 @@ use tracing::subscriber::with_default;
 
 use super::*;
 use crate::{
-    report::{Drift, DriftEvent, DriftKind},
+    report::{Deferral, Drift, DriftEvent, DriftKind, RetryFacts},
     resource_id::ContainerGroupId,
 };
 
@@ -65,6 +65,9 @@ fn full() -> Report {
         is_shared: true,
         conflict_owner: Some("s1/rg/api".into()),
         error: Some("a: b".into()),
+        reason: Some("unavailable: a: b".into()),
+        deferral: Some(Deferral { outcome: Outcome::Unavailable, delay: Duration::from_secs(18) }),
+        retry: Some(RetryFacts { attempt: 2, since: Some("2026-01-01T00:00:00Z".into()), is_recheck: true }),
         drift: Some(Drift {
             event: DriftEvent::DriftDetected,
             kinds: vec![DriftKind::Address, DriftKind::PtrStale],
@@ -101,37 +104,13 @@ fn queries_can_ask_for_every_fact_and_for_nothing_else() {
         Outcome::Reported,
         Outcome::Planned,
         Outcome::Changed,
+        Outcome::Deferred,
         Outcome::Malformed,
         Outcome::Conflict,
         Outcome::Failed,
         Outcome::Unavailable,
     ];
     assert_eq!(fields("outcomes"), names(outcomes.map(Outcome::as_str)));
-}
-
-#[test]
-fn a_line_of_what_no_event_asked_for_names_the_container_group_and_no_event() {
-    let id = ContainerGroupId::new("s1", "rg", "web").unwrap();
-    let report =
-        Report { plan: vec!["- A".into()], arm_calls: 3, ..Report::new(Outcome::Changed, "web is gone") };
-    let lines = lines("info", || {
-        Telemetry::default().report_unasked(&id, &report, Duration::from_millis(7));
-    });
-    let expected = json!({
-        "level": "info",
-        "message": "web is gone",
-        "target": "aci_dns::invocation",
-        "function.name": "function_aci_reconcile",
-        "invocation.id": null,
-        "event.id": null,
-        "container_group.id":
-            "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/web",
-        "outcome": "changed",
-        "duration_ms": 7,
-        "arm.calls": 3,
-        "plan": ["- A"],
-    });
-    assert_eq!(lines, [expected]);
 }
 
 #[test]
@@ -162,6 +141,11 @@ fn a_line_says_everything_that_there_is_to_say() {
         "plan": ["+ A web.spoke1.contoso.internal 10.1.5.4"],
         "plan.withheld": ["- PTR", "- A"],
         "conflict.owner": "s1/rg/api",
+        "reason": "unavailable: a: b",
+        "retry.attempt": 2,
+        "retry.since": "2026-01-01T00:00:00Z",
+        "retry.recheck": true,
+        "retry.delay_s": 18,
         "error": "a: b",
         "drift.event": "drift_detected",
         "drift.kinds": ["address", "ptr_stale"],
@@ -205,6 +189,11 @@ fn the_level_says_who_has_to_act() {
     }
     let warning = Report { is_warning: true, ..Report::new(Outcome::Unmanaged, "") };
     assert_eq!(level(&warning), Level::WARN);
+    for (outcome, expected) in [(Outcome::Unavailable, Level::WARN), (Outcome::Failed, Level::ERROR)] {
+        let deferral = Some(Deferral { outcome, delay: Duration::ZERO });
+        let deferred = Report { deferral, ..Report::new(Outcome::Deferred, "") };
+        assert_eq!(level(&deferred), expected);
+    }
 }
 
 #[test]

@@ -158,7 +158,7 @@ def check_one_spoke(variables: dict) -> None:
         "ACI_DNS_SWEEP": "report",
         "ACI_DNS_SWEEP_SCHEDULE": "0 */15 * * * *",
         "AzureWebJobs.function_drift_sweep.Disabled": "false",
-        "AzureWebJobs.function_aci_retry.Disabled": "true",
+        "AzureWebJobs.function_aci_retry.Disabled": "false",
     }
     for what, expected in (
         ("zones", zones),

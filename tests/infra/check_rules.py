@@ -404,11 +404,11 @@ class Needs(unittest.TestCase):
         self.assertEqual({name: set(types) for name, types in functions.items()}, dict.fromkeys(functions, every))
 
     def test_unfinished_work_is_stored_and_read_again(self):
-        settings = one(deploy(retryQueue=True), "Microsoft.Web/sites/config").properties
+        settings = one(deploy(), "Microsoft.Web/sites/config").properties
         endpoint = "<storage.properties.primaryEndpoints.queue>"
         self.assertEqual(settings["ACI_DNS_RETRY_QUEUE"], f"{endpoint}aci-dns-retry")
         self.assertEqual(settings["AzureWebJobs.function_aci_retry.Disabled"], "false")
-        off = one(deploy(), "Microsoft.Web/sites/config").properties
+        off = one(deploy(retryQueue=False), "Microsoft.Web/sites/config").properties
         self.assertNotIn("ACI_DNS_RETRY_QUEUE", off)
         self.assertEqual(off["AzureWebJobs.function_aci_retry.Disabled"], "true")
         (trigger,) = json.loads((ROOT / "function_aci_retry" / "function.json").read_text())["bindings"]

@@ -167,3 +167,16 @@ fn a_handler_is_named_by_host_and_port() {
     }
     assert_eq!(replay(&["--handler", "ftp://localhost", "-"], b"{}").status.code(), Some(2));
 }
+
+#[test]
+fn a_replay_shows_deferred_work_and_its_retries() {
+    let event = json!({"id": "1", "eventType": "Microsoft.Resources.ResourceWriteSuccess"}).to_string();
+    let output = replay(&["-"], event.as_bytes());
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    let at = |text: &str| stdout.find(text).unwrap_or_else(|| panic!("{text:?} is missing: {stdout}"));
+    let order =
+        ["deferred", "tried again in 30 s", "retry:", "no subject", "1 left in the retry queue"].map(at);
+    assert!(order.is_sorted(), "{stdout}");
+    assert!(stdout.ends_with("1 event: 1 deferred\n1 retry: 1 malformed\n"), "{stdout}");
+}

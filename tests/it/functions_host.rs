@@ -16,7 +16,8 @@ use std::{
 
 use aci_dns::{
     config::Settings,
-    host,
+    event::Event,
+    host::{self, Task},
     report::{Outcome, Report},
     resource_id::ContainerGroupId,
     telemetry::Telemetry,
@@ -82,7 +83,7 @@ impl Gate {
 fn functions(gate: &Gate) -> Router {
     let run = |function: &'static str| {
         let gate = gate.clone();
-        move |id: ContainerGroupId, _| {
+        move |id: ContainerGroupId, _: Event| {
             let gate = gate.clone();
             async move {
                 let outcome = match id.name() {
@@ -104,8 +105,20 @@ fn functions(gate: &Gate) -> Router {
             }
         }
     };
+    let reconcile = {
+        let run = run(RECONCILE);
+        move |task: Task| {
+            let run = run.clone();
+            async move {
+                match task {
+                    Task::Event { id, event, .. } | Task::Message { id, event, .. } => run(id, event).await,
+                    Task::Malformed { report, .. } => *report,
+                }
+            }
+        }
+    };
     let sweep = |_| async { Report::new(Outcome::Reported, "the sweep saw everything") };
-    host::router(run(RECONCILE), run(DRIFT), sweep, &Telemetry::default())
+    host::router(reconcile, run(DRIFT), sweep, &Telemetry::default())
 }
 
 async fn serve() -> Served {

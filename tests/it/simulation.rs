@@ -8,10 +8,13 @@
 //! deletion; instances are killed between any two requests; people edit the zones. At the end every event is delivered
 //! once more, and the zones are compared with [`model`], which knows nothing of plans.
 //!
+//! Seeds with an odd number have a retry queue. Its messages are delivered when they are visible, and also at any other
+//! time and more than once; requests to the queue fail like all others.
+//!
 //! A failure prints its seed; `ACI_DNS_SEED=<seed>` plays it alone, with a trace. `ACI_DNS_SEEDS=<count>` plays more.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     io,
     net::Ipv4Addr,
@@ -28,7 +31,7 @@ use aci_dns::{
     config::Settings,
     functions,
     reconcile::Clock,
-    replay::stage::{RECONCILE, Stage, TRACK_DRIFT, envelope},
+    replay::stage::{RECONCILE, RETRY, Stage, TRACK_DRIFT, envelope},
     simulator::{
         Azure, Call, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, LockLevel, RecordSetSpec,
         RecordSetView, Staleness, View, When,
@@ -38,9 +41,10 @@ use aci_dns::{
     wire::Wire,
 };
 use axum::{Router, body::Body};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use fastrand::Rng;
 use http::{Method, Request, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt as _;
 
@@ -49,6 +53,7 @@ const FORWARD: &str = "contoso.internal";
 const REVERSE: &str = "1.10.in-addr.arpa";
 const ZONES: &str = r#"{"*": {"forwardZone": "contoso.internal", "reverseZones": ["1.10.in-addr.arpa"],
     "zoneResourceGroup": "rg-dns"}}"#;
+const QUEUE: &str = "aci-dns-retry";
 /// The forward zone of `rg-b` where it is not [`FORWARD`].
 const OTHER_FORWARD: &str = "fabrikam.internal";
 /// Two forward zones that share a reverse zone.
@@ -106,24 +111,21 @@ struct Instance {
     is_dead: Arc<AtomicBool>,
     /// Whether it sent anything but a GET.
     has_written: Arc<AtomicBool>,
-    /// How many invocations it serves now.
-    in_flight: Arc<AtomicU64>,
 }
 
 impl Instance {
-    fn start(azure: &Azure, seed: u64, zones: &str, unasked: &Arc<AtomicU64>) -> Self {
-        let settings = Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| zones.to_owned()));
+    fn start(azure: &Azure, seed: u64, zones: &str, has_queue: bool) -> Self {
+        let settings = Settings::from_variables(|name| match name {
+            "ACI_DNS_ZONES" => Some(zones.to_owned()),
+            "ACI_DNS_RETRY_QUEUE" => has_queue.then(|| azure.queue_url("http://127.0.0.1:8181", QUEUE)),
+            _ => None,
+        });
         let settings = settings.unwrap();
         let is_dead = Arc::new(AtomicBool::new(false));
         let has_written = Arc::new(AtomicBool::new(false));
         let (network, dead, written) = (azure.router(), Arc::clone(&is_dead), Arc::clone(&has_written));
-        let in_flight = Arc::new(AtomicU64::new(0));
-        let (serving, unasked) = (Arc::clone(&in_flight), Arc::clone(unasked));
         let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
             let (network, dead, written) = (network.clone(), Arc::clone(&dead), Arc::clone(&written));
-            if request.method() != Method::GET && serving.load(Ordering::SeqCst) == 0 {
-                unasked.fetch_add(1, Ordering::Relaxed);
-            }
             async move {
                 if request.method() != Method::GET {
                     written.store(true, Ordering::SeqCst);
@@ -150,16 +152,22 @@ impl Instance {
         let clock = Clock::new(move || watch.unix_seconds());
         let arm = Arm::new(endpoint, wire, Tokens::fixed("simulated"));
         let router = functions::router(settings, arm, clock, &Telemetry::default());
-        Self { router, is_dead, has_written, in_flight }
+        Self { router, is_dead, has_written }
     }
 
     /// The status, or nothing when the instance was killed meanwhile.
     async fn invoke(&self, function: &str, event: &Value) -> Option<u16> {
-        let body = Body::from(envelope(function, event).to_string());
-        let request = Request::post(format!("/{function}")).body(body).unwrap();
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        self.post(function, &envelope(function, event)).await
+    }
+
+    async fn retry(&self, text: &str) -> Option<u16> {
+        let literal = Value::from(text).to_string();
+        self.post(RETRY, &json!({"Data": {"retry": literal}, "Metadata": {"DequeueCount": "1"}})).await
+    }
+
+    async fn post(&self, function: &str, body: &Value) -> Option<u16> {
+        let request = Request::post(format!("/{function}")).body(Body::from(body.to_string())).unwrap();
         let status = self.router.clone().oneshot(request).await.unwrap().status().as_u16();
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
         (!self.is_dead.load(Ordering::SeqCst)).then_some(status)
     }
 }
@@ -185,8 +193,12 @@ struct Simulation {
     trace: RefCell<Vec<String>>,
     foreign: RefCell<Vec<RecordSetView>>,
     faults: Arc<AtomicU64>,
-    /// How many writes an instance sent that served no invocation then.
-    unasked: Arc<AtomicU64>,
+    has_queue: bool,
+    /// The messages that were delivered, and when they are shown again.
+    shown: RefCell<BTreeMap<String, Duration>>,
+    /// Whether messages are also delivered when they are not visible.
+    is_early: Cell<bool>,
+    retries: RefCell<u64>,
     watch: Arc<Mutex<Watch>>,
     deliveries: RefCell<u64>,
     /// The events that were given up, by subject.
@@ -201,7 +213,7 @@ struct Simulation {
 #[derive(Debug, Default)]
 struct Tally {
     faults: u64,
-    unasked: u64,
+    retries: u64,
     deliveries: u64,
     violations: Vec<String>,
     trace: Vec<String>,
@@ -218,22 +230,27 @@ impl Simulation {
             azure.create_resource_group(SUBSCRIPTION, resource_group);
         }
         let mut rng = Rng::with_seed(seed);
-        let (faults, unasked) = (Arc::new(AtomicU64::new(0)), Arc::default());
+        let faults = Arc::new(AtomicU64::new(0));
+        let has_queue = seed % 2 == 1;
+        azure.create_queue(QUEUE);
         let watch = Arc::new(Mutex::new(Watch::default()));
         let simulation = Rc::new(Self {
             instances: RefCell::new(
                 (0..3)
-                    .map(|instance| Instance::start(&azure, seed ^ instance, weather.zones(), &unasked))
+                    .map(|instance| Instance::start(&azure, seed ^ instance, weather.zones(), has_queue))
                     .collect(),
             ),
-            tracker: Instance::start(&azure, seed, weather.zones(), &unasked),
+            tracker: Instance::start(&azure, seed, weather.zones(), has_queue),
             weather,
             rng: RefCell::new(rng.fork()),
             events: RefCell::default(),
             trace: RefCell::default(),
             foreign: RefCell::default(),
             faults: Arc::clone(&faults),
-            unasked,
+            has_queue,
+            shown: RefCell::default(),
+            is_early: Cell::new(true),
+            retries: RefCell::default(),
             watch: Arc::clone(&watch),
             deliveries: RefCell::default(),
             given_up: RefCell::default(),
@@ -427,7 +444,7 @@ impl Simulation {
         let mut rng = self.rng.borrow_mut();
         let index = rng.usize(..instances.len());
         instances[index].is_dead.store(true, Ordering::SeqCst);
-        instances[index] = Instance::start(&self.azure, rng.u64(..), self.weather.zones(), &self.unasked);
+        instances[index] = Instance::start(&self.azure, rng.u64(..), self.weather.zones(), self.has_queue);
         drop(rng);
         self.say(&format!("instance {index} is killed"));
     }
@@ -456,6 +473,80 @@ impl Simulation {
             }
         }
         tasks
+    }
+
+    /// The messages of the retry queue: id, text, and when they are visible.
+    fn messages(&self) -> Vec<(String, String, Duration)> {
+        let shown = self.shown.borrow();
+        let all = self.azure.messages(QUEUE).unwrap_or_default().into_iter().map(|message| {
+            let text = BASE64_STANDARD.decode(&message.text).unwrap();
+            let visible = shown.get(&message.id).copied().unwrap_or(message.visible);
+            (message.id, String::from_utf8(text).unwrap(), visible)
+        });
+        all.collect()
+    }
+
+    /// Delivers a message to an instance, and does with it what the host does.
+    async fn retry(&self, id: &str, text: &str) {
+        let hidden = self.azure.elapsed() + Duration::from_mins(10);
+        self.shown.borrow_mut().insert(id.to_owned(), hidden);
+        loop {
+            let instance = {
+                let instances = self.instances.borrow();
+                instances[self.rng.borrow_mut().usize(..instances.len())].clone()
+            };
+            *self.retries.borrow_mut() += 1;
+            let status = instance.retry(text).await;
+            self.say(&format!("message {text:.200} -> {status:?}"));
+            match status {
+                Some(200) => self.azure.remove_message(QUEUE, id),
+                Some(_) => {
+                    let shown = self.azure.elapsed() + Duration::from_mins(5);
+                    self.shown.borrow_mut().insert(id.to_owned(), shown);
+                }
+                // The host ended with its process.
+                None => {}
+            }
+            // Now and then a message comes twice.
+            if !self.is_early.get() || self.rng.borrow_mut().u8(..10) > 0 {
+                return;
+            }
+            sleep(Duration::from_secs(20)).await;
+        }
+    }
+
+    /// Delivers messages as long as the world lives: those that are visible, and now and then any other.
+    async fn pump(self: Rc<Self>) {
+        loop {
+            sleep(Duration::from_secs(2)).await;
+            let now = self.azure.elapsed();
+            for (id, text, visible) in self.messages() {
+                let is_early = self.is_early.get() && self.rng.borrow_mut().u8(..50) == 0;
+                if visible <= now || is_early {
+                    let this = Rc::clone(&self);
+                    tokio::task::spawn_local(async move { this.retry(&id, &text).await });
+                }
+            }
+        }
+    }
+
+    /// Waits until every message is done, and names the groups of those that fail again and again.
+    async fn drain(&self) -> Vec<String> {
+        let started = self.azure.elapsed();
+        loop {
+            let (left, waited) = (self.messages(), self.azure.elapsed().saturating_sub(started));
+            let is_delivered = |(id, ..): &(String, String, Duration)| self.shown.borrow().contains_key(id);
+            let is_over = waited > Duration::from_mins(12) && left.iter().all(is_delivered);
+            if left.is_empty() || is_over || waited > Duration::from_hours(2) {
+                break;
+            }
+            sleep(Duration::from_secs(10)).await;
+        }
+        let subject = |(_, text, _): (String, String, Duration)| {
+            let message: Value = serde_json::from_str(&text).unwrap();
+            message["event"]["subject"].as_str().unwrap().to_lowercase()
+        };
+        self.messages().into_iter().map(subject).collect()
     }
 
     async fn deliver(&self, event: &Value) -> Option<u16> {
@@ -503,7 +594,10 @@ impl Simulation {
             }
             left = again;
         }
-        left.iter().map(|event| event["subject"].as_str().unwrap().to_lowercase()).collect()
+        let mut left: Vec<_> =
+            left.iter().map(|event| event["subject"].as_str().unwrap().to_lowercase()).collect();
+        left.extend(self.drain().await);
+        left
     }
 
     /// The one thing that no event leads to: the PTR of a deletion that was cut off while the group came back (design
@@ -696,6 +790,7 @@ impl Weather {
 
 async fn simulate(seed: u64, weather: Weather) -> Tally {
     let simulation = Simulation::new(seed, weather);
+    tokio::task::spawn_local(Rc::clone(&simulation).pump());
     let mut tasks = Vec::new();
     for _ in 0..weather.steps {
         simulation.step();
@@ -705,15 +800,18 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     }
     // What is under way ends; the weather clears.
     simulation.azure.set_interceptor(Box::new(|_| None));
+    simulation.is_early.set(false);
     sleep(Duration::from_secs(20)).await;
     tasks.extend(simulation.spread());
     for task in tasks {
         task.await.unwrap();
     }
     let mut violations = Vec::new();
+    let failing = simulation.drain().await;
     if !weather.is_moved && !weather.is_edited && weather.lag.is_zero() {
         // Every change was followed by a successful delivery: no more is needed.
-        let given_up = simulation.given_up.borrow().clone();
+        let mut given_up = simulation.given_up.borrow().clone();
+        given_up.extend(failing);
         violations.extend(simulation.judge(&given_up, "as acknowledged"));
     }
     sleep(Duration::from_mins(1)).await;
@@ -740,7 +838,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     violations.append(&mut simulation.watch.lock().unwrap().gaps);
     Tally {
         faults: simulation.faults.load(Ordering::Relaxed),
-        unasked: simulation.unasked.load(Ordering::Relaxed),
+        retries: *simulation.retries.borrow(),
         deliveries: *simulation.deliveries.borrow(),
         violations,
         trace: simulation.trace.borrow().clone(),
@@ -779,7 +877,7 @@ fn check(name: &str, seeds: u64, weather: Weather) {
                     let tally = run(seed, weather);
                     let mut tallies = tallies.lock().unwrap();
                     tallies.0 += tally.faults;
-                    tallies.1 += tally.unasked;
+                    tallies.1 += tally.retries;
                     tallies.2 += tally.deliveries;
                     if !tally.violations.is_empty() {
                         tallies.3.push((seed, tally));
@@ -788,7 +886,7 @@ fn check(name: &str, seeds: u64, weather: Weather) {
             });
         }
     });
-    let (faults, unasked, deliveries, broken) = tallies.into_inner().unwrap();
+    let (faults, retries, deliveries, broken) = tallies.into_inner().unwrap();
     let broken_seeds: Vec<u64> = broken.iter().map(|(seed, _)| *seed).collect();
     if let Some((seed, tally)) = broken.first() {
         panic!(
@@ -798,9 +896,9 @@ fn check(name: &str, seeds: u64, weather: Weather) {
             tally.violations.join("\n")
         );
     }
-    assert!(unasked > 0 || !weather.is_throttled(), "what was owed is written");
+    assert!(retries > 0 || seeds < 2, "messages are delivered");
     println!(
-        "{name}: {seeds} seeds, {deliveries} deliveries, {faults} faults, {unasked} writes unasked, 0 properties broken"
+        "{name}: {seeds} seeds, {deliveries} deliveries, {faults} faults, {retries} messages, 0 properties broken"
     );
 }
 
@@ -844,7 +942,7 @@ fn slow_writers_do_no_lasting_harm() {
 }
 
 #[test]
-fn what_is_owed_after_a_throttle_does_no_lasting_harm() {
+fn long_throttles_do_no_lasting_harm() {
     check("throttled", 60, Weather { fault_every: 5, longest_wait: 50, ..CALM });
     let killed = Weather { fault_every: 6, kill_every: 2, longest_wait: 50, ..CALM };
     check("throttled and killed", 60, killed);

@@ -13,6 +13,7 @@ import base64
 import datetime
 import difflib
 import http.client
+import json
 import os
 import re
 import subprocess
@@ -350,13 +351,61 @@ class Same(unittest.TestCase):
         self.assertGreater(len(ours), 100, "there is something to compare")
 
 
+class Handler(unittest.TestCase):
+    """The handler stores its messages in both queues, and Microsoft's client reads them."""
+
+    services: tuple
+    binary: str
+
+    def check(self, service):
+        queue = service.queue("aci-dns-retry", message_decode_policy=TextBase64DecodePolicy())
+        azure = Service([self.binary, "simulate", "--port", "0", "--groups", "1", "--with-records", "--no-token"], r"http://(127\.0\.0\.1:\d+)")
+        self.addCleanup(azure.stop)
+        zones = {"forwardZone": "spoke1.contoso.internal", "reverseZones": ["1.10.in-addr.arpa"], "zoneResourceGroup": "rg-dns"}
+        rights = signature(**{name: True for name in ("read", "write", "add", "create", "process", "update", "delete")})
+        os.environ.update({
+            "ACI_DNS_ARM_ENDPOINT": f"http://{azure.address}/",
+            "IDENTITY_ENDPOINT": f"http://{azure.address}/msi/token",
+            "IDENTITY_HEADER": "simulator",
+            "ACI_DNS_ZONES": json.dumps({"rg-spoke1": zones}),
+            "ACI_DNS_RETRY_QUEUE": f"{service.url}/aci-dns-retry?{rights}",
+            "ACI_DNS_RECHECK_SECONDS": "1",
+        })
+        handler = Service([self.binary, "serve", "--port", "0"], r'"server.address":"(127\.0\.0\.1:\d+)"')
+        self.addCleanup(handler.stop)
+        subject = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-spoke1/providers/Microsoft.ContainerInstance/containerGroups/web-1"
+        event = {"id": "event-1", "eventType": "Microsoft.Resources.ResourceWriteSuccess", "subject": subject, "data": {"é": "<&>"}}
+        connection = http.client.HTTPConnection(handler.address)
+        self.addCleanup(connection.close)
+        body = json.dumps({"Data": {"eventGridEvent": event}, "Metadata": {}})
+        connection.request("POST", "/function_aci_reconcile", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        self.assertEqual(answer.status, 200, answer.read())
+        # The handler has created the queue.
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not (message := queue.receive_message()) and time.monotonic() < end:
+            time.sleep(0.05)
+        content = json.loads(message.content)
+        self.assertEqual(message.expires_on.year, 9999)
+        since = content.pop("since")
+        self.assertLess(abs(datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(since)).total_seconds(), 60)
+        self.assertEqual(content, {"version": 1, "event": event, "attempt": 1, "recheck": True, "rechecks": 1})
+        queue.delete_queue()
+
+    def test_microsofts_client_reads_the_messages_of_the_handler(self):
+        for service in self.services:
+            with self.subTest(service.url):
+                self.check(service)
+
+
 def main():
     if len(sys.argv) < 3:
         raise SystemExit("usage: check_queue.py BINARY AZURITE [unittest arguments]")
     with tempfile.TemporaryDirectory() as folder:
         services = (simulator(sys.argv[1]), azurite(sys.argv[2], folder))
         Simulated.service, Emulated.service = services
-        Same.services = services
+        Same.services = Handler.services = services
+        Handler.binary = sys.argv[1]
         try:
             outcome = unittest.main(argv=[sys.argv[0], *sys.argv[3:]], exit=False).result
         finally:

@@ -104,7 +104,6 @@ override_resource {
 variables {
   resource_group_name = "rg-aci-dns"
   location            = "westeurope"
-  retry_queue         = true
   spokes = [{
     resource_group      = "rg-Spoke1"
     forward_zone        = "spoke1.contoso.internal"
