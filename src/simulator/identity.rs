@@ -14,7 +14,7 @@ use super::World;
 use super::clock::Identifiers;
 use super::messages::{Answer, Request, flat, wrapped};
 
-const TENANT_ID: &str = "11111111-1111-1111-1111-111111111111";
+pub(super) const TENANT_ID: &str = "11111111-1111-1111-1111-111111111111";
 const OBJECT_ID: &str = "33333333-3333-3333-3333-333333333333";
 const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
 const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\

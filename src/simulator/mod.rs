@@ -67,6 +67,7 @@
 //! | | `absent`: `resource` or `resourceGroup` | 404, as if what is read, or its resource group, were too new |
 
 mod addresses;
+mod api_versions;
 mod authorization;
 mod calls;
 mod clock;
@@ -87,11 +88,13 @@ mod locks;
 mod messages;
 mod private_dns;
 mod private_dns_rest;
+mod private_zones_rest;
 mod queue_access;
 mod queue_rest;
 mod queue_xml;
 mod queues;
 mod record_set_body;
+mod resource_groups_rest;
 mod resource_ids;
 mod rest;
 #[cfg(test)]
@@ -137,7 +140,9 @@ use history::History;
 use identity::Identity;
 use locks::Lock;
 use private_dns::Zone;
+use private_zones_rest::ZoneOperation;
 use queues::{Queue, QueueKey};
+use resource_groups_rest::ResourceGroup;
 
 /// What was asked for does not exist in the simulated world.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -166,6 +171,8 @@ pub struct Settings {
     pub provisioning: Duration,
     /// How long a container group is `Deleting`. Default: no time, and the answer is 200 instead of 202.
     pub deleting: Duration,
+    /// How long an operation on a zone or on a link goes on. Default: no time.
+    pub zone_operations: Duration,
     /// Whether a stopped group's answer still tells of the address that it has released. Default: no.
     pub stopped_keeps_address: bool,
     /// Whether the events of a deployment, restart or start come when its provisioning has ended, and not when
@@ -196,6 +203,7 @@ impl Default for Settings {
             identities: AssignedIdentities::default(),
             provisioning: Duration::ZERO,
             deleting: Duration::ZERO,
+            zone_operations: Duration::ZERO,
             stopped_keeps_address: false,
             events_when_provisioned: false,
             throttles: None,
@@ -274,6 +282,7 @@ impl Azure {
             agenda: BTreeSet::new(),
             pools: BTreeMap::new(),
             operations: VecDeque::new(),
+            zone_operations: VecDeque::new(),
             zones: BTreeMap::new(),
             permissions: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -457,8 +466,8 @@ struct World {
     event_ids: Identifiers,
     message_ids: Identifiers,
     identity: Identity,
-    /// Lower-case `/subscriptions/{s}/resourceGroups/{rg}` to the spelling it was created with.
-    resource_groups: BTreeMap<String, String>,
+    /// By lower-case resource id.
+    resource_groups: BTreeMap<String, ResourceGroup>,
     /// How many changes there were.
     revision: u64,
     /// By lower-case resource id.
@@ -469,6 +478,7 @@ struct World {
     /// By lower-case resource id of the subnet.
     pools: BTreeMap<String, AddressPool>,
     operations: VecDeque<Operation>,
+    zone_operations: VecDeque<ZoneOperation>,
     /// By lower-case resource id.
     zones: BTreeMap<String, Zone>,
     /// What whoever asks may do, by lower-case scope.

@@ -57,7 +57,9 @@ pub(super) async fn send(
     let path = if path.contains("api-version") || path.starts_with("/simulator/") {
         path.to_owned()
     } else {
-        format!("{path}{}api-version=2024-06-01", if path.contains('?') { '&' } else { '?' })
+        let is_for_groups = path.to_ascii_lowercase().contains("/providers/microsoft.containerinstance/");
+        let version = if is_for_groups { "2023-05-01" } else { "2024-06-01" };
+        format!("{path}{}api-version={version}", if path.contains('?') { '&' } else { '?' })
     };
     let mut request =
         http::Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:4711");
