@@ -21,7 +21,7 @@ use aci_dns::{
     reconcile::Clock,
     replay::{self, ReplayError, stage::Lines},
     report::Chain,
-    simulator::{self, Azure, Seed, Throttles},
+    simulator::{self, Azure, Certificates, Seed, Throttles},
     telemetry::{self, Telemetry},
     tokens::Tokens,
     wire::Wire,
@@ -119,6 +119,7 @@ Exit codes: 0 every event was acknowledged, 1 some failed or a file could not be
 /// The handler, Microsoft's own clients and `func start` can use it like the real one.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SIMULATE)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Simulate {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8181)]
@@ -150,6 +151,12 @@ struct Simulate {
     /// Answer requests without a token, too
     #[arg(long)]
     no_token: bool,
+    /// Serve HTTPS, with a certificate of an authority of its own
+    #[arg(long)]
+    tls: bool,
+    /// Where the certificate of that authority is written [default: aci-dns-simulator-ca.pem among the temporary files]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca_file: Option<PathBuf>,
 }
 
 const SIMULATE: &str = "\
@@ -166,6 +173,11 @@ A handler beside it (the zones are those that --groups makes):
     \"reverseZones\": [\"1.10.in-addr.arpa\"], \"zoneResourceGroup\": \"rg-dns\"}}'
   aci-dns serve --port 8080
   aci-dns replay --handler http://127.0.0.1:8080 events.json
+
+Microsoft's clients want HTTPS (--tls) and the authority's certificate:
+  aci-dns simulate --tls --groups 3
+  export REQUESTS_CA_BUNDLE=/tmp/aci-dns-simulator-ca.pem     # Python, the Azure CLI
+  export SSL_CERT_FILE=/tmp/aci-dns-simulator-ca.pem          # aci-dns
 
 What the real API cannot express (moves by the platform, faults, throttles, the log of calls) is under /simulator;
 see src/simulator/mod.rs. It stops at SIGTERM or Ctrl-C.";
@@ -220,6 +232,10 @@ enum Failure {
     TelemetryFile { path: PathBuf, source: io::Error },
     #[error("such an Azure cannot be made")]
     Seed(#[source] simulator::Missing),
+    #[error("no certificate for HTTPS")]
+    Certificate(#[source] simulator::CertificateError),
+    #[error("the certificate of the authority cannot be written to {}", path.display())]
+    CaFile { path: PathBuf, source: io::Error },
     #[error("interrupted before anything was written")]
     Interrupted,
     #[error("log lines cannot be written")]
@@ -271,6 +287,8 @@ fn tell(failure: &Failure) -> ExitCode {
         | Failure::Telemetry(_)
         | Failure::Replay(_)
         | Failure::Seed(_)
+        | Failure::Certificate(_)
+        | Failure::CaFile { .. }
         | Failure::Interrupted => (Chain(failure).to_string(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();
@@ -409,12 +427,38 @@ fn simulate(arguments: &Simulate) -> Result<(), Failure> {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        if arguments.tls {
+            return serve_tls(azure, listener, arguments.ca_file.clone()).await;
+        }
         let _ = writeln!(
             anstream::stdout(),
             "Azure in memory at http://{address}/; what is in it: http://{address}/simulator/zones"
         );
         simulator::serve(azure, listener, shutdown()?).await.map_err(bind)
     })
+}
+
+/// Serves the simulator over HTTPS, once its authority is where clients find it.
+async fn serve_tls(azure: Azure, listener: TcpListener, ca_file: Option<PathBuf>) -> Result<(), Failure> {
+    let certificates = Certificates::new(unix_seconds()).map_err(Failure::Certificate)?;
+    let path = ca_file.unwrap_or_else(|| std::env::temp_dir().join("aci-dns-simulator-ca.pem"));
+    let not_written = |source| Failure::CaFile { path: path.clone(), source };
+    // Another user may have put a link there: a new file takes its place.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(not_written(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = std::fs::File::create_new(&path).map_err(not_written)?;
+    file.write_all(certificates.authority().as_bytes()).map_err(not_written)?;
+    let port = listener.local_addr().map_err(Failure::SetUp)?.port();
+    let _ = writeln!(
+        anstream::stdout(),
+        "Azure in memory at https://localhost:{port}/; what is in it: https://localhost:{port}/simulator/zones\n\
+         Its authority: {}",
+        path.display()
+    );
+    let bind = |source| Failure::Bind { port, source };
+    simulator::serve_tls(azure, listener, &certificates, shutdown()?).await.map_err(bind)
 }
 
 /// Comes with SIGTERM or Ctrl-C.

@@ -85,6 +85,7 @@ impl World {
                 "type": "Normal",
             })
         };
+        let image = pulled(image);
         let mut events = vec![
             event("Pulling", &format!("pulling image \"{image}\"")),
             event("Pulled", &format!("Successfully pulled image \"{image}\"")),
@@ -103,7 +104,8 @@ impl World {
         Value::Array(events)
     }
 
-    /// The managed identities of a group as answers show them: those that it has already keep their ids.
+    /// The managed identities of a group as answers show them: the system-assigned one is that of the group, and a
+    /// user-assigned one is the same in all groups.
     pub(super) fn assign_identities(&mut self, asked: &Value, former: &Value) -> Value {
         let kind = field(asked, "type").as_str().unwrap_or_default().to_owned();
         if kind.is_empty() || kind.eq_ignore_ascii_case("None") {
@@ -113,6 +115,14 @@ impl World {
             Value::String(id) => id.clone(),
             _ => ids.guid(),
         };
+        let assigned_elsewhere = |id: &String| {
+            let mut others =
+                self.groups.values().map(|group| field(&group.identity, "userAssignedIdentities"));
+            others.find_map(|identities| identities.get(id)).cloned().unwrap_or_default()
+        };
+        let asked_for = field(asked, "userAssignedIdentities").as_object();
+        let user_assigned: Option<Vec<_>> =
+            asked_for.map(|asked| asked.keys().map(|id| (id.clone(), assigned_elsewhere(id))).collect());
         let ids = &mut self.request_ids;
         let mut identity = json!({"tenantId": TENANT_ID, "type": kind});
         let Some(shown) = identity.as_object_mut() else { return identity };
@@ -120,14 +130,13 @@ impl World {
             let principal = keep(field(former, "principalId"), ids);
             shown.insert("principalId".to_owned(), principal.into());
         }
-        if let Some(assigned) = field(asked, "userAssignedIdentities").as_object() {
-            let show = |id: &String| {
-                let former = field(field(former, "userAssignedIdentities"), id);
-                let principal = keep(field(former, "principalId"), ids);
-                let client = keep(field(former, "clientId"), ids);
-                (id.clone(), json!({"principalId": principal, "clientId": client}))
+        if let Some(user_assigned) = user_assigned {
+            let show = |(id, known): (String, Value)| {
+                let principal = keep(field(&known, "principalId"), ids);
+                let client = keep(field(&known, "clientId"), ids);
+                (id, json!({"principalId": principal, "clientId": client}))
             };
-            let assigned: Map<_, _> = assigned.keys().map(show).collect();
+            let assigned: Map<_, _> = user_assigned.into_iter().map(show).collect();
             shown.insert("userAssignedIdentities".to_owned(), Value::Object(assigned));
         }
         identity
@@ -166,6 +175,19 @@ impl World {
         }
         Some(view)
     }
+}
+
+/// An image as events name it: by a digest instead of a tag.
+fn pulled(image: &str) -> String {
+    if image.contains('@') {
+        return image.to_owned();
+    }
+    let last = image.rfind('/').map_or(0, |slash| slash + 1);
+    let tag = image.get(last..).and_then(|name| name.find(':'));
+    let name = tag.and_then(|colon| image.get(..last + colon)).unwrap_or(image);
+    let digest = ring::digest::digest(&ring::digest::SHA256, image.as_bytes());
+    let digest = digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    format!("{name}@sha256:{digest}")
 }
 
 /// `properties.ipAddress`: absent while a private group has none, without `ip` while a public one has none.

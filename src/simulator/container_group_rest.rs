@@ -338,6 +338,8 @@ mod tests {
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(get(&azure, &operation).await.json()["status"], "Succeeded");
 
+        // That of the text `nginx`.
+        let digest = "5be1ecc7935f1dd85635d4feedaf660594030253cc97c9e9ca3819ffeac36b65";
         let event = |name: &str, message: &str| {
             json!({
                 "count": 1,
@@ -357,8 +359,8 @@ mod tests {
             "restartCount": 0,
             "currentState": {"state": "Running", "startTime": "2026-01-01T00:02:00.000Z", "detailStatus": ""},
             "events": [
-                event("Pulling", "pulling image \"nginx\""),
-                event("Pulled", "Successfully pulled image \"nginx\""),
+                event("Pulling", &format!("pulling image \"nginx@sha256:{digest}\"")),
+                event("Pulled", &format!("Successfully pulled image \"nginx@sha256:{digest}\"")),
                 event("Started", "Started container"),
             ],
         });

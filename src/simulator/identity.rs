@@ -145,9 +145,8 @@ impl World {
                 return Answer::json(StatusCode::BAD_REQUEST, &body);
             }
         };
-        let (now, lifetime) = (self.now(), self.settings.token_lifetime);
-        let (token, expires) = self.identity.token(resource, &client_id, now, lifetime);
-        let expires_on = self.settings.epoch_seconds + expires.as_secs();
+        let (token, remaining) = self.issue(resource, &client_id);
+        let expires_on = self.settings.epoch_seconds + (self.now() + remaining).as_secs();
         let expires_on = match self.settings.identities.expires_on {
             ExpiryForm::Text => json!(expires_on.to_string()),
             ExpiryForm::Number => json!(expires_on),
@@ -162,6 +161,13 @@ impl World {
                 "client_id": client_id,
             }),
         )
+    }
+
+    /// A token for a resource, and how long it is good for from now on.
+    pub(super) fn issue(&mut self, resource: &str, client_id: &str) -> (String, Duration) {
+        let (now, lifetime) = (self.now(), self.settings.token_lifetime);
+        let (token, expires) = self.identity.token(resource, client_id, now, lifetime);
+        (token, expires.saturating_sub(now))
     }
 
     /// Why a token does not open a storage account; nothing, when it does.

@@ -31,7 +31,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) async fn read(request: axum::extract::Request) -> Option<Self> {
+    /// Reads a request that came over this scheme.
+    pub(super) async fn read(request: axum::extract::Request, scheme: &str) -> Option<Self> {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, BODY_LIMIT).await.ok()?;
         let raw_query = parts.uri.query().unwrap_or_default().to_owned();
@@ -43,7 +44,7 @@ impl Request {
         });
         let origin = match (parts.uri.scheme_str(), host) {
             (Some(scheme), Some(host)) => format!("{scheme}://{host}"),
-            (None, Some(host)) => format!("http://{host}"),
+            (None, Some(host)) => format!("{scheme}://{host}"),
             (_, None) => "https://management.azure.com".to_owned(),
         };
         Some(Self {

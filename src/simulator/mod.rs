@@ -97,11 +97,13 @@ mod record_set_body;
 mod resource_groups_rest;
 mod resource_ids;
 mod rest;
+mod sign_in;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod throttles;
+mod tls;
 mod virtual_networks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -113,7 +115,7 @@ use std::time::Duration;
 use axum::serve::ListenerExt;
 use http::Method;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 pub use authorization::Permission;
@@ -129,6 +131,7 @@ pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use queue_access::queue_scope;
 pub use queues::{MessageView, StorageSettings};
 pub use throttles::Throttles;
+pub use tls::{CertificateError, Certificates};
 
 use addresses::AddressPool;
 use authorization::Assignment;
@@ -143,6 +146,7 @@ use private_dns::Zone;
 use private_zones_rest::ZoneOperation;
 use queues::{Queue, QueueKey};
 use resource_groups_rest::ResourceGroup;
+use tls::TlsListener;
 
 /// What was asked for does not exist in the simulated world.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -553,11 +557,24 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    // Answers are small: waiting for more to send would only cost time.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY cannot be set");
-        }
-    });
+    let listener = listener.tap_io(|stream| send_at_once(stream));
     axum::serve(listener, azure.router()).with_graceful_shutdown(shutdown).await
+}
+
+/// Serves an Azure over HTTPS until the shutdown completes. Links in answers are `https`, too.
+pub async fn serve_tls(
+    azure: Azure,
+    listener: TcpListener,
+    certificates: &Certificates,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let listener = TlsListener::new(listener, certificates.config());
+    axum::serve(listener, azure.router_over("https")).with_graceful_shutdown(shutdown).await
+}
+
+/// Answers are small: waiting for more to send would only cost time.
+fn send_at_once(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY cannot be set");
+    }
 }

@@ -23,7 +23,12 @@ use http::{HeaderName, Method, StatusCode};
 impl Azure {
     /// The REST API, for a server and for calls in process alike.
     pub fn router(&self) -> Router {
-        Router::new().fallback(answer).with_state(self.clone())
+        self.router_over("http")
+    }
+
+    /// The REST API over this scheme, which links in answers have when a request does not name one.
+    pub(super) fn router_over(&self, scheme: &'static str) -> Router {
+        Router::new().fallback(answer).with_state((self.clone(), scheme))
     }
 
     /// Carries a request out, together with all that is to go wrong with it.
@@ -134,8 +139,11 @@ impl Azure {
     }
 }
 
-async fn answer(State(azure): State<Azure>, request: axum::extract::Request) -> Response {
-    let Some(request) = Request::read(request).await else {
+async fn answer(
+    State((azure, scheme)): State<(Azure, &'static str)>,
+    request: axum::extract::Request,
+) -> Response {
+    let Some(request) = Request::read(request, scheme).await else {
         let message = "The request could not be read.";
         return wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).into_response();
     };
@@ -232,6 +240,9 @@ impl World {
         }
         if let Some(target) = self.queue_target(request) {
             return self.answer_queue(request, &target);
+        }
+        if let Some(answer) = self.answer_sign_in(request) {
+            return answer;
         }
         if let Some(refusal) = self.refuse_unauthenticated(&request.headers) {
             return refusal;

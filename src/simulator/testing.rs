@@ -46,7 +46,7 @@ impl Answered {
     }
 }
 
-/// Sends a request; without an api-version in the path, with one that exists.
+/// Sends a request, with a text as it is and anything else as JSON; without an api-version in the path, with one that exists.
 pub(super) async fn send(
     azure: &Azure,
     method: Method,
@@ -66,7 +66,11 @@ pub(super) async fn send(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let body = match body {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        body => body.to_string(),
+    };
     let response = azure.router().oneshot(request.body(axum::body::Body::from(body)).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     let dropped = parts.extensions.get::<ConnectionDropped>().is_some();

@@ -27,6 +27,7 @@ mod ownership;
 mod processes;
 mod properties;
 mod readme;
+mod recordings;
 mod regressions;
 mod scenarios;
 mod security;

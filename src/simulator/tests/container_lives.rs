@@ -42,7 +42,8 @@ async fn told(azure: &Azure, id: &str) -> String {
     )
 }
 
-const IMAGE: &str = "mcr.microsoft.com/azuredocs/aci-helloworld";
+/// As events name it: the digest is that of its name.
+const IMAGE: &str = "mcr.microsoft.com/azuredocs/aci-helloworld@sha256:18a97786cefca952276828f296b862939c959ccc341ad3ff9e81fe652209c094";
 
 /// An event of a container on the first day of the simulated time.
 fn event(count: u32, first: &str, last: &str, name: &str, message: &str) -> Value {
