@@ -458,7 +458,7 @@ async fn serve_tls(azure: Azure, listener: TcpListener, ca_file: Option<PathBuf>
         path.display()
     );
     let bind = |source| Failure::Bind { port, source };
-    simulator::serve_tls(azure, listener, &certificates, shutdown()?).await.map_err(bind)
+    simulator::serve_tls(azure, listener, certificates.config(), shutdown()?).await.map_err(bind)
 }
 
 /// Comes with SIGTERM or Ctrl-C.

@@ -561,14 +561,15 @@ pub async fn serve(
     axum::serve(listener, azure.router()).with_graceful_shutdown(shutdown).await
 }
 
-/// Serves an Azure over HTTPS until the shutdown completes. Links in answers are `https`, too.
+/// Serves an Azure over HTTPS, with a certificate of [`Certificates`] or any other, until the shutdown completes. Links
+/// in answers are `https`, too.
 pub async fn serve_tls(
     azure: Azure,
     listener: TcpListener,
-    certificates: &Certificates,
+    config: Arc<rustls::ServerConfig>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let listener = TlsListener::new(listener, certificates.config());
+    let listener = TlsListener::new(listener, config);
     axum::serve(listener, azure.router_over("https")).with_graceful_shutdown(shutdown).await
 }
 

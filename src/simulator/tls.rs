@@ -101,7 +101,9 @@ impl Certificates {
         format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
+    /// What a server needs to show the certificate: TLS 1.2 and 1.3, HTTP/1.1.
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }
 }

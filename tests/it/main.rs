@@ -36,4 +36,5 @@ mod simulation;
 mod storm;
 mod sweep;
 mod telemetry;
+mod tls;
 mod world;
