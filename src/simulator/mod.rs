@@ -2,7 +2,7 @@
 //! process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
-//! HTTP ([`serve`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
+//! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
 //! answer in recordings, it answers: flat error bodies of Private DNS (`{"code","message"}`) beside wrapped
 //! ones of Resource Manager (`{"error":{"code","message"}}`), a container group whose first answer has no
 //! address, a record set that stays when it is emptied.
@@ -15,7 +15,8 @@
 //! - A request that has arrived is carried out even when its client is gone, as in a real service.
 //!
 //! It deliberately does not check permissions (but those that were taken away), resolve names, deliver events, or
-//! model virtual networks beyond the addresses of a subnet and the zones that are linked.
+//! model virtual networks beyond the addresses of a subnet and the zones that are linked. A request for what it does not
+//! simulate is answered 501.
 //!
 //! # Three ways to drive it
 //!

@@ -12,6 +12,7 @@ for Private DNS is here, and those of container groups that the simulator has; t
     python tests/sdk/check.py target/debug/aci-dns
 """
 
+import json
 import os
 import re
 import subprocess
@@ -46,6 +47,7 @@ from azure.mgmt.containerinstance.models import (
 )
 from azure.mgmt.privatedns import PrivateDnsManagementClient
 from azure.mgmt.privatedns.models import ARecord, PrivateZone, PtrRecord, RecordSet, VirtualNetworkLink
+from jsonschema import Draft202012Validator
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 TENANT = "11111111-1111-1111-1111-111111111111"
@@ -56,6 +58,50 @@ FORWARD = "spoke1.contoso.internal"
 REVERSE = "1.10.in-addr.arpa"
 # How long the simulator takes to provision a group.
 PROVISIONING_SECONDS = "1"
+
+
+class Described:
+    """Compares every answer with an excerpt of Microsoft's description of the API: types, required properties, and no
+    property that is not described.
+
+    descriptions.json is cut from azure-rest-api-specs (MIT licence): Private DNS 2020-06-01, Container Instances
+    2023-05-01. What the service answers beside its description stands in `BESIDE`.
+    """
+
+    # Recorded answers have these (tests/recordings).
+    BESIDE = ("provisioningTimeoutInSeconds", "isCustomProvisioningTimeout")
+    KINDS = {
+        "privatednszones": "PrivateZone",
+        "virtualnetworklinks": "VirtualNetworkLink",
+        "containergroups": "ContainerGroup",
+        **{kind: "RecordSet" for kind in ("a", "aaaa", "cname", "mx", "ptr", "soa", "srv", "txt", "all", "recordsets")},
+    }
+
+    def __init__(self):
+        self.definitions = json.loads(Path(__file__).with_name("descriptions.json").read_text())["$defs"]
+        self.checked = {}
+
+    def __call__(self, answer):
+        response = answer.http_response
+        if response.status_code not in (200, 201) or not response.body():
+            return
+        path = answer.http_request.url.split("?")[0].lower()
+        # Types and names take turns; a list ends with a type.
+        segments = path.split("/providers/microsoft.")[-1].split("/")[1:]
+        is_list = len(segments) % 2 == 1
+        kind = self.KINDS.get(segments[-1 if is_list else -2]) if segments else None
+        if kind is None:
+            return
+        name = f"{kind}ListResult" if is_list else kind
+        body = json.loads(response.body())
+        for group in body.get("value", [body]):
+            for beside in self.BESIDE if kind == "ContainerGroup" else ():
+                group["properties"].pop(beside, None)
+        schema = {"$ref": f"#/$defs/{name}", "$defs": self.definitions}
+        errors = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(body)]
+        if errors:
+            raise AssertionError(f"{answer.http_request.url} is no {name}: {errors}")
+        self.checked[name] = self.checked.get(name, 0) + 1
 
 
 class NoToken:
@@ -82,7 +128,13 @@ class Azure:
         self.url = found.group()
         # As the platform tells a function app where its identity is.
         os.environ.update(IDENTITY_ENDPOINT=f"{self.url}/msi/token", IDENTITY_HEADER="simulator")
-        self.options = {"base_url": self.url, "connection_verify": authority, "polling_interval": 0.2}
+        self.described = Described()
+        self.options = {
+            "base_url": self.url,
+            "connection_verify": authority,
+            "polling_interval": 0.2,
+            "raw_response_hook": self.described,
+        }
         self.credential = ManagedIdentityCredential(connection_verify=authority)
         self.dns = PrivateDnsManagementClient(self.credential, SUBSCRIPTION, **self.options)
         self.aci = ContainerInstanceManagementClient(self.credential, SUBSCRIPTION, **self.options)
@@ -385,6 +437,7 @@ def main():
             outcome = unittest.main(argv=[sys.argv[0], *sys.argv[2:]], exit=False).result
         finally:
             code = azure.stop()
+    print("answers as described:", azure.described.checked)
     if code != 0:
         raise SystemExit(f"the simulator ended with {code}")
     raise SystemExit(0 if outcome.wasSuccessful() else 1)
