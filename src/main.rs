@@ -21,7 +21,7 @@ use aci_dns::{
     reconcile::Clock,
     replay::{self, ReplayError, remote::RemoteError, stage::Lines},
     report::Chain,
-    simulator::{self, Azure, Seed, Throttles},
+    simulator::{self, Azure, Certificates, Seed, Throttles},
     storage_queue::QueueError,
     telemetry::{self, Telemetry},
     text::printable,
@@ -176,8 +176,14 @@ struct Callers {
     #[arg(long)]
     no_token: bool,
     /// Print the settings with which a handler uses it, the retry queue included
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tls")]
     print_env: bool,
+    /// Serve HTTPS, with a certificate of an authority of its own
+    #[arg(long)]
+    tls: bool,
+    /// Where the certificate of that authority is written [default: aci-dns-simulator-ca.pem among the temporary files]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca_file: Option<PathBuf>,
 }
 
 const SIMULATE: &str = "\
@@ -194,6 +200,11 @@ A handler beside it (the zones are those that --groups makes; --print-env prints
     \"reverseZones\": [\"1.10.in-addr.arpa\"], \"zoneResourceGroup\": \"rg-dns\"}}'
   aci-dns serve --port 8080
   aci-dns replay --handler http://127.0.0.1:8080 events.json
+
+Microsoft's clients want HTTPS (--tls) and the authority's certificate:
+  aci-dns simulate --tls --groups 3
+  export REQUESTS_CA_BUNDLE=/tmp/aci-dns-simulator-ca.pem     # Python, the Azure CLI
+  export SSL_CERT_FILE=/tmp/aci-dns-simulator-ca.pem          # aci-dns
 
 What the real API cannot express (moves by the platform, faults, throttles, the log of calls) is under /simulator;
 see src/simulator/mod.rs. It stops at SIGTERM or Ctrl-C.";
@@ -252,6 +263,10 @@ enum Failure {
     Group(String),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error("no certificate for HTTPS")]
+    Certificate(#[source] simulator::CertificateError),
+    #[error("the certificate of the authority cannot be written to {}", path.display())]
+    CaFile { path: PathBuf, source: io::Error },
     #[error("interrupted before anything was written")]
     Interrupted,
     #[error("log lines cannot be written")]
@@ -333,6 +348,8 @@ fn tell(failure: &Failure) -> ExitCode {
         | Failure::Seed(_)
         | Failure::Group(_)
         | Failure::Queue(_)
+        | Failure::Certificate(_)
+        | Failure::CaFile { .. }
         | Failure::Interrupted => (printable(&Chain(failure).to_string()).into_owned(), 1),
     };
     let style = anstyle::AnsiColor::Red.on_default().bold();
@@ -472,6 +489,9 @@ fn simulate(arguments: &Simulate) -> Result<(), Failure> {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        if arguments.callers.tls {
+            return serve_tls(azure, listener, arguments.callers.ca_file.clone()).await;
+        }
         let _ = writeln!(
             anstream::stdout(),
             "Azure in memory at http://{address}/; what is in it: http://{address}/simulator/zones"
@@ -495,6 +515,29 @@ fn simulated_settings(azure: &Azure, address: &str) -> String {
          export ACI_DNS_ZONES='{{\"rg-spoke*\": {{\"forwardZone\": \"spoke1.contoso.internal\", \
          \"reverseZones\": [\"1.10.in-addr.arpa\"], \"zoneResourceGroup\": \"rg-dns\"}}}}'\n"
     )
+}
+
+/// Serves the simulator over HTTPS, once its authority is where clients find it.
+async fn serve_tls(azure: Azure, listener: TcpListener, ca_file: Option<PathBuf>) -> Result<(), Failure> {
+    let certificates = Certificates::new(unix_seconds()).map_err(Failure::Certificate)?;
+    let path = ca_file.unwrap_or_else(|| std::env::temp_dir().join("aci-dns-simulator-ca.pem"));
+    let not_written = |source| Failure::CaFile { path: path.clone(), source };
+    // Another user may have put a link there: a new file takes its place.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(not_written(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = std::fs::File::create_new(&path).map_err(not_written)?;
+    file.write_all(certificates.authority().as_bytes()).map_err(not_written)?;
+    let port = listener.local_addr().map_err(Failure::SetUp)?.port();
+    let _ = writeln!(
+        anstream::stdout(),
+        "Azure in memory at https://localhost:{port}/; what is in it: https://localhost:{port}/simulator/zones\n\
+         Its authority: {}",
+        path.display()
+    );
+    let bind = |source| Failure::Bind { port, source };
+    simulator::serve_tls(azure, listener, certificates.config(), shutdown()?).await.map_err(bind)
 }
 
 /// Comes with SIGTERM or Ctrl-C.

@@ -11,7 +11,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::messages::{Answer, Request, field, method_not_allowed, wrapped};
+use super::messages::{Answer, Request, field, gateway, method_not_allowed, wrapped};
 use super::{Azure, World};
 
 /// What one role grants: actions less those that are excepted; `*` stands for any text.
@@ -190,7 +190,7 @@ impl World {
              invalid. If access was recently granted, please refresh your credentials.",
             request.path
         );
-        Some(wrapped(StatusCode::FORBIDDEN, "AuthorizationFailed", &message))
+        Some(gateway(StatusCode::FORBIDDEN, "AuthorizationFailed", &message))
     }
 
     /// What was said of the deepest scope that a path lies in.

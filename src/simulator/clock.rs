@@ -41,17 +41,30 @@ impl Identifiers {
     }
 }
 
-/// A point in time as Azure writes it, with seven decimals: `2026-01-01T00:00:00.0000000Z`.
+/// A point in time as Resource Manager writes it, with seven decimals: `2026-01-01T00:00:00.0000000Z`.
 pub(super) fn timestamp(epoch_seconds: u64, elapsed: Duration) -> String {
+    format!("{}.{:07}Z", date_time(epoch_seconds, elapsed), elapsed.subsec_nanos() / 100)
+}
+
+/// A point in time as Container Instances writes the states of a container: `2026-01-01T00:00:00.000Z`.
+pub(super) fn timestamp_in_milliseconds(epoch_seconds: u64, elapsed: Duration) -> String {
+    format!("{}.{:03}Z", date_time(epoch_seconds, elapsed), elapsed.subsec_millis())
+}
+
+/// A point in time as Container Instances writes the events of a container: `2026-01-01T00:00:00Z`.
+pub(super) fn timestamp_in_seconds(epoch_seconds: u64, elapsed: Duration) -> String {
+    format!("{}Z", date_time(epoch_seconds, elapsed))
+}
+
+fn date_time(epoch_seconds: u64, elapsed: Duration) -> String {
     let seconds = epoch_seconds.saturating_add(elapsed.as_secs());
     let (year, month, day) = civil_date(seconds / 86_400);
     let second_of_day = seconds % 86_400;
     format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:07}Z",
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
         second_of_day / 3600,
         second_of_day / 60 % 60,
-        second_of_day % 60,
-        elapsed.subsec_nanos() / 100
+        second_of_day % 60
     )
 }
 
@@ -105,6 +118,9 @@ mod tests {
         check(DEFAULT_EPOCH_SECONDS, Duration::from_millis(86_399_250), "2026-01-01T23:59:59.2500000Z");
         check(0, Duration::from_hours(24 * 59), "1970-03-01T00:00:00.0000000Z");
         check(1_709_164_800, Duration::ZERO, "2024-02-29T00:00:00.0000000Z");
+        let elapsed = Duration::from_millis(1250);
+        assert_eq!(timestamp_in_milliseconds(DEFAULT_EPOCH_SECONDS, elapsed), "2026-01-01T00:00:01.250Z");
+        assert_eq!(timestamp_in_seconds(DEFAULT_EPOCH_SECONDS, elapsed), "2026-01-01T00:00:01Z");
     }
 
     #[test]

@@ -7,9 +7,11 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::World;
+use super::clock::{timestamp_in_milliseconds, timestamp_in_seconds};
 use super::container_group_spec::{Ip, ports};
 use super::container_groups::ContainerGroup;
 use super::container_states::{Containers, Standby, Termination};
+use super::identity::TENANT_ID;
 use super::messages::{Answer, field, wrapped};
 
 /// How much an answer tells of a group.
@@ -41,30 +43,114 @@ impl World {
             let view = self.container_view(group, now);
             let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
             for container in containers.into_iter().flatten() {
-                let properties = container.get_mut("properties").and_then(Value::as_object_mut);
-                if let (Some(view), Some(properties)) = (&view, properties) {
-                    properties.insert("instanceView".to_owned(), view.clone());
+                let Some(properties) = container.get_mut("properties").and_then(Value::as_object_mut) else {
+                    continue;
+                };
+                let image = properties.get("image").and_then(Value::as_str).unwrap_or_default();
+                let events = self.container_events(group, image);
+                if let Some(mut view) = view.clone() {
+                    view.insert("events".to_owned(), events);
+                    properties.insert("instanceView".to_owned(), Value::Object(view));
                 }
             }
         }
-        json!({
+        let mut body = json!({
             "properties": properties,
             "id": group.id(),
             "name": group.name,
             "type": "Microsoft.ContainerInstance/containerGroups",
             "location": group.location,
             "tags": group.tags,
-        })
+        });
+        for (name, value) in [("identity", &group.identity), ("zones", &group.zones)] {
+            if let (Some(body), false) = (body.as_object_mut(), value.is_null()) {
+                body.insert(name.to_owned(), value.clone());
+            }
+        }
+        body
     }
 
-    fn container_view(&self, group: &ContainerGroup, now: Duration) -> Option<Value> {
-        let started = self.timestamp_at(group.started);
+    /// What has happened to a container since it was first started, in the words of the recordings
+    /// (`test_container_create_with_vnet-017` and `test_container_create_msi-004` of Azure/azure-cli).
+    fn container_events(&self, group: &ContainerGroup, image: &str) -> Value {
+        let time = |elapsed| timestamp_in_seconds(self.settings.epoch_seconds, elapsed);
+        let (first, last) = (time(group.first_started), time(group.started));
+        let event = |name: &str, message: &str| {
+            json!({
+                "count": group.restart_count + 1,
+                "firstTimestamp": first,
+                "lastTimestamp": last,
+                "name": name,
+                "message": message,
+                "type": "Normal",
+            })
+        };
+        let image = pulled(image);
+        let mut events = vec![
+            event("Pulling", &format!("pulling image \"{image}\"")),
+            event("Pulled", &format!("Successfully pulled image \"{image}\"")),
+            event("Started", "Started container"),
+        ];
+        if let (Some(_), Containers::Terminated(end)) = (group.back_off, group.containers) {
+            events.push(json!({
+                "count": group.ends,
+                "firstTimestamp": time(end.finished),
+                "lastTimestamp": time(end.finished),
+                "name": "BackOff",
+                "message": "Back-off restarting failed container",
+                "type": "Warning",
+            }));
+        }
+        Value::Array(events)
+    }
+
+    /// The managed identities of a group as answers show them: the system-assigned one is that of the group, and a
+    /// user-assigned one is the same in all groups.
+    pub(super) fn assign_identities(&mut self, asked: &Value, former: &Value) -> Value {
+        let kind = field(asked, "type").as_str().unwrap_or_default().to_owned();
+        if kind.is_empty() || kind.eq_ignore_ascii_case("None") {
+            return Value::Null;
+        }
+        let keep = |former: &Value, ids: &mut super::clock::Identifiers| match former {
+            Value::String(id) => id.clone(),
+            _ => ids.guid(),
+        };
+        let assigned_elsewhere = |id: &String| {
+            let mut others =
+                self.groups.values().map(|group| field(&group.identity, "userAssignedIdentities"));
+            others.find_map(|identities| identities.get(id)).cloned().unwrap_or_default()
+        };
+        let asked_for = field(asked, "userAssignedIdentities").as_object();
+        let user_assigned: Option<Vec<_>> =
+            asked_for.map(|asked| asked.keys().map(|id| (id.clone(), assigned_elsewhere(id))).collect());
+        let ids = &mut self.request_ids;
+        let mut identity = json!({"tenantId": TENANT_ID, "type": kind});
+        let Some(shown) = identity.as_object_mut() else { return identity };
+        if kind.contains("SystemAssigned") {
+            let principal = keep(field(former, "principalId"), ids);
+            shown.insert("principalId".to_owned(), principal.into());
+        }
+        if let Some(user_assigned) = user_assigned {
+            let show = |(id, known): (String, Value)| {
+                let principal = keep(field(&known, "principalId"), ids);
+                let client = keep(field(&known, "clientId"), ids);
+                (id, json!({"principalId": principal, "clientId": client}))
+            };
+            let assigned: Map<_, _> = user_assigned.into_iter().map(show).collect();
+            shown.insert("userAssignedIdentities".to_owned(), Value::Object(assigned));
+        }
+        identity
+    }
+
+    fn container_view(&self, group: &ContainerGroup, now: Duration) -> Option<Map<String, Value>> {
+        let time = |elapsed| timestamp_in_milliseconds(self.settings.epoch_seconds, elapsed);
+        let started = time(group.started);
         let terminated = |end: Termination| {
             json!({
                 "state": "Terminated",
-                "startTime": self.timestamp_at(end.started),
+                "startTime": time(end.started),
                 "exitCode": end.exit_code,
-                "finishTime": self.timestamp_at(end.finished),
+                "finishTime": time(end.finished),
                 "detailStatus": end.detail,
             })
         };
@@ -81,47 +167,86 @@ impl World {
                 (json!({"state": "Waiting", "detailStatus": detail}), Some(end))
             }
         };
-        let mut view = json!({"restartCount": group.restart_count, "currentState": current});
-        if let (Some(previous), Some(view)) = (previous, view.as_object_mut()) {
+        let mut view = Map::new();
+        view.insert("restartCount".to_owned(), group.restart_count.into());
+        view.insert("currentState".to_owned(), current);
+        if let Some(previous) = previous {
             view.insert("previousState".to_owned(), terminated(previous));
         }
         Some(view)
     }
 }
 
+/// An image as events name it: by a digest instead of a tag.
+fn pulled(image: &str) -> String {
+    if image.contains('@') {
+        return image.to_owned();
+    }
+    let last = image.rfind('/').map_or(0, |slash| slash + 1);
+    let tag = image.get(last..).and_then(|name| name.find(':'));
+    let name = tag.and_then(|colon| image.get(..last + colon)).unwrap_or(image);
+    let digest = ring::digest::digest(&ring::digest::SHA256, image.as_bytes());
+    let digest = digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    format!("{name}@sha256:{digest}")
+}
+
 /// `properties.ipAddress`: absent while a private group has none, without `ip` while a public one has none.
 fn ip_address(group: &ContainerGroup) -> Option<Value> {
-    let with_ip = |kind: &str, ip: Value| Some(json!({"ports": group.ports, "ip": ip, "type": kind}));
+    let address = |kind: &str, ip: Option<Value>| {
+        let mut address = json!({"ports": group.ports, "type": kind});
+        if let Some(address) = address.as_object_mut() {
+            address.extend(ip.map(|ip| ("ip".to_owned(), ip)));
+            address.extend(group.dns_name.as_object().cloned().unwrap_or_default());
+        }
+        Some(address)
+    };
     let deployed = group.containers != Containers::Waiting;
     match (group.ip, group.shown) {
-        (Ip::Public, None) => Some(json!({"ports": group.ports, "type": "Public"})),
-        (Ip::Public, Some(address)) => with_ip("Public", address.to_string().into()),
-        (Ip::Pool | Ip::Fixed(_), Some(address)) => with_ip("Private", address.to_string().into()),
-        (Ip::NullIp, _) if deployed => with_ip("Private", Value::Null),
-        (Ip::ZeroIp, _) if deployed => with_ip("Private", "0.0.0.0".into()),
-        (Ip::EmptyIp, _) if deployed => with_ip("Private", "".into()),
+        (Ip::Public, shown) => address("Public", shown.map(|shown| shown.to_string().into())),
+        (Ip::Pool | Ip::Fixed(_), Some(shown)) => address("Private", Some(shown.to_string().into())),
+        (Ip::NullIp, _) if deployed => address("Private", Some(Value::Null)),
+        (Ip::ZeroIp, _) if deployed => address("Private", Some("0.0.0.0".into())),
+        (Ip::EmptyIp, _) if deployed => address("Private", Some("".into())),
         (Ip::NoIpAddress | Ip::Pool | Ip::Fixed(_) | Ip::NullIp | Ip::ZeroIp | Ip::EmptyIp, _) => None,
     }
 }
 
-/// The kind of address that a PUT asks for, and its ports. An `ip` in the request is ignored, as Azure does.
-pub(super) fn read_ip_address(address: Option<&Value>) -> Result<(Ip, Value), Answer> {
+/// The kind of address that a PUT asks for, its ports, and its name in public DNS. An `ip` in the request is ignored, as
+/// Azure does.
+pub(super) fn read_ip_address(address: Option<&Value>, location: &str) -> Result<(Ip, Value, Value), Answer> {
     let Some(address) = address.filter(|address| !address.is_null()) else {
-        return Ok((Ip::NoIpAddress, ports()));
+        return Ok((Ip::NoIpAddress, ports(), Value::Null));
     };
     let requested = field(address, "ports").as_array().filter(|ports| !ports.is_empty());
     let Some(requested) = requested else {
         let message = "The ports in the 'ipAddress' of container group cannot be empty.";
         return Err(wrapped(StatusCode::BAD_REQUEST, "MissingIpAddressPorts", message));
     };
+    let ports = Value::Array(requested.clone());
     match field(address, "type").as_str() {
-        Some("Private") => Ok((Ip::Pool, Value::Array(requested.clone()))),
-        Some("Public") => Ok((Ip::Public, Value::Array(requested.clone()))),
+        Some("Private") => Ok((Ip::Pool, ports, Value::Null)),
+        Some("Public") => Ok((Ip::Public, ports, dns_name(address, location))),
         _ => {
             let message = "The 'type' of the 'ipAddress' must be 'Public' or 'Private'.";
             Err(wrapped(StatusCode::BAD_REQUEST, "InvalidIPAddressType", message))
         }
     }
+}
+
+/// A label is shown with its scope and the name that it makes
+/// (<https://learn.microsoft.com/azure/container-instances/how-to-reuse-dns-names>). A scope other than `Unsecure` adds a
+/// hash to the real name, which is left out here.
+fn dns_name(address: &Value, location: &str) -> Value {
+    let Some(label) = field(address, "dnsNameLabel").as_str().filter(|label| !label.is_empty()) else {
+        return Value::Null;
+    };
+    let scope = field(address, "autoGeneratedDomainNameLabelScope").as_str().unwrap_or("Unsecure");
+    let region = location.to_ascii_lowercase().replace(' ', "");
+    json!({
+        "dnsNameLabel": label,
+        "autoGeneratedDomainNameLabelScope": scope,
+        "fqdn": format!("{label}.{region}.azurecontainer.io"),
+    })
 }
 
 pub(super) fn read_tags(tags: &Value) -> BTreeMap<String, String> {
@@ -131,25 +256,37 @@ pub(super) fn read_tags(tags: &Value) -> BTreeMap<String, String> {
 
 /// Adds what the service adds, and removes what it never tells again: secrets.
 pub(super) fn complete_definition(mut properties: Map<String, Value>) -> Result<Map<String, Value>, Answer> {
-    let defaults =
-        [("sku", json!("Standard")), ("initContainers", json!([])), ("restartPolicy", json!("Always"))];
+    let defaults = [("sku", json!("Standard")), ("restartPolicy", json!("Always"))];
     for (name, value) in defaults {
         properties.entry(name).or_insert(value);
     }
     let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
-    let Some(containers) = containers.filter(|containers| !containers.is_empty()) else {
+    if containers.is_none_or(|containers| containers.is_empty()) {
         let message = "The container group has no containers.";
         return Err(wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message));
-    };
-    for container in containers {
-        let properties = container.get_mut("properties").and_then(Value::as_object_mut);
-        let Some(properties) = properties else { continue };
-        properties.entry("ports").or_insert(json!([]));
-        properties.entry("environmentVariables").or_insert(json!([]));
-        properties.remove("instanceView");
-        let variables = properties.get_mut("environmentVariables").and_then(Value::as_array_mut);
-        for variable in variables.into_iter().flatten() {
-            forget(variable, "secureValue");
+    }
+    let init = properties.remove("initContainers").unwrap_or_else(|| json!([]));
+    let mut init = init.as_array().cloned().unwrap_or_default();
+    let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten() {
+        complete_container(container, true);
+    }
+    for container in &mut init {
+        complete_container(container, false);
+    }
+    properties.insert("initContainers".to_owned(), Value::Array(init));
+    for volume in properties.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
+        // A volume of secrets is shown empty (example ContainerGroupsCreateOrUpdate of the API's description).
+        if let Some(secret) = volume.get_mut("secret").filter(|secret| secret.is_object()) {
+            *secret = json!({});
+        }
+        if let Some(share) = volume.get_mut("azureFile") {
+            forget(share, "storageAccountKey");
+        }
+    }
+    for extension in properties.get_mut("extensions").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(settings) = extension.get_mut("properties") {
+            forget(settings, "protectedSettings");
         }
     }
     if let Some(workspace) = properties.get_mut("diagnostics").and_then(|it| it.get_mut("logAnalytics")) {
@@ -160,6 +297,19 @@ pub(super) fn complete_definition(mut properties: Map<String, Value>) -> Result<
         forget(registry, "password");
     }
     Ok(properties)
+}
+
+fn complete_container(container: &mut Value, has_ports: bool) {
+    let Some(properties) = container.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    if has_ports {
+        properties.entry("ports").or_insert(json!([]));
+    }
+    properties.entry("environmentVariables").or_insert(json!([]));
+    properties.remove("instanceView");
+    let variables = properties.get_mut("environmentVariables").and_then(Value::as_array_mut);
+    for variable in variables.into_iter().flatten() {
+        forget(variable, "secureValue");
+    }
 }
 
 fn forget(value: &mut Value, name: &str) {

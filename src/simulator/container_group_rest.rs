@@ -43,7 +43,8 @@ impl World {
             (None, &Method::PATCH) => self.patch_group(request, &target).unwrap_or_else(|refusal| refusal),
             (None, &Method::DELETE) => self.delete_group_by_rest(request, &target),
             (Some(action), &Method::POST) => self.act_on_group(request, &target, action)?,
-            (_, method) => method_not_allowed(method),
+            (Some(_), _) => return None,
+            (None, method) => method_not_allowed(method),
         })
     }
 
@@ -106,7 +107,7 @@ impl World {
             .ok_or_else(|| invalid("The 'properties' of the container group are missing."))?;
         let address = properties.remove("ipAddress");
         let subnets = properties.remove("subnetIds");
-        let (ip, ports) = read_ip_address(address.as_ref())?;
+        let (ip, ports, dns_name) = read_ip_address(address.as_ref(), location)?;
         for read_only in ["provisioningState", "instanceView"] {
             properties.remove(read_only);
         }
@@ -119,6 +120,9 @@ impl World {
             definition: Value::Object(complete_definition(properties)?),
             ports,
             ip,
+            dns_name,
+            identity: field(body, "identity").clone(),
+            zones: field(body, "zones").clone(),
             subnet: subnets
                 .and_then(|subnets| subnets.pointer("/0/id").and_then(Value::as_str).map(str::to_owned)),
             provisioning: self.settings.provisioning,
@@ -334,6 +338,18 @@ mod tests {
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(get(&azure, &operation).await.json()["status"], "Succeeded");
 
+        // That of the text `nginx`.
+        let digest = "5be1ecc7935f1dd85635d4feedaf660594030253cc97c9e9ca3819ffeac36b65";
+        let event = |name: &str, message: &str| {
+            json!({
+                "count": 1,
+                "firstTimestamp": "2026-01-01T00:02:00Z",
+                "lastTimestamp": "2026-01-01T00:02:00Z",
+                "name": name,
+                "message": message,
+                "type": "Normal",
+            })
+        };
         let properties = &mut expected["properties"];
         properties["provisioningState"] = "Succeeded".into();
         properties["instanceView"]["state"] = "Running".into();
@@ -341,7 +357,12 @@ mod tests {
             json!({"ports": [{"protocol": "TCP", "port": 80}], "ip": "10.0.0.4", "type": "Private"});
         properties["containers"][0]["properties"]["instanceView"] = json!({
             "restartCount": 0,
-            "currentState": {"state": "Running", "startTime": "2026-01-01T00:02:00.0000000Z", "detailStatus": ""},
+            "currentState": {"state": "Running", "startTime": "2026-01-01T00:02:00.000Z", "detailStatus": ""},
+            "events": [
+                event("Pulling", &format!("pulling image \"nginx@sha256:{digest}\"")),
+                event("Pulled", &format!("Successfully pulled image \"nginx@sha256:{digest}\"")),
+                event("Started", "Started container"),
+            ],
         });
         assert_eq!(get(&azure, &path).await.json(), expected);
     }
@@ -410,7 +431,7 @@ mod tests {
         );
         check(&GROUPS.replace("rg-spoke1", "rg-none"), 404, "ResourceGroupNotFound").await;
         check(&format!("{GROUPS}/web?api-version="), 400, "MissingApiVersionParameter").await;
-        check("/subscriptions/s/providers/Microsoft.Web/sites", 404, "InvalidResourceType").await;
+        check("/subscriptions/s/providers/Microsoft.Web/sites", 501, "NotSimulated").await;
         check("/elsewhere", 404, "InvalidResourceType").await;
     }
 
@@ -531,6 +552,92 @@ mod tests {
         assert!(!answered.text.contains("hunter2"));
         let diagnostics = &answered.json()["properties"]["diagnostics"];
         assert_eq!(*diagnostics, json!({"logAnalytics": {"workspaceId": "w"}}));
+    }
+
+    // Example ContainerGroupsCreateOrUpdate of the API's description.
+    #[tokio::test]
+    async fn volumes_are_shown_without_their_secrets() {
+        let azure = azure(Settings::default());
+        let mut body = deployment();
+        body["properties"]["volumes"] = json!([
+            {"name": "share", "azureFile": {"shareName": "s", "storageAccountName": "a", "storageAccountKey": "hunter2"}},
+            {"name": "secret", "secret": {"password": "aHVudGVyMg=="}},
+        ]);
+        let init = json!({"name": "init", "properties": {
+            "image": "busybox", "environmentVariables": [{"name": "PASSWORD", "secureValue": "hunter2"}],
+        }});
+        body["properties"]["initContainers"] = json!([init]);
+        let path = format!("{GROUPS}/web");
+        put(&azure, &path, body).await;
+        let properties = get(&azure, &path).await.json()["properties"].clone();
+        let expected = json!([
+            {"name": "share", "azureFile": {"shareName": "s", "storageAccountName": "a"}},
+            {"name": "secret", "secret": {}},
+        ]);
+        assert_eq!(properties["volumes"], expected);
+        let variables = &properties["initContainers"][0]["properties"]["environmentVariables"];
+        assert_eq!(*variables, json!([{"name": "PASSWORD"}]));
+    }
+
+    // Recordings test_container_create_msi and test_container_create_with_zone of Azure/azure-cli.
+    #[tokio::test]
+    async fn identities_and_zones_stand_beside_the_properties() {
+        let azure = azure(Settings::default());
+        let path = format!("{GROUPS}/web");
+        let user =
+            "/subscriptions/s/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/u";
+        let deploy = async |kind: &str| {
+            let mut body = deployment();
+            body["zones"] = json!(["1"]);
+            body["identity"] = json!({"type": kind, "userAssignedIdentities": {user: {}}});
+            put(&azure, &path, body).await.json()
+        };
+        let shown = deploy("SystemAssigned, UserAssigned").await;
+        assert_eq!((&shown["zones"], &shown["properties"].get("zones")), (&json!(["1"]), &None));
+        let identity = shown["identity"].as_object().unwrap().clone();
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(keys(&shown["identity"]), "principalId tenantId type userAssignedIdentities");
+        assert_eq!(keys(&identity["userAssignedIdentities"][user]), "clientId principalId");
+        assert_eq!(deploy("SystemAssigned, UserAssigned").await["identity"], shown["identity"]);
+        assert_eq!(keys(&deploy("UserAssigned").await["identity"]), "tenantId type userAssignedIdentities");
+        assert_eq!(deploy("None").await.get("identity"), None);
+        assert_eq!(put(&azure, &path, deployment()).await.json().get("zones"), None);
+    }
+
+    #[tokio::test]
+    async fn a_label_makes_a_public_name_in_the_region() {
+        let azure = azure(Settings::default());
+        let mut body = deployment();
+        body["properties"].as_object_mut().unwrap().remove("subnetIds");
+        let address = &mut body["properties"]["ipAddress"];
+        (address["type"], address["dnsNameLabel"]) = ("Public".into(), "shop".into());
+        let shown = put(&azure, &format!("{GROUPS}/web"), body).await.json();
+        let address = &shown["properties"]["ipAddress"];
+        assert_eq!(address["fqdn"], "shop.westus.azurecontainer.io");
+        assert_eq!(address["dnsNameLabel"], "shop");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_simulated_is_501_and_says_so() {
+        let azure = azure(Settings::default());
+        let id = azure.create_group(GroupSpec::new("rg-spoke1", "web"));
+        let provider = format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ContainerInstance");
+        for (method, path) in [
+            (Method::GET, format!("{id}/containers/web/logs")),
+            (Method::POST, format!("{id}/containers/web/exec")),
+            (Method::POST, format!("{id}/containers/web/attach")),
+            (Method::GET, format!("{id}/outboundNetworkDependenciesEndpoints")),
+            (Method::GET, format!("{provider}/locations/westeurope/usages")),
+            (Method::GET, format!("{provider}/locations/westeurope/capabilities")),
+            (Method::GET, format!("{provider}/locations/westeurope/cachedImages")),
+            (Method::GET, "/providers/Microsoft.ContainerInstance/operations".to_owned()),
+            (Method::DELETE, format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke1")),
+        ] {
+            let refused = send(&azure, method, &path, &[], Value::Null).await;
+            assert_eq!(refused.error(), (501, "NotSimulated".to_owned()), "{path}");
+            let message = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+            assert!(message.starts_with("The simulator does not simulate"), "{message}");
+        }
     }
 
     #[tokio::test]

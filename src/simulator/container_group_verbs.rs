@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use serde_json::Value;
+
 use super::addresses::AddressPool;
 use super::container_group_spec::{GroupSpec, Ip, ports};
 use super::container_groups::{Deployment, default_subnet};
@@ -49,6 +51,9 @@ impl Azure {
             definition,
             ports: ports(),
             ip: spec.ip,
+            dns_name: Value::Null,
+            identity: Value::Null,
+            zones: Value::Null,
             subnet: Some(subnet),
             provisioning: spec.provisioning,
             visible_after: spec.visible_after,

@@ -65,6 +65,12 @@ pub(super) struct ContainerGroup {
     pub(super) definition: Value,
     pub(super) ports: Value,
     pub(super) ip: Ip,
+    /// What its `ipAddress` has besides: `dnsNameLabel` and `fqdn`. Null for a group without.
+    pub(super) dns_name: Value,
+    /// The managed identities as answers show them, or null.
+    pub(super) identity: Value,
+    /// The availability zones, or null.
+    pub(super) zones: Value,
     pub(super) subnet: String,
     /// Whether the answers tell of the subnet: not when the group was put without one and needs none.
     pub(super) is_in_subnet: bool,
@@ -83,6 +89,8 @@ pub(super) struct ContainerGroup {
     pub(super) ends: u32,
     pub(super) restart_count: u64,
     pub(super) started: Duration,
+    /// When its containers ran for the first time since it was deployed or started.
+    pub(super) first_started: Duration,
     pub(super) standby: Standby,
     /// What it holds.
     pub(super) address: Option<Ipv4Addr>,
@@ -145,10 +153,6 @@ pub(super) fn default_subnet(subscription: &str, resource_group: &str) -> String
     )
 }
 
-fn resource_group_id(subscription: &str, resource_group: &str) -> String {
-    format!("/subscriptions/{subscription}/resourceGroups/{resource_group}")
-}
-
 /// A group as it was asked for, by a verb or by a PUT.
 pub(super) struct Deployment {
     pub(super) subscription: String,
@@ -159,6 +163,10 @@ pub(super) struct Deployment {
     pub(super) definition: Value,
     pub(super) ports: Value,
     pub(super) ip: Ip,
+    pub(super) dns_name: Value,
+    /// As it was asked for.
+    pub(super) identity: Value,
+    pub(super) zones: Value,
     pub(super) subnet: Option<String>,
     pub(super) provisioning: Duration,
     pub(super) visible_after: Option<Duration>,
@@ -167,17 +175,6 @@ pub(super) struct Deployment {
 
 /// The life of groups. An `id` here is a lower-case resource id of a group that exists.
 impl World {
-    pub(super) fn ensure_resource_group(&mut self, subscription: &str, resource_group: &str) {
-        let id = resource_group_id(subscription, resource_group);
-        self.resource_groups.entry(id.to_ascii_lowercase()).or_insert(resource_group.to_owned());
-    }
-
-    /// The resource group's name as it was spelled when it was created.
-    pub(super) fn resource_group(&self, subscription: &str, resource_group: &str) -> Option<&str> {
-        let id = resource_group_id(subscription, resource_group).to_ascii_lowercase();
-        self.resource_groups.get(&id).map(String::as_str)
-    }
-
     /// Creates or replaces a group, and says whether it is new.
     pub(super) fn deploy(&mut self, deployment: Deployment) -> bool {
         let spelled = self.resource_group(&deployment.subscription, &deployment.resource_group);
@@ -193,6 +190,8 @@ impl World {
         if existing {
             self.release_address(&key);
         }
+        let former = self.groups.get(&key).map_or(Value::Null, |group| group.identity.clone());
+        let identity = self.assign_identities(&deployment.identity, &former);
         let now = self.now();
         let visible = now + deployment.visible_after.unwrap_or(self.settings.visible_after);
         let group = self.groups.entry(key.clone()).or_insert_with(|| ContainerGroup {
@@ -204,6 +203,9 @@ impl World {
             definition: Value::Null,
             ports: Value::Null,
             ip: deployment.ip,
+            dns_name: Value::Null,
+            identity: Value::Null,
+            zones: Value::Null,
             subnet: String::new(),
             is_in_subnet: false,
             provisioning: Duration::ZERO,
@@ -216,6 +218,7 @@ impl World {
             ends: 0,
             restart_count: 0,
             started: now,
+            first_started: now,
             standby: Standby::Never,
             address: None,
             former: None,
@@ -226,6 +229,9 @@ impl World {
         group.definition = deployment.definition;
         group.ports = deployment.ports;
         group.ip = deployment.ip;
+        group.dns_name = deployment.dns_name;
+        group.identity = identity;
+        group.zones = deployment.zones;
         group.subnet = subnet;
         group.is_in_subnet = is_in_subnet;
         group.provisioning = deployment.provisioning;
@@ -360,6 +366,9 @@ impl World {
             }
             Goal::Run => {
                 group.started = due;
+                if pending.first_state == "Pending" {
+                    group.first_started = due;
+                }
                 if pending.first_state == "Updating" {
                     group.restart_count += 1;
                 }

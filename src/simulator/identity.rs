@@ -14,7 +14,7 @@ use super::World;
 use super::clock::Identifiers;
 use super::messages::{Answer, Request, flat, wrapped};
 
-const TENANT_ID: &str = "11111111-1111-1111-1111-111111111111";
+pub(super) const TENANT_ID: &str = "11111111-1111-1111-1111-111111111111";
 const OBJECT_ID: &str = "33333333-3333-3333-3333-333333333333";
 const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
 const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\
@@ -145,9 +145,8 @@ impl World {
                 return Answer::json(StatusCode::BAD_REQUEST, &body);
             }
         };
-        let (now, lifetime) = (self.now(), self.settings.token_lifetime);
-        let (token, expires) = self.identity.token(resource, &client_id, now, lifetime);
-        let expires_on = self.settings.epoch_seconds + expires.as_secs();
+        let (token, remaining) = self.issue(resource, &client_id);
+        let expires_on = self.settings.epoch_seconds + (self.now() + remaining).as_secs();
         let expires_on = match self.settings.identities.expires_on {
             ExpiryForm::Text => json!(expires_on.to_string()),
             ExpiryForm::Number => json!(expires_on),
@@ -162,6 +161,13 @@ impl World {
                 "client_id": client_id,
             }),
         )
+    }
+
+    /// A token for a resource, and how long it is good for from now on.
+    pub(super) fn issue(&mut self, resource: &str, client_id: &str) -> (String, Duration) {
+        let (now, lifetime) = (self.now(), self.settings.token_lifetime);
+        let (token, expires) = self.identity.token(resource, client_id, now, lifetime);
+        (token, expires.saturating_sub(now))
     }
 
     /// Why a token does not open a storage account; nothing, when it does.

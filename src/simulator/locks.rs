@@ -9,7 +9,7 @@
 use http::{Method, StatusCode};
 
 use super::authorization::is_above;
-use super::messages::{Answer, Request, wrapped};
+use super::messages::{Answer, Request, gateway};
 use super::{Azure, World};
 
 /// What a lock forbids.
@@ -80,6 +80,6 @@ impl World {
             request.path,
             scopes.join(",")
         );
-        Some(wrapped(StatusCode::CONFLICT, "ScopeLocked", &message))
+        Some(gateway(StatusCode::CONFLICT, "ScopeLocked", &message))
     }
 }

@@ -31,7 +31,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) async fn read(request: axum::extract::Request) -> Option<Self> {
+    /// Reads a request that came over this scheme.
+    pub(super) async fn read(request: axum::extract::Request, scheme: &str) -> Option<Self> {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, BODY_LIMIT).await.ok()?;
         let raw_query = parts.uri.query().unwrap_or_default().to_owned();
@@ -43,7 +44,7 @@ impl Request {
         });
         let origin = match (parts.uri.scheme_str(), host) {
             (Some(scheme), Some(host)) => format!("{scheme}://{host}"),
-            (None, Some(host)) => format!("http://{host}"),
+            (None, Some(host)) => format!("{scheme}://{host}"),
             (_, None) => "https://management.azure.com".to_owned(),
         };
         Some(Self {
@@ -131,6 +132,24 @@ impl Request {
         query.append_pair("$skipToken", skip_token);
         format!("{}{}?{}", self.origin, self.path, query.finish())
     }
+
+    /// A list, or the page of it that `$top` asks for. A page is found by how many items came before it.
+    pub(super) fn page(&self, mut items: Vec<Value>) -> Answer {
+        let mut body = json!({});
+        if let Some(top) = self.query("$top").and_then(|top| top.parse::<usize>().ok()).filter(|top| *top > 0)
+        {
+            let skipped = self.query("$skiptoken").and_then(|token| token.parse::<usize>().ok()).unwrap_or(0);
+            let is_last = items.len() <= skipped.saturating_add(top);
+            items = items.into_iter().skip(skipped).take(top).collect();
+            if let (false, Some(body)) = (is_last, body.as_object_mut()) {
+                body.insert("nextLink".to_owned(), self.next_link(&(skipped + top).to_string()).into());
+            }
+        }
+        if let Some(body) = body.as_object_mut() {
+            body.insert("value".to_owned(), Value::Array(items));
+        }
+        Answer::json(StatusCode::OK, &body)
+    }
 }
 
 /// An answer in the making.
@@ -160,6 +179,10 @@ impl Answer {
     pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((HeaderName::from_static(name), value.into()));
         self
+    }
+
+    pub(super) fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(it, _)| it == name)
     }
 
     /// A header whose name is made at run time; left out, when there is no such name.
@@ -203,14 +226,45 @@ pub(super) fn wrapped(status: StatusCode, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!({"error": {"code": code, "message": message}}))
 }
 
+/// An error that Resource Manager itself finds, before a provider sees the request.
+pub(super) fn gateway(status: StatusCode, code: &str, message: &str) -> Answer {
+    wrapped(status, code, message).header("x-ms-failure-cause", "gateway")
+}
+
 /// An error in the form of Private DNS.
 pub(super) fn flat(status: StatusCode, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!({"code": code, "message": message}))
 }
 
+/// A record set or a link of a zone that does not exist.
+pub(super) fn parent_not_found(method: &Method, below: &str, zone: &str) -> Answer {
+    let action = match *method {
+        Method::GET => "read",
+        Method::DELETE => "delete",
+        _ => "write",
+    };
+    let message = format!(
+        "Failed to perform '{action}' on resource(s) of type 'privateDnsZones/{below}', because the parent resource \
+         '{zone}' could not be found."
+    );
+    gateway(StatusCode::NOT_FOUND, "ParentResourceNotFound", &message)
+}
+
+/// What answers of Private DNS itself have in common: its cache control, and its own quota as the recordings show it,
+/// 499 after a read and 11999 after a write.
+pub(super) fn of_service(answer: Answer, request: &Request) -> Answer {
+    if answer.has_header("x-ms-failure-cause") {
+        return answer;
+    }
+    let remaining = if request.method == Method::GET { "499" } else { "11999" };
+    answer
+        .header("cache-control", "private")
+        .header("x-ms-ratelimit-remaining-subscription-resource-requests", remaining)
+}
+
 pub(super) fn resource_group_not_found(resource_group: &str) -> Answer {
     let message = format!("Resource group '{resource_group}' could not be found.");
-    wrapped(StatusCode::NOT_FOUND, "ResourceGroupNotFound", &message)
+    gateway(StatusCode::NOT_FOUND, "ResourceGroupNotFound", &message)
 }
 
 pub(super) fn resource_not_found(resource_type: &str, name: &str, resource_group: &str) -> Answer {
@@ -218,10 +272,10 @@ pub(super) fn resource_not_found(resource_type: &str, name: &str, resource_group
         "The Resource '{resource_type}/{name}' under resource group '{resource_group}' was not found. For more \
          details please go to https://aka.ms/ARMResourceNotFoundFix"
     );
-    wrapped(StatusCode::NOT_FOUND, "ResourceNotFound", &message)
+    gateway(StatusCode::NOT_FOUND, "ResourceNotFound", &message)
 }
 
 pub(super) fn method_not_allowed(method: &Method) -> Answer {
     let message = format!("The request method '{method}' is not supported on this path.");
-    wrapped(StatusCode::METHOD_NOT_ALLOWED, "HttpMethodNotSupported", &message)
+    gateway(StatusCode::METHOD_NOT_ALLOWED, "HttpMethodNotSupported", &message)
 }

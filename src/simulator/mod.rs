@@ -2,7 +2,7 @@
 //! process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
-//! HTTP ([`serve`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
+//! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
 //! answer in recordings, it answers: flat error bodies of Private DNS (`{"code","message"}`) beside wrapped
 //! ones of Resource Manager (`{"error":{"code","message"}}`), a container group whose first answer has no
 //! address, a record set that stays when it is emptied.
@@ -15,7 +15,8 @@
 //! - A request that has arrived is carried out even when its client is gone, as in a real service.
 //!
 //! It deliberately does not check permissions (but those that were taken away), resolve names, deliver events, or
-//! model virtual networks beyond the addresses of a subnet and the zones that are linked.
+//! model virtual networks beyond the addresses of a subnet and the zones that are linked. A request for what it does not
+//! simulate is answered 501.
 //!
 //! # Three ways to drive it
 //!
@@ -67,6 +68,7 @@
 //! | | `absent`: `resource` or `resourceGroup` | 404, as if what is read, or its resource group, were too new |
 
 mod addresses;
+mod api_versions;
 mod authorization;
 mod calls;
 mod clock;
@@ -87,18 +89,22 @@ mod locks;
 mod messages;
 mod private_dns;
 mod private_dns_rest;
+mod private_zones_rest;
 mod queue_access;
 mod queue_rest;
 mod queue_xml;
 mod queues;
 mod record_set_body;
+mod resource_groups_rest;
 mod resource_ids;
 mod rest;
+mod sign_in;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod throttles;
+mod tls;
 mod virtual_networks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -110,7 +116,7 @@ use std::time::Duration;
 use axum::serve::ListenerExt;
 use http::Method;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 pub use authorization::Permission;
@@ -126,6 +132,7 @@ pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use queue_access::queue_scope;
 pub use queues::{MessageView, StorageSettings};
 pub use throttles::Throttles;
+pub use tls::{CertificateError, Certificates};
 
 use addresses::AddressPool;
 use authorization::Assignment;
@@ -137,7 +144,10 @@ use history::History;
 use identity::Identity;
 use locks::Lock;
 use private_dns::Zone;
+use private_zones_rest::ZoneOperation;
 use queues::{Queue, QueueKey};
+use resource_groups_rest::ResourceGroup;
+use tls::TlsListener;
 
 /// What was asked for does not exist in the simulated world.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -166,6 +176,8 @@ pub struct Settings {
     pub provisioning: Duration,
     /// How long a container group is `Deleting`. Default: no time, and the answer is 200 instead of 202.
     pub deleting: Duration,
+    /// How long an operation on a zone or on a link goes on. Default: no time.
+    pub zone_operations: Duration,
     /// Whether a stopped group's answer still tells of the address that it has released. Default: no.
     pub stopped_keeps_address: bool,
     /// Whether the events of a deployment, restart or start come when its provisioning has ended, and not when
@@ -196,6 +208,7 @@ impl Default for Settings {
             identities: AssignedIdentities::default(),
             provisioning: Duration::ZERO,
             deleting: Duration::ZERO,
+            zone_operations: Duration::ZERO,
             stopped_keeps_address: false,
             events_when_provisioned: false,
             throttles: None,
@@ -274,6 +287,7 @@ impl Azure {
             agenda: BTreeSet::new(),
             pools: BTreeMap::new(),
             operations: VecDeque::new(),
+            zone_operations: VecDeque::new(),
             zones: BTreeMap::new(),
             permissions: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -457,8 +471,8 @@ struct World {
     event_ids: Identifiers,
     message_ids: Identifiers,
     identity: Identity,
-    /// Lower-case `/subscriptions/{s}/resourceGroups/{rg}` to the spelling it was created with.
-    resource_groups: BTreeMap<String, String>,
+    /// By lower-case resource id.
+    resource_groups: BTreeMap<String, ResourceGroup>,
     /// How many changes there were.
     revision: u64,
     /// By lower-case resource id.
@@ -469,6 +483,7 @@ struct World {
     /// By lower-case resource id of the subnet.
     pools: BTreeMap<String, AddressPool>,
     operations: VecDeque<Operation>,
+    zone_operations: VecDeque<ZoneOperation>,
     /// By lower-case resource id.
     zones: BTreeMap<String, Zone>,
     /// What whoever asks may do, by lower-case scope.
@@ -543,11 +558,25 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    // Answers are small: waiting for more to send would only cost time.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY cannot be set");
-        }
-    });
+    let listener = listener.tap_io(|stream| send_at_once(stream));
     axum::serve(listener, azure.router()).with_graceful_shutdown(shutdown).await
+}
+
+/// Serves an Azure over HTTPS, with a certificate of [`Certificates`] or any other, until the shutdown completes. Links
+/// in answers are `https`, too.
+pub async fn serve_tls(
+    azure: Azure,
+    listener: TcpListener,
+    config: Arc<rustls::ServerConfig>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let listener = TlsListener::new(listener, config);
+    axum::serve(listener, azure.router_over("https")).with_graceful_shutdown(shutdown).await
+}
+
+/// Answers are small: waiting for more to send would only cost time.
+fn send_at_once(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY cannot be set");
+    }
 }

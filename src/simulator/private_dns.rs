@@ -214,6 +214,7 @@ pub(super) struct Zone {
     pub(super) resource_group: String,
     name: String,
     pub(super) etag: String,
+    /// Null, when there are none.
     pub(super) tags: Value,
     pub(super) record_sets: BTreeMap<RecordKey, RecordSet>,
     pub(super) former_record_sets: History<RecordKey, RecordSet>,
@@ -315,7 +316,7 @@ impl Azure {
     pub fn create_zone(&self, subscription: &str, resource_group: &str, name: &str) -> String {
         let mut world = self.world();
         world.ensure_resource_group(subscription, resource_group);
-        let id = world.create_zone(subscription, resource_group, name, json!({}));
+        let id = world.create_zone(subscription, resource_group, name, Value::Null);
         world.changed();
         id
     }

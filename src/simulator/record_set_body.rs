@@ -17,9 +17,9 @@ pub(super) fn change(set: &mut RecordSet, body: &Value, record_type: RecordType)
     for (name, value) in properties {
         match name.as_str() {
             "ttl" => {
-                let ttl = value.as_u64().filter(|ttl| (1..=MAX_TTL).contains(ttl));
+                let ttl = value.as_u64().filter(|ttl| *ttl <= MAX_TTL);
                 set.ttl =
-                    ttl.ok_or_else(|| bad_request("The TTL must be between 1 and 2147483647 seconds."))?;
+                    ttl.ok_or_else(|| bad_request("The TTL must be between 0 and 2147483647 seconds."))?;
             }
             "metadata" => set.metadata = read_metadata(value)?,
             // Read-only properties that a client may send back as it got them.
@@ -34,7 +34,8 @@ pub(super) fn change(set: &mut RecordSet, body: &Value, record_type: RecordType)
             }
         }
     }
-    if set.ttl == 0 {
+    // A set that is new has no ETag yet.
+    if set.etag.is_empty() && !properties.contains_key("ttl") {
         return Err(bad_request("The TTL is missing."));
     }
     set.is_auto_registered = false;

@@ -6,6 +6,12 @@
 
 use std::io;
 
+use super::api_versions::refuse_api_version;
+use super::calls::Call;
+use super::faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, When};
+use super::history::Staleness;
+use super::messages::{Answer, Request, gateway, method_not_allowed, resource_group_not_found, wrapped};
+use super::{Azure, World};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -13,18 +19,16 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, Method, StatusCode};
-use serde_json::json;
-
-use super::calls::Call;
-use super::faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, When};
-use super::history::Staleness;
-use super::messages::{Answer, Request, method_not_allowed, resource_group_not_found, wrapped};
-use super::{Azure, World};
 
 impl Azure {
     /// The REST API, for a server and for calls in process alike.
     pub fn router(&self) -> Router {
-        Router::new().fallback(answer).with_state(self.clone())
+        self.router_over("http")
+    }
+
+    /// The REST API over this scheme, which links in answers have when a request does not name one.
+    pub(super) fn router_over(&self, scheme: &'static str) -> Router {
+        Router::new().fallback(answer).with_state((self.clone(), scheme))
     }
 
     /// Carries a request out, together with all that is to go wrong with it.
@@ -135,8 +139,11 @@ impl Azure {
     }
 }
 
-async fn answer(State(azure): State<Azure>, request: axum::extract::Request) -> Response {
-    let Some(request) = Request::read(request).await else {
+async fn answer(
+    State((azure, scheme)): State<(Azure, &'static str)>,
+    request: axum::extract::Request,
+) -> Response {
+    let Some(request) = Request::read(request, scheme).await else {
         let message = "The request could not be read.";
         return wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).into_response();
     };
@@ -234,12 +241,14 @@ impl World {
         if let Some(target) = self.queue_target(request) {
             return self.answer_queue(request, &target);
         }
+        if let Some(answer) = self.answer_sign_in(request) {
+            return answer;
+        }
         if let Some(refusal) = self.refuse_unauthenticated(&request.headers) {
             return refusal;
         }
-        if request.query("api-version").is_none_or(str::is_empty) {
-            let message = "The api-version query parameter (?api-version=) is required for all requests.";
-            return wrapped(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", message);
+        if let Some(refusal) = refuse_api_version(request) {
+            return refusal;
         }
         if let Some(refusal) = self.refuse_unauthorized(request) {
             return refusal;
@@ -247,16 +256,16 @@ impl World {
         if let Some(refusal) = self.refuse_locked(request) {
             return refusal;
         }
-        self.route(request).unwrap_or_else(|| {
-            let message =
-                format!("No HTTP resource was found that matches the request URI '{}'.", request.path);
-            wrapped(StatusCode::NOT_FOUND, "InvalidResourceType", &message)
-        })
+        self.route(request).unwrap_or_else(|| not_simulated(request))
     }
 
     /// Finds who is responsible. Nothing, when nobody is.
     fn route(&mut self, request: &Request) -> Option<Answer> {
-        let mut segments = request.segments().into_iter().peekable();
+        let segments = request.segments();
+        if let Some(answer) = self.answer_subscriptions(request, &segments) {
+            return Some(answer);
+        }
+        let mut segments = segments.into_iter().peekable();
         let is = |expected: &str, segment: Option<String>| {
             segment.is_some_and(|segment| segment.eq_ignore_ascii_case(expected))
         };
@@ -266,12 +275,16 @@ impl World {
         let subscription = segments.next()?;
         let resource_group = match segments.next_if(|segment| segment.eq_ignore_ascii_case("resourceGroups"))
         {
+            Some(_) if segments.peek().is_none() && request.method == Method::GET => {
+                return Some(self.list_resource_groups(request, &subscription));
+            }
             Some(_) => Some(segments.next()?),
             None => None,
         };
         if let Some(resource_group) = &resource_group {
             if segments.peek().is_none() {
-                return Some(self.answer_resource_group(request, &subscription, resource_group));
+                let answer = self.answer_resource_group(request, &subscription, resource_group)?;
+                return Some(answer.unwrap_or_else(|refusal| refusal));
             }
             let is_hidden = request.is_read_at(Staleness::ResourceGroupNotYet);
             if is_hidden || self.resource_group(&subscription, resource_group).is_none() {
@@ -296,29 +309,6 @@ impl World {
         }
     }
 
-    fn answer_resource_group(&mut self, request: &Request, subscription: &str, name: &str) -> Answer {
-        let existing = self.resource_group(subscription, name).map(str::to_owned);
-        let body = |name: &str| {
-            json!({
-                "id": format!("/subscriptions/{subscription}/resourceGroups/{name}"),
-                "name": name,
-                "type": "Microsoft.Resources/resourceGroups",
-                "location": "westeurope",
-                "properties": {"provisioningState": "Succeeded"},
-            })
-        };
-        match (&request.method, existing) {
-            (&Method::GET, None) => resource_group_not_found(name),
-            (&Method::GET | &Method::PUT, Some(name)) => Answer::json(StatusCode::OK, &body(&name)),
-            (&Method::PUT, None) => {
-                self.ensure_resource_group(subscription, name);
-                self.changed();
-                Answer::json(StatusCode::CREATED, &body(name)).effective()
-            }
-            (method, _) => method_not_allowed(method),
-        }
-    }
-
     /// The headers that every answer has.
     fn add_headers(&mut self, request: &Request, answer: &mut Answer) {
         let request_id = self.request_ids.guid();
@@ -337,22 +327,53 @@ impl World {
             }
             return;
         }
-        let remaining = match request.method {
-            Method::GET => "x-ms-ratelimit-remaining-subscription-reads",
-            Method::DELETE => "x-ms-ratelimit-remaining-subscription-deletes",
-            _ => "x-ms-ratelimit-remaining-subscription-writes",
-        };
         let common = [
-            ("cache-control", "no-cache".to_owned()),
-            ("strict-transport-security", "max-age=31536000; includeSubDomains".to_owned()),
-            ("x-content-type-options", "nosniff".to_owned()),
-            ("x-ms-request-id", request_id.clone()),
-            ("x-ms-correlation-request-id", request_id.clone()),
-            ("x-ms-routing-request-id", format!("WESTEUROPE:{}:{request_id}", self.timestamp())),
-            (remaining, "11999".to_owned()),
+            ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+            ("x-content-type-options", "nosniff"),
+            ("x-ms-request-id", request_id.as_str()),
+            ("x-ms-correlation-request-id", request_id.as_str()),
+            ("x-ms-routing-request-id", &format!("WESTEUROPE:{}:{request_id}", self.timestamp())),
         ];
-        answer.headers.extend(common.map(|(name, value)| (HeaderName::from_static(name), value)));
+        let of_gateway = [
+            ("cache-control", "no-cache"),
+            ("pragma", "no-cache"),
+            ("expires", "-1"),
+            quota(&request.method),
+        ];
+        // A service with headers of its own has its own quota, too; an error of Resource Manager has none.
+        let is_of_service = answer.has_header("cache-control");
+        let has_quota = !answer.has_header("x-ms-failure-cause");
+        let of_gateway = of_gateway.into_iter().take(if has_quota { 4 } else { 3 });
+        let headers = common.into_iter().chain(of_gateway.filter(|_| !is_of_service));
+        for (name, value) in headers {
+            answer.headers.push((HeaderName::from_static(name), value.to_owned()));
+        }
     }
+}
+
+/// The quota of a subscription that Resource Manager counts, with the numbers of the recordings.
+fn quota(method: &Method) -> (&'static str, &'static str) {
+    match *method {
+        Method::GET | Method::HEAD => ("x-ms-ratelimit-remaining-subscription-reads", "11999"),
+        Method::DELETE => ("x-ms-ratelimit-remaining-subscription-deletes", "14999"),
+        _ => ("x-ms-ratelimit-remaining-subscription-writes", "1199"),
+    }
+}
+
+/// The answer to a request that the real Azure may well have an answer to.
+fn not_simulated(request: &Request) -> Answer {
+    let segments = request.segments();
+    let starts = |name: &str| segments.first().is_some_and(|first| first.eq_ignore_ascii_case(name));
+    if !starts("subscriptions") && !starts("providers") {
+        let message = format!("No HTTP resource was found that matches the request URI '{}'.", request.path);
+        return gateway(StatusCode::NOT_FOUND, "InvalidResourceType", &message);
+    }
+    let message = format!(
+        "The simulator does not simulate '{} {}'. Azure may answer it; the simulator has container groups, Private DNS, \
+         storage queues, and what these need.",
+        request.method, request.path
+    );
+    wrapped(StatusCode::NOT_IMPLEMENTED, "NotSimulated", &message)
 }
 
 #[cfg(test)]
@@ -360,7 +381,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::super::testing::{SUBSCRIPTION, ZONES, azure, get, put, send};
     use super::super::{RecordSetSpec, Settings, serve};

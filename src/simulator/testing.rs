@@ -46,7 +46,7 @@ impl Answered {
     }
 }
 
-/// Sends a request; without an api-version in the path, with one that exists.
+/// Sends a request, with a text as it is and anything else as JSON; without an api-version in the path, with one that exists.
 pub(super) async fn send(
     azure: &Azure,
     method: Method,
@@ -57,14 +57,20 @@ pub(super) async fn send(
     let path = if path.contains("api-version") || path.starts_with("/simulator/") {
         path.to_owned()
     } else {
-        format!("{path}{}api-version=2024-06-01", if path.contains('?') { '&' } else { '?' })
+        let is_for_groups = path.to_ascii_lowercase().contains("/providers/microsoft.containerinstance/");
+        let version = if is_for_groups { "2023-05-01" } else { "2024-06-01" };
+        format!("{path}{}api-version={version}", if path.contains('?') { '&' } else { '?' })
     };
     let mut request =
         http::Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:4711");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let body = match body {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        body => body.to_string(),
+    };
     let response = azure.router().oneshot(request.body(axum::body::Body::from(body)).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     let dropped = parts.extensions.get::<ConnectionDropped>().is_some();

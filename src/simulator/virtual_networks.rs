@@ -1,16 +1,16 @@
 //! Subnets, as far as the addresses of container groups come from them, and the links between zones and virtual
 //! networks (<https://learn.microsoft.com/rest/api/dns/privatedns/virtual-network-links>).
 //!
-//! A virtual network exists as soon as something stands in it, and nothing of it is known but its subnets.
+//! A virtual network exists as soon as something stands in it, and nothing of it is known but its subnets, whose names are
+//! in lower case. It is read, and a subnet can be given another range; other writes are not simulated.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::addresses::AddressPool;
 use super::container_groups::default_subnet;
-use super::messages::{Answer, Request, field, method_not_allowed, resource_not_found, wrapped};
-use super::private_dns::Zone;
-use super::private_dns_rest::zone_vanished;
+use super::messages::{Answer, Request, field, resource_not_found, wrapped};
+use super::private_zones_rest::link_body;
 use super::rest::ArmPath;
 use super::{Azure, Missing, World};
 
@@ -64,30 +64,86 @@ impl Azure {
 }
 
 impl World {
-    /// Answers a request for a subnet; nothing, when it is for something else.
+    /// Answers a request for virtual networks or their subnets; nothing, when it is for something else.
     pub(super) fn answer_virtual_network(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
-        let [networks, network, subnets, subnet] = path.rest.as_slice() else { return None };
-        if !networks.eq_ignore_ascii_case("virtualNetworks") || !subnets.eq_ignore_ascii_case("subnets") {
+        let mut rest = path.rest.iter().map(String::as_str);
+        if !rest.next()?.eq_ignore_ascii_case("virtualNetworks") {
             return None;
         }
+        let (network, subnets, subnet, deeper) = (rest.next(), rest.next(), rest.next(), rest.next());
+        if deeper.is_some() || subnets.is_some_and(|it| !it.eq_ignore_ascii_case("subnets")) {
+            return None;
+        }
+        let reads = request.method == Method::GET;
+        let Some(network) = network else {
+            return reads.then(|| request.page(self.networks(path, None).iter().map(network_body).collect()));
+        };
         let resource_group = path.resource_group.as_deref()?;
-        let id = format!(
-            "/subscriptions/{}/resourceGroups/{resource_group}/providers/Microsoft.Network/virtualNetworks/{network}\
-             /subnets/{subnet}",
-            path.subscription
-        );
+        let found = self.networks(path, Some(network)).into_iter().next();
+        let missing = || resource_not_found("Microsoft.Network/virtualNetworks", network, resource_group);
+        match (subnets, subnet) {
+            (None, _) => reads.then(|| {
+                found.as_ref().map_or_else(missing, |it| Answer::json(StatusCode::OK, &network_body(it)))
+            }),
+            (Some(_), None) => {
+                reads.then(|| found.as_ref().map_or_else(missing, |it| request.page(it.subnet_bodies())))
+            }
+            (Some(_), Some(subnet)) => self.answer_subnet(request, path, network, subnet),
+        }
+    }
+
+    fn answer_subnet(
+        &mut self,
+        request: &Request,
+        path: &ArmPath,
+        network: &str,
+        subnet: &str,
+    ) -> Option<Answer> {
+        let resource_group = path.resource_group.as_deref()?;
+        let id = format!("{}/subnets/{subnet}", network_id(&path.subscription, resource_group, network));
         let key = id.to_ascii_lowercase();
-        Some(match request.method {
-            Method::GET => self.pools.get(&key).map_or_else(
+        match request.method {
+            Method::GET => Some(self.pools.get(&key).map_or_else(
                 || {
-                    let name = format!("{network}/{subnet}");
-                    resource_not_found("Microsoft.Network/virtualNetworks/subnets", &name, resource_group)
+                    let name = format!("{network}/subnets/{subnet}");
+                    resource_not_found("Microsoft.Network/virtualNetworks", &name, resource_group)
                 },
-                |pool| Answer::json(StatusCode::OK, &subnet_body(&id, subnet, pool)),
-            ),
-            Method::PUT => self.put_subnet(request, &id, subnet).unwrap_or_else(|refusal| refusal),
-            _ => method_not_allowed(&request.method),
-        })
+                |pool| Answer::json(StatusCode::OK, &subnet_body(&id, subnet, &pool.cidr())),
+            )),
+            Method::PUT => Some(self.put_subnet(request, &id, subnet).unwrap_or_else(|refusal| refusal)),
+            _ => None,
+        }
+    }
+
+    /// The networks of a subscription or a resource group, or the one with this name.
+    fn networks(&self, path: &ArmPath, name: Option<&str>) -> Vec<Network> {
+        let mut networks: Vec<Network> = Vec::new();
+        for (key, pool) in &self.pools {
+            let segments: Vec<_> = key.split('/').collect();
+            // "", subscriptions, id, resourcegroups, name, providers, microsoft.network, virtualnetworks, name, subnets, name
+            let [_, _, subscription, _, resource_group, _, _, kind, network, _, subnet] = segments.as_slice()
+            else {
+                continue;
+            };
+            let is = |expected: Option<&str>, found: &str| {
+                expected.is_none_or(|expected| expected.eq_ignore_ascii_case(found))
+            };
+            if *kind != "virtualnetworks"
+                || !is(Some(&path.subscription), subscription)
+                || !is(path.resource_group.as_deref(), resource_group)
+                || !is(name, network)
+            {
+                continue;
+            }
+            let spelled = self.resource_group(subscription, resource_group).unwrap_or(resource_group);
+            let id = network_id(subscription, spelled, name.unwrap_or(network));
+            let subnet = ((*subnet).to_owned(), pool.cidr());
+            match networks.last_mut().filter(|last| last.id.eq_ignore_ascii_case(&id)) {
+                Some(last) => last.subnets.push(subnet),
+                None => networks.push(Network { id, subnets: vec![subnet] }),
+            }
+        }
+        networks
     }
 
     fn put_subnet(&mut self, request: &Request, id: &str, name: &str) -> Result<Answer, Answer> {
@@ -97,86 +153,71 @@ impl World {
             let message = format!("The address prefix '{prefix}' in the subnet is not valid.");
             wrapped(StatusCode::BAD_REQUEST, "InvalidAddressPrefixFormat", &message)
         })?;
-        let answer = Answer::json(StatusCode::OK, &subnet_body(id, name, &pool)).effective();
+        let answer = Answer::json(StatusCode::OK, &subnet_body(id, name, &pool.cidr())).effective();
         self.set_pool(id, pool);
         Ok(answer)
     }
+}
 
-    /// Answers a request for the links of a zone, which exists.
-    pub(super) fn answer_link(
-        &mut self,
-        request: &Request,
-        zone: &str,
-        name: Option<&str>,
-    ) -> Result<Answer, Answer> {
-        let etag = self.etags.guid();
-        let Some(zone) = self.zones.get_mut(zone) else { return Err(zone_vanished()) };
-        let Some(name) = name else {
-            let links: Vec<_> = zone.links.values().cloned().collect();
-            return Ok(match request.method {
-                Method::GET => Answer::json(StatusCode::OK, &json!({"value": links})),
-                _ => method_not_allowed(&request.method),
-            });
-        };
-        let key = name.to_ascii_lowercase();
-        match request.method {
-            Method::GET => {
-                zone.links.get(&key).map(|link| Answer::json(StatusCode::OK, link)).ok_or_else(|| {
-                    resource_not_found(
-                        "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
-                        &format!("{}/{name}", zone.name()),
-                        &zone.resource_group,
-                    )
-                })
-            }
-            Method::PUT => {
-                let body = request.json()?;
-                let asked = field(&body, "properties");
-                let registers = field(asked, "registrationEnabled").as_bool().unwrap_or(false);
-                let link = link_body(zone, name, field(asked, "virtualNetwork"), registers, &etag);
-                let status = match zone.links.insert(key, link.clone()) {
-                    Some(_) => StatusCode::OK,
-                    None => StatusCode::CREATED,
-                };
-                Ok(Answer::json(status, &link).effective())
-            }
-            Method::DELETE => Ok(match zone.links.remove(&key) {
-                Some(_) => Answer::empty(StatusCode::OK).effective(),
-                None => Answer::empty(StatusCode::NO_CONTENT),
-            }),
-            _ => Err(method_not_allowed(&request.method)),
-        }
+/// A virtual network: its resource id, and the names and ranges of its subnets.
+struct Network {
+    id: String,
+    subnets: Vec<(String, String)>,
+}
+
+impl Network {
+    fn subnet_bodies(&self) -> Vec<Value> {
+        let body =
+            |(name, cidr): &(String, String)| subnet_body(&format!("{}/subnets/{name}", self.id), name, cidr);
+        self.subnets.iter().map(body).collect()
     }
 }
 
-fn link_body(zone: &Zone, name: &str, network: &Value, registers: bool, etag: &str) -> Value {
+fn network_id(subscription: &str, resource_group: &str, name: &str) -> String {
+    format!(
+        "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.Network/virtualNetworks/{name}"
+    )
+}
+
+/// In the form of recordings of `az network vnet create` (`test_PutLink_…` of Azure/azure-cli). Its address space is what
+/// its subnets have.
+fn network_body(network: &Network) -> Value {
+    let prefixes: Vec<_> = network.subnets.iter().map(|(_, cidr)| cidr).collect();
     json!({
-        "id": format!("{}/virtualNetworkLinks/{name}", zone.id()),
-        "name": name,
-        "type": "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
-        "location": "global",
-        "etag": etag,
+        "id": network.id,
+        "name": network.id.rsplit('/').next(),
+        "type": "Microsoft.Network/virtualNetworks",
+        "location": "westeurope",
         "properties": {
-            "virtualNetwork": network,
-            "registrationEnabled": registers,
-            "virtualNetworkLinkState": "Completed",
             "provisioningState": "Succeeded",
+            "addressSpace": {"addressPrefixes": prefixes},
+            "subnets": network.subnet_bodies(),
+            "virtualNetworkPeerings": [],
+            "enableDdosProtection": false,
         },
     })
 }
 
-fn subnet_body(id: &str, name: &str, pool: &AddressPool) -> Value {
+fn subnet_body(id: &str, name: &str, cidr: &str) -> Value {
     json!({
         "id": id,
         "name": name,
         "type": "Microsoft.Network/virtualNetworks/subnets",
         "properties": {
             "provisioningState": "Succeeded",
-            "addressPrefix": pool.cidr(),
+            "addressPrefix": cidr,
             "delegations": [{
+                "id": format!("{id}/delegations/aci"),
                 "name": "aci",
-                "properties": {"serviceName": "Microsoft.ContainerInstance/containerGroups"},
+                "type": "Microsoft.Network/virtualNetworks/subnets/delegations",
+                "properties": {
+                    "provisioningState": "Succeeded",
+                    "serviceName": "Microsoft.ContainerInstance/containerGroups",
+                    "actions": ["Microsoft.Network/virtualNetworks/subnets/action"],
+                },
             }],
+            "privateEndpointNetworkPolicies": "Disabled",
+            "privateLinkServiceNetworkPolicies": "Enabled",
         },
     })
 }
@@ -201,6 +242,28 @@ mod tests {
         assert_eq!(put(&azure, &subnet, wrong).await.error(), (400, "InvalidAddressPrefixFormat".to_owned()));
         let other = subnet.replace("default", "other");
         assert_eq!(get(&azure, &other).await.error(), (404, "ResourceNotFound".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_virtual_network_is_read_with_its_subnets_and_not_written() {
+        let azure = azure(Settings::default());
+        assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
+        let network = default_network(SUBSCRIPTION, "rg-spoke1");
+        assert!(azure.set_subnet_range(&format!("{network}/subnets/more"), "10.1.6.0/24"));
+        let read = get(&azure, &network).await.json();
+        assert_eq!((&read["id"], &read["name"]), (&json!(network), &json!("vnet")));
+        assert_eq!(
+            read["properties"]["addressSpace"]["addressPrefixes"],
+            json!(["10.1.5.0/24", "10.1.6.0/24"])
+        );
+        let subnets = get(&azure, &format!("{network}/subnets")).await.json();
+        assert_eq!(subnets["value"], read["properties"]["subnets"]);
+        assert_eq!(subnets["value"][0], get(&azure, &default_subnet(SUBSCRIPTION, "rg-spoke1")).await.json());
+        let all = format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Network/virtualNetworks");
+        assert_eq!(get(&azure, &all).await.json(), json!({"value": [read]}));
+        let missing = network.replace("/vnet", "/other");
+        assert_eq!(get(&azure, &missing).await.error(), (404, "ResourceNotFound".to_owned()));
+        assert_eq!(put(&azure, &missing, json!({})).await.error(), (501, "NotSimulated".to_owned()));
     }
 
     #[tokio::test]

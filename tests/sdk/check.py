@@ -5,15 +5,21 @@ both share would pass every test between them, so here Azure's Python SDK, gener
 description, does to `aci-dns simulate` what it does to Azure: it must find its way, and see every failure as the kind
 of failure that it is.
 
+It talks HTTPS to it, as the SDK asks for, and trusts the authority that the simulator names. Every operation of the SDK
+for Private DNS is here, and those of container groups that the simulator has; the others have to fail with 501.
+
     pip install --requirement tests/sdk/requirements.txt
     python tests/sdk/check.py target/debug/aci-dns
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 from azure.core import MatchConditions
 from azure.core.credentials import AccessToken
@@ -24,13 +30,15 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.identity import ManagedIdentityCredential
+from azure.identity import ClientSecretCredential, ManagedIdentityCredential
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
 from azure.mgmt.containerinstance.models import (
     Container,
     ContainerGroup,
     ContainerGroupSubnetId,
     ContainerPort,
+    ContainerExecRequest as ExecRequest,
+    ContainerExecRequestTerminalSize as TerminalSize,
     IpAddress,
     Port,
     Resource,
@@ -38,9 +46,11 @@ from azure.mgmt.containerinstance.models import (
     ResourceRequirements,
 )
 from azure.mgmt.privatedns import PrivateDnsManagementClient
-from azure.mgmt.privatedns.models import ARecord, PrivateZone, PtrRecord, RecordSet
+from azure.mgmt.privatedns.models import ARecord, PrivateZone, PtrRecord, RecordSet, VirtualNetworkLink
+from jsonschema import Draft202012Validator
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+TENANT = "11111111-1111-1111-1111-111111111111"
 # These exist: `simulate --groups 1` makes them.
 ZONES_GROUP = "rg-dns"
 CONTAINERS_GROUP = "rg-spoke1"
@@ -50,15 +60,48 @@ REVERSE = "1.10.in-addr.arpa"
 PROVISIONING_SECONDS = "1"
 
 
-class Operations:
-    """A group of the SDK's operations over http, which it refuses unless each call says otherwise."""
+class Described:
+    """Compares every answer with an excerpt of Microsoft's description of the API: types, required properties, and no
+    property that is not described.
 
-    def __init__(self, operations):
-        self._operations = operations
+    descriptions.json is cut from azure-rest-api-specs (MIT licence): Private DNS 2020-06-01, Container Instances
+    2023-05-01. What the service answers beside its description stands in `BESIDE`.
+    """
 
-    def __getattr__(self, name):
-        operation = getattr(self._operations, name)
-        return lambda *arguments, **options: operation(*arguments, enforce_https=False, **options)
+    # Recorded answers have these (tests/recordings).
+    BESIDE = ("provisioningTimeoutInSeconds", "isCustomProvisioningTimeout")
+    KINDS = {
+        "privatednszones": "PrivateZone",
+        "virtualnetworklinks": "VirtualNetworkLink",
+        "containergroups": "ContainerGroup",
+        **{kind: "RecordSet" for kind in ("a", "aaaa", "cname", "mx", "ptr", "soa", "srv", "txt", "all", "recordsets")},
+    }
+
+    def __init__(self):
+        self.definitions = json.loads(Path(__file__).with_name("descriptions.json").read_text())["$defs"]
+        self.checked = {}
+
+    def __call__(self, answer):
+        response = answer.http_response
+        if response.status_code not in (200, 201) or not response.body():
+            return
+        path = answer.http_request.url.split("?")[0].lower()
+        # Types and names take turns; a list ends with a type.
+        segments = path.split("/providers/microsoft.")[-1].split("/")[1:]
+        is_list = len(segments) % 2 == 1
+        kind = self.KINDS.get(segments[-1 if is_list else -2]) if segments else None
+        if kind is None:
+            return
+        name = f"{kind}ListResult" if is_list else kind
+        body = json.loads(response.body())
+        for group in body.get("value", [body]):
+            for beside in self.BESIDE if kind == "ContainerGroup" else ():
+                group["properties"].pop(beside, None)
+        schema = {"$ref": f"#/$defs/{name}", "$defs": self.definitions}
+        errors = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(body)]
+        if errors:
+            raise AssertionError(f"{answer.http_request.url} is no {name}: {errors}")
+        self.checked[name] = self.checked.get(name, 0) + 1
 
 
 class NoToken:
@@ -71,25 +114,34 @@ class NoToken:
 class Azure:
     """The simulator, started, and the clients that talk to it."""
 
-    def __init__(self, binary):
-        command = [binary, "simulate", "--port", "0", "--groups", "1", "--provisioning", PROVISIONING_SECONDS]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def __init__(self, binary, folder):
+        authority = str(Path(folder, "ca.pem"))
+        command = [binary, "simulate", "--tls", "--ca-file", authority, "--port", "0", "--groups", "1"]
+        self.process = subprocess.Popen(
+            [*command, "--provisioning", PROVISIONING_SECONDS], stdout=subprocess.PIPE, text=True
+        )
         line = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        found = re.search(r"https://localhost:\d+", line)
         if not found:
             self.stop()
             raise SystemExit(f"the simulator does not say where it is: {line!r}")
         self.url = found.group()
         # As the platform tells a function app where its identity is.
         os.environ.update(IDENTITY_ENDPOINT=f"{self.url}/msi/token", IDENTITY_HEADER="simulator")
-        self.credential = ManagedIdentityCredential()
-        self.dns = PrivateDnsManagementClient(self.credential, SUBSCRIPTION, base_url=self.url)
-        self.aci = ContainerInstanceManagementClient(
-            self.credential, SUBSCRIPTION, base_url=self.url, polling_interval=0.2
-        )
-        self.zones = Operations(self.dns.private_zones)
-        self.records = Operations(self.dns.record_sets)
-        self.groups = Operations(self.aci.container_groups)
+        self.described = Described()
+        self.options = {
+            "base_url": self.url,
+            "connection_verify": authority,
+            "polling_interval": 0.2,
+            "raw_response_hook": self.described,
+        }
+        self.credential = ManagedIdentityCredential(connection_verify=authority)
+        self.dns = PrivateDnsManagementClient(self.credential, SUBSCRIPTION, **self.options)
+        self.aci = ContainerInstanceManagementClient(self.credential, SUBSCRIPTION, **self.options)
+        self.zones = self.dns.private_zones
+        self.links = self.dns.virtual_network_links
+        self.records = self.dns.record_sets
+        self.groups = self.aci.container_groups
 
     def stop(self):
         self.process.terminate()
@@ -135,8 +187,31 @@ class Zones(Check):
         self.assertEqual({zone.name for zone in zones.list()}, names)
         soa = self.azure.records.get(ZONES_GROUP, "made.internal", "SOA", "@")
         self.assertTrue(soa.soa_record.host)
+        tags = zones.begin_update(ZONES_GROUP, "made.internal", PrivateZone(tags={"team": "dns"})).result().tags
+        self.assertEqual(tags, {"team": "dns"})
+        # The operation fails, not its request.
+        stale = {"etag": made.etag, "match_condition": MatchConditions.IfNotModified}
+        poller = zones.begin_update(ZONES_GROUP, "made.internal", PrivateZone(tags={}), **stale)
+        with self.assertRaises(HttpResponseError) as caught:
+            poller.result()
+        self.assertIn("The Zone made.internal has been modified (etag mismatch).", str(caught.exception))
         zones.begin_delete(ZONES_GROUP, "made.internal").result()
         self.failure(ResourceNotFoundError, 404, "ResourceNotFound", zones.get, ZONES_GROUP, "made.internal")
+
+    def test_a_link_is_created_changed_listed_and_deleted(self):
+        links, link = self.azure.links, (ZONES_GROUP, FORWARD, "made")
+        network = {"id": ContainerGroups.SUBNET.split("/subnets/")[0]}
+        asked = VirtualNetworkLink(location="global", virtual_network=network, registration_enabled=False)
+        made = links.begin_create_or_update(*link, asked).result()
+        self.assertEqual((made.name, made.virtual_network_link_state), ("made", "Completed"))
+        patch = VirtualNetworkLink(tags={"team": "dns"}, registration_enabled=True)
+        unmodified = {"etag": made.etag, "match_condition": MatchConditions.IfNotModified}
+        changed = links.begin_update(*link, patch, **unmodified).result()
+        self.assertEqual((changed.tags, changed.registration_enabled), ({"team": "dns"}, True))
+        self.assertEqual(links.get(*link).as_dict(), changed.as_dict())
+        self.assertIn("made", [item.name for item in links.list(ZONES_GROUP, FORWARD)])
+        links.begin_delete(*link).result()
+        self.failure(ResourceNotFoundError, 404, "ResourceNotFound", links.get, *link)
 
 
 class RecordSets(Check):
@@ -220,7 +295,7 @@ class RecordSets(Check):
 
     def test_what_azure_would_not_take_is_refused(self):
         for record_set in [
-            RecordSet(ttl=0, a_records=[ARecord(ipv4_address="not an address")]),
+            RecordSet(ttl=60, a_records=[ARecord(ipv4_address="not an address")]),
             RecordSet(ttl=-1, a_records=[ARecord(ipv4_address="10.1.5.4")]),
         ]:
             self.failure(HttpResponseError, 400, "BadRequest", self.write, "refused", record_set)
@@ -306,6 +381,24 @@ class ContainerGroups(Check):
         self.azure.groups.begin_start(CONTAINERS_GROUP, "restarted").result()
         self.assertEqual(self.get("restarted").instance_view.state, "Running")
 
+    def test_what_is_not_simulated_says_so(self):
+        aci, place = self.azure.aci, (CONTAINERS_GROUP, "web-1")
+        size = TerminalSize(rows=12, cols=80)
+        for operation, *arguments in [
+            (aci.containers.list_logs, *place, "web-1"),
+            (aci.containers.execute_command, *place, "web-1", ExecRequest(command="sh", terminal_size=size)),
+            (aci.containers.attach, *place, "web-1"),
+            (self.azure.groups.get_outbound_network_dependencies_endpoints, *place),
+            (lambda: list(aci.location.list_usage("westeurope")),),
+            (lambda: list(aci.location.list_capabilities("westeurope")),),
+            (lambda: list(aci.location.list_cached_images("westeurope")),),
+            (lambda: list(aci.operations.list()),),
+        ]:
+            with self.assertRaises(HttpResponseError) as caught:
+                operation(*arguments)
+            self.assertEqual(caught.exception.status_code, 501)
+            self.assertIn("The simulator does not simulate", str(caught.exception))
+
     def test_a_group_that_was_deleted_is_not_found(self):
         self.deploy("deleted").result()
         self.azure.groups.begin_delete(CONTAINERS_GROUP, "deleted").result()
@@ -319,19 +412,32 @@ class Identity(Check):
         self.assertGreater(token.expires_on, 1_700_000_000)
 
     def test_a_token_that_was_not_issued_is_refused(self):
-        dns = PrivateDnsManagementClient(NoToken(), SUBSCRIPTION, base_url=self.azure.url)
-        zones = Operations(dns.private_zones)
+        zones = PrivateDnsManagementClient(NoToken(), SUBSCRIPTION, **self.azure.options).private_zones
         self.failure(ClientAuthenticationError, 401, "InvalidAuthenticationToken", zones.get, ZONES_GROUP, FORWARD)
+
+    def test_a_secret_of_a_client_opens_resource_manager(self):
+        credential = ClientSecretCredential(
+            TENANT,
+            "app",
+            "secret",
+            authority=self.azure.url,
+            connection_verify=self.azure.options["connection_verify"],
+            disable_instance_discovery=True,
+        )
+        zones = PrivateDnsManagementClient(credential, SUBSCRIPTION, **self.azure.options).private_zones
+        self.assertEqual(zones.get(ZONES_GROUP, FORWARD).name, FORWARD)
 
 
 def main():
     if len(sys.argv) < 2:
         raise SystemExit("usage: check.py BINARY [unittest arguments]")
-    azure = Check.azure = Azure(sys.argv[1])
-    try:
-        outcome = unittest.main(argv=[sys.argv[0], *sys.argv[2:]], exit=False).result
-    finally:
-        code = azure.stop()
+    with tempfile.TemporaryDirectory() as folder:
+        azure = Check.azure = Azure(sys.argv[1], folder)
+        try:
+            outcome = unittest.main(argv=[sys.argv[0], *sys.argv[2:]], exit=False).result
+        finally:
+            code = azure.stop()
+    print("answers as described:", azure.described.checked)
     if code != 0:
         raise SystemExit(f"the simulator ended with {code}")
     raise SystemExit(0 if outcome.wasSuccessful() else 1)

@@ -26,7 +26,8 @@ async fn ask(azure: &Azure, method: &str, path: &str) -> String {
     } else {
         format!("rg-dns/providers/Microsoft.Network/privateDnsZones/spoke1.contoso.internal/{path}")
     };
-    let uri = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{path}?api-version=2024-06-01");
+    let version = if path.contains("privateDnsZones") { "2024-06-01" } else { "2023-05-01" };
+    let uri = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{path}?api-version={version}");
     let body = r#"{"properties": {"ttl": 60, "aRecords": []}}"#;
     let request = Request::builder().method(method).uri(uri).body(Body::from(body)).unwrap();
     let response = azure.router().oneshot(request).await.unwrap();

@@ -163,7 +163,7 @@ async fn an_invalid_record_set_is_a_flat_400() {
     };
     let record = json!({"ipv4Address": "10.1.5.4"});
     check("A/web", json!({"aRecords": []})).await;
-    check("A/web", json!({"ttl": 0, "aRecords": []})).await;
+    check("A/web", json!({"ttl": -1, "aRecords": []})).await;
     check("A/web", json!({"ttl": 2_147_483_648_u64, "aRecords": []})).await;
     check("A/web", json!({"ttl": 60, "aRecords": [{"ipv4Address": "10.1.5"}]})).await;
     check("A/web", json!({"ttl": 60, "aRecords": [{"ipv4address": "10.1.5.4"}]})).await;
@@ -262,26 +262,62 @@ async fn a_manual_write_takes_over_an_auto_registered_record_set() {
     assert_eq!(written["properties"]["isAutoRegistered"], false);
 }
 
+// Recordings test_ListRecordSetsAcrossType_… of Azure/azure-cli, whose names were random.
 #[tokio::test]
-async fn a_zone_is_made_read_and_deleted_with_its_soa_and_its_links() {
-    let azure = azure(Settings::default());
-    let zone = format!("{ZONES}/{ZONE}");
-    let body = json!({"location": "global", "tags": {"a": "b"}});
-    assert_eq!(put(&azure, &zone, body).await.status, StatusCode::CREATED);
-    let link = format!("{zone}/virtualNetworkLinks/hub");
-    assert_eq!(get(&azure, &link).await.error().1, "ResourceNotFound");
-    let body = json!({"properties": {"virtualNetwork": {"id": "/v"}, "registrationEnabled": true}});
-    assert_eq!(put(&azure, &link, body).await.status, StatusCode::CREATED);
-    let links = get(&azure, &format!("{zone}/virtualNetworkLinks")).await.json();
-    assert_eq!(links["value"][0]["properties"]["virtualNetwork"]["id"], "/v");
-    let read = get(&azure, &zone).await.json();
-    assert_eq!(read["tags"], json!({"a": "b"}));
-    assert_eq!(read["properties"]["numberOfRecordSets"], 1);
-    assert_eq!(read["properties"]["numberOfVirtualNetworkLinksWithRegistration"], 1);
-    assert_eq!(get(&azure, ZONES).await.json()["value"][0]["name"], ZONE);
-    let soa = get(&azure, &format!("{zone}/SOA/@")).await.json();
-    assert_eq!(soa["properties"]["soaRecord"]["host"], "azureprivatedns.net");
-    let deleted = send(&azure, Method::DELETE, &zone, &[], Value::Null).await;
-    assert_eq!(deleted.status, StatusCode::OK);
-    assert_eq!(get(&azure, &zone).await.status, StatusCode::NOT_FOUND);
+async fn a_list_of_all_types_begins_with_the_apex_and_goes_by_name() {
+    let azure = azure_with_zone();
+    for (record_type, name, value) in [
+        ("A", "web", "10.1.5.4"),
+        ("TXT", "api", "text"),
+        ("A", "api", "10.1.5.5"),
+        ("CNAME", "mail", "web.contoso.internal"),
+        ("AAAA", "web", "fd00::1"),
+        ("SRV", "db", "1 5 120 db.contoso.internal"),
+    ] {
+        azure.put_record_set(ZONE, &RecordSetSpec::new(record_type, name, &[value])).unwrap();
+    }
+    let expected = ["SOA/@", "A/api", "TXT/api", "SRV/db", "CNAME/mail", "A/web", "AAAA/web"];
+    for top in 1..=7 {
+        let (mut found, mut next) = (Vec::new(), Some(path(&format!("ALL?$top={top}"))));
+        while let Some(link) = next {
+            let page = get(&azure, &link).await.json();
+            for set in page["value"].as_array().unwrap() {
+                found
+                    .push(set["id"].as_str().unwrap().rsplit_once(&format!("{ZONE}/")).unwrap().1.to_owned());
+            }
+            next = page["nextLink"].as_str().map(str::to_owned);
+        }
+        assert_eq!(found, expected, "{top} on a page");
+    }
+}
+
+#[tokio::test]
+async fn a_ttl_of_zero_is_stored() {
+    let azure = azure_with_zone();
+    let written = put(&azure, &path("A/web"), json!({"properties": {"ttl": 0, "aRecords": []}})).await;
+    assert_eq!((written.status, &written.json()["properties"]["ttl"]), (StatusCode::CREATED, &json!(0)));
+    let patch = json!({"properties": {"metadata": {"key": "value"}}});
+    let patched = send(&azure, Method::PATCH, &path("A/web"), &[], patch).await.json();
+    assert_eq!(
+        (&patched["properties"]["ttl"], &patched["properties"]["metadata"]["key"]),
+        (&json!(0), &json!("value"))
+    );
+}
+
+#[tokio::test]
+async fn answers_of_the_service_and_of_resource_manager_have_different_headers() {
+    let azure = azure_with_zone();
+    let quota = "x-ms-ratelimit-remaining-subscription-resource-requests";
+    let headers = |answered: &Answered| {
+        let names = ["cache-control", "pragma", "expires", quota, "x-ms-failure-cause"];
+        names.map(|name| answered.header(name).unwrap_or("-").to_owned()).join(" ")
+    };
+    let written = put(&azure, &path("A/web"), a("10.1.5.4")).await;
+    assert_eq!(headers(&written), "private - - 11999 -");
+    assert_eq!(written.header("x-ms-ratelimit-remaining-subscription-writes"), None);
+    assert_eq!(headers(&get(&azure, &path("A/web")).await), "private - - 499 -");
+    assert_eq!(headers(&get(&azure, &path("A/none")).await), "private - - 499 -");
+    assert_eq!(headers(&get(&azure, &path("ALL")).await), "private - - 499 -");
+    let refused = put(&azure, &format!("{ZONES}/none.internal/A/web"), a("10.1.5.4")).await;
+    assert_eq!(headers(&refused), "no-cache no-cache -1 - gateway");
 }

@@ -42,6 +42,21 @@ async fn told(azure: &Azure, id: &str) -> String {
     )
 }
 
+/// As events name it: the digest is that of its name.
+const IMAGE: &str = "mcr.microsoft.com/azuredocs/aci-helloworld@sha256:18a97786cefca952276828f296b862939c959ccc341ad3ff9e81fe652209c094";
+
+/// An event of a container on the first day of the simulated time.
+fn event(count: u32, first: &str, last: &str, name: &str, message: &str) -> Value {
+    json!({
+        "count": count,
+        "firstTimestamp": format!("2026-01-01T{first}Z"),
+        "lastTimestamp": format!("2026-01-01T{last}Z"),
+        "name": name,
+        "message": message,
+        "type": if name == "BackOff" { "Warning" } else { "Normal" },
+    })
+}
+
 async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
@@ -73,18 +88,24 @@ async fn between_two_restarts_a_group_looks_ended_and_then_running_and_keeps_its
             "restartCount": 1,
             "currentState": {
                 "state": "Terminated",
-                "startTime": "2026-01-01T00:00:13.0000000Z",
+                "startTime": "2026-01-01T00:00:13.000Z",
                 "exitCode": 137,
-                "finishTime": "2026-01-01T00:00:13.0000000Z",
+                "finishTime": "2026-01-01T00:00:13.000Z",
                 "detailStatus": "Error",
             },
             "previousState": {
                 "state": "Terminated",
-                "startTime": "2026-01-01T00:00:00.0000000Z",
+                "startTime": "2026-01-01T00:00:00.000Z",
                 "exitCode": 0,
-                "finishTime": "2026-01-01T00:00:03.0000000Z",
+                "finishTime": "2026-01-01T00:00:03.000Z",
                 "detailStatus": "Completed",
             },
+            "events": [
+                event(2, "00:00:00", "00:00:13", "Pulling", &format!("pulling image \"{IMAGE}\"")),
+                event(2, "00:00:00", "00:00:13", "Pulled", &format!("Successfully pulled image \"{IMAGE}\"")),
+                event(2, "00:00:00", "00:00:13", "Started", "Started container"),
+                event(2, "00:00:13", "00:00:13", "BackOff", "Back-off restarting failed container"),
+            ],
         })
     );
     let other = azure.create_group(GroupSpec::new("rg-spoke1", "other"));

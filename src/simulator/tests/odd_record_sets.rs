@@ -62,7 +62,7 @@ async fn what_cannot_be_represented_is_stored_and_shown_as_it_is() {
         expected.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
         let read = get(&azure, &path).await.json();
         assert_eq!((&read["properties"], &read["etag"]), (&expected, &stored.json()["etag"]));
-        assert_eq!(get(&azure, &format!("{ZONES}/{ZONE}/ALL")).await.json()["value"][0], read);
+        assert_eq!(get(&azure, &format!("{ZONES}/{ZONE}/ALL")).await.json()["value"][1], read);
         assert!(azure.record_set(ZONE, "A", "scanner").is_some(), "it is among the views");
     }
     let right = json!({"properties": {"ttl": 60, "aRecords": [{"ipv4Address": "10.1.5.4"}]}});
