@@ -23,7 +23,7 @@ use aci_dns::{
     reconcile::{Clock, Reconciler},
     report::{Outcome, Report},
     resource_id::{ContainerGroupId, fold, is_guid},
-    sweep::{Manner, Repaired, Step, Stop, Sweeper},
+    sweep::{Repaired, Step, Stop, SweepOptions, Sweeper},
     telemetry,
     text::printable,
 };
@@ -243,11 +243,11 @@ impl Look {
         sweeper: &Sweeper,
         stop: &Stop,
     ) -> Result<Findings, Failure> {
-        let manner = Manner { deadline: Instant::now() + TIME, is_thorough: self.thorough };
+        let options = SweepOptions { deadline: Instant::now() + TIME, is_thorough: self.thorough };
         let look = async {
             match group {
-                Some(id) => sweeper.look_at(id, manner.deadline).await.map_err(Failure::Group),
-                None => sweeper.look(manner).await.map_err(nowhere),
+                Some(id) => sweeper.look_at(id, options.deadline).await.map_err(Failure::Group),
+                None => sweeper.look(options).await.map_err(nowhere),
             }
         };
         tokio::select! {
@@ -298,7 +298,7 @@ pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
         let group = arguments.group.as_ref();
         let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
         tell(&findings, arguments.output, findings::table);
-        Ok(verdict(&findings, findings.drifted() > 0 || !findings.strays.is_empty()))
+        Ok(verdict(&findings, findings.drifted() > 0 || !findings.unattributed.is_empty()))
     })
 }
 
@@ -313,16 +313,16 @@ pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
         let group = arguments.group.as_ref();
         let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
         tell(&findings, arguments.output, findings::diff);
-        Ok(verdict(&findings, !findings.found.is_empty() || !findings.strays.is_empty()))
+        Ok(verdict(&findings, !findings.found.is_empty() || !findings.unattributed.is_empty()))
     })
 }
 
 fn tell(findings: &Findings, output: Output, text: fn(&Findings) -> String) {
-    let told = match output {
+    let reported = match output {
         Output::Table => text(findings),
         Output::Json => format!("{:#}\n", findings::json(findings)),
     };
-    let _ = anstream::stdout().write_all(told.as_bytes());
+    let _ = anstream::stdout().write_all(reported.as_bytes());
 }
 
 fn verdict(findings: &Findings, is_drift: bool) -> ExitCode {
@@ -362,17 +362,17 @@ async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId, stop: &St
         report = reconciler.reconcile(id, Evidence::None) => report,
         () = stop.come() => return refuse(1, "interrupted: start it again to go on where it stopped"),
     };
-    let told = printable(&format!("{}: {}", report.outcome, report.message)).into_owned();
+    let reported = printable(&format!("{}: {}", report.outcome, report.message)).into_owned();
     match (report.outcome, report.address) {
         (Outcome::Converged | Outcome::Changed, Some(_)) => {
-            let _ = writeln!(anstream::stdout(), "{GOOD}{told}{GOOD:#}");
+            let _ = writeln!(anstream::stdout(), "{GOOD}{reported}{GOOD:#}");
             ExitCode::SUCCESS
         }
         // Nobody who waits for a name is served by one that leads nowhere.
         (Outcome::Converged | Outcome::Changed, None) => {
-            refuse(1, &format!("{told}; there is no such container group, or it does not run"))
+            refuse(1, &format!("{reported}; there is no such container group, or it does not run"))
         }
-        _ => refuse(1, &told),
+        _ => refuse(1, &reported),
     }
 }
 

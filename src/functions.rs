@@ -53,7 +53,7 @@ impl Functions {
         let Self { reconciler, tracker, sweeper, clock } = self.clone();
         let (told, heard) = (telemetry.clone(), telemetry.clone());
         let tell = move |id: &ContainerGroupId, report: &Report, duration| {
-            heard.report_unasked(id, report, duration);
+            heard.report_in_background(id, report, duration);
         };
         host::router(
             move |id: ContainerGroupId, event: Event| {

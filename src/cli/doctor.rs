@@ -54,11 +54,11 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
             diagnosis = looking => diagnosis.map_err(nowhere)?,
             () = stop.come() => return Err(Failure::Interrupted),
         };
-        let told = match arguments.output {
+        let reported = match arguments.output {
             Output::Table => doctor::table(&diagnosis),
             Output::Json => format!("{:#}\n", doctor::json(&diagnosis)),
         };
-        let _ = anstream::stdout().write_all(told.as_bytes());
+        let _ = anstream::stdout().write_all(reported.as_bytes());
         if diagnosis.is_map_void {
             return Ok(refuse(1, "no key of ACI_DNS_ZONES matches anything"));
         }

@@ -16,7 +16,7 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
 }
 
 /// Every setting that has a default, as text.
-fn told(settings: &Settings) -> String {
+fn reported(settings: &Settings) -> String {
     format!(
         "{:?} {:?} {:?} wait {} deadline {} recheck {} concurrency {} {:?} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         settings.ownership,
@@ -49,7 +49,7 @@ fn check_mistakes(variables: &[(&str, &str)], expected: &[&str]) {
 #[test]
 fn everything_but_the_zones_has_a_default() {
     assert_eq!(
-        told(&read(&[]).unwrap()),
+        reported(&read(&[]).unwrap()),
         "Strict Sync Remove wait 15 deadline 20 recheck 45 concurrency 64 Public https://management.azure.com/ \
          https://management.azure.com/.default https://login.microsoftonline.com/ None None {} None None None \
          LogFilter(\"info\")"
@@ -80,9 +80,9 @@ fn an_empty_variable_counts_as_unset() {
         "ACI_DNS_LOGS_STREAM",
         "RUST_LOG",
     ];
-    let expected = told(&read(&[]).unwrap());
+    let expected = reported(&read(&[]).unwrap());
     for empty in ["", "  "] {
-        assert_eq!(told(&read(&names.map(|name| (name, empty))).unwrap()), expected);
+        assert_eq!(reported(&read(&names.map(|name| (name, empty))).unwrap()), expected);
     }
     check_mistakes(&[("ACI_DNS_ZONES", "")], &["ACI_DNS_ZONES: is required and not set"]);
 }
@@ -122,7 +122,7 @@ fn every_setting_is_read() {
     ])
     .unwrap();
     assert_eq!(
-        told(&Settings { application_insights: None, logs: None, ..settings.clone() }),
+        reported(&Settings { application_insights: None, logs: None, ..settings.clone() }),
         "Strict UpsertOnly Keep wait 0 deadline 28 recheck 0 concurrency 1024 UsGovernment http://127.0.0.1:8181/ \
          https://management.usgovcloudapi.net/.default https://login.microsoftonline.us/ \
          Some(\"00000000-0000-0000-0000-000000000001\") \
@@ -349,12 +349,13 @@ fn a_reference_that_was_not_resolved_is_named_and_is_never_a_file() {
         "ACI_DNS_POLICY",
         "RUST_LOG",
     ] {
-        for (given, shown) in [(vault, "@Microsoft.KeyVault(...)"), (app, "@microsoft.appconfiguration(...)")]
+        for (given, displayed) in
+            [(vault, "@Microsoft.KeyVault(...)"), (app, "@microsoft.appconfiguration(...)")]
         {
             check_mistakes(
                 &[(name, given)],
                 &[&format!(
-                    "{name}: is a reference that was not resolved ({shown}): look at its state in the portal \
+                    "{name}: is a reference that was not resolved ({displayed}): look at its state in the portal \
                      (Settings, Environment variables), and at whether the app's identity may read what it refers to"
                 )],
             );
@@ -540,8 +541,8 @@ fn a_proxy_is_read_in_its_usual_form_and_its_password_is_never_shown() {
             "HTTPS_PROXY: is not the address of a proxy, such as http://proxy.contoso.com:3128"
         );
     }
-    let shown = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:secret@proxy:1")]).unwrap());
-    assert!(!shown.contains("secret"), "{shown}");
+    let displayed = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:secret@proxy:1")]).unwrap());
+    assert!(!displayed.contains("secret"), "{displayed}");
 }
 
 #[test]

@@ -49,8 +49,8 @@ pub(super) fn endpoint(given: &str) -> Result<Url, BrokenRule> {
 ///
 /// Source: <https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>
 pub(super) fn queue(given: &str, cloud: Cloud) -> Result<Url, BrokenRule> {
-    let shown = given.split(['?', '#']).next().unwrap_or_default();
-    let refused = |rule: String| BrokenRule::Queue { given: shown.to_owned(), rule };
+    let displayed = given.split(['?', '#']).next().unwrap_or_default();
+    let refused = |rule: String| BrokenRule::Queue { given: displayed.to_owned(), rule };
     let example = "it must be a URL such as https://ACCOUNT.queue.core.windows.net/aci-dns-retry";
     let url = Url::parse(given).map_err(|_| refused(example.to_owned()))?;
     check_host(&url).map_err(|rule| refused(rule.to_owned()))?;

@@ -138,7 +138,7 @@ impl World {
             held.principal == principal
                 && is_above(&held.scope.to_ascii_lowercase(), &scope.to_ascii_lowercase())
         });
-        let told = held.map(|(number, held)| {
+        let reported = held.map(|(number, held)| {
             json!({
                 "id": format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", held.scope, role_name(number)),
                 "type": "Microsoft.Authorization/roleAssignments",
@@ -151,7 +151,7 @@ impl World {
                 },
             })
         });
-        Answer::json(StatusCode::OK, &json!({"value": told.collect::<Vec<_>>()}))
+        Answer::json(StatusCode::OK, &json!({"value": reported.collect::<Vec<_>>()}))
     }
 
     fn answer_role(&self, scope: &str, name: &str) -> Answer {
@@ -300,14 +300,14 @@ mod tests {
             get(&azure, &path).await.json()["value"].clone()
         };
         assert_eq!(held(&format!("/subscriptions/{SUBSCRIPTION}")).await, json!([]));
-        let told = held(&format!("{ZONES}/contoso.internal")).await;
+        let reported = held(&format!("{ZONES}/contoso.internal")).await;
         assert_eq!(
-            (told[0]["properties"]["principalId"].clone(), told[1].clone()),
+            (reported[0]["properties"]["principalId"].clone(), reported[1].clone()),
             (json!("ada"), Value::Null)
         );
         let role = format!(
             "/subscriptions/{SUBSCRIPTION}{}",
-            told[0]["properties"]["roleDefinitionId"].as_str().unwrap()
+            reported[0]["properties"]["roleDefinitionId"].as_str().unwrap()
         );
         assert_eq!(
             get(&azure, &role).await.json()["properties"]["permissions"][0]["actions"],

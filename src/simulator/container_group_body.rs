@@ -93,7 +93,7 @@ impl World {
 fn ip_address(group: &ContainerGroup) -> Option<Value> {
     let with_ip = |kind: &str, ip: Value| Some(json!({"ports": group.ports, "ip": ip, "type": kind}));
     let deployed = group.containers != Containers::Waiting;
-    match (group.ip, group.shown) {
+    match (group.ip, group.displayed) {
         (Ip::Public, None) => Some(json!({"ports": group.ports, "type": "Public"})),
         (Ip::Public, Some(address)) => with_ip("Public", address.to_string().into()),
         (Ip::Pool | Ip::Fixed(_), Some(address)) => with_ip("Private", address.to_string().into()),

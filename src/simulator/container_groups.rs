@@ -89,7 +89,7 @@ pub(super) struct ContainerGroup {
     /// What it held last.
     former: Option<Ipv4Addr>,
     /// What the answers say.
-    pub(super) shown: Option<Ipv4Addr>,
+    pub(super) displayed: Option<Ipv4Addr>,
     pub(super) pending: Option<Pending>,
 }
 
@@ -219,7 +219,7 @@ impl World {
             standby: Standby::Never,
             address: None,
             former: None,
-            shown: None,
+            displayed: None,
             pending: None,
         });
         group.tags = deployment.tags;
@@ -309,7 +309,7 @@ impl World {
             group.containers = Containers::Waiting;
             group.previous = None;
             group.restart_count = 0;
-            group.shown = None;
+            group.displayed = None;
         }
         let due = now + group.provisioning;
         group.pending = Some(Pending { since: now, due, first_state, goal: Goal::Run, event });
@@ -470,7 +470,7 @@ impl World {
             Some(address) => self.hold_address(id, address),
             None => {
                 if let Some(group) = self.groups.get_mut(id) {
-                    group.shown = None;
+                    group.displayed = None;
                 }
             }
         }
@@ -480,7 +480,7 @@ impl World {
     pub(super) fn hold_address(&mut self, id: &str, address: Ipv4Addr) {
         let Some(group) = self.groups.get_mut(id) else { return };
         group.address = Some(address);
-        group.shown = Some(address);
+        group.displayed = Some(address);
         let subnet = pool_of(group);
         if let Some(pool) = self.pools.get_mut(&subnet) {
             pool.take(address);

@@ -67,7 +67,7 @@ impl World {
         let now = self.now();
         let keeps = self.settings.stopped_keeps_address;
         let Some(group) = self.groups.get_mut(id) else { return };
-        group.shown = group.shown.filter(|_| keeps);
+        group.displayed = group.displayed.filter(|_| keeps);
         group.forced_state = None;
         state.clone_into(&mut group.state);
         group.end_containers(now, exit_code, detail);

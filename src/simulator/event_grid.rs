@@ -248,7 +248,7 @@ fn subscription_body(id: &str, kind: &str, asked: &Value) -> Value {
     for (name, value) in asked.as_object().into_iter().flatten() {
         match (properties.get_mut(name), value) {
             (_, Value::Null) => {}
-            (Some(Value::Object(told)), Value::Object(value)) => told.extend(value.clone()),
+            (Some(Value::Object(target)), Value::Object(value)) => target.extend(value.clone()),
             _ => {
                 if let Some(properties) = properties.as_object_mut() {
                     properties.insert(name.clone(), value.clone());

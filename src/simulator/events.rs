@@ -150,7 +150,7 @@ mod tests {
         azure.set_tags(&id, [("a".to_owned(), "b".to_owned())].into()).unwrap();
         azure.move_group(&id).unwrap();
         azure.delete_group(&id).unwrap();
-        let told: Vec<_> = azure
+        let reported: Vec<_> = azure
             .take_events()
             .iter()
             .map(|event| {
@@ -161,7 +161,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            reported,
             [
                 "ResourceWriteSuccess Microsoft.ContainerInstance/containerGroups/write null",
                 "ResourceActionSuccess Microsoft.ContainerInstance/containerGroups/restart/action \"POST\"",

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 
 use super::World;
 use super::messages::{Answer, Request};
-use super::queue_xml::{Told, read_message};
+use super::queue_xml::{MessageForm, read_message};
 use super::queues::{Queue, QueueKey};
 
 const WEEK_SECONDS: u64 = 7 * 24 * 60 * 60;
@@ -228,7 +228,7 @@ impl World {
             }
         };
         let message = self.new_message(text, now + Duration::from_secs(hidden), expires);
-        let answer = self.message_list(StatusCode::CREATED, &[&message], Told::Put).effective();
+        let answer = self.message_list(StatusCode::CREATED, &[&message], MessageForm::Put).effective();
         self.existing_queue(target)?.messages.push(message);
         self.changed();
         Ok(answer)
@@ -250,7 +250,7 @@ impl World {
         let queue = self.queues.get(&target.key()).ok_or_else(queue_not_found)?;
         let by_id = |id: &String| queue.messages.iter().find(|message| message.view.id == *id);
         let messages: Vec<_> = got.iter().filter_map(by_id).collect();
-        let answer = self.message_list(StatusCode::OK, &messages, Told::Got);
+        let answer = self.message_list(StatusCode::OK, &messages, MessageForm::Got);
         if got.is_empty() {
             return Ok(answer);
         }
@@ -266,7 +266,7 @@ impl World {
         let mut visible: Vec<_> = queue.messages.iter().filter(|message| message.is_visible(now)).collect();
         visible.sort_by_key(|message| message.view.visible);
         visible.truncate(most);
-        Ok(self.message_list(StatusCode::OK, &visible, Told::Peeked))
+        Ok(self.message_list(StatusCode::OK, &visible, MessageForm::Peeked))
     }
 
     fn update_message(&mut self, request: &Request, target: &QueueTarget) -> Result<Answer, Refusal> {

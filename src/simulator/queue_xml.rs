@@ -8,7 +8,7 @@ use super::queues::Message;
 
 /// What an answer tells of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum MessageForm {
     /// After it was put: no text.
     Put,
     /// After it was got: all.
@@ -78,23 +78,28 @@ fn element(name: &str, text: &str) -> String {
 }
 
 impl World {
-    pub(super) fn message_list(&self, status: StatusCode, messages: &[&Message], told: Told) -> Answer {
-        let messages: String = messages.iter().map(|message| self.message_element(message, told)).collect();
+    pub(super) fn message_list(
+        &self,
+        status: StatusCode,
+        messages: &[&Message],
+        form: MessageForm,
+    ) -> Answer {
+        let messages: String = messages.iter().map(|message| self.message_element(message, form)).collect();
         document(status, &format!("<QueueMessagesList>{messages}</QueueMessagesList>"))
     }
 
-    fn message_element(&self, message: &Message, told: Told) -> String {
+    fn message_element(&self, message: &Message, form: MessageForm) -> String {
         let view = &message.view;
         let expires =
             view.expires.map_or("Fri, 31 Dec 9999 23:59:59 GMT".to_owned(), |it| self.http_date(it));
         let mut content = element("MessageId", &view.id)
             + &element("InsertionTime", &self.http_date(view.inserted))
             + &element("ExpirationTime", &expires);
-        if told != Told::Peeked {
+        if form != MessageForm::Peeked {
             content += &element("PopReceipt", &message.pop_receipt);
             content += &element("TimeNextVisible", &self.http_date(view.visible));
         }
-        if told != Told::Put {
+        if form != MessageForm::Put {
             content += &element("DequeueCount", &view.dequeue_count.to_string());
             content += &element("MessageText", &view.text);
         }

@@ -54,8 +54,8 @@ impl Azure {
         let mut world = self.world();
         let key = world.zone_key(zone)?;
         for link in world.zones.get_mut(&key).into_iter().flat_map(|zone| zone.links.values_mut()) {
-            if let Some(told) = link.pointer_mut("/properties/virtualNetworkLinkState") {
-                *told = state.into();
+            if let Some(reported) = link.pointer_mut("/properties/virtualNetworkLinkState") {
+                *reported = state.into();
             }
         }
         world.changed();
@@ -210,12 +210,12 @@ mod tests {
         let network = default_network(SUBSCRIPTION, "rg-spoke1");
         azure.link("contoso.internal", &network).unwrap();
         let links = format!("{ZONES}/contoso.internal/virtualNetworkLinks");
-        let told = async || get(&azure, &links).await.json()["value"].clone();
-        assert_eq!(told().await[0]["properties"]["virtualNetwork"]["id"], network);
+        let reported = async || get(&azure, &links).await.json()["value"].clone();
+        assert_eq!(reported().await[0]["properties"]["virtualNetwork"]["id"], network);
         azure.set_link_state("contoso.internal", "InProgress").unwrap();
-        assert_eq!(told().await[0]["properties"]["virtualNetworkLinkState"], "InProgress");
+        assert_eq!(reported().await[0]["properties"]["virtualNetworkLinkState"], "InProgress");
         azure.unlink("contoso.internal", &network.to_uppercase()).unwrap();
-        assert_eq!(told().await, json!([]));
+        assert_eq!(reported().await, json!([]));
         assert!(azure.link("none.internal", &network).is_err());
     }
 }

@@ -629,8 +629,8 @@ proptest! {
             let (writes, _) = invocation(&mut world)?;
             // What Azure refuses is tried once in each invocation: it succeeds when the lock or the CNAME is gone.
             let done = writes.iter().filter(|change| !world.refuses(change));
-            let shown: Vec<String> = done.map(ToString::to_string).collect();
-            prop_assert_eq!(shown, Vec::<String>::new(), "{:#?}", before);
+            let displayed: Vec<String> = done.map(ToString::to_string).collect();
+            prop_assert_eq!(displayed, Vec::<String>::new(), "{:#?}", before);
         }
     }
 

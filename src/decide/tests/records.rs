@@ -602,8 +602,8 @@ fn an_address_is_clean_only_when_its_ptr_neither_names_us_nor_carries_our_mark()
 fn a_removal_deletes_each_a_record_set_as_it_was_read() {
     let record_sets = BTreeMap::from([("old".parse().unwrap(), a(&[7], &[(OWNER_KEY, OWN)]))]);
     let changes = removals(&desired(), &record_sets);
-    let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
-    assert_eq!(shown, ["- A old.spoke1.internal 10.1.5.7"]);
+    let displayed: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(displayed, ["- A old.spoke1.internal 10.1.5.7"]);
     assert!(
         matches!(&changes[0], Change::A(edit) if edit.precondition() == Precondition::Unchanged(ETag::from("e".to_owned())))
     );

@@ -193,8 +193,8 @@ async fn a_queue_is_created_counted_listed_cleared_and_deleted() {
     put_message(&azure, "", "a").await;
     put_message(&azure, "visibilitytimeout=60", "b").await;
     let metadata = queue(Method::GET, "?comp=metadata", &[]).await;
-    let told = (metadata.header("x-ms-approximate-messages-count"), metadata.header("x-ms-meta-team"));
-    assert_eq!(told, (Some("2"), Some("dns")));
+    let reported = (metadata.header("x-ms-approximate-messages-count"), metadata.header("x-ms-meta-team"));
+    assert_eq!(reported, (Some("2"), Some("dns")));
     let list = ask(&azure, Method::GET, "/devstoreaccount1?comp=list&prefix=aci", &[], None).await;
     assert_eq!(elements(&list, "Name"), ["aci-dns-retry"]);
     assert_eq!(ask(&azure, Method::DELETE, &format!("{QUEUE}/messages"), &[], None).await.status, 204);
@@ -320,8 +320,8 @@ async fn a_token_is_for_storage_and_its_holder_has_the_data_action() {
     assert_eq!(put(&token).await.status, 403, "an owner of the account has no right to its data");
     let permissions =
         format!("{}/providers/Microsoft.Authorization/permissions", queue_scope("devstoreaccount1", ""));
-    let told = get(&azure, &permissions);
-    assert_eq!(told.await.status, 401, "Resource Manager has its own tokens");
+    let reported = get(&azure, &permissions);
+    assert_eq!(reported.await.status, 401, "Resource Manager has its own tokens");
 
     azure.configure(|settings| settings.storage.accepts_tokens = false);
     assert_eq!(failure(&put(&token).await), failed(401, "InvalidAuthenticationInfo"));
@@ -375,9 +375,9 @@ async fn the_verbs_create_and_show_queues() {
     assert_eq!(create.status, 204);
     let id = azure.put_message("aci-dns-retry", "a", Duration::from_secs(5)).unwrap();
     assert!(azure.put_message("none", "a", Duration::ZERO).is_err());
-    let shown = get(&azure, "/simulator/queues").await.json();
-    assert_eq!(shown[0]["name"], "aci-dns-retry");
-    let message = &shown[0]["messages"][0];
+    let displayed = get(&azure, "/simulator/queues").await.json();
+    assert_eq!(displayed[0]["name"], "aci-dns-retry");
+    let message = &displayed[0]["messages"][0];
     assert_eq!(
         (&message["id"], &message["text"], &message["dequeueCount"]),
         (&json!(id), &json!("a"), &json!(0))
