@@ -45,7 +45,7 @@ impl Stop {
     }
 
     /// Waits for the signal.
-    pub async fn come(&self) {
+    pub async fn signalled(&self) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|is_now| *is_now).await.is_err() {
             // The sender is dropped, so the signal can no longer be sent.
@@ -119,7 +119,7 @@ impl Sweeper {
                 break;
             }
             tokio::select! {
-                () = stop.come() => break,
+                () = stop.signalled() => break,
                 () = sleep_until(start) => {}
             }
             let now = Instant::now();
@@ -145,7 +145,7 @@ impl Sweeper {
 
     /// Returns when the time of an invocation has passed since `stop`.
     async fn grace_period(&self, stop: &Stop) {
-        stop.come().await;
+        stop.signalled().await;
         sleep(self.settings.deadline).await;
     }
 }

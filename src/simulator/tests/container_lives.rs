@@ -1,4 +1,4 @@
-//! What happens to containers and addresses without anybody's request.
+//! Containers that end and addresses that change without a request.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn sleep(seconds: u64) {
 
 // Recordings test_container_create_msi-012 and -004 of Azure/azure-cli: the two forms of a group between two restarts.
 #[tokio::test(start_paused = true)]
-async fn between_two_restarts_a_group_looks_ended_and_then_running_and_keeps_its_address() {
+async fn between_two_restarts_a_group_is_ended_then_running_and_keeps_its_address() {
     let (azure, id) = azure_with(web(RestartPolicy::Always));
     sleep(3).await;
     azure.exit_containers(&id, 0).unwrap();
@@ -133,7 +133,7 @@ async fn the_policy_and_the_exit_code_decide_whether_a_group_ends_and_releases_i
         let reported = reported(&azure, &id).await;
         assert!(reported.starts_with(expected), "{policy:?} {exit_code}: {reported}");
         assert_eq!(azure.group_address(&id).is_some(), expected.contains("10.1.5.4"));
-        assert_eq!(azure.take_events(), Vec::<Value>::new(), "no event tells");
+        assert_eq!(azure.take_events(), Vec::<Value>::new(), "no event is raised");
     }
 }
 
@@ -168,7 +168,7 @@ async fn an_operation_ends_the_time_between_two_restarts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_comes_by_rest_counts() {
+async fn a_policy_from_rest_is_used() {
     let azure = azure(Settings::default());
     let container = json!({"name": "web", "properties": {"image": "nginx"}});
     let mut properties = json!({"containers": [container], "osType": "Linux", "restartPolicy": "Never"});
@@ -200,7 +200,7 @@ async fn a_group_of_a_standby_pool_is_pre_provisioned_until_it_is_claimed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_is_handed_from_one_group_to_another() {
+async fn an_address_changes_from_one_group_to_another() {
     let (azure, web) = azure_with(GroupSpec::new("rg-spoke1", "web"));
     let api = azure.create_group(GroupSpec::new("rg-spoke1", "api"));
     azure.hand_over_address(&web, &api).unwrap();
