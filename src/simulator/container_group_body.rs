@@ -1,4 +1,4 @@
-//! Container groups as JSON: what answers tell of them, and what a PUT may ask for.
+//! Container groups as JSON: the bodies of answers and of PUT requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::container_groups::ContainerGroup;
 use super::container_states::{Containers, Standby, Termination};
 use super::messages::{Answer, field, wrapped};
 
-/// How much an answer tells of a group.
+/// How much of a group an answer contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     Summary,
@@ -20,7 +20,7 @@ pub(super) enum Detail {
 }
 
 impl World {
-    /// What an answer that shows this time tells of a group.
+    /// The body of an answer with this time.
     pub(super) fn body(&self, group: &ContainerGroup, detail: Detail, now: Duration) -> Value {
         let mut properties = group.definition.as_object().cloned().unwrap_or_default();
         let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
@@ -89,11 +89,12 @@ impl World {
     }
 }
 
-/// `properties.ipAddress`: absent while a private group has none, without `ip` while a public one has none.
+/// `properties.ipAddress`: missing while a private group has no address, without `ip` while a public one has
+/// none.
 fn ip_address(group: &ContainerGroup) -> Option<Value> {
     let with_ip = |kind: &str, ip: Value| Some(json!({"ports": group.ports, "ip": ip, "type": kind}));
     let deployed = group.containers != Containers::Waiting;
-    match (group.ip, group.shown) {
+    match (group.ip, group.displayed) {
         (Ip::Public, None) => Some(json!({"ports": group.ports, "type": "Public"})),
         (Ip::Public, Some(address)) => with_ip("Public", address.to_string().into()),
         (Ip::Pool | Ip::Fixed(_), Some(address)) => with_ip("Private", address.to_string().into()),
@@ -104,7 +105,7 @@ fn ip_address(group: &ContainerGroup) -> Option<Value> {
     }
 }
 
-/// The kind of address that a PUT asks for, and its ports. An `ip` in the request is ignored, as Azure does.
+/// The kind of address in a PUT, and its ports. Like Azure, this ignores an `ip` in the request.
 pub(super) fn read_ip_address(address: Option<&Value>) -> Result<(Ip, Value), Answer> {
     let Some(address) = address.filter(|address| !address.is_null()) else {
         return Ok((Ip::NoIpAddress, ports()));
@@ -129,7 +130,7 @@ pub(super) fn read_tags(tags: &Value) -> BTreeMap<String, String> {
     tags.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// Adds what the service adds, and removes what it never tells again: secrets.
+/// Adds the fields that the service adds, and removes secrets, which it never returns.
 pub(super) fn complete_definition(mut properties: Map<String, Value>) -> Result<Map<String, Value>, Answer> {
     let defaults =
         [("sku", json!("Standard")), ("initContainers", json!([])), ("restartPolicy", json!("Always"))];

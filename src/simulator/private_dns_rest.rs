@@ -1,10 +1,10 @@
 //! The REST API of Private DNS (<https://learn.microsoft.com/rest/api/dns/privatedns/record-sets>).
 //!
-//! Conditional writes as the service documents them
+//! Conditional writes follow the documentation
 //! (<https://learn.microsoft.com/azure/dns/dns-private-records#etags>): without a condition a write always
-//! succeeds; `If-Match: <etag>` needs the record set as it was seen; `If-Match: *` needs any; `If-None-Match: *`
-//! needs none. Errors that the service itself finds are flat; a missing zone is found by Resource Manager, which
-//! wraps.
+//! succeeds; `If-Match: <etag>` requires the unchanged record set; `If-Match: *` requires any;
+//! `If-None-Match: *` requires none. Errors of the service itself are flat; Resource Manager reports a
+//! missing zone, and wraps the error.
 
 use std::ops::Bound;
 
@@ -22,7 +22,7 @@ const DEFAULT_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 
 impl World {
-    /// Answers a request to the provider of private zones; nothing, when it has no such resource.
+    /// Answers a request to the provider of private zones; `None` if it has no such resource.
     pub(super) fn answer_private_dns(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
         let mut rest = path.rest.iter().map(String::as_str);
         if !rest.next()?.eq_ignore_ascii_case("privateDnsZones") {
@@ -113,8 +113,8 @@ impl World {
         }
     }
 
-    /// One page of record sets by type and name. A page is found by the last name of the one before, so that a
-    /// list under which the zone changes neither repeats nor skips what stays.
+    /// One page of record sets by type and name. A page starts after the last name of the previous one, so
+    /// that changes during a list neither repeat nor skip the other record sets.
     fn list_record_sets(&mut self, request: &Request, zone: &str, only: Option<RecordType>) -> Answer {
         if let Err(refusal) = self.admit(zone, Kind::List) {
             return refusal;
@@ -236,7 +236,7 @@ impl World {
         Ok(Answer::empty(StatusCode::OK).effective())
     }
 
-    /// A CNAME record set shares its name with no other.
+    /// A CNAME record set cannot share its name.
     fn check_alias(&self, target: &RecordSetTarget) -> Result<(), Answer> {
         let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
         let is_alias = target.record_type == RecordType::Cname;
@@ -298,7 +298,7 @@ impl World {
     }
 }
 
-/// The record set that a request names. The zone is the lower-case resource id of one that exists.
+/// The record set in a request. The zone is the lower-case resource id of an existing one.
 struct RecordSetTarget {
     zone: String,
     record_type: RecordType,
@@ -312,7 +312,7 @@ impl RecordSetTarget {
     }
 }
 
-/// Checks `If-None-Match` and `If-Match` against what there is.
+/// Checks `If-None-Match` and `If-Match` against the current record set.
 fn check_conditions(
     request: &Request,
     target: &RecordSetTarget,
@@ -408,7 +408,7 @@ fn parent_not_found(method: &Method, below: &str, zone: &str) -> Answer {
     wrapped(StatusCode::NOT_FOUND, "ParentResourceNotFound", &message).header("x-ms-failure-cause", "gateway")
 }
 
-/// The service's own quota, as the recordings show it: 499 after a read, 11999 after a write.
+/// The service's remaining quota, as in the recordings: 499 after a read, 11999 after a write.
 fn remaining(answer: Answer, method: &Method) -> Answer {
     let remaining = if *method == Method::GET { "499" } else { "11999" };
     answer.header("x-ms-ratelimit-remaining-subscription-resource-requests", remaining)

@@ -1,7 +1,7 @@
-//! Subnets, as far as the addresses of container groups come from them, and the links between zones and virtual
-//! networks (<https://learn.microsoft.com/rest/api/dns/privatedns/virtual-network-links>).
+//! Subnets, as far as the addresses of container groups come from them, and the links between zones and
+//! virtual networks (<https://learn.microsoft.com/rest/api/dns/privatedns/virtual-network-links>).
 //!
-//! A virtual network exists as soon as something stands in it, and nothing of it is known but its subnets.
+//! A virtual network exists as soon as a resource is in it, and has no properties except its subnets.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -14,14 +14,14 @@ use super::private_dns_rest::zone_vanished;
 use super::rest::ArmPath;
 use super::{Azure, Missing, World};
 
-/// The virtual network that the default subnet of a resource group is in.
+/// The virtual network of the default subnet of a resource group.
 pub(super) fn default_network(subscription: &str, resource_group: &str) -> String {
     let subnet = default_subnet(subscription, resource_group);
     subnet.split("/subnets/").next().unwrap_or_default().to_owned()
 }
 
 impl Azure {
-    /// Links a zone (its name or its resource id) to a virtual network, which then resolves its names.
+    /// Links a zone (by name or resource id) to a virtual network, which then resolves its names.
     pub fn link(&self, zone: &str, network: &str) -> Result<(), Missing> {
         let mut world = self.world();
         let etag = world.etags.guid();
@@ -49,13 +49,13 @@ impl Azure {
         Ok(())
     }
 
-    /// Makes Azure say this of all links of a zone, such as `InProgress`.
+    /// Sets the state of all links of a zone, such as `InProgress`.
     pub fn set_link_state(&self, zone: &str, state: &str) -> Result<(), Missing> {
         let mut world = self.world();
         let key = world.zone_key(zone)?;
         for link in world.zones.get_mut(&key).into_iter().flat_map(|zone| zone.links.values_mut()) {
-            if let Some(told) = link.pointer_mut("/properties/virtualNetworkLinkState") {
-                *told = state.into();
+            if let Some(reported) = link.pointer_mut("/properties/virtualNetworkLinkState") {
+                *reported = state.into();
             }
         }
         world.changed();
@@ -64,7 +64,7 @@ impl Azure {
 }
 
 impl World {
-    /// Answers a request for a subnet; nothing, when it is for something else.
+    /// Answers a request for a subnet; `None` for other requests.
     pub(super) fn answer_virtual_network(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
         let [networks, network, subnets, subnet] = path.rest.as_slice() else { return None };
         if !networks.eq_ignore_ascii_case("virtualNetworks") || !subnets.eq_ignore_ascii_case("subnets") {
@@ -102,7 +102,7 @@ impl World {
         Ok(answer)
     }
 
-    /// Answers a request for the links of a zone, which exists.
+    /// Answers a request for the links of an existing zone.
     pub(super) fn answer_link(
         &mut self,
         request: &Request,
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_subnet_tells_its_range() {
+    async fn a_subnet_reports_its_range() {
         let azure = azure(Settings::default());
         assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
         let subnet = default_subnet(SUBSCRIPTION, "rg-spoke1");
@@ -204,18 +204,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_link_that_a_person_makes_is_like_one_that_was_put() {
+    async fn a_link_of_the_verb_equals_one_by_rest() {
         let azure = azure(Settings::default());
         azure.create_zone(SUBSCRIPTION, "rg-dns", "contoso.internal");
         let network = default_network(SUBSCRIPTION, "rg-spoke1");
         azure.link("contoso.internal", &network).unwrap();
         let links = format!("{ZONES}/contoso.internal/virtualNetworkLinks");
-        let told = async || get(&azure, &links).await.json()["value"].clone();
-        assert_eq!(told().await[0]["properties"]["virtualNetwork"]["id"], network);
+        let reported = async || get(&azure, &links).await.json()["value"].clone();
+        assert_eq!(reported().await[0]["properties"]["virtualNetwork"]["id"], network);
         azure.set_link_state("contoso.internal", "InProgress").unwrap();
-        assert_eq!(told().await[0]["properties"]["virtualNetworkLinkState"], "InProgress");
+        assert_eq!(reported().await[0]["properties"]["virtualNetworkLinkState"], "InProgress");
         azure.unlink("contoso.internal", &network.to_uppercase()).unwrap();
-        assert_eq!(told().await, json!([]));
+        assert_eq!(reported().await, json!([]));
         assert!(azure.link("none.internal", &network).is_err());
     }
 }
