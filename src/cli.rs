@@ -1,6 +1,6 @@
-//! The commands that look at everything: `drift`, `plan` and `sync`.
+//! The commands `drift`, `plan` and `sync`.
 //!
-//! What they find goes to stdout; progress, questions and errors go to stderr.
+//! Findings go to stdout; progress, questions and errors go to stderr.
 
 mod doctor;
 mod generate;
@@ -24,7 +24,7 @@ use aci_dns::{
     reconcile::{Clock, Reconciler},
     report::{Outcome, Report},
     resource_id::{ContainerGroupId, fold, is_guid},
-    sweep::{Manner, Repaired, Step, Stop, Sweeper},
+    sweep::{Repaired, Step, Stop, SweepOptions, Sweeper},
     telemetry,
     text::printable,
 };
@@ -39,18 +39,18 @@ pub(crate) use self::{
 };
 use crate::{Failure, arm, network, shutdown, unix_seconds};
 
-/// How long a sweep may last: whoever waits for it can interrupt it.
+/// The time limit of a sweep; a person can interrupt it earlier.
 const TIME: Duration = Duration::from_hours(12);
 
-/// There is drift.
+/// Exit code: there is drift.
 const DRIFTED: u8 = 3;
-/// The arguments are wrong.
+/// Exit code: the arguments or settings are invalid.
 const WRONG: u8 = 2;
 
-/// Look at all container groups and zones of the map, and tell how DNS and reality differ
+/// Report how DNS differs from all container groups of the map
 ///
-/// Reads only: one list for each scope of the map and each zone, and each container group that these leave a doubt
-/// about. The settings are those of `serve`.
+/// Read-only: lists each scope of the map and each zone once, and reads the container groups for which the
+/// lists are not sufficient. The settings are those of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = DRIFT)]
 pub(crate) struct Drift {
@@ -59,7 +59,7 @@ pub(crate) struct Drift {
     /// Only this container group, by its resource id
     #[arg(long, value_name = "ID", conflicts_with_all = ["subscriptions", "thorough"])]
     group: Option<ContainerGroupId>,
-    /// How it is told
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -68,16 +68,16 @@ const DRIFT: &str = "\
 Kinds of drift:
   a_missing      the container group has no A record set
   address        its A record set holds another address
-  ttl            a record set has another TTL than it should
+  ttl            a record set has the wrong TTL
   a_stale        an A record set carries the group's mark under an old name, or although the group
                  is stopped, being deleted or public
   ptr_missing    its address has no PTR record
-  ptr_mismatch   the PTR record of its address says another name
-  ptr_stale      another address says its name
+  ptr_mismatch   the PTR record of its address names another host
+  ptr_stale      the PTR record of another address names the group
   ptr_uncovered  no reverse zone of the map contains its address
-  foreign        a record set at its name or address belongs to somebody else
-  orphan         record sets carry the mark of a container group that is gone
-  bad_tag        a tag of the group cannot be read
+  foreign        a record set at its name or address belongs to another owner
+  orphan         record sets carry the mark of a deleted container group
+  bad_tag        a tag of the group is invalid
 
 Examples:
   aci-dns drift
@@ -85,11 +85,11 @@ Examples:
   aci-dns drift --group /subscriptions/<id>/resourceGroups/rg-spoke1/providers/\
 Microsoft.ContainerInstance/containerGroups/web
 
-Exit codes: 0 no drift, 1 something could not be found out, 2 wrong settings or arguments, 3 drift.";
+Exit codes: 0 no drift, 1 a part of the comparison failed, 2 wrong settings or arguments, 3 drift.";
 
-/// Show as a diff what `sync` would change, and change nothing
+/// Show what `sync` would change, as a diff, without writing
 ///
-/// Record sets without a mark that would be taken over are marked as such.
+/// Record sets without a mark that would be taken over are labeled.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = PLAN)]
 pub(crate) struct Plan {
@@ -98,13 +98,13 @@ pub(crate) struct Plan {
     /// Only this container group, by its resource id
     #[arg(long, value_name = "ID", conflicts_with_all = ["subscriptions", "thorough"])]
     group: Option<ContainerGroupId>,
-    /// How it is told
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// What `sync --adopt` would change
+    /// Show what `sync --adopt` would change
     #[arg(long, conflicts_with = "adopt_only")]
     adopt: bool,
-    /// What `sync --adopt-only` would change
+    /// Show what `sync --adopt-only` would change
     #[arg(long)]
     adopt_only: bool,
 }
@@ -114,25 +114,25 @@ Examples:
   aci-dns plan
   aci-dns plan --adopt-only
 
-Exit codes: 0 nothing would change, 1 something could not be found out, 2 wrong settings or arguments, 3 something
+Exit codes: 0 nothing would change, 1 a part of the comparison failed, 2 wrong settings or arguments, 3 something
 would change, or needs a person.";
 
-/// Make the records of all container groups of the map right
+/// Correct the records of all container groups of the map
 ///
-/// Shows the plan and asks before anything is written. Each container group is then reconciled as by an event: observed
-/// anew, written conditionally, looked at once more. What is not ours is never touched. It may be interrupted at any
-/// point (Ctrl-C, SIGTERM: the group in flight is finished) and resumed by starting it again.
+/// Shows the plan and asks before it writes. Each container group is then reconciled as by an event: observed
+/// again, written conditionally, verified. Record sets of other owners are never changed. The command can be
+/// interrupted at any time (Ctrl-C, SIGTERM: the current group is finished) and resumed by running it again.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SYNC)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub(crate) struct Sync {
     #[command(flatten)]
     look: Look,
-    /// Do not ask, as a pipeline cannot answer
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
-    /// Continue although more than 30 % of at least ten managed record sets of a zone would change or be removed, or
-    /// although all container groups of a resource group are missing
+    /// Continue although more than 30 % of at least ten managed record sets of a zone would change or be
+    /// removed, or although all container groups of a resource group are missing
     #[arg(long)]
     force: bool,
     /// Take over record sets without an owner mark, also at names that a tag chose
@@ -141,11 +141,11 @@ pub(crate) struct Sync {
     /// Only write the owner mark to record sets without one, without changing an address
     #[arg(long)]
     adopt_only: bool,
-    /// Only this container group, by its resource id, without looking at anything else and without asking; done when
-    /// its name leads to its address
+    /// Only this container group, by its resource id, without a confirmation and without other groups;
+    /// succeeds when its name leads to its address
     #[arg(long, value_name = "ID", conflicts_with_all = ["force", "adopt", "adopt_only", "subscriptions", "thorough"])]
     group: Option<ContainerGroupId>,
-    /// How long to wait for the address of that group, whatever the settings say
+    /// How long to wait for the address of that group, instead of the setting
     #[arg(long, value_name = "SECONDS", requires = "group", default_value_t = 300)]
     #[arg(value_parser = clap::value_parser!(u64).range(..=599))]
     wait: u64,
@@ -160,35 +160,35 @@ Microsoft.ContainerInstance/containerGroups/web
 
   aci-dns sync --yes --adopt
 
-Record sets are written at the pace that Private DNS takes: 60 in a minute and zone. With --yes, record sets without an
-owner mark are taken over only where --adopt says so.
+Record sets are written at the rate that Private DNS accepts: 60 per minute and zone. With --yes, record sets without an
+owner mark are taken over only with --adopt.
 
-Exit codes: 0 all is right (with --group: its name leads to its address), 1 something failed or is left, 2 wrong
-settings or arguments, or not a terminal to ask on, 3 what is left needs a person.";
+Exit codes: 0 all records are correct (with --group: its name leads to its address), 1 a part failed or was not
+processed, 2 wrong settings or arguments, or no terminal for the confirmation, 3 the rest needs a person.";
 
-/// Where to look.
+/// Which subscriptions to compare.
 #[derive(Debug, clap::Args)]
 struct Where {
     #[arg(
         long = "subscription",
         value_name = "ID",
-        help = "Look for keys of the map that name no subscription in this one; may be repeated \
+        help = "Subscription of keys of the map that name none; may be repeated \
                 [default: $ACI_DNS_SUBSCRIPTIONS, or those that other keys name]"
     )]
     subscriptions: Vec<String>,
 }
 
-/// Where and how closely to look.
+/// Which subscriptions to compare, and how thoroughly.
 #[derive(Debug, clap::Args)]
 struct Look {
     #[command(flatten)]
     place: Where,
-    /// Ask for each container group that the zones say something about, and trust no list about where it is
+    /// Read each container group to which a record in the zones refers, instead of relying on lists
     #[arg(long)]
     thorough: bool,
 }
 
-/// How findings are told.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
     /// For people
@@ -203,7 +203,7 @@ const BAD: Style = AnsiColor::Red.on_default();
 const STRONG: Style = Style::new().bold();
 
 impl Where {
-    /// The settings, with what the arguments say of them.
+    /// The settings, with the arguments applied.
     fn settings(&self) -> Result<Settings, Failure> {
         let wrong = self.subscriptions.iter().filter(|id| !is_guid(id)).map(|id| Mistake {
             place: "--subscription".to_owned(),
@@ -230,7 +230,7 @@ impl Where {
     }
 }
 
-/// What the map leaves open, as a mistake in the settings.
+/// A mistake for a map that lacks a subscription.
 fn nowhere(MissingSubscription(key): MissingSubscription) -> Failure {
     let broken = BrokenRule::SweptNowhere(key);
     let mistakes = vec![Mistake { place: SUBSCRIPTIONS.to_owned(), broken }];
@@ -238,28 +238,28 @@ fn nowhere(MissingSubscription(key): MissingSubscription) -> Failure {
 }
 
 impl Look {
-    /// Looks at everything, unless it is interrupted.
+    /// Runs the sweep, unless it is interrupted.
     async fn findings(
         &self,
         group: Option<&ContainerGroupId>,
         sweeper: &Sweeper,
         stop: &Stop,
     ) -> Result<Findings, Failure> {
-        let manner = Manner { deadline: Instant::now() + TIME, is_thorough: self.thorough };
+        let options = SweepOptions { deadline: Instant::now() + TIME, is_thorough: self.thorough };
         let look = async {
             match group {
-                Some(id) => sweeper.look_at(id, manner.deadline).await.map_err(Failure::Group),
-                None => sweeper.look(manner).await.map_err(nowhere),
+                Some(id) => sweeper.look_at(id, options.deadline).await.map_err(Failure::Group),
+                None => sweeper.look(options).await.map_err(nowhere),
             }
         };
         tokio::select! {
             found = look => found,
-            () = stop.come() => Err(Failure::Interrupted),
+            () = stop.signalled() => Err(Failure::Interrupted),
         }
     }
 }
 
-/// Runs a command on the parts of the handler, with a way to interrupt it.
+/// Runs a command with the parts of the handler and a signal to interrupt it.
 fn run<Work>(settings: Settings, work: impl FnOnce(Functions, Stop) -> Work) -> Result<ExitCode, Failure>
 where
     Work: Future<Output = Result<ExitCode, Failure>>,
@@ -269,7 +269,7 @@ where
     })
 }
 
-/// Runs a command on the settings and Resource Manager, with a way to interrupt it.
+/// Runs a command with the settings, a client of Resource Manager and a signal to interrupt it.
 fn run_on_arm<Work>(
     settings: Settings,
     work: impl FnOnce(Settings, Arm, Stop) -> Work,
@@ -293,7 +293,7 @@ where
         let arm = arm(&settings, network(&settings));
         work(settings, arm, Stop::when(receiver)).await
     });
-    // A name look-up that still runs must not hold up the end.
+    // A pending name lookup must not delay the end.
     runtime.shutdown_background();
     done
 }
@@ -302,8 +302,8 @@ pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
     run(arguments.look.place.settings()?, async |functions, stop| {
         let group = arguments.group.as_ref();
         let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
-        tell(&findings, arguments.output, findings::table);
-        Ok(verdict(&findings, findings.drifted() > 0 || !findings.strays.is_empty()))
+        print(&findings, arguments.output, findings::table);
+        Ok(verdict(&findings, findings.drifted() > 0 || !findings.unattributed.is_empty()))
     })
 }
 
@@ -317,17 +317,17 @@ pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
     run(settings, async |functions, stop| {
         let group = arguments.group.as_ref();
         let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
-        tell(&findings, arguments.output, findings::diff);
-        Ok(verdict(&findings, !findings.found.is_empty() || !findings.strays.is_empty()))
+        print(&findings, arguments.output, findings::diff);
+        Ok(verdict(&findings, !findings.found.is_empty() || !findings.unattributed.is_empty()))
     })
 }
 
-fn tell(findings: &Findings, output: Output, text: fn(&Findings) -> String) {
-    let told = match output {
+fn print(findings: &Findings, output: Output, text: fn(&Findings) -> String) {
+    let reported = match output {
         Output::Table => text(findings),
         Output::Json => format!("{:#}\n", findings::json(findings)),
     };
-    let _ = anstream::stdout().write_all(told.as_bytes());
+    let _ = anstream::stdout().write_all(reported.as_bytes());
 }
 
 fn verdict(findings: &Findings, is_drift: bool) -> ExitCode {
@@ -341,7 +341,7 @@ fn verdict(findings: &Findings, is_drift: bool) -> ExitCode {
 pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
     let mut settings = arguments.look.place.settings()?;
     if settings.policy.is_read_only() {
-        return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so nothing would be written: use aci-dns plan"));
+        return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so nothing would be written; use aci-dns plan"));
     }
     if let Some(id) = &arguments.group {
         settings.address_wait = Duration::from_secs(arguments.wait);
@@ -354,36 +354,36 @@ pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
     settings.takeover = match arguments {
         Sync { adopt_only: true, .. } => Takeover::MarksOnly,
         Sync { adopt: true, .. } => Takeover::All,
-        // Without a person who has seen the plan, no record set of others is taken over.
+        // Without a person who has seen the plan, no record set of another owner is taken over.
         Sync { yes: true, .. } => Takeover::Never,
         _ => Takeover::AsConfigured,
     };
     run(settings, async |functions, stop| sync_all(arguments, &functions.sweeper, &stop).await)
 }
 
-/// Reconciles one container group, as its event would, but for the patience.
+/// Reconciles one container group as its event would, with a longer wait.
 async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId, stop: &Stop) -> ExitCode {
     let report = tokio::select! {
         report = reconciler.reconcile(id, Evidence::None) => report,
-        () = stop.come() => return refuse(1, "interrupted: start it again to go on where it stopped"),
+        () = stop.signalled() => return refuse(1, "interrupted; run it again to continue"),
     };
-    let told = printable(&format!("{}: {}", report.outcome, report.message)).into_owned();
+    let reported = printable(&format!("{}: {}", report.outcome, report.message)).into_owned();
     match (report.outcome, report.address) {
         (Outcome::Converged | Outcome::Changed, Some(_)) => {
-            let _ = writeln!(anstream::stdout(), "{GOOD}{told}{GOOD:#}");
+            let _ = writeln!(anstream::stdout(), "{GOOD}{reported}{GOOD:#}");
             ExitCode::SUCCESS
         }
-        // Nobody who waits for a name is served by one that leads nowhere.
+        // The caller waits for a name that leads to an address, so a missing one is an error.
         (Outcome::Converged | Outcome::Changed, None) => {
-            refuse(1, &format!("{told}; there is no such container group, or it does not run"))
+            refuse(1, &format!("{reported}; the container group does not exist or does not run"))
         }
-        _ => refuse(1, &told),
+        _ => refuse(1, &reported),
     }
 }
 
 async fn sync_all(arguments: &Sync, sweeper: &Sweeper, stop: &Stop) -> Result<ExitCode, Failure> {
     let findings = arguments.look.findings(None, sweeper, stop).await?;
-    tell(&findings, Output::Table, findings::diff);
+    print(&findings, Output::Table, findings::diff);
     let needs_person = |findings: &Findings| {
         findings.found.iter().any(|found| found.verdict == Verdict::Drift && found.report.error.is_some())
     };
@@ -406,7 +406,7 @@ async fn sync_all(arguments: &Sync, sweeper: &Sweeper, stop: &Stop) -> Result<Ex
 fn end(repaired: &Repaired, findings: &Findings, needs_person: bool) -> ExitCode {
     let _ = writeln!(anstream::stderr(), "{STRONG}{}{STRONG:#}", repaired.summary());
     if repaired.left > 0 {
-        return refuse(1, "interrupted: start it again to go on where it stopped");
+        return refuse(1, "interrupted; run it again to continue");
     }
     if repaired.failed > 0 {
         return ExitCode::FAILURE;
@@ -426,7 +426,7 @@ fn progress(spelling: &Spelling, step: &Step<'_>) {
     );
 }
 
-/// Asks whether to go on. Who interrupts has said no.
+/// Asks for confirmation. An interrupt counts as no.
 async fn ask(changes: usize, stop: &Stop) -> bool {
     let _ = write!(anstream::stderr(), "{STRONG}Make these {changes} changes?{STRONG:#} [y/N] ");
     let _ = io::stderr().flush();
@@ -436,7 +436,7 @@ async fn ask(changes: usize, stop: &Stop) -> bool {
     });
     tokio::select! {
         answer = answer => answer.is_ok_and(|answer| answer.is_ok_and(|answer| is_yes(&answer))),
-        () = stop.come() => {
+        () = stop.signalled() => {
             let _ = writeln!(anstream::stderr());
             false
         }

@@ -1,18 +1,18 @@
-//! The time in unix seconds, as simulations can set it.
+//! The time in Unix seconds. Simulations replace the clock.
 
 use std::{fmt, sync::Arc};
 
-/// Tells the time in unix seconds. Simulations bring their own.
+/// A clock in Unix seconds.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
 
 impl Clock {
-    /// A clock that asks a function.
+    /// Creates a clock that calls a function.
     pub fn new(unix_seconds: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(unix_seconds))
     }
 
-    /// The time now.
+    /// The current time.
     #[must_use]
     pub fn unix_seconds(&self) -> u64 {
         (self.0)()

@@ -1,11 +1,11 @@
 //! Settings: read once from the environment, validated before the server binds.
 //!
-//! Every mistake is reported, not only the first: by variable, JSON path and broken rule, because an operator sees
-//! them once per deployment. An empty variable counts as unset: deployment templates cannot leave one out. Where a
-//! value is not what was meant (an unresolved reference, lost quotes), the mistake says so.
+//! All mistakes are reported together, each with variable, JSON path and broken rule. An empty variable
+//! counts as unset, because deployment templates cannot omit one. If a value was changed on its way (an
+//! unresolved reference, lost quotes), the message says so.
 //!
-//! Deliberately absent: reading the environment and files (an [`Environment`] brings both), defaults that depend on
-//! each other in silence, and secrets (there is none: the identity is a managed one).
+//! Deliberately absent: access to the environment and to files (an [`Environment`] provides both), defaults
+//! that silently depend on each other, and secrets (the identity is a managed one).
 
 mod cloud;
 mod directives;
@@ -44,70 +44,70 @@ use self::{reader::Reader, zones::Defaults};
 /// The JSON schema of the map.
 pub const ZONES_SCHEMA: &str = include_str!("config/zones.schema.json");
 
-/// Where settings are read from.
+/// The source of the settings.
 #[expect(missing_debug_implementations, reason = "functions have no text")]
 pub struct Environment<'a> {
     /// The value of a variable.
     pub lookup: &'a dyn Fn(&str) -> Option<String>,
     /// The bytes of a file, or why it cannot be read.
     pub read_file: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
-    /// The names of all variables that are set.
+    /// The names of all variables.
     pub names: Vec<String>,
 }
 
-/// Everything that an operator decides.
+/// All settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Which zones serve which container groups.
     pub zones: ZoneMap,
-    /// What becomes of record sets without a mark, where an entry of the map does not say it.
+    /// The treatment of record sets without a mark, unless an entry of the map overrides it.
     pub ownership: Ownership,
-    /// What may be written, where an entry of the map does not say it.
+    /// What may be written, unless an entry of the map overrides it.
     pub policy: Policy,
-    /// What an operator at the command line decided about record sets without a mark.
+    /// The decision of an operator at the command line about record sets without a mark.
     pub takeover: Takeover,
-    /// What becomes of the records of a stopped group.
+    /// The treatment of the records of a stopped group.
     pub stopped: Stopped,
     /// The storage queue for unfinished work: the URL of the queue, with a signature only on loopback.
     pub retry_queue: Option<Url>,
-    /// The delay of a recheck; zero where there is none.
+    /// The delay of a recheck; zero disables it.
     pub recheck: Duration,
     /// How long one invocation waits for an address that is being assigned.
     pub address_wait: Duration,
-    /// Hard limit of one invocation.
+    /// The deadline of one invocation.
     pub deadline: Duration,
-    /// Reconciliations in flight.
+    /// The largest number of concurrent reconciliations.
     pub max_concurrency: usize,
-    /// What the timed sweep does about the drift that it finds.
+    /// What the timed sweep does about drift.
     pub sweep: Sweep,
-    /// The subscriptions that keys without one mean, in lower case; empty where the setting is not there.
+    /// The subscriptions of keys without one, in lower case; empty if the setting is missing.
     pub subscriptions: BTreeSet<String>,
-    /// Which of Azure's clouds this runs in.
+    /// The Azure cloud.
     pub cloud: Cloud,
-    /// Resource Manager: scheme, host and port.
+    /// The endpoint of Resource Manager: scheme, host and port.
     pub arm_endpoint: Url,
-    /// What the tokens for Resource Manager are for.
+    /// The scope of tokens for Resource Manager.
     pub arm_scope: String,
     /// A user-assigned managed identity; otherwise the system-assigned one.
     pub client_id: Option<String>,
-    /// The way out of the network.
+    /// The outbound proxy.
     pub proxy: Option<Proxy>,
-    /// Where telemetry goes besides stdout.
+    /// The destination of telemetry besides stdout.
     pub application_insights: Option<ApplicationInsights>,
-    /// Where drift events go besides stdout.
+    /// The destination of drift events besides stdout.
     pub logs: Option<LogsIngestion>,
-    /// What is logged.
+    /// The log filter.
     pub log_filter: LogFilter,
-    /// What is no mistake, and has to be said at the start.
+    /// Messages to log at the start.
     pub notices: Vec<Notice>,
 }
 
 /// A proxy for requests by https.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// Its address; user name and password may stand in it.
+    /// Its address, which may contain user name and password.
     pub url: Url,
-    /// Hosts, domains and ranges that are reached without it, separated by commas.
+    /// Hosts, domains and ranges that do not use the proxy, separated by commas.
     pub except: String,
 }
 
@@ -117,18 +117,18 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// What is no mistake, and has to be said at the start.
+/// A message about the settings that does not prevent the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// A variable of this name may belong to a newer version that was rolled back.
+    /// The variable of this name may belong to a newer version that was rolled back.
     UnknownVariable(String),
-    /// A setting has another name now.
+    /// A setting was renamed.
     OldName {
-        /// The name that is set.
+        /// The old name, which is set.
         old: &'static str,
-        /// The name that it has now.
+        /// The new name.
         new: &'static str,
-        /// Whether the value counts: not where the new name is set as well.
+        /// Whether the value is used: not if the new name is set, too.
         is_used: bool,
     },
 }
@@ -148,35 +148,35 @@ impl fmt::Display for Notice {
                 write!(formatter, "{name} is not a setting of this version, and is ignored")
             }
             Self::OldName { old, new, is_used: true } => {
-                write!(formatter, "{old} is the old name of {new}: rename it")
+                write!(formatter, "{old} is the old name of {new}; rename it")
             }
             Self::OldName { old, new, is_used: false } => {
-                write!(formatter, "{old} is ignored because {new} is set: remove it")
+                write!(formatter, "{old} is ignored because {new} is set; remove it")
             }
         }
     }
 }
 
-/// What becomes of record sets without a mark, where an operator decides at the command line.
+/// The decision of an operator at the command line about record sets without a mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Takeover {
-    /// What the entry of the map says.
+    /// As the entry of the map says.
     #[default]
     AsConfigured,
     /// None is taken over.
     Never,
-    /// All are taken over, also at a name that a tag chose.
+    /// All are taken over, also at names that tags choose.
     All,
     /// All get the mark, and nothing else is written.
     MarksOnly,
 }
 
-/// What becomes of a record set at a managed name that carries no mark.
+/// The treatment of a record set without a mark at a managed name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Ownership {
     /// It is taken over.
     Adopt,
-    /// It is left alone.
+    /// It is not changed.
     #[default]
     Strict,
 }
@@ -184,14 +184,14 @@ pub enum Ownership {
 /// What may be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Policy {
-    /// Everything that is called for.
+    /// Everything.
     #[default]
     Sync,
     /// Nothing is deleted.
     UpsertOnly,
-    /// Nothing but the marks of ownership on what is there. No setting, but what `sync --adopt-only` does.
+    /// Only owner marks on existing record sets. Not a setting, but the effect of `sync --adopt-only`.
     AdoptOnly,
-    /// Nothing at all.
+    /// Nothing.
     Observe,
 }
 
@@ -213,17 +213,17 @@ impl Policy {
     }
 }
 
-/// What the timed sweep does about the drift that it finds.
+/// What the timed sweep does about drift.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sweep {
     /// It reports it.
     #[default]
     Report,
-    /// It reports it, and reconciles the container groups concerned.
+    /// It reports drift, and reconciles the container groups.
     Repair,
 }
 
-/// What a stopped group's records become.
+/// The treatment of a stopped group's records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stopped {
     /// They are removed.
@@ -238,9 +238,9 @@ const POLICIES: [(&str, Policy); 3] =
     [("sync", Policy::Sync), ("upsert-only", Policy::UpsertOnly), ("observe", Policy::Observe)];
 
 impl Settings {
-    /// Reads the settings through a look-up of environment variables, without files.
+    /// Reads the settings through a lookup of environment variables, without files.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let read_file = |_: &str| Err("files cannot be named here".to_owned());
+        let read_file = |_: &str| Err("files are not supported here".to_owned());
         Self::read(&Environment { lookup: &lookup, read_file: &read_file, names: vec![] })
     }
 
@@ -294,7 +294,7 @@ impl Settings {
         reader.mistakes.or(settings)
     }
 
-    /// Replaces the subscriptions that keys without one mean.
+    /// Replaces the subscriptions of keys without one.
     pub fn set_subscriptions(&mut self, subscriptions: BTreeSet<String>) {
         self.zones = std::mem::take(&mut self.zones).limited_to(&subscriptions);
         self.subscriptions = subscriptions;

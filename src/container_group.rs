@@ -1,29 +1,29 @@
-//! The container group as this crate cares about it: its tags, and what its address is treated as.
+//! A container group: its tags, and the state of its address.
 //!
-//! Rules: an address counts only when the group is provisioned and runs; a field that Azure left out never
-//! reads as "gone". The table is in `docs/design.md`, "The address"; the states are those of
+//! Rules: an address counts only while the group is provisioned and runs; a missing field never means
+//! "deleted". The table is in `docs/design.md`, "The address"; the states are those of
 //! <https://learn.microsoft.com/azure/container-instances/container-state>.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use crate::resource_id::ResourceId;
 
-/// A container group as Resource Manager described it.
+/// A container group as Resource Manager describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerGroup {
     /// Tags by name. Azure keeps the spelling of a tag's name but compares it without regard to case.
     pub tags: BTreeMap<String, String>,
     /// `properties.provisioningState`.
     pub provisioning_state: Option<String>,
-    /// `properties.instanceView.state`; lists leave it out.
+    /// `properties.instanceView.state`; lists omit it.
     pub state: Option<String>,
     /// `properties.ipAddress`; a group without ports has none.
     pub ip_address: Option<IpAddress>,
-    /// What each container does; lists leave it out.
+    /// The state of each container; lists omit it.
     pub containers: Vec<Container>,
-    /// `properties.restartPolicy`; `Always` where it is left out.
+    /// `properties.restartPolicy`; `Always` if missing.
     pub restart_policy: Option<String>,
-    /// `properties.subnetIds`, as lists tell them; of a group that is asked for by itself they are not read.
+    /// `properties.subnetIds`, in lists only; a single read does not parse them.
     pub subnets: Vec<ResourceId>,
 }
 
@@ -32,7 +32,7 @@ pub struct ContainerGroup {
 pub struct Container {
     /// `state`.
     pub state: Option<String>,
-    /// `exitCode`, where the container ended.
+    /// `exitCode`, if the container ended.
     pub exit_code: Option<i64>,
 }
 
@@ -41,39 +41,39 @@ pub struct Container {
 pub struct IpAddress {
     /// `Private` or `Public`.
     pub kind: Option<String>,
-    /// The address; absent, empty or `0.0.0.0` while it is being assigned.
+    /// The address; missing, empty or `0.0.0.0` while it is being assigned.
     pub ip: Option<String>,
 }
 
-/// The three final states of the ARM resource provider contract; whatever else a service says, now or in a later
-/// version, is on its way to one of them.
+/// The three final states of the ARM resource provider contract; every other state, now or in a later
+/// version, leads to one of them.
 const FINAL: [&str; 3] = ["Succeeded", "Failed", "Canceled"];
 
-/// What a container group's address is treated as.
+/// The state of a container group's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressState {
-    /// There is no such group.
+    /// The group does not exist.
     Deleted,
-    /// The group has a public address, which has no place in a private zone.
+    /// The group has a public address, which does not belong in a private zone.
     Public,
-    /// The group waits in a standby pool.
+    /// The group is in a standby pool.
     StandbyPool,
     /// The group is being deleted.
     Deleting,
     /// The address is being assigned, or the group is between two restarts without one.
     Pending,
-    /// The group was stopped, or has run to its end and is not started again. Its address may go to another workload.
+    /// The group was stopped, or has ended and is not restarted. Another workload may get its address.
     Released,
     /// The group runs at this address, or is between two restarts.
     Running(Ipv4Addr),
     /// The deployment failed, and the group has no address.
     ProvisioningFailed,
-    /// The group runs and was deployed without ports, so Azure shows no address.
+    /// The group runs without ports, so Azure reports no address.
     NoAddress,
 }
 
 impl AddressState {
-    /// What a group (or its absence) is treated as.
+    /// The state of a group, or of a missing group.
     #[must_use]
     pub fn of(group: Option<&ContainerGroup>) -> Self {
         group.map_or(Self::Deleted, ContainerGroup::address_state)
@@ -81,13 +81,13 @@ impl AddressState {
 }
 
 impl ContainerGroup {
-    /// Whether its containers may end and stay ended, which raises no event.
+    /// Whether its containers may end without a restart, which raises no event.
     #[must_use]
     pub fn may_end(&self) -> bool {
         self.restart_policy.as_deref().is_some_and(|policy| !is(policy, "Always"))
     }
 
-    /// Whether a deployment, a restart or a deletion of it is under way.
+    /// Whether a deployment, a restart or a deletion is in progress.
     #[must_use]
     pub fn is_in_transition(&self) -> bool {
         let state = self.provisioning_state.as_deref().unwrap_or_default();
@@ -119,9 +119,9 @@ impl ContainerGroup {
         }
     }
 
-    /// Whether the group is stopped, or every container has ended and none is started again: with the restart policy
-    /// `Never`, or with `OnFailure` after success. With `Always`, which a missing policy means, an ended container is
-    /// between two restarts.
+    /// Whether the group is stopped, or every container has ended and none is restarted: with the restart
+    /// policy `Never`, or with `OnFailure` after success. With `Always`, also if it is missing, an ended
+    /// container is between two restarts.
     fn is_released(&self) -> bool {
         let state = self.state.as_deref().unwrap_or_default();
         if is(state, "Stopped") || is(state, "Terminated") {
@@ -185,12 +185,12 @@ mod tests {
     const LIVE: AddressState = AddressState::Running(Ipv4Addr::new(10, 1, 5, 4));
 
     #[test]
-    fn a_group_that_is_not_there_is_gone() {
+    fn a_missing_group_is_deleted() {
         assert_eq!(AddressState::of(None), AddressState::Deleted);
     }
 
     #[test]
-    fn a_group_that_is_being_deleted_is_waited_for() {
+    fn a_group_that_is_being_deleted_is_deleting() {
         check(|group| group.provisioning_state = Some("Deleting".into()), AddressState::Deleting);
     }
 
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_address_has_no_place_in_a_private_zone() {
+    fn a_public_address_does_not_belong_in_a_private_zone() {
         check(
             |group| group.ip_address = Some(IpAddress { kind: Some("Public".into()), ip: None }),
             AddressState::Public,
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn provisioning_that_is_not_final_is_waited_for() {
+    fn unfinished_provisioning_is_pending() {
         for state in ["Pending", "Creating", "Updating", "Repairing", "Accepted", "Unhealthy", "Novel", ""] {
             check(|group| group.provisioning_state = Some(state.into()), AddressState::Pending);
         }
@@ -238,20 +238,20 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_used_is_waited_for() {
+    fn an_unusable_address_is_pending() {
         for ip in [None, Some(""), Some("0.0.0.0"), Some("::1"), Some("10.1.5")] {
             check(|group| group.ip_address = Some(private(ip)), AddressState::Pending);
         }
     }
 
     #[test]
-    fn a_stopped_group_has_released_its_address_whatever_it_says() {
+    fn a_stopped_group_has_released_its_address() {
         check(|group| group.state = Some("Stopped".into()), AddressState::Released);
         check(|group| group.state = Some("Terminated".into()), AddressState::Released);
     }
 
     #[test]
-    fn a_group_that_ended_has_released_its_address_unless_a_container_is_started_again() {
+    fn an_ended_group_has_released_its_address_unless_a_container_restarts() {
         let terminated = |exit_code| container("Terminated", exit_code);
         for state in ["Succeeded", "Failed"] {
             let ended = |policy: Option<&str>, containers: Vec<Container>, expected| {
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_between_two_restarts_without_an_address_is_waited_for() {
+    fn a_group_between_two_restarts_without_an_address_is_pending() {
         check(
             |group| {
                 group.state = Some("Succeeded".into());

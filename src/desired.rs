@@ -1,6 +1,6 @@
-//! A container group and its zones -> what its record sets should be, but for the address.
+//! A container group and its zones -> its desired record sets, without the address.
 //!
-//! Pure. Tags override the map; a tag that cannot be read is an error that names it, never a silent default.
+//! Pure. Tags override the map; an invalid tag is an error that names it, never a silent default.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -11,18 +11,18 @@ use crate::{
     resource_id::ContainerGroupId,
 };
 
-/// One label instead of the group's name.
+/// A single label that replaces the group's name.
 pub const HOSTNAME_TAG: &str = "aci-dns-hostname";
-/// Seconds instead of the map's.
+/// The TTL in seconds, instead of that in the map.
 pub const TTL_TAG: &str = "aci-dns-ttl";
-/// The highest TTL that a tag may choose: a day, so that a mistake in a tag is over within a day.
+/// The highest TTL in a tag: a day, so that a mistake in a tag has no longer effect.
 const MOST_SECONDS: u32 = 86_400;
 /// `false`: no PTR record.
 pub const PTR_TAG: &str = "aci-dns-ptr";
-/// `true`: hands off.
+/// `true`: the group is ignored.
 pub const IGNORE_TAG: &str = "aci-dns-ignore";
 
-/// A tag whose value cannot be read.
+/// A tag with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the tag {tag} is {value:?}, but must be {rule}")]
 pub struct TagError {
@@ -31,7 +31,7 @@ pub struct TagError {
     rule: &'static str,
 }
 
-/// What a container group's record sets should be, but for the address.
+/// The desired record sets of a container group, without the address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Desired {
     /// The mark of its record sets.
@@ -40,16 +40,16 @@ pub struct Desired {
     pub zones: Zones,
     /// The relative name of its A record set.
     pub name: RelativeName,
-    /// Whether a tag chose the name: such a name never takes over a record set that carries no mark.
+    /// Whether a tag chose the name: such a name never takes over a record set without a mark.
     pub is_name_from_tag: bool,
-    /// Seconds for which answers may be kept.
+    /// The TTL in seconds.
     pub ttl: u32,
     /// Whether its address gets a PTR record.
     pub wants_ptr: bool,
 }
 
 impl Desired {
-    /// What a group that exists calls for, or nothing when it is tagged to be ignored.
+    /// The desired record sets of an existing group; `None` if a tag says to ignore it.
     pub fn of(
         id: &ContainerGroupId,
         group: &ContainerGroup,
@@ -70,7 +70,7 @@ impl Desired {
         }))
     }
 
-    /// What is known of a group that does not exist: its own name, and nothing of its tags.
+    /// The record sets of a missing group: with its own name, because its tags are unknown.
     #[must_use]
     pub fn of_absent(id: &ContainerGroupId, zones: &Zones) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Desired {
         }
     }
 
-    /// The fully qualified name of the A record set, which is what the PTR record points to.
+    /// The fully qualified name of the A record set, which is the target of the PTR record.
     #[must_use]
     pub fn fqdn(&self) -> DomainName {
         self.name.within(&self.zones.forward.name)
@@ -91,7 +91,7 @@ impl Desired {
 }
 
 impl Zones {
-    /// Where the PTR record set of an address goes: into the longest reverse zone that contains it.
+    /// The PTR record set of an address: in the longest reverse zone that contains it.
     #[must_use]
     pub fn reverse_name(&self, address: Ipv4Addr) -> Option<(&Zone, RelativeName)> {
         let containing = self.reverse.iter().filter_map(|zone| Some((zone, zone.relative_name(address)?)));
@@ -99,14 +99,14 @@ impl Zones {
     }
 }
 
-/// The relative name that a group has without a tag.
+/// The relative name of a group without a tag.
 ///
 /// # Panics
 ///
-/// Never: the name of a container group is checked to be one DNS label when its id is made.
+/// Never: the id of a container group ensures that the name is one DNS label.
 #[must_use]
 pub fn own_name(id: &ContainerGroupId) -> RelativeName {
-    id.name().parse().expect("a container group's name is checked to be one DNS label")
+    id.name().parse().expect("a container group's name is one DNS label")
 }
 
 /// Azure compares the names of tags without regard to case.
@@ -130,7 +130,7 @@ fn ttl(tags: &BTreeMap<String, String>) -> Result<Option<u32>, TagError> {
     seconds.map(Some).ok_or_else(refused)
 }
 
-/// The name that the tag of a group chooses and `hostnames` of its entry does not allow.
+/// The name in the tag of a group, if `hostnames` of its entry does not allow it.
 #[must_use]
 pub fn refused_hostname(
     id: &ContainerGroupId,
@@ -143,7 +143,7 @@ pub fn refused_hostname(
     (!is_ignored && !zones.hostnames.matches(name.as_str())).then_some(name)
 }
 
-/// The name that a tag chooses instead of the group's own.
+/// The name in a tag, instead of the group's own.
 fn hostname(tags: &BTreeMap<String, String>, own: &Desired) -> Result<Option<RelativeName>, TagError> {
     let Some(value) = tag(tags, HOSTNAME_TAG) else { return Ok(None) };
     let refused = |rule| TagError { tag: HOSTNAME_TAG, value: value.to_owned(), rule };
@@ -203,12 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_says_the_groups_own_name_chooses_nothing() {
+    fn a_tag_with_the_groups_own_name_has_no_effect() {
         assert!(!of(&[(HOSTNAME_TAG, "web")]).unwrap().unwrap().is_name_from_tag);
     }
 
     #[test]
-    fn an_ignored_group_calls_for_nothing_whatever_its_other_tags_say() {
+    fn an_ignored_group_has_no_desired_record_sets() {
         assert_eq!(of(&[(IGNORE_TAG, "true"), (TTL_TAG, "bad")]), Ok(None));
         assert!(of(&[(IGNORE_TAG, "false")]).unwrap().is_some());
     }

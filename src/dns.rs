@@ -1,7 +1,7 @@
-//! The words of DNS as this crate uses them: names, zones, reverse names, record sets, ETags, owners, memory.
+//! DNS values: names, zones, reverse names, record sets, ETags, owner marks, previous addresses.
 //!
-//! Names are parsed once and compare as DNS compares: without regard to case or a trailing dot (RFC 4343). PTR
-//! targets written by others keep their spelling, because what is not ours must stay as it was, byte for byte.
+//! Names are parsed once and compared as DNS compares: without regard to case or a trailing dot (RFC 4343).
+//! PTR targets of other owners keep their spelling, because foreign values must not change.
 //!
 //! Deliberately absent: AAAA and `ip6.arpa` (Container Instances have no IPv6), and classless reverse zones
 //! (RFC 2317), which do not resolve in Private DNS.
@@ -16,29 +16,30 @@ use std::{
 
 use crate::resource_id::{ContainerGroupId, fold};
 
-/// The metadata key that says which container group a record set belongs to.
+/// The metadata key of the owner mark.
 pub const OWNER_KEY: &str = "aci-dns-owner";
 
-/// The metadata key of an A record set that remembers addresses whose PTR may still name it.
+/// The metadata key of the previous addresses of an A record set, whose PTR records may still name it.
 pub const PREVIOUS_KEY: &str = "aci-dns-previous";
 
-/// How many remembered addresses are read at most. An older version wrote up to 32.
+/// The largest number of previous addresses that is read. An older version wrote up to 32.
 pub const MEMORY_READ: usize = 32;
 
-/// How many addresses an A record set remembers at most, so that the metadata value stays under 256 characters.
+/// The largest number of previous addresses that is written, so that the metadata value stays below 256
+/// characters.
 pub const MEMORY_KEPT: usize = 9;
 
-/// How long an address is remembered at least after it was left, in seconds, so that no slow writer that still
-/// believes in the address can come after it was forgotten. (A deadline that is longer is waited for instead.)
+/// How long a previous address is kept at least, in seconds. By then no slow process can still write for it. (A
+/// longer deadline extends this time.)
 pub const MEMORY_SECONDS: u64 = 300;
 
-/// Metadata of a record set: what Private DNS keeps beside the records.
+/// The metadata of a record set.
 pub type Metadata = BTreeMap<String, String>;
 
 /// Why a text is not a DNS name that this crate writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// A label is empty, too long, or holds a character that no label of a host or zone may hold.
+    /// A label is empty, too long, or contains a character that labels of hosts and zones do not allow.
     #[error(
         "{name:?} is not a DNS name: the label {label:?} is not 1 to 63 letters, digits, hyphens or underscores without a hyphen at either end"
     )]
@@ -69,8 +70,8 @@ impl DomainName {
         &self.0
     }
 
-    /// The part of this name that lies inside a zone, or nothing when the name lies outside it (the apex, too:
-    /// no container group is ever called by the zone's own name).
+    /// The part of this name inside a zone; `None` if the name is outside the zone or is its apex, because no
+    /// container group has the zone's own name.
     #[must_use]
     pub fn relative_to(&self, zone: &DomainName) -> Option<RelativeName> {
         let relative = self.0.strip_suffix(zone.as_str())?.strip_suffix('.')?;
@@ -151,19 +152,19 @@ impl fmt::Debug for RelativeName {
     }
 }
 
-/// A Private DNS zone and where it lives.
+/// A Private DNS zone and its location.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Zone {
-    /// The subscription that holds the zone.
+    /// The subscription of the zone.
     pub subscription: String,
-    /// The resource group that holds the zone.
+    /// The resource group of the zone.
     pub resource_group: String,
     /// The name of the zone.
     pub name: DomainName,
 }
 
 impl Zone {
-    /// Where it is, as ARM compares it: subscriptions and resource groups come in any spelling.
+    /// Its location, normalized as ARM compares it: the spelling of subscriptions and resource groups varies.
     #[must_use]
     pub fn place(&self) -> Place {
         (fold(&self.subscription), fold(&self.resource_group), self.name.clone())
@@ -192,18 +193,18 @@ impl fmt::Display for Zone {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReverseZone {
     zone: Zone,
-    /// The leading octets of the addresses that it holds, in the order of the address.
+    /// The leading octets of its addresses, in the order of the address.
     prefix: Vec<u8>,
 }
 
 impl ReverseZone {
-    /// Reads the prefix out of the zone's name.
+    /// Parses the prefix in the zone's name.
     pub fn new(zone: Zone) -> Result<Self, NameError> {
         let refused = || NameError::Reverse(zone.name.to_string());
         let labels = zone.name.as_str().strip_suffix(".in-addr.arpa").ok_or_else(refused)?;
         let mut prefix = labels
             .split('.')
-            // A leading zero would name another label than the one that an address has.
+            // A leading zero would be another label than that of an address.
             .map(|label| label.parse::<u8>().ok().filter(|octet| octet.to_string() == label))
             .collect::<Option<Vec<u8>>>()
             .filter(|prefix| prefix.len() <= 3)
@@ -218,13 +219,13 @@ impl ReverseZone {
         &self.zone
     }
 
-    /// How many octets of an address the zone's name fixes: 1 to 3.
+    /// The number of octets in the zone's name: 1 to 3.
     #[must_use]
     pub fn octets(&self) -> usize {
         self.prefix.len()
     }
 
-    /// The lowest of the addresses that it holds.
+    /// The lowest of its addresses.
     #[must_use]
     pub fn first_address(&self) -> Ipv4Addr {
         let mut octets = [0; 4];
@@ -234,7 +235,7 @@ impl ReverseZone {
         octets.into()
     }
 
-    /// The relative name of an address in this zone, or nothing when the zone does not hold it.
+    /// The relative name of an address in this zone; `None` if the address is outside the zone.
     #[must_use]
     pub fn relative_name(&self, address: Ipv4Addr) -> Option<RelativeName> {
         let octets = address.octets();
@@ -243,7 +244,7 @@ impl ReverseZone {
         Some(RelativeName(labels.join(".")))
     }
 
-    /// The address that a relative name of this zone stands for, or nothing when it stands for none.
+    /// The address of a relative name in this zone; `None` if the name is not that of an address.
     #[must_use]
     pub fn address(&self, name: &RelativeName) -> Option<Ipv4Addr> {
         let rest = name.as_str().split('.').rev().map(|label| label.parse::<u8>().ok());
@@ -254,7 +255,7 @@ impl ReverseZone {
     }
 }
 
-/// The type of a record set that this crate reads and writes.
+/// A type of record sets that this crate reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordType {
     /// An IPv4 address (RFC 1035, section 3.4.1).
@@ -272,7 +273,7 @@ impl fmt::Display for RecordType {
     }
 }
 
-/// Where a PTR record points to: spelled as it was read, compared as DNS compares.
+/// The target of a PTR record: spelled as it was read, compared as DNS compares.
 #[derive(Clone, Debug)]
 pub struct PtrTarget(String);
 
@@ -283,7 +284,7 @@ impl PtrTarget {
         &self.0
     }
 
-    /// The target as a name, where it is one that this crate could have written.
+    /// The target as a name, if it is one that this crate could have written.
     #[must_use]
     pub fn name(&self) -> Option<DomainName> {
         self.0.parse().ok()
@@ -335,12 +336,12 @@ impl fmt::Display for PtrTarget {
     }
 }
 
-/// The version of a record set, opaque: what a conditional write is conditional on.
+/// The opaque version of a record set, for conditional writes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ETag(String);
 
 impl ETag {
-    /// The tag as the service spells it.
+    /// The ETag as the service spells it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -358,20 +359,20 @@ impl From<String> for ETag {
 pub struct RecordSet<Record> {
     /// Its version.
     pub etag: ETag,
-    /// What it says.
+    /// Its content.
     pub content: Content<Record>,
-    /// Whether the platform registered it for a virtual machine; such a record set is never ours.
+    /// Whether the platform registered it for a virtual machine; such a record set is foreign.
     pub is_auto_registered: bool,
 }
 
-/// What a record set says: all that a write replaces.
+/// The content of a record set: everything that a write replaces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Content<Record> {
-    /// Seconds for which an answer may be kept.
+    /// The TTL in seconds.
     pub ttl: u32,
     /// The records, in the order in which they were read.
     pub records: Vec<Record>,
-    /// What Private DNS keeps beside the records.
+    /// The metadata.
     pub metadata: Metadata,
 }
 
@@ -381,7 +382,7 @@ pub type ARecordSet = RecordSet<Ipv4Addr>;
 pub type PtrRecordSet = RecordSet<PtrTarget>;
 
 impl<Record> RecordSet<Record> {
-    /// The owner that the record set is marked with.
+    /// The owner in the mark of the record set.
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {
         self.content.metadata.get(OWNER_KEY).map(|text| Owner(fold(text)))
@@ -389,34 +390,34 @@ impl<Record> RecordSet<Record> {
 }
 
 impl ARecordSet {
-    /// The addresses that the record set remembers.
+    /// The previous addresses of the record set.
     #[must_use]
     pub fn memory(&self) -> Memory {
         Memory::parse(self.content.metadata.get(PREVIOUS_KEY).map_or("", String::as_str))
     }
 }
 
-/// What a write is conditional on; every write is.
+/// The condition of a write; every write has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// There is no such record set: `If-None-Match: *`.
+    /// The record set does not exist: `If-None-Match: *`.
     Absent,
-    /// The record set is still the one that was read: `If-Match: <etag>`.
+    /// The record set has not changed since the read: `If-Match: <etag>`.
     Unchanged(ETag),
 }
 
-/// The mark of ownership: `<subscription>/<resource group>/<name>`, lower case.
+/// The owner mark: `<subscription>/<resource group>/<name>`, lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(String);
 
 impl Owner {
-    /// The mark as it is written.
+    /// The text of the mark.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The container group that the mark names, or nothing when it is no mark of this crate's making.
+    /// The container group in the mark; `None` if this crate could not have written the mark.
     #[must_use]
     pub fn container_group(&self) -> Option<ContainerGroupId> {
         let mut segments = self.0.split('/');
@@ -440,15 +441,16 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The addresses whose PTR may still name an A record set, and since when (unix seconds).
+/// The previous addresses, whose PTR records may still name the A record set, each with the time when it left
+/// the record set (Unix seconds).
 ///
-/// Written as `<address>@<unix seconds>`, separated by spaces. A text that people damaged is read as far as it
-/// can be: an entry without a readable time counts as old, one without a readable address as none.
+/// Written as `<address>@<unix seconds>`, separated by spaces. A damaged text is read as far as possible: an
+/// entry without a readable time counts as old, and one without a readable address is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory(BTreeMap<Ipv4Addr, u64>);
 
 impl Memory {
-    /// Reads the metadata value.
+    /// Parses the metadata value.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let entries = text.split_whitespace().filter_map(|entry| {
@@ -458,24 +460,24 @@ impl Memory {
         Self(entries.take(MEMORY_READ).collect())
     }
 
-    /// The remembered addresses.
+    /// The previous addresses.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         self.0.keys().copied()
     }
 
-    /// How many addresses are remembered.
+    /// The number of previous addresses.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing is remembered.
+    /// Whether there are no previous addresses.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Remembers an address that is left now; one that was left before is left once more.
+    /// Adds an address that leaves the record set now, or renews its time.
     pub fn remember(&mut self, address: Ipv4Addr, now: u64) {
         self.0.insert(address, now);
     }
@@ -485,7 +487,7 @@ impl Memory {
         self.0.remove(&address);
     }
 
-    /// Remembers what another record set remembers, each address since the later time.
+    /// Adds the previous addresses of another record set, each with the later time.
     pub fn extend(&mut self, other: &Self) {
         for (address, since) in &other.0 {
             let known = self.0.entry(*address).or_default();
@@ -493,7 +495,7 @@ impl Memory {
         }
     }
 
-    /// Forgets the oldest addresses above a number. A time in the future counts as now.
+    /// Keeps the newest addresses, up to a number. A time in the future counts as now.
     pub fn keep_newest(&mut self, most: usize, now: u64) {
         while self.0.len() > most {
             let oldest =
@@ -502,14 +504,15 @@ impl Memory {
         }
     }
 
-    /// The addresses that were left long enough ago to be forgotten, once their PTR names us no more.
+    /// The addresses that are old enough to forget, once no PTR record names the group there.
     #[must_use]
     pub fn old(&self, now: u64, memory_seconds: u64) -> Vec<Ipv4Addr> {
         let is_old = |since: u64| since.saturating_add(memory_seconds) <= now;
         self.0.iter().filter(|(_, since)| is_old(**since)).map(|(address, _)| *address).collect()
     }
 
-    /// Replaces times that lie further in the future than clocks differ: they would never become old.
+    /// Replaces times that are further in the future than clocks can differ: such entries would never become
+    /// old.
     pub fn correct_future(&mut self, now: u64, memory_seconds: u64) {
         for since in self.0.values_mut().filter(|since| **since > now.saturating_add(memory_seconds)) {
             *since = now;
@@ -528,121 +531,4 @@ impl fmt::Display for Memory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> DomainName {
-        text.parse().unwrap()
-    }
-
-    fn reverse_zone(text: &str) -> Result<ReverseZone, NameError> {
-        ReverseZone::new(Zone { subscription: "s".into(), resource_group: "r".into(), name: name(text) })
-    }
-
-    #[test]
-    fn names_compare_without_regard_to_case_and_trailing_dot() {
-        assert_eq!(name("Web.Contoso.Internal."), name("web.contoso.internal"));
-        assert_eq!(PtrTarget::from("Web.A.".to_owned()), PtrTarget::from("web.a".to_owned()));
-        assert!(PtrTarget::from("Web.A.".to_owned()).names(&name("web.a")));
-    }
-
-    #[test]
-    fn a_name_that_breaks_a_rule_of_dns_is_refused() {
-        for text in ["", ".", "a..b", "-a.b", "a-.b", "a b", "a/b", "ä.b", &"a".repeat(64), "..", "a..", "*"]
-        {
-            assert!(text.parse::<DomainName>().is_err(), "{text:?}");
-        }
-        let longest = [&*"a".repeat(63), &"b".repeat(63), &"c".repeat(63), &"d".repeat(61)].join(".");
-        assert_eq!((longest.len(), name(&longest).as_str()), (253, &*longest));
-        assert!(format!("{longest}d").parse::<DomainName>().is_err());
-    }
-
-    #[test]
-    fn a_name_is_shown_as_it_is_written() {
-        let relative: RelativeName = "Web".parse().unwrap();
-        assert_eq!(format!("{:?} {relative:?}", name("Web.Contoso.Internal")), "web.contoso.internal web");
-    }
-
-    #[test]
-    fn a_name_is_relative_only_to_a_zone_that_it_lies_in() {
-        let relative = |text: &str, zone: &str| name(text).relative_to(&name(zone));
-        assert_eq!(relative("web.a.b", "a.b"), Some("web".parse().unwrap()));
-        assert_eq!(relative("x.web.a.b", "a.b"), Some("x.web".parse().unwrap()));
-        assert_eq!(relative("a.b", "a.b"), None);
-        assert_eq!(relative("weba.b", "a.b"), None);
-        assert_eq!(relative("web.c.b", "a.b"), None);
-    }
-
-    #[test]
-    fn a_reverse_zone_ends_in_in_addr_arpa_on_an_octet_boundary() {
-        for (text, octets) in [("10.in-addr.arpa", 1), ("1.10.IN-ADDR.arpa", 2), ("5.1.10.in-addr.arpa", 3)] {
-            assert_eq!(reverse_zone(text).map(|zone| zone.octets()), Ok(octets), "{text}");
-        }
-        for text in [
-            "in-addr.arpa",
-            "4.5.1.10.in-addr.arpa",
-            "0-63.5.1.10.in-addr.arpa",
-            "256.10.in-addr.arpa",
-            "01.10.in-addr.arpa",
-            "a.in-addr.arpa",
-            "10.ip6.arpa",
-            "contoso.internal",
-        ] {
-            assert!(matches!(reverse_zone(text), Err(NameError::Reverse(_))), "{text}");
-        }
-    }
-
-    #[test]
-    fn reverse_names_are_the_remaining_octets_backwards() {
-        let address = Ipv4Addr::new(10, 1, 5, 4);
-        for (zone, expected) in
-            [("10.in-addr.arpa", "4.5.1"), ("1.10.in-addr.arpa", "4.5"), ("5.1.10.in-addr.arpa", "4")]
-        {
-            let zone = reverse_zone(zone).unwrap();
-            let relative = zone.relative_name(address).unwrap();
-            assert_eq!(relative.as_str(), expected);
-            assert_eq!(zone.address(&relative), Some(address));
-        }
-        assert_eq!(reverse_zone("2.10.in-addr.arpa").unwrap().relative_name(address), None);
-    }
-
-    #[test]
-    fn a_name_that_no_address_has_stands_for_none() {
-        let zone = reverse_zone("1.10.in-addr.arpa").unwrap();
-        for text in ["4", "4.5.6", "04.5", "256.5", "web.5"] {
-            assert_eq!(zone.address(&text.parse().unwrap()), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn an_owner_names_its_container_group() {
-        let id = ContainerGroupId::new("S1", "RG-Spoke1", "Web").unwrap();
-        let owner = Owner::from(&id);
-        assert_eq!(owner.as_str(), "s1/rg-spoke1/web");
-        assert_eq!(owner.container_group(), Some(id));
-        for text in ["", "a/b", "a/b/c/d", "a/b/-c"] {
-            assert_eq!(Owner(text.to_owned()).container_group(), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn memory_is_read_as_it_is_written() {
-        let text = "10.1.5.4@1767225600 10.1.5.9@1767225700";
-        assert_eq!(Memory::parse(text).to_string(), text);
-        assert_eq!(Memory::default().to_string(), "");
-    }
-
-    #[test]
-    fn damaged_memory_is_read_as_far_as_it_can_be() {
-        let memory = Memory::parse("  10.1.5.4@x junk 10.1.5.5 @7 10.1.5.6@9  ");
-        assert_eq!(memory.to_string(), "10.1.5.4@0 10.1.5.5@0 10.1.5.6@9");
-    }
-
-    #[test]
-    fn an_address_is_old_after_five_minutes_and_not_before() {
-        let memory = Memory::parse("10.1.5.4@1000");
-        assert!(memory.old(1299, MEMORY_SECONDS).is_empty());
-        assert_eq!(memory.old(1300, MEMORY_SECONDS), [Ipv4Addr::new(10, 1, 5, 4)]);
-        assert!(Memory::parse("10.1.5.4@9999").old(1300, MEMORY_SECONDS).is_empty());
-    }
-}
+mod tests;

@@ -1,14 +1,15 @@
-//! A preflight: whether everything that this crate depends on in a subscription is as it should be, and for each thing
-//! that is not, what that breaks and how to mend it.
+//! A preflight: checks everything that this crate depends on in a subscription. For each problem, it reports
+//! the impact and the fix.
 //!
-//! It looks (`gather`) and judges (`checks`) apart: what was seen is a value ([`evidence`]), and so is what was
-//! found ([`diagnosis`]). Whoever runs it asks with his own rights, and needs more reads than the function does
-//! ([`READS`]); what he may not look at is said to be not checked, and is never taken for absent or for well.
+//! It separates reading (`gather`) from judging (`checks`): the [`evidence`] is a value, and so is the
+//! [`diagnosis`]. It runs with the rights of the caller, who needs more read permissions than the function
+//! ([`READS`]). What the caller may not read is reported as not checked; it counts neither as absent nor as
+//! correct.
 //!
-//! Rules: it never writes, and has nothing to write with. It asks for each thing once, by lists where there are any.
+//! Rules: it has no write access. It reads each object once, by lists where they exist.
 //!
-//! Deliberately absent: whether names resolve (that depends on the network it would be run in), whether the records
-//! are right (`aci-dns drift` says so), and the function app's own plan, package and settings.
+//! Deliberately absent: whether names resolve (that depends on the network), whether the records are correct
+//! (see `aci-dns drift`), and plan, package and settings of the function app.
 
 mod checks;
 mod decisions;
@@ -32,7 +33,7 @@ use crate::{
     config::{MissingSubscription, Settings},
 };
 
-/// Looks at everything that the settings depend on, and at the rights of whoever asks, or of somebody else, by his
+/// Reads everything that the settings depend on, and the rights of the caller, or of another principal by its
 /// object id.
 pub async fn examine(
     arm: &Arm,

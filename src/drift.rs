@@ -1,7 +1,7 @@
 //! The drift tracker: reports how DNS and a live container group differ.
 //!
-//! It reads through a type that cannot write, and lists no zone. The comparison is a decision
-//! ([`crate::decide::compare`]); here it gets its deadline and becomes a [`Report`].
+//! It reads through a type that has no write methods, and lists no zone. The comparison is a decision
+//! ([`crate::decide::compare`]); this module adds the deadline and creates the [`Report`].
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     resource_id::ContainerGroupId,
 };
 
-/// The drift tracker: it compares and reports, and has nothing to write with.
+/// The drift tracker. It has no write access.
 #[derive(Debug)]
 pub struct DriftTracker {
     settings: Arc<Settings>,
@@ -28,14 +28,14 @@ pub struct DriftTracker {
 }
 
 impl DriftTracker {
-    /// Puts a drift tracker together.
+    /// Creates a drift tracker.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Self {
         let map = Arc::new(settings.zones.clone());
         Self { settings, arm, clock, map }
     }
 
-    /// Compares what DNS says about one container group with where it is.
+    /// Compares the records of one container group with its address.
     pub async fn track(&self, id: &ContainerGroupId) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
         let reader = self.arm.observation(deadline);
@@ -50,7 +50,7 @@ impl DriftTracker {
         Report { arm_calls: reader.calls(), exchanges: reader.exchanges(), ..report }
     }
 
-    /// Compares what a reader says, which may be one of lists, at the given places, too.
+    /// Compares through a reader, which may read lists, with extra lookups.
     pub async fn look(
         &self,
         reader: &Reader,
@@ -66,7 +66,7 @@ impl DriftTracker {
         let report = match pursue(Access::read_only(reader), rules, &goal, &self.clock, &mut trace).await {
             Verdict::Failed(error) => return Err(ReconcileError::of(error, &goal, &mut trace)),
             Verdict::Unmanaged(reason) => Report::new(Outcome::Unmanaged, format!("{id}: {reason}")),
-            // Only a reconciliation ends so.
+            // Only a reconciliation has this verdict.
             Verdict::Right(_) => Report::new(Outcome::Converged, id.to_string()),
             Verdict::Compared(drift) => {
                 let kinds: Vec<&str> = drift.kinds.iter().map(|kind| kind.as_str()).collect();

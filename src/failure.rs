@@ -1,16 +1,16 @@
-//! What a failed request means for its sender.
+//! What a failed request means for its caller.
 //!
-//! Pure. The client of Resource Manager classifies its errors ([`crate::arm`]); [`crate::decide`] rests on the class
-//! alone.
+//! Pure. The client of Resource Manager classifies its errors ([`crate::arm`]); [`crate::decide`] uses only
+//! the class.
 
-/// What the sender of a request does about its failure.
+/// How the caller of a request handles its failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureKind {
     /// Another writer changed the record set first: read again and decide again.
     Race,
     /// A write that may have happened: read again, never repeat it blindly.
     Uncertain,
-    /// A retry will do.
+    /// Temporary: a retry may succeed.
     Transient,
     /// The identity lacks a permission, or there is no identity.
     Forbidden,

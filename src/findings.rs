@@ -1,6 +1,7 @@
-//! What a sweep found: which groups drift and how, what would mend them, and how much that would change.
+//! The findings of a sweep: which groups drift and how, which changes would repair them, and how large a
+//! repair would be.
 //!
-//! Pure: made by [`crate::sweep`], shown by the command line and told by [`crate::telemetry`].
+//! Pure: [`crate::sweep`] creates them, the command line prints them, and [`crate::telemetry`] reports them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,18 +21,18 @@ use crate::{
     text::printable,
 };
 
-/// Everything that a sweep found.
+/// The findings of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// The container groups about which there is something to say, by id.
+    /// The container groups with a finding, by id.
     pub found: Vec<Found>,
-    /// Marked record sets that the sweep cannot judge.
-    pub strays: Vec<Stray>,
-    /// The lists that failed: what they would have told is not known.
+    /// Marked record sets that belong to no group of the sweep.
+    pub unattributed: Vec<UnattributedRecord>,
+    /// The failed lists. What depends on them is unknown.
     pub failures: Vec<Failure>,
-    /// How much was looked at.
+    /// How much was compared.
     pub tally: Tally,
-    /// How many record sets carry a mark, by zone.
+    /// The number of record sets with an owner mark, by zone.
     pub managed: BTreeMap<Place, usize>,
     /// The keys of the map that match no resource group.
     pub unmatched: UnmatchedKeys,
@@ -39,87 +40,87 @@ pub struct Findings {
     pub resource_groups: BTreeSet<(String, String)>,
 }
 
-/// One container group about which there is something to say.
+/// A container group with a finding.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The container group; it may be gone.
+    /// The container group; it may be deleted.
     pub id: ContainerGroupId,
-    /// What it is.
+    /// The kind of the finding.
     pub verdict: Verdict,
-    /// What a pass would do, and how DNS and reality differ.
+    /// The report of a dry run, with the drift.
     pub report: Report,
-    /// The changes of that pass.
+    /// The changes of that dry run.
     pub changes: Vec<Change>,
-    /// Where that pass has to look.
+    /// The extra lookups of that dry run.
     pub lookups: ExtraLookups,
     /// How much a "not found" of the group proves.
     pub evidence: Evidence,
 }
 
-/// What was found about a container group.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// DNS and reality differ.
+    /// DNS and the live group differ.
     Drift,
-    /// DNS answers what it should; only what is written beside the records would change.
+    /// DNS answers correctly; only metadata would change.
     Marks,
-    /// It could not be found out.
+    /// The comparison failed.
     Unknown,
 }
 
-/// A record set that no verdict about a group covers: it carries a mark that cannot be judged, or is left of a zone
-/// that was replaced.
+/// A record set that belongs to no group of the sweep: the group of its mark cannot be checked, or it is in a
+/// replaced zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stray {
-    /// Type and fully qualified name, and the value that matters.
+pub struct UnattributedRecord {
+    /// Type and fully qualified name, and the value in question.
     pub record: String,
-    /// The group that its mark names, where it has one.
+    /// The group in its mark, if it has one.
     pub owner: Option<Owner>,
-    /// Why it cannot be judged.
+    /// Why it belongs to no group of the sweep.
     pub reason: &'static str,
 }
 
 /// A list that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What an invocation that needs the list is answered with.
+    /// The outcome of an invocation that needs the list.
     pub outcome: Outcome,
     /// The error with all its causes.
     pub error: String,
 }
 
-/// How much was looked at.
+/// How much was compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Container groups that the map serves.
     pub groups: usize,
-    /// Those whose records are right.
+    /// Those with correct records.
     pub right: usize,
-    /// Those that are being provisioned, so that nothing can be said yet.
+    /// Those that are being provisioned, so that nothing can be compared yet.
     pub settling: usize,
-    /// Those that are ignored by their tag, or have no address on purpose.
+    /// Those that a tag ignores, or that have no address on purpose.
     pub unmanaged: usize,
-    /// Those that would have had to be asked for by themselves when time was up.
+    /// Those that were not read before the deadline.
     pub left: usize,
-    /// Those that were asked for by themselves, because the lists left a doubt.
+    /// Those that were read themselves, because the lists were not sufficient.
     pub asked: usize,
     /// Requests to Resource Manager.
     pub requests: u32,
 }
 
-/// Why a repair is more likely a mistake in the settings, or a failure of Azure, than wanted.
+/// Why a repair is probably a consequence of wrong settings or of a failure of Azure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeGuard {
-    /// Too many of the managed record sets of one zone would have other answers than now, or none.
+    /// Too many of the managed record sets of one zone would be changed or removed.
     Zone {
         /// The zone.
         zone: DomainName,
-        /// So many would.
+        /// How many would be changed or removed.
         touched: usize,
-        /// Of so many.
+        /// How many managed record sets the zone has.
         managed: usize,
     },
-    /// All container groups of a resource group that have records are missing.
+    /// All container groups with records in a resource group are missing.
     ResourceGroup {
         /// The resource group.
         resource_group: String,
@@ -128,27 +129,27 @@ pub enum ChangeGuard {
     },
 }
 
-/// Fewer managed record sets than these are too few for a share to mean anything.
+/// With fewer managed record sets than this, a percentage means nothing.
 const GUARDED_FROM: usize = 10;
-/// A repair that changes more than so many of a hundred managed record sets of a zone is more likely a mistake.
+/// The largest percentage of the managed record sets of a zone that a repair changes without `--force`.
 const MOST_PERCENT: usize = 30;
-/// So many container groups of one resource group do not vanish at once by accident.
+/// From this number on, missing container groups of one resource group are probably not a coincidence.
 const VANISHED_GROUPS: usize = 3;
 
 impl Findings {
-    /// How many groups drift.
+    /// The number of groups that drift.
     #[must_use]
     pub fn drifted(&self) -> usize {
         self.count(Verdict::Drift)
     }
 
-    /// How many groups are of a kind.
+    /// The number of groups with a kind of finding.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
         self.found.iter().filter(|found| found.verdict == verdict).count()
     }
 
-    /// Whether something could not be found out.
+    /// Whether a part of the comparison failed.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         !self.failures.is_empty()
@@ -157,24 +158,24 @@ impl Findings {
             || self.unmatched.is_error()
     }
 
-    /// The first of the record sets that no verdict covers, for one line.
+    /// The first record sets that belong to no group of the sweep, for one line.
     #[must_use]
     pub fn left_over(&self) -> Option<String> {
         const NAMED: usize = 5;
-        let (first, rest) = self.strays.split_at_checked(NAMED).unwrap_or((&self.strays, &[]));
-        let records: Vec<&str> = first.iter().map(|stray| stray.record.as_str()).collect();
+        let (first, rest) = self.unattributed.split_at_checked(NAMED).unwrap_or((&self.unattributed, &[]));
+        let records: Vec<&str> = first.iter().map(|record| record.record.as_str()).collect();
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
         (!first.is_empty()).then(|| format!("of no group: {}{more}", records.join(", ")))
     }
 
-    /// Why a repair needs to be forced, if it does.
+    /// The reason to ask for `--force`, if there is one.
     #[must_use]
     pub fn change_guard(&self) -> Option<ChangeGuard> {
-        self.vanished_resource_group().or_else(|| self.upheaval())
+        self.vanished_resource_group().or_else(|| self.zone_guard())
     }
 
-    /// A resource group of which all container groups with records are missing. What is added where nothing was, and
-    /// what is only marked, does not count.
+    /// A resource group whose container groups with records are all missing. Additions and new marks do not
+    /// count.
     #[must_use]
     pub fn vanished_resource_group(&self) -> Option<ChangeGuard> {
         let mut missing: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -188,9 +189,8 @@ impl Findings {
         Some(ChangeGuard::ResourceGroup { resource_group: place.1.clone(), groups: *groups })
     }
 
-    /// The zone of which a repair would change too much. What is added where nothing was, and what is only marked, does
-    /// not count.
-    fn upheaval(&self) -> Option<ChangeGuard> {
+    /// The zone in which a repair would change too much. Additions and new marks do not count.
+    fn zone_guard(&self) -> Option<ChangeGuard> {
         let changes = || self.found.iter().flat_map(|found| &found.changes);
         let named = |change: &Change| -> (Place, RecordType, RelativeName) {
             let (record_type, name) = change.record_set();
@@ -213,13 +213,13 @@ impl Findings {
         })
     }
 
-    /// How many changes a repair would make, by effect and taking over.
+    /// The number of changes of a repair, by effect and takeover.
     #[must_use]
     pub fn planned(&self) -> usize {
         self.found.iter().map(|found| found.changes.len()).sum()
     }
 
-    /// One sentence about everything.
+    /// A summary in one sentence.
     #[must_use]
     pub fn summary(&self) -> String {
         let Tally { groups, right, settling, unmanaged, left, asked, requests, .. } = self.tally;
@@ -234,8 +234,8 @@ impl Findings {
         add(self.count(Verdict::Marks), "to be marked");
         add(settling, "being provisioned");
         add(unmanaged, "unmanaged");
-        add(self.count(Verdict::Unknown), "not known");
-        add(left, "not looked at, because time was up");
+        add(self.count(Verdict::Unknown), "unknown");
+        add(left, "not read before the deadline");
         let orphans = match orphans {
             0 => String::new(),
             1 => "; records of 1 deleted group".to_owned(),
@@ -254,7 +254,7 @@ impl Findings {
         )
     }
 
-    /// How many groups drift in which way.
+    /// The number of groups by kind of drift.
     #[must_use]
     pub fn kinds(&self) -> BTreeMap<DriftKind, usize> {
         let mut kinds = BTreeMap::new();
@@ -274,20 +274,20 @@ impl fmt::Display for ChangeGuard {
             ),
             Self::ResourceGroup { resource_group, groups } => write!(
                 formatter,
-                "all {groups} container groups of {resource_group} that have records are missing: the resource group may be deleted, or Azure fails to show it"
+                "all {groups} container groups of {resource_group} that have records are missing: the resource group may be deleted, or Azure may not list it"
             ),
         }
     }
 }
 
-/// Subscription and resource group, as Resource Manager compares them.
+/// Subscription and resource group, normalized as Resource Manager compares them.
 #[must_use]
 pub fn place_of(id: &ContainerGroupId) -> (String, String) {
     (fold(id.subscription()), fold(id.resource_group()))
 }
 
 impl Found {
-    /// Every kind of drift that applies.
+    /// Every kind of drift of the group.
     #[must_use]
     pub fn kinds(&self) -> &[DriftKind] {
         self.report.drift.as_ref().map_or(&[], |drift| &drift.kinds)
@@ -300,7 +300,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const OTHER: Style = AnsiColor::Yellow.on_default();
 
-/// The table of `aci-dns drift`, in colours that the writer may leave out.
+/// The table of `aci-dns drift`, with colors that the writer may remove.
 #[must_use]
 pub fn table(findings: &Findings) -> String {
     let mut rows = vec![["GROUP", "NAME", "DRIFT", "ADDRESS", "DNS"].map(str::to_owned)];
@@ -311,11 +311,11 @@ pub fn table(findings: &Findings) -> String {
         let addresses = found.report.drift.iter().flat_map(|drift| &drift.dns_addresses);
         let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
         let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
-        // Names and addresses are checked where they are read; texts are not.
+        // Names and addresses are validated when they are read; texts are not.
         rows.push([
             spelled.group(&found.id),
             or_dash(found.report.fqdn.as_ref().map(ToString::to_string).unwrap_or_default()),
-            if kinds.is_empty() { "not known".to_owned() } else { kinds.join(", ") },
+            if kinds.is_empty() { "unknown".to_owned() } else { kinds.join(", ") },
             or_dash(found.report.address.map(|address| address.to_string()).unwrap_or_default()),
             or_dash(addresses.join(" ")),
         ]);
@@ -341,7 +341,7 @@ pub fn table(findings: &Findings) -> String {
     text + &closing(findings)
 }
 
-/// The diff of `aci-dns plan`, in colours that the writer may leave out.
+/// The diff of `aci-dns plan`, with colors that the writer may remove.
 #[must_use]
 pub fn diff(findings: &Findings) -> String {
     let spelled = Spelling::of(findings);
@@ -381,16 +381,16 @@ pub fn diff(findings: &Findings) -> String {
     text + &closing(findings)
 }
 
-/// What both tell at the end.
+/// The end of table and diff.
 fn closing(findings: &Findings) -> String {
     let mut text = String::new();
     for failure in &findings.failures {
         _ = writeln!(text, "{BAD}{}{BAD:#}", printable(&failure.error));
     }
-    for stray in &findings.strays {
-        let owner = stray.owner.as_ref().map(|owner| format!(" of {}", printable(owner.as_str())));
-        let (record, owner) = (printable(&stray.record), owner.unwrap_or_default());
-        _ = writeln!(text, "{QUIET}{record}{owner}: {}{QUIET:#}", stray.reason);
+    for record in &findings.unattributed {
+        let owner = record.owner.as_ref().map(|owner| format!(" of {}", printable(owner.as_str())));
+        let (name, owner) = (printable(&record.record), owner.unwrap_or_default());
+        _ = writeln!(text, "{QUIET}{name}{owner}: {}{QUIET:#}", record.reason);
     }
     let (style, word) = if findings.unmatched.is_error() { (BAD, "error") } else { (OTHER, "warning") };
     for sentence in findings.unmatched.sentences() {
@@ -400,7 +400,7 @@ fn closing(findings: &Findings) -> String {
     text
 }
 
-/// How container groups are called: with their subscription only where there are several.
+/// How container groups are named: with their subscription only if there are several.
 pub struct Spelling {
     is_subscription_told: bool,
 }
@@ -412,14 +412,14 @@ impl fmt::Debug for Spelling {
 }
 
 impl Spelling {
-    /// How the groups of these findings are called.
+    /// The names of the groups of these findings.
     #[must_use]
     pub fn of(findings: &Findings) -> Self {
         let subscriptions = findings.found.iter().map(|found| found.id.subscription().to_lowercase());
         Self { is_subscription_told: subscriptions.collect::<BTreeSet<_>>().len() > 1 }
     }
 
-    /// What this group is called.
+    /// The name of this group.
     #[must_use]
     pub fn group(&self, id: &ContainerGroupId) -> String {
         let group = format!("{}/{}", id.resource_group(), id.name());
@@ -427,7 +427,7 @@ impl Spelling {
     }
 }
 
-/// The same for programs.
+/// The findings as JSON. The key `strays` is part of the interface.
 #[must_use]
 pub fn json(findings: &Findings) -> Value {
     let groups = findings.found.iter().map(|found| {
@@ -460,14 +460,14 @@ pub fn json(findings: &Findings) -> Value {
             "error": report.error,
         })
     });
-    let strays = findings
-        .strays
+    let unattributed = findings
+        .unattributed
         .iter()
-        .map(|stray| json!({"record": stray.record, "owner": stray.owner.as_ref().map(Owner::as_str), "reason": stray.reason}));
+        .map(|record| json!({"record": record.record, "owner": record.owner.as_ref().map(Owner::as_str), "reason": record.reason}));
     let tally = findings.tally;
     json!({
         "groups": groups.collect::<Vec<_>>(),
-        "strays": strays.collect::<Vec<_>>(),
+        "strays": unattributed.collect::<Vec<_>>(),
         "unmatchedKeys": findings.unmatched.keys.iter()
             .map(|(key, nearest)| json!({"key": key, "nearest": nearest})).collect::<Vec<_>>(),
         "failures": findings.failures.iter().map(|failure| &failure.error).collect::<Vec<_>>(),
@@ -492,17 +492,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_of_others_do_not_reach_the_terminal() {
+    fn control_characters_do_not_reach_the_terminal() {
         let evil = "\u{1b}]0;evil\u{7}\nsecond line";
         let owner = Owner::from(&ContainerGroupId::new("s1", "rg", "web").unwrap());
         let findings = Findings {
-            strays: vec![Stray { record: evil.to_owned(), owner: Some(owner), reason: "gone" }],
+            unattributed: vec![UnattributedRecord {
+                record: evil.to_owned(),
+                owner: Some(owner),
+                reason: "deleted",
+            }],
             failures: vec![Failure { outcome: Outcome::Failed, error: evil.to_owned() }],
             ..Findings::default()
         };
         for text in [table(&findings), diff(&findings)] {
-            let shown = r"\u{1b}]0;evil\u{7}\u{a}second line";
-            assert_eq!(text.matches(shown).count(), 2, "{text}");
+            let displayed = r"\u{1b}]0;evil\u{7}\u{a}second line";
+            assert_eq!(text.matches(displayed).count(), 2, "{text}");
             assert!(!text.contains(evil), "{text}");
         }
     }

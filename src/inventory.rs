@@ -1,7 +1,7 @@
-//! What Azure says about the surroundings of container groups and record sets: identities, permissions, zones, links,
-//! subnets, and event subscriptions.
+//! The resources around container groups and record sets: identities, permissions, zones, links, subnets, and
+//! event subscriptions.
 //!
-//! Pure values: [`crate::arm`] reads them and [`crate::doctor`] judges them.
+//! Pure values: [`crate::arm`] reads them, and [`crate::doctor`] checks them.
 
 pub mod ranges;
 
@@ -9,20 +9,20 @@ use std::fmt;
 
 use crate::resource_id::ResourceId;
 
-/// Something that was looked at, or why it could not be.
+/// The result of a read, or why the read failed.
 pub type Seen<Value> = Result<Value, Unseen>;
 
-/// Why something could not be looked at.
+/// Why a read failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unseen {
-    /// Whoever asks has no right to.
+    /// The caller lacks the right.
     Forbidden {
-        /// What was to be done, in words that follow "not permitted to".
+        /// The operation, in words that follow "not permitted to".
         operation: String,
-        /// The action that this needs.
+        /// The action that the operation needs.
         action: &'static str,
     },
-    /// It failed.
+    /// Another failure.
     Failed(String),
 }
 
@@ -37,27 +37,27 @@ impl fmt::Display for Unseen {
     }
 }
 
-/// Whom a token speaks for, as far as it says so.
+/// The identity of a token. Claims may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asker {
+pub struct Caller {
     /// The id of the user, the service principal or the managed identity in Entra ID.
     pub object_id: Option<String>,
     /// The id of its application.
     pub application_id: Option<String>,
-    /// The name of a person.
+    /// The name of a user.
     pub name: Option<String>,
 }
 
-/// What one role grants: actions less those that are excepted.
+/// The permissions of one role: actions without exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permission {
-    /// What is granted; `*` stands for any text.
+    /// The granted actions; `*` stands for any text.
     pub actions: Vec<String>,
-    /// What is excepted from it.
+    /// The exceptions.
     pub not_actions: Vec<String>,
 }
 
-/// How full a zone is. Counts that Azure does not tell are left out.
+/// How full a zone is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ZoneState {
     /// Record sets.
@@ -66,12 +66,12 @@ pub struct ZoneState {
     pub links: Quota,
 }
 
-/// How much there is of something, and how much there may be.
+/// The use of a quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// How much there is.
+    /// The number in use.
     pub used: u64,
-    /// How much there may be; nothing where Azure does not tell.
+    /// The limit; `None` if Azure does not report it.
     pub most: Option<u64>,
 }
 
@@ -93,11 +93,11 @@ pub struct Link {
 pub struct Topic {
     /// Its id.
     pub id: ResourceId,
-    /// The subscription, or the resource group, whose events it tells.
+    /// The subscription or resource group whose events it publishes.
     pub source: ResourceId,
     /// `provisioningState`.
     pub provisioning_state: Option<String>,
-    /// Who is told.
+    /// The event subscriptions of the topic.
     pub subscriptions: Seen<Vec<EventSubscription>>,
 }
 
@@ -106,44 +106,44 @@ pub struct Topic {
 pub struct EventSubscription {
     /// Its id.
     pub id: ResourceId,
-    /// What it stands in: a system topic, or the source of the events itself.
+    /// The parent: a system topic, or the source of the events itself.
     pub topic: Option<ResourceId>,
-    /// The function that is told, where it is one.
+    /// The function at which it delivers, if the destination is a function.
     pub function: Option<ResourceId>,
     /// `provisioningState`.
     pub provisioning_state: Option<String>,
-    /// Which events are told.
+    /// Which events it delivers.
     pub filter: Filter,
-    /// Whether what cannot be delivered is kept.
+    /// Whether it stores undeliverable events.
     pub keeps_dead_letters: bool,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires: Option<String>,
 }
 
-/// Which events are told.
+/// Which events an event subscription delivers.
 ///
 /// Source: <https://learn.microsoft.com/azure/event-grid/event-filtering>.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// These types; all, where it is empty.
+    /// The delivered types; all types, if empty.
     pub event_types: Vec<String>,
-    /// How the subject begins.
+    /// The required prefix of the subject.
     pub subject_begins_with: String,
-    /// How the subject ends.
+    /// The required suffix of the subject.
     pub subject_ends_with: String,
-    /// Whether the case of the two counts.
+    /// Whether prefix and suffix are compared with regard to case.
     pub is_case_sensitive: bool,
-    /// All of these.
+    /// Conditions that must all hold.
     pub advanced: Vec<Condition>,
 }
 
 /// A condition on one value of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// Such as `StringContains`.
+    /// For example `StringContains`.
     pub operator: String,
-    /// Such as `subject`, `data.operationName`.
+    /// For example `subject` or `data.operationName`.
     pub key: String,
-    /// Any of these.
+    /// Values of which one must match.
     pub values: Vec<String>,
 }

@@ -1,18 +1,18 @@
 //! ARM resource ids: parsed once, compared as ARM compares (without regard to case).
 //!
-//! Only what this crate acts on is a type: the id of a container group. Any other well-formed id is told apart
-//! from something that is no resource id at all, because the first is not ours (and acknowledged) while the
-//! second is a malformed event (and refused).
+//! Only the id of a container group has a type of its own. Other well-formed ids differ from texts that are
+//! not resource ids: an event of another resource is acknowledged, but an event with an invalid subject is
+//! malformed.
 //!
-//! Every segment is checked here, because the generated clients put segments into a URL as they are: a segment
-//! that could change the path (`..`, `/`, `%`, `?`, `#`, control characters) never gets past this module.
+//! This module checks every segment, because the generated clients do not encode segments of a URL: a segment
+//! that could change the path (`..`, `/`, `%`, `?`, `#`, control characters) is refused.
 
 use std::{cmp::Ordering, fmt, hash::Hash, hash::Hasher, str::FromStr};
 
 /// The id of one container group:
 /// `/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.ContainerInstance/containerGroups/{name}`.
 ///
-/// Displayed in ARM's own spelling of the fixed segments and the given spelling of the others; compared without
+/// Displayed with ARM's spelling of the fixed segments and the given spelling of the others. Compared without
 /// regard to case.
 #[derive(Clone, Debug)]
 pub struct ContainerGroupId {
@@ -24,26 +24,26 @@ pub struct ContainerGroupId {
 /// Why a text is not the id of a container group.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResourceIdError {
-    /// The text is no resource id at all.
+    /// The text is not a resource id.
     #[error("{0:?} is not a resource id")]
     NotAResourceId(String),
-    /// A resource id, but of something else: another type, or something deeper inside a container group.
+    /// The resource id of something else: another type, or a resource below a container group.
     #[error("{0:?} is not a container group")]
     OtherResource(String),
     /// The id of a container group with a segment that no such resource can have.
-    #[error("{id:?} has an impossible {segment}: {rule}")]
+    #[error("{id:?} has an invalid {segment}: {rule}")]
     Segment {
-        /// The whole text.
+        /// The whole id.
         id: String,
-        /// Which segment.
+        /// The invalid segment.
         segment: &'static str,
-        /// What it would have to be.
+        /// The rule that the segment breaks.
         rule: &'static str,
     },
 }
 
 impl ContainerGroupId {
-    /// Puts an id together from its segments, which are checked.
+    /// Creates an id from its segments. Fails if a segment is invalid.
     pub fn new(subscription: &str, resource_group: &str, name: &str) -> Result<Self, ResourceIdError> {
         let id = Self {
             subscription: subscription.to_owned(),
@@ -88,7 +88,7 @@ impl ContainerGroupId {
     }
 }
 
-/// Where container groups are listed: a subscription, or one of its resource groups. Lower case.
+/// A scope of container groups: a subscription or a resource group. Lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     subscription: String,
@@ -96,7 +96,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// A subscription, or a resource group of it. Both are checked where the settings are read.
+    /// A subscription, or a resource group of it. The caller has checked both.
     #[must_use]
     pub fn new(subscription: &str, resource_group: Option<&str>) -> Self {
         Self { subscription: fold(subscription), resource_group: resource_group.map(fold) }
@@ -114,13 +114,13 @@ impl Scope {
         &self.subscription
     }
 
-    /// The resource group, where it is not the whole subscription.
+    /// The resource group; `None` for a whole subscription.
     #[must_use]
     pub fn resource_group(&self) -> Option<&str> {
         self.resource_group.as_deref()
     }
 
-    /// Whether a list of this scope would hold a container group.
+    /// Whether the list of this scope contains the container group.
     #[must_use]
     pub fn covers(&self, id: &ContainerGroupId) -> bool {
         self.subscription == fold(id.subscription())
@@ -138,18 +138,19 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A text in the one spelling of all that ARM takes for the same; lower case.
+/// Folds case as ARM does: texts that ARM treats as equal become the same lower-case text.
 #[must_use]
 pub fn fold(text: &str) -> String {
     text.chars().map(fold_character).collect()
 }
 
-/// Character for character, whatever stands beside it, and never from outside of ASCII into it: the ordinal
-/// comparison of .NET, which `str::to_lowercase` is not (it knows a final sigma, and makes two characters of `İ`).
+/// Folds a single character, independent of its neighbors, and never from outside of ASCII into ASCII. This
+/// is the ordinal comparison of .NET. `str::to_lowercase` differs: it knows a final sigma, and turns `İ` into
+/// two characters.
 ///
 /// Source: <https://learn.microsoft.com/dotnet/api/system.stringcomparer.ordinalignorecase>
 fn fold_character(character: char) -> char {
-    // Nearly all there is. What follows says the same of it, and takes twenty times as long.
+    // A fast path for nearly all characters. The code below gives the same result but is twenty times slower.
     if character.is_ascii() {
         return character.to_ascii_lowercase();
     }
@@ -157,7 +158,7 @@ fn fold_character(character: char) -> char {
     only(upper, upper.to_lowercase())
 }
 
-/// What a character becomes, where that is one character and no other alphabet's.
+/// The folded character, if it is a single character of the same alphabet.
 fn only(from: char, mut to: impl Iterator<Item = char>) -> char {
     match (to.next(), to.next()) {
         (Some(folded), None) if from.is_ascii() || !folded.is_ascii() => folded,
@@ -171,7 +172,8 @@ pub const SUBSCRIPTION_RULE: &str = "1 to 64 letters, digits and hyphens";
 pub const RESOURCE_GROUP_RULE: &str =
     "1 to 90 letters, digits, hyphens, underscores, parentheses and periods, not ending in a period";
 
-/// Whether a text can be a subscription id. In Azure it is a GUID; other ids of that alphabet are let through.
+/// Whether a text can be a subscription id. In Azure it is a GUID; other ids of these characters are
+/// accepted.
 #[must_use]
 pub fn is_subscription(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -203,20 +205,20 @@ pub fn is_container_group(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// The id of any resource, or of a resource group or a subscription: a path that leads nowhere else.
+/// The id of any resource, resource group or subscription: a path that cannot lead elsewhere.
 ///
-/// Displayed as it was given, compared without regard to case.
+/// Displayed as given, compared without regard to case.
 #[derive(Clone, Debug)]
 pub struct ResourceId(String);
 
 impl ResourceId {
-    /// The id as it was given.
+    /// The id as given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What it is in: the id without its last type and name.
+    /// The parent: the id without its last type and name.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let (rest, _name) = self.0.rsplit_once('/')?;
@@ -230,7 +232,7 @@ impl ResourceId {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The segment that follows this one, such as the name of the resource group after `resourceGroups`.
+    /// The segment after the given one, such as the name of the resource group after `resourceGroups`.
     #[must_use]
     pub fn after(&self, segment: &str) -> Option<&str> {
         let mut segments = self.0.split('/');
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn any_id_is_a_path_that_leads_nowhere_else() {
+    fn every_id_is_a_path_that_cannot_lead_elsewhere() {
         let subnet = "/subscriptions/s1/resourceGroups/RG/providers/Microsoft.Network/virtualNetworks/v/subnets/a.b_(c)";
         let id: ResourceId = subnet.parse().unwrap();
         assert_eq!(id, format!("{}/", subnet.to_uppercase()).parse().unwrap());
@@ -411,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_different_groups_are_found_in_different_places() {
+    fn ids_of_different_groups_differ_as_keys() {
         let place = |id: &str| {
             let mut hasher = std::hash::DefaultHasher::new();
             id.parse::<ContainerGroupId>().unwrap().hash(&mut hasher);
@@ -457,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_resource_id_is_said_to_be_none() {
+    fn other_texts_are_not_resource_ids() {
         for text in ["", "/", "x", "/x", "subscriptions/s1", "/subscriptions", "/subscriptions/", "//"] {
             let expected = ResourceIdError::NotAResourceId(text.to_owned());
             assert_eq!(text.parse::<ContainerGroupId>(), Err(expected), "{text}");

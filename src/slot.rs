@@ -1,11 +1,11 @@
-//! A place among the reconciliations that run at the same time. While a run waits, for an address, a confirmation or a
-//! throttle, another run takes its place.
+//! Limits how many reconciliations run at the same time. A run that waits for an address, a confirmation or a
+//! throttle releases its slot to another run.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// One run's place.
+/// The slot of a run.
 #[derive(Debug)]
 pub struct Slot {
     places: Arc<Semaphore>,
@@ -15,12 +15,13 @@ pub struct Slot {
 #[derive(Debug)]
 struct State {
     permit: Option<OwnedSemaphorePermit>,
-    /// How many requests of the run wait. The first one gives the place up, the last one takes a place again.
+    /// How many requests of the run wait. The first one releases the slot, and the last one acquires a slot
+    /// again.
     waiting: usize,
 }
 
 impl Slot {
-    /// Waits for a free place.
+    /// Waits for a free slot.
     ///
     /// # Panics
     ///
@@ -30,7 +31,7 @@ impl Slot {
         Self { places: Arc::clone(places), state: Mutex::new(State { permit, waiting: 0 }) }
     }
 
-    /// Waits for something without holding the place.
+    /// Waits for a future without holding the slot.
     pub async fn release_during<Wait: Future>(&self, wait: Wait) -> Wait::Output {
         {
             let mut state = self.state();
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_that_waits_gives_its_place_to_another() {
+    async fn a_waiting_run_releases_its_slot() {
         let places = Arc::new(Semaphore::new(1));
         let started = Instant::now();
         let first = Slot::acquire(&places).await;
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_place_is_taken_again_when_the_last_wait_ends() {
+    async fn a_slot_is_acquired_again_when_the_last_wait_ends() {
         let places = Arc::new(Semaphore::new(1));
         let slot = Slot::acquire(&places).await;
         let short = slot.release_during(sleep(Duration::from_secs(1)));

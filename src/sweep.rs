@@ -1,22 +1,22 @@
-//! Looks at everything that the map serves: what no event tells, such as a move by the platform, a record that a
-//! person changed, or a group that was there before the subscription to its events.
+//! Compares everything that the map serves with DNS. A sweep finds what no event reports: a move by the
+//! platform, a record that a person changed, or a group that is older than the subscription to its events.
 //!
-//! A sweep lists the container groups of each mapped scope and each zone once (`gather`), and then looks at that
-//! snapshot through the eyes of a single pass: the same reconciler says what it would change, the same drift tracker
-//! says how DNS and reality differ. There is no second way to observe, to plan or to write. What a list of a whole
-//! zone shows and a pass would not see (a stale PTR record that nothing leads to, an old name) is given to it as a
-//! hint where to look (`index`).
+//! A sweep lists the container groups of each mapped scope and each zone once (`gather`). For each group, it
+//! then runs a single pass over that snapshot: the reconciler plans the changes, and the drift tracker
+//! reports the differences. There is no second way to observe, to plan or to write. The list of a zone also
+//! contains records that a pass would not read (a stale PTR record, an old name); the pass gets them as extra
+//! lookups (`index`).
 //!
-//! **A list acquits; only a single answer convicts.** Lists leave out whether a group is stopped or has ended. So a
-//! group is asked for by itself where the list leaves a doubt: its records are not right as the list shows it; it is
-//! listed without an address, and something in the zones is about it; its containers may run to their end (its
-//! restart policy is not `Always`); another group is listed at its address; or it is not listed, and record sets
-//! carry its mark. A group with a usable address that is always restarted, and whose records are right, is not asked
-//! for, nor is one of which the zones say nothing, or one that is being provisioned. Whoever does not trust lists
-//! that far sweeps thoroughly: then each group that the zones say something about is asked for.
+//! **A list can show that a group is fine; drift is confirmed by reading the group itself.** Lists omit
+//! whether a group is stopped or has ended. So a sweep reads a group itself in these cases: its records
+//! differ from the list; it is listed without an address, and a record in the zones refers to it; its
+//! containers may end (its restart policy is not `Always`); another group is listed at its address; or it is
+//! not listed, and record sets carry its mark. It does not read a group with a usable address that is always
+//! restarted and whose records are correct, a group without records, or a group that is being provisioned. A
+//! thorough sweep reads every group to which a record in the zones refers.
 //!
-//! A list that fails aborts the verdict about everything that it would have told; nothing is ever taken for absent
-//! because it could not be read.
+//! A list that fails makes the result unknown for everything that depends on it. An object is never treated
+//! as absent because it could not be read.
 
 mod gather;
 mod index;
@@ -35,7 +35,7 @@ use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 
 pub use self::repair::{Repaired, Step, Stop};
-use self::{index::Index, pace::Pace};
+use self::{index::Index, pace::WriteBudget};
 use crate::{
     arm::{Arm, ArmError, Reader, Snapshot},
     config::{MissingSubscription, Settings, Sweep},
@@ -48,11 +48,11 @@ use crate::{
     resource_id::{ContainerGroupId, Scope},
 };
 
-/// How many groups are asked for at the same time.
+/// How many groups are read at the same time.
 const ASKED_AT_ONCE: usize = 16;
 
-/// How long the timed sweep may last: with one reconciliation at the end of it, less than the ten minutes of
-/// `functionTimeout` in `host.json`.
+/// The longest duration of the timed sweep. With one reconciliation at its end, it stays below the ten
+/// minutes of `functionTimeout` in `host.json`.
 const TIME: Duration = Duration::from_mins(8);
 
 /// Sweeps over everything that the map serves.
@@ -63,37 +63,37 @@ pub struct Sweeper {
     clock: Clock,
     reconciler: Arc<Reconciler>,
     tracker: DriftTracker,
-    pace: Pace,
+    write_budget: WriteBudget,
 }
 
-/// How a sweep goes about its work.
+/// The options of a sweep.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    /// When it has to end.
+pub struct SweepOptions {
+    /// When the sweep must end.
     pub deadline: Instant,
-    /// Whether each group that the zones say something about is asked for.
+    /// Whether to read every group to which a record in the zones refers.
     pub is_thorough: bool,
 }
 
 impl Sweeper {
-    /// Puts a sweeper together.
+    /// Creates a sweeper.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock, reconciler: Arc<Reconciler>) -> Self {
         let tracker = DriftTracker::new(Arc::clone(&settings), arm.clone(), clock.clone());
-        Self { settings, arm, clock, reconciler, tracker, pace: Pace::default() }
+        Self { settings, arm, clock, reconciler, tracker, write_budget: WriteBudget::default() }
     }
 
-    /// Looks at everything, and writes nothing.
-    pub async fn look(&self, manner: Manner) -> Result<Findings, MissingSubscription> {
-        let reader = self.arm.observation(manner.deadline);
+    /// Compares everything, and writes nothing.
+    pub async fn look(&self, options: SweepOptions) -> Result<Findings, MissingSubscription> {
+        let reader = self.arm.observation(options.deadline);
         let mut snapshot = Arc::new(gather::snapshot(&reader, &self.settings).await?);
         let index = Index::of(&snapshot, &self.settings.zones);
 
         let mut tally = Tally::default();
-        let mut findings = Findings { strays: index.strays(&snapshot), ..Findings::default() };
+        let mut findings = Findings { unattributed: index.unattributed(&snapshot), ..Findings::default() };
         findings.failures = snapshot.failures().map(failure).collect();
         findings.managed = index.managed().clone();
-        // A resource group that is deleted still matters while record sets carry the marks of its groups.
+        // A deleted resource group still matters while record sets carry the marks of its groups.
         let marked = index.owners().filter(|id| snapshot.is_in_sight(id)).map(Scope::of);
         let places = snapshot.places().into_iter().chain(marked).collect();
         findings.unmatched = reader.unmatched_keys(&self.settings, &places).await;
@@ -111,14 +111,14 @@ impl Sweeper {
         let crowded = crowded(&snapshot);
         for id in &all {
             let look = self.judge(&snapshot, &index, id).await;
-            if is_in_doubt(&look, &crowded, manner.is_thorough) {
+            if is_in_doubt(&look, &crowded, options.is_thorough) {
                 doubts.push(id.clone());
             } else {
                 count(look, &mut tally, &mut findings);
             }
         }
-        let asked = self.ask(&reader, doubts, manner.deadline).await;
-        // Nobody else holds the snapshot any more.
+        let asked = self.ask(&reader, doubts, options.deadline).await;
+        // Every other reference to the snapshot is dropped by now.
         if let Some(snapshot) = Arc::get_mut(&mut snapshot) {
             for (id, answer) in asked.answers {
                 snapshot.add_answer(id, answer);
@@ -130,7 +130,7 @@ impl Sweeper {
         }
         let changes = findings.found.iter().flat_map(|found| &found.changes);
         let touched = changes.map(|change| (change.zone().place(), change.record_set().1.clone())).collect();
-        findings.strays.extend(index.former_values(&touched));
+        findings.unattributed.extend(index.former_values(&touched));
         tally.left = asked.left;
         tally.asked = asked.ids.len();
         tally.requests = reader.calls();
@@ -139,8 +139,8 @@ impl Sweeper {
         Ok(findings)
     }
 
-    /// Looks at one container group by single reads, and writes nothing. Fails where the map does not serve the group,
-    /// and where the group does not exist or cannot be read.
+    /// Compares one container group by single reads, and writes nothing. Fails if the map does not serve the
+    /// group, if the group does not exist, or if it cannot be read.
     pub async fn look_at(&self, id: &ContainerGroupId, deadline: Instant) -> Result<Findings, String> {
         if self.settings.zones.serving(id).is_none() {
             return Err(unmapped(&self.settings.zones, id).message);
@@ -156,7 +156,7 @@ impl Sweeper {
         Ok(findings)
     }
 
-    /// Asks for groups by themselves, until time is up.
+    /// Reads groups one by one until the deadline.
     async fn ask(&self, reader: &Reader, mut ids: Vec<ContainerGroupId>, deadline: Instant) -> Asked {
         let total = ids.len();
         self.rotate(&mut ids);
@@ -172,15 +172,15 @@ impl Sweeper {
         Asked { left: total.saturating_sub(answers.len()), ids, answers }
     }
 
-    /// Starts somewhere else each time: what one sweep does not come to, another does, although nothing is
-    /// remembered between them. What was repaired needs no remembering: it is right when the next sweep looks.
+    /// Starts at a different item each time, so that successive sweeps cover all items although they share no
+    /// state. A repaired group needs no state: the next sweep finds it correct.
     fn rotate<Item>(&self, items: &mut [Item]) {
         if let Some(start) = start(self.clock.unix_seconds(), items.len()) {
             items.rotate_left(start);
         }
     }
 
-    /// Looks at one group in the snapshot as a pass would.
+    /// Compares one group in the snapshot, as a pass would.
     async fn judge(&self, snapshot: &Arc<Snapshot>, index: &Index, id: &ContainerGroupId) -> Look {
         let group = snapshot.container_group(id).ok().flatten();
         let zones = self.settings.zones.serving(id);
@@ -191,7 +191,7 @@ impl Sweeper {
         self.judge_with(&Reader::of(Arc::clone(snapshot)), id, group, order, is_concerned).await
     }
 
-    /// Looks at one group through a reader as a pass would.
+    /// Compares one group through a reader, as a pass would.
     async fn judge_with(
         &self,
         reader: &Reader,
@@ -201,20 +201,20 @@ impl Sweeper {
         is_concerned: bool,
     ) -> Look {
         let dry_run = self.reconciler.dry_run(reader, id, &order).await;
-        let standing = AddressState::of(group.as_ref());
-        let drift = match standing {
+        let state = AddressState::of(group.as_ref());
+        let drift = match state {
             AddressState::Running(_) => self.tracker.look(reader, id, &order.lookups).await.ok(),
             _ => None,
         };
         let drift = drift.and_then(|report| report.drift);
-        Look { id: id.clone(), group, standing, order, is_concerned, dry_run, drift }
+        Look { id: id.clone(), group, state, order, is_concerned, dry_run, drift }
     }
 
-    /// The timed sweep: looks, tells of each group that drifts, and where the settings say so repairs what it
-    /// found, within the same guards as the command line. `tell` is given each group's report.
-    pub async fn run(&self, tell: impl Fn(&ContainerGroupId, &Report)) -> Report {
+    /// The timed sweep: compares everything, reports each group that drifts, and repairs it if the settings
+    /// say so, within the same guards as the command line. `on_report` receives each group's report.
+    pub async fn run(&self, on_report: impl Fn(&ContainerGroupId, &Report)) -> Report {
         let deadline = Instant::now() + TIME;
-        let findings = match self.look(Manner { deadline, is_thorough: false }).await {
+        let findings = match self.look(SweepOptions { deadline, is_thorough: false }).await {
             Ok(findings) => findings,
             Err(error) => return Report::failed(Outcome::Failed, &error),
         };
@@ -222,7 +222,7 @@ impl Sweeper {
         if let Some(left_over) = findings.left_over() {
             summary = format!("{summary}; {left_over}");
         }
-        let is_drift = findings.drifted() > 0 || !findings.strays.is_empty();
+        let is_drift = findings.drifted() > 0 || !findings.unattributed.is_empty();
         let mut outcome = if is_drift { Outcome::Reported } else { Outcome::Converged };
         let mut errors: Vec<String> = findings.failures.iter().map(|failure| failure.error.clone()).collect();
         outcome = findings.failures.iter().map(|failure| failure.outcome).fold(outcome, Outcome::max);
@@ -235,22 +235,22 @@ impl Sweeper {
             let repaired = self
                 .repair(&found, deadline, &Stop::never(), |step| {
                     let drift = step.found.report.drift.clone();
-                    tell(&step.found.id, &Report { drift, ..step.report.clone() });
+                    on_report(&step.found.id, &Report { drift, ..step.report.clone() });
                 })
                 .await;
             calls = calls.saturating_add(repaired.requests);
-            outcome = outcome.max(repaired.gravest);
+            outcome = outcome.max(repaired.most_severe);
             summary = format!("{summary}; {}", repaired.summary());
             if let Some(error) = repaired.error {
                 errors.push(error);
             }
         }
-        let told = findings.found.iter().filter(|found| {
+        let to_report = findings.found.iter().filter(|found| {
             let is_repaired = is_repairing && !found.changes.is_empty();
             found.verdict != Verdict::Marks && !is_repaired
         });
-        for found in told {
-            tell(&found.id, &reported(found));
+        for found in to_report {
+            on_report(&found.id, &reported(found));
             if found.verdict == Verdict::Unknown {
                 outcome = outcome.max(found.report.outcome);
                 errors.extend(found.report.error.clone());
@@ -259,7 +259,7 @@ impl Sweeper {
         match (self.settings.sweep, guard) {
             (Sweep::Repair, Some(guard)) => {
                 outcome = outcome.max(Outcome::Failed);
-                errors.push(format!("{guard}; nothing was repaired: run `aci-dns plan`"));
+                errors.push(format!("{guard}; nothing was repaired; run `aci-dns plan`"));
             }
             (Sweep::Report, Some(guard @ ChangeGuard::ResourceGroup { .. })) => {
                 outcome = outcome.max(Outcome::Failed);
@@ -272,34 +272,34 @@ impl Sweeper {
     }
 }
 
-/// What asking for groups by themselves came to.
+/// The results of single reads.
 struct Asked {
     ids: Vec<ContainerGroupId>,
     answers: Vec<(ContainerGroupId, Result<Option<ContainerGroup>, ArmError>)>,
     left: usize,
 }
 
-/// One group as a snapshot shows it.
+/// The comparison of one group.
 struct Look {
     id: ContainerGroupId,
     group: Option<ContainerGroup>,
-    standing: AddressState,
+    state: AddressState,
     order: Order,
-    /// Whether anything in the zones is about it.
+    /// Whether a record in the zones refers to the group.
     is_concerned: bool,
     dry_run: DryRun,
     drift: Option<Drift>,
 }
 
-/// Adds one group to what was found.
+/// Adds one group to the findings.
 fn count(look: Look, tally: &mut Tally, findings: &mut Findings) {
     match verdict::of(look) {
-        verdict::Sentence::Right => tally.right += 1,
-        verdict::Sentence::Settling => tally.settling += 1,
-        verdict::Sentence::Unmanaged => tally.unmanaged += 1,
-        // Nobody misses the records of a group that is gone.
-        verdict::Sentence::Nothing => {}
-        verdict::Sentence::Found(found) => findings.found.push(*found),
+        verdict::Classification::Right => tally.right += 1,
+        verdict::Classification::Settling => tally.settling += 1,
+        verdict::Classification::Unmanaged => tally.unmanaged += 1,
+        // A deleted group without records needs no report.
+        verdict::Classification::Nothing => {}
+        verdict::Classification::Found(found) => findings.found.push(*found),
     }
 }
 
@@ -314,11 +314,11 @@ fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
     counts.into_iter().filter(|(_, count)| *count > 1).map(|(address, _)| address).collect()
 }
 
-/// Whether a group has to be asked for by itself: see the module's documentation.
+/// Whether the group must be read itself: see the module's documentation.
 fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
     let Some(group) = &look.group else { return true };
     match &look.dry_run.error {
-        // A list that failed is not mended by another answer, and tags are whole in a list.
+        // Another read does not help after a failed list, and lists contain all tags.
         Some(ReconcileError::Arm(_) | ReconcileError::RightsDeleted(_) | ReconcileError::Tag(_)) => {
             return false;
         }
@@ -327,7 +327,7 @@ fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> 
     }
     let report = &look.dry_run.report;
     let is_right = report.plan.is_empty() && report.withheld.is_empty() && look.dry_run.error.is_none();
-    match look.standing {
+    match look.state {
         AddressState::Running(address) => {
             !is_right || crowded.contains(&address) || (look.is_concerned && (is_thorough || group.may_end()))
         }
@@ -340,7 +340,7 @@ fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> 
     }
 }
 
-/// A number below the length that differs from second to second.
+/// A start below the length that differs from second to second.
 fn start(unix_seconds: u64, length: usize) -> Option<usize> {
     // The golden ratio as a fraction of 2^64 spreads seconds that lie evenly apart (Knuth, volume 3, 6.4).
     let spread = unix_seconds.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
@@ -348,7 +348,7 @@ fn start(unix_seconds: u64, length: usize) -> Option<usize> {
     usize::try_from(spread.checked_mul(length)? >> 32).ok()
 }
 
-/// What a timed sweep tells of a group that it does not repair.
+/// The report of a group that a timed sweep does not repair.
 fn reported(found: &Found) -> Report {
     match found.verdict {
         Verdict::Unknown => found.report.clone(),
@@ -375,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sweeps_that_follow_each_other_start_all_over_the_place() {
+    fn successive_sweeps_start_at_different_groups() {
         assert_eq!(start(7, 0), None);
         for period in [60, 300, 600, 3600] {
             let starts: BTreeSet<_> =

@@ -1,12 +1,12 @@
-//! What is told of each event: one line on stdout, telemetry for Application Insights, and of drift a row in Log
+//! The report of an event: one line on stdout, telemetry for Application Insights, and rows of drift in Log
 //! Analytics.
 //!
-//! The line is the source of truth. What it says of an event, its *facts*, is listed once (`facts`); the event's
-//! span in Application Insights carries the same names, so that one question finds both.
+//! The log line is the source of truth. Its fields about an event, the *facts*, are listed once (`facts`);
+//! the event's span in Application Insights has the same names, so that one query works for both.
 //!
-//! Rules: `info` when all is well, `warn` when it will be tried again, `error` when it needs a person; steps are
-//! `debug`. Nothing here delays an invocation but a row for Log Analytics, which fails the invocation when it
-//! cannot be stored.
+//! Rules: `info` for success, `warn` if the work will be tried again, `error` if it needs a person; steps are
+//! `debug`. Only a row for Log Analytics can delay an invocation, and the invocation fails if the row cannot
+//! be stored.
 
 mod insights;
 mod lines;
@@ -45,7 +45,7 @@ use crate::{
     wire::Wire,
 };
 
-/// How long the end of the process waits for telemetry that was not delivered yet.
+/// How long the end of the process waits for undelivered telemetry.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
 
 /// One call of the Functions host.
@@ -61,8 +61,8 @@ pub struct Invocation {
 
 /// The `traceparent` header.
 ///
-/// Source: <https://www.w3.org/TR/trace-context/#traceparent-header>. The flag that says whether the caller
-/// samples is not kept: the Functions host says no whenever it exports through Application Insights.
+/// Source: <https://www.w3.org/TR/trace-context/#traceparent-header>. The sampling flag of the caller is
+/// ignored: the Functions host sends "not sampled" whenever it exports through Application Insights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     /// 32 hexadecimal digits: the operation.
@@ -72,7 +72,7 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
-    /// Reads the header's value; one that breaks the rules is no reason to fail.
+    /// Parses the header's value. An invalid value is ignored.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim().split('-');
@@ -90,9 +90,9 @@ impl TraceParent {
     }
 }
 
-/// Everybody who is told what became of an event. Cheap to clone.
+/// All destinations of reports. Cheap to clone.
 ///
-/// Its default tells stdout alone.
+/// The default writes to stdout only.
 #[derive(Clone)]
 pub struct Telemetry {
     insights: Option<Arc<Insights>>,
@@ -117,7 +117,7 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// What the settings ask for. Telemetry is sent from the runtime that this is called on.
+    /// Creates the destinations in the settings. Telemetry is sent from the current runtime.
     ///
     /// # Panics
     ///
@@ -139,8 +139,8 @@ impl Telemetry {
         }
     }
 
-    /// Writes what Application Insights would get to a file, one envelope per line, at the time that a clock of the
-    /// caller's tells.
+    /// Writes the telemetry for Application Insights to a file, one envelope per line, with the times of the
+    /// given clock.
     pub fn to_file(
         path: &Path,
         now: impl Fn() -> SystemTime + Send + Sync + 'static,
@@ -149,9 +149,9 @@ impl Telemetry {
         Ok(Self { insights: Some(Arc::new(insights)), now: Arc::new(now), ..Self::default() })
     }
 
-    /// Stores the drift that was found, where that is configured, and says whether it could: an invocation whose rows
-    /// are not stored has failed, and is delivered again. `report` is that of the invocation, which has the time
-    /// from `received` to the deadline for it.
+    /// Stores drift in Log Analytics, if configured, and returns the report of the invocation. An invocation
+    /// whose rows are not stored fails, so that its event is delivered again. The request may take from
+    /// `received` to the deadline.
     pub async fn store(
         &self,
         invocation: &Invocation,
@@ -186,7 +186,7 @@ impl Telemetry {
         }
     }
 
-    /// Says what became of one event, or of an invocation that carried none.
+    /// Reports an event, or an invocation without an event.
     pub fn report(
         &self,
         invocation: &Invocation,
@@ -206,7 +206,7 @@ impl Telemetry {
         facts: &Fields,
         duration: Duration,
     ) {
-        // The level and the name of a line are fixed where it is written, so there is one place for each.
+        // Level and name of a log event are fixed at its call site, so each combination needs its own.
         macro_rules! say {
             ($name:expr, $level:expr) => {
                 tracing::event!(
@@ -231,7 +231,7 @@ impl Telemetry {
         }
     }
 
-    /// Delivers what is left, for a few seconds at most. Blocks: to be called where no runtime is held up.
+    /// Delivers the remaining telemetry, within a few seconds. Blocks, so do not call it on a runtime thread.
     pub fn close(&self) {
         if let Some(insights) = &self.insights {
             insights.close(CLOSE_WAIT);
@@ -239,8 +239,8 @@ impl Telemetry {
     }
 }
 
-/// What there is to say about one event, by the names that lines and telemetry have for it. The ids and the outcome
-/// are always there; what does not apply is left out.
+/// The facts of one event, by their names in lines and telemetry. Ids and outcome are always present; other
+/// facts are left out if they do not apply.
 fn facts(
     invocation: &Invocation,
     event: Option<&Result<Event, EventError>>,
@@ -294,7 +294,7 @@ fn list(elements: impl IntoIterator<Item = impl ToString>) -> Value {
     elements.into_iter().map(|element| element.to_string()).collect()
 }
 
-/// How loud a report is.
+/// The log level of a report.
 fn level(report: &Report) -> Level {
     match report.deferral.map_or(report.outcome, |deferral| deferral.outcome) {
         Outcome::Malformed | Outcome::Conflict | Outcome::Failed => Level::ERROR,

@@ -1,21 +1,21 @@
-//! Text of others: the bytes of a file, and what a terminal may show.
+//! Text from outside: decoding of files, and safe output to a terminal.
 //!
-//! Editors and shells on Windows write UTF-16 and byte-order marks. Text from Azure or from a file can hold control
-//! characters, which a terminal obeys. Both are handled here and nowhere else.
+//! Editors and shells on Windows write UTF-16 and byte-order marks. Text from Azure or from a file can
+//! contain control characters, which a terminal would execute. Only this module handles both.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Why the bytes of a file are no text.
+/// Why a file cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
     /// Neither UTF-8 nor UTF-16.
-    #[error("its encoding is not known: save it as UTF-8, or as UTF-16 with a byte-order mark")]
+    #[error("its encoding is unknown; save it as UTF-8, or as UTF-16 with a byte-order mark")]
     Unknown,
 }
 
-/// Reads UTF-8 or UTF-16, with or without a byte-order mark, which is left out.
+/// Decodes UTF-8 or UTF-16. A byte-order mark is removed.
 ///
-/// UTF-16 without a mark is recognised by its first character, which has to be of ASCII, as in every JSON text.
+/// UTF-16 without a mark is recognized by its first character, which must be ASCII, as in every JSON text.
 pub fn decode(bytes: &[u8]) -> Result<String, EncodingError> {
     let (units, is_big_endian) = match bytes {
         // UTF-32 begins as UTF-16 does.
@@ -37,8 +37,8 @@ fn utf8(bytes: &[u8]) -> Result<String, EncodingError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| EncodingError::Unknown)
 }
 
-/// A text on one line in which a terminal finds nothing to obey: control characters, and those that change the
-/// direction of writing, are shown as `\u{1b}`.
+/// The text on one line, safe for a terminal: control characters, and those that change the direction of
+/// writing, are escaped as `\u{1b}`.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
@@ -47,7 +47,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     let mut printable = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         if is_control(character) {
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(printable, "{}", character.escape_unicode());
         } else {
             printable.push(character);
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn other_encodings_are_not_guessed() {
+    fn other_encodings_are_refused() {
         let mut odd = utf16("{}", u16::to_le_bytes);
         odd.push(b'}');
         for bytes in [
             b"caf\xe9".as_slice(),
             b"\xff\xfe\0\0{\0\0\0",
             b"\0\0\xfe\xff\0\0\0{",
-            // Half of a pair.
+            // Half of a surrogate pair.
             b"\xff\xfe\x00\xd8",
             &odd,
         ] {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_shown_and_not_sent_to_the_terminal() {
+    fn control_characters_are_escaped_for_the_terminal() {
         for (text, expected) in [
             ("web.contoso.internal", "web.contoso.internal"),
             ("Grüße 🌍", "Grüße 🌍"),

@@ -1,13 +1,15 @@
-//! Access tokens: where they come from and how long they are used.
+//! Access tokens and their cache.
 //!
-//! A token is kept until it expires and refreshed some minutes before, in the background: no request waits for a
-//! token while there is one, and when a refresh fails, the old token serves on. A token that Resource Manager did not accept is dropped. The
-//! credential is made anew for each fetch: it is cheap, its own cache would hand out the token that was
-//! dropped (and, after a failed refresh, none although the old one is valid), and the platform rotates
+//! A token is cached until it expires, and refreshed some minutes before that, in the background. No request
+//! waits while a token is valid, and if a refresh fails, the old token remains in use. A token that Resource
+//! Manager rejects is dropped.
+//!
+//! Each fetch creates the credential again. That is cheap, and its own cache would return the rejected token
+//! (and, after a failed refresh, no token at all although the old one is valid). The platform also rotates
 //! `IDENTITY_HEADER` (<https://learn.microsoft.com/azure/app-service/overview-managed-identity>).
 //!
-//! Where the identity endpoint refuses, its own words are the error, with the fix that fits: `azure_identity` replaces
-//! them with a guess.
+//! If the identity endpoint refuses, the error contains its message and the appropriate fix: `azure_identity`
+//! replaces the message with a guess.
 //!
 //! Deliberately absent: client secrets and certificates. A function app has a managed identity.
 
@@ -37,34 +39,34 @@ use tokio::time::{Instant, timeout};
 
 use crate::wire::{self, Wire, WireError};
 
-/// How long before its end a token is refreshed. `azure_identity` refreshes at five minutes; a little less
-/// makes sure that it agrees.
+/// How long before its expiry a token is refreshed. `azure_identity` refreshes at five minutes; a shorter
+/// time ensures that it does refresh.
 const REFRESH_BEFORE: Duration = Duration::from_mins(4);
 
-/// How long a token that still serves is left alone after an attempt to refresh it.
+/// The pause between two attempts to refresh a valid token.
 const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long a refresh may take, repetitions included: it has to end before the token does.
+/// The timeout of a refresh, including retries; it must end before the token expires.
 const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long the identity endpoint may take to answer one request.
+/// The timeout of one request to the identity endpoint.
 const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest answer of the identity endpoint: tokens are a few kilobytes.
+/// The largest answer of the identity endpoint, in bytes; tokens are a few kilobytes.
 const ENDPOINT_LIMIT: usize = 256 * 1024;
 
 /// Why there is no access token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// There is none for now.
-    #[error("no access token: the identity endpoint cannot be reached or fails")]
+    /// No token is available now.
+    #[error("no access token: the identity endpoint is unreachable or fails")]
     Unavailable(#[source] BoxError),
-    /// There is none at all.
+    /// The identity cannot get a token.
     #[error("no access token")]
     Refused(#[source] BoxError),
 }
 
-/// Where bearer tokens come from; cheap to clone, clones share what is cached.
+/// The source of bearer tokens. Cheap to clone; clones share the cache.
 #[derive(Clone)]
 pub struct Tokens(Arc<Source>);
 
@@ -73,7 +75,7 @@ enum Source {
     Credential { identity: Identity, scopes: Mutex<HashMap<String, Arc<Slot>>> },
 }
 
-/// Who is to get a token.
+/// The identity to get a token for.
 struct Identity {
     make: Box<MakeCredential>,
     /// `AZURE_CLIENT_ID`.
@@ -86,7 +88,7 @@ type MakeCredential = dyn Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> 
 #[derive(Default)]
 struct Slot {
     cached: Mutex<Option<Cached>>,
-    /// Held by whoever fetches.
+    /// Held during a fetch.
     fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -98,14 +100,15 @@ struct Cached {
 }
 
 impl Tokens {
-    /// The managed identity where the platform offers one, user-assigned when a client id is given; elsewhere
-    /// whoever is signed in with the Azure CLI or the Azure Developer CLI. Both know their cloud themselves, so
-    /// that only the scope of a request names it.
+    /// The managed identity if the platform offers one (user-assigned if a client id is set); otherwise the
+    /// user who is signed in with the Azure CLI or the Azure Developer CLI. Both know their cloud, so only
+    /// the scope of a request names it.
     ///
-    /// A function app and a container app are told an `IDENTITY_ENDPOINT`. A Linux container group, as people
-    /// report, is told an `IDENTITY_HEADER` alone; its identity is at the address of the instance metadata service
-    /// (<https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity>). Where
-    /// nothing is told, `AZURE_TOKEN_CREDENTIALS` can say so, as it does to Azure's other libraries.
+    /// A function app and a container app have the variable `IDENTITY_ENDPOINT`. A Linux container group, as
+    /// users report, has only `IDENTITY_HEADER`; its identity is at the address of the instance metadata
+    /// service
+    /// (<https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity>).
+    /// Elsewhere, `AZURE_TOKEN_CREDENTIALS` can select the managed identity, as for Azure's other libraries.
     #[must_use]
     pub fn azure(client_id: Option<String>, wire: &Wire) -> Self {
         let wire = wire.clone();
@@ -126,7 +129,7 @@ impl Tokens {
         })
     }
 
-    /// Always the same text: for an Azure in this process.
+    /// Always the same token, for an Azure in this process.
     #[must_use]
     pub fn fixed(text: impl Into<Arc<str>>) -> Self {
         Self(Arc::new(Source::Fixed(text.into())))
@@ -140,7 +143,7 @@ impl Tokens {
         Self(Arc::new(Source::Credential { identity, scopes: Mutex::default() }))
     }
 
-    /// A token for a scope.
+    /// Returns a token for a scope.
     pub(crate) async fn bearer(&self, scope: &str) -> Result<Arc<str>, TokenError> {
         let (identity, slot) = match &*self.0 {
             Source::Fixed(text) => return Ok(text.clone()),
@@ -161,25 +164,25 @@ impl Tokens {
             return Ok(cached.token);
         }
         let _fetching = slot.fetching.lock().await;
-        // While this request waited, another may have fetched for it.
+        // Another request may have fetched a token while this one waited.
         if let Some(cached) = slot.read().filter(|cached| Instant::now() < cached.end) {
             return Ok(cached.token);
         }
         identity.fetch(scope).await.map(|token| slot.keep(&token))
     }
 
-    /// Puts another token in the place of one that is soon to end, if there is another.
+    /// Replaces a token that expires soon, if possible.
     async fn refresh(&self, scope: &str, slot: &Slot, cached: Cached) {
         let Source::Credential { identity, .. } = &*self.0 else { return };
         if let Ok(Ok(token)) = timeout(REFRESH_TIMEOUT, identity.fetch(scope)).await {
             slot.keep(&token);
         } else {
-            tracing::warn!("the access token could not be refreshed; the old one serves on");
+            tracing::warn!("could not refresh the access token; the old one remains in use");
             slot.write(Some(Cached { refresh: Instant::now() + REFRESH_PAUSE, ..cached }));
         }
     }
 
-    /// Drops a token that was not accepted, unless another has taken its place meanwhile.
+    /// Drops a rejected token, unless it was replaced meanwhile.
     pub(crate) fn reject(&self, scope: &str, token: &str) {
         if let Source::Credential { scopes, .. } = &*self.0 {
             let slot = slot(scopes, scope);
@@ -199,14 +202,14 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// Whether the platform, or whoever started the process, tells of a managed identity.
+/// Whether the environment has a managed identity.
 fn is_managed_identity() -> bool {
     let is_chosen = |name: String| name.eq_ignore_ascii_case("ManagedIdentityCredential");
     env::var("AZURE_TOKEN_CREDENTIALS").is_ok_and(is_chosen)
         || ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"].iter().any(|name| env::var_os(name).is_some())
 }
 
-/// A token as the header that carries it, which is shown in no log.
+/// The header that contains a token. No log shows its value.
 pub(crate) fn bearer(token: &str) -> Result<http::HeaderValue, TokenError> {
     let mut bearer = http::HeaderValue::try_from(format!("Bearer {token}"))
         .map_err(|error| TokenError::Refused(error.into()))?;
@@ -235,7 +238,7 @@ impl Slot {
         let lifetime = SystemTime::from(token.expires_on).duration_since(SystemTime::now());
         let (now, lifetime) = (Instant::now(), lifetime.unwrap_or_default());
         let text: Arc<str> = token.token.secret().into();
-        // A token that is short-lived from the start is not refreshed at every request.
+        // A short-lived token is not refreshed at every request.
         let refresh = lifetime.saturating_sub(REFRESH_BEFORE).max(REFRESH_PAUSE);
         self.write(Some(Cached { token: text.clone(), refresh: now + refresh, end: now + lifetime }));
         text
@@ -255,23 +258,23 @@ impl Identity {
     }
 }
 
-/// Why there is no access token at all, and what a person can do about it.
+/// Why the identity cannot get a token, and the fix.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    /// The identity endpoint says so.
+    /// The identity endpoint refuses.
     #[error("the identity endpoint answered with status {status}, {said:?}: {fix}")]
     Endpoint {
         status: u16,
-        /// Its own words.
+        /// The message of the endpoint.
         said: String,
         fix: String,
     },
-    /// The developer's tools say so, or something on the way.
+    /// The developer's tools refuse, or the request fails on the way.
     #[error("{fix}")]
     Other { fix: &'static str, source: BoxError },
 }
 
-/// The words of the identity endpoint instead of what `azure_identity` makes of them.
+/// The message of the identity endpoint, which `azure_identity` replaces.
 fn refusal(error: azure_core1::Error, client_id: Option<&str>) -> BoxError {
     let outermost: &(dyn std::error::Error + 'static) = &error;
     let mut causes = std::iter::successors(Some(outermost), |cause| cause.source());
@@ -283,9 +286,9 @@ fn refusal(error: azure_core1::Error, client_id: Option<&str>) -> BoxError {
     });
     let Some((status, said)) = answer else {
         let fix = if is_managed_identity() {
-            "the managed identity cannot be asked"
+            "cannot reach the managed identity"
         } else {
-            "sign in with az login, or run this where there is a managed identity"
+            "sign in with az login, or run this with a managed identity"
         };
         return Refusal::Other { fix, source: error.into() }.into();
     };
@@ -302,7 +305,7 @@ fn refusal(error: azure_core1::Error, client_id: Option<&str>) -> BoxError {
     Refusal::Endpoint { status, said, fix }.into()
 }
 
-/// What an error of the identity endpoint says, in the forms that its hosts give it.
+/// The message in an error of the identity endpoint, in the formats of its different hosts.
 fn words(body: &[u8]) -> String {
     const LONGEST: usize = 500;
     let text = String::from_utf8_lossy(body);
@@ -312,18 +315,18 @@ fn words(body: &[u8]) -> String {
     said.unwrap_or_else(|| text.trim()).chars().take(LONGEST).collect()
 }
 
-/// An answer with a token as `azure_identity` reads it: some hosts give `expires_on` as a number.
+/// The token in a format that `azure_identity` can read: some hosts return `expires_on` as a number.
 fn with_text_expiry(body: Bytes) -> Bytes {
     let Ok(mut answer) = serde_json::from_slice::<serde_json::Value>(&body) else { return body };
     let Some(expiry) = answer.get_mut("expires_on").filter(|expiry| expiry.is_number()) else { return body };
-    // Seconds with a fraction, too.
+    // Also for seconds with a fraction.
     let seconds = expiry.to_string();
     *expiry = seconds.split('.').next().unwrap_or_default().into();
     answer.to_string().into()
 }
 
-/// Whether a token request failed for a reason that passes. `azure_identity` wraps what happened, so the
-/// innermost error that knows decides.
+/// Whether a token request failed temporarily. `azure_identity` wraps the cause, so the innermost known error
+/// decides.
 fn is_passing(error: &azure_core1::Error) -> bool {
     let outermost: &(dyn std::error::Error + 'static) = error;
     let causes = std::iter::successors(Some(outermost), |cause| cause.source());
@@ -338,7 +341,7 @@ fn is_passing(error: &azure_core1::Error) -> bool {
     verdicts.last().unwrap_or(false)
 }
 
-/// The wire, as `azure_identity` wants it.
+/// The transport, through the interface that `azure_identity` requires.
 #[derive(Debug)]
 struct IdentityTransport(Wire);
 

@@ -1,11 +1,13 @@
-//! How requests travel: over the network, or to a service in this process.
+//! The HTTP transport: over the network, or to a service in this process.
 //!
-//! One HTTP client serves Resource Manager and the identity endpoint, so that connections and TLS sessions are
-//! shared. It follows no redirects, because these would carry a token to a host that is not configured. A proxy is
-//! used for https only, which it cannot read, and never for this machine or the identity endpoint. The client is set
-//! up in the background, because reading the machine's CA certificates must not delay the start of the process.
+//! One HTTP client serves Resource Manager and the identity endpoint, so that they share connections and TLS
+//! sessions. It follows no redirects, because a redirect would send the token to a host that is not
+//! configured. A proxy is used for https only, which it cannot read, and never for this machine or the
+//! identity endpoint. The client is created in the background, because reading the machine's CA certificates
+//! must not delay the start of the process.
 //!
-//! Requests to one host are limited, so that a storm of events does not open one connection per request.
+//! The number of concurrent requests to one host is limited, so that a burst of events does not open one
+//! connection per request.
 //!
 //! Deliberately absent: retries, timeouts of whole requests and tokens, which belong to the clients.
 
@@ -34,17 +36,18 @@ use url::Url;
 
 use crate::{config::Proxy, environment};
 
-/// How long a connection may take to come about.
+/// The timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an idle connection is kept: less than the services keep it, so that the side that closes is ours.
+/// How long an idle connection is kept: shorter than in the services, so that this side closes it.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How many requests to one host are under way at once. At most 32 connections to a host are open: while a connection
-/// returns to the pool, the next request can already open another one, and these eight are for that.
+/// The number of concurrent requests to one host. At most 32 connections to a host are open: while a
+/// connection returns to the pool, the next request may open another one, and the difference of eight allows
+/// for that.
 const REQUESTS_PER_HOST: usize = 24;
 
-/// A way to Azure; cheap to clone.
+/// A transport to Azure. Cheap to clone.
 #[derive(Clone)]
 pub struct Wire(Arc<Way>);
 
@@ -56,56 +59,56 @@ enum Way {
 struct Network {
     client: OnceCell<reqwest::Client>,
     proxy: Option<Proxy>,
-    /// One semaphore per host. The hosts are those of the settings, so that the map stays small.
+    /// One semaphore per host. The hosts come from the settings, so the map stays small.
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// There is no HTTP client, most likely because the machine has no CA certificates.
+    /// The HTTP client cannot be created, most likely because the machine has no CA certificates.
     #[error("the HTTP client cannot be set up")]
     NoClient(#[source] BoxError),
-    /// The request cannot be written down as HTTP.
+    /// The request cannot be encoded as HTTP.
     #[error("the request cannot be sent")]
     Unsendable(#[source] BoxError),
-    /// The certificate of the host cannot be verified: the request was certainly not sent, and will never be.
+    /// The certificate of the host cannot be verified. The request was not sent, and a retry does not help.
     #[error(
-        "the certificate of {host} cannot be verified: if a proxy on the way inspects TLS, add the certificate of its authority to those of the machine (or name a file with SSL_CERT_FILE)"
+        "the certificate of {host} cannot be verified: if a proxy inspects TLS, add the certificate of its authority to the machine's certificates, or set SSL_CERT_FILE"
     )]
     Untrusted {
         /// The host of the request.
         host: String,
-        /// Why.
+        /// The cause.
         source: BoxError,
     },
-    /// No connection came about: the request was certainly not received.
+    /// The connection failed, so the request was certainly not received.
     #[error("no connection to {host}")]
     Unreachable {
         /// The host of the request.
         host: String,
-        /// Why.
+        /// The cause.
         source: BoxError,
     },
-    /// The connection broke before the whole answer was there: the request may have been received.
+    /// The connection broke before the answer was complete. The request may have been received.
     #[error("the connection broke before the answer was complete")]
     Lost(#[source] BoxError),
-    /// The answer is larger than allowed.
+    /// The answer exceeds the size limit.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
-        /// How large an answer may be, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
 
 impl Wire {
-    /// The network. Nothing is set up before the first request, which also tells when that is impossible.
+    /// The network. The first request creates the HTTP client and reports a failure of that.
     #[must_use]
     pub fn network() -> Self {
         Self::network_through(None)
     }
 
-    /// The network, through a proxy where there is one.
+    /// The network, through a proxy if one is given.
     #[must_use]
     pub fn network_through(proxy: Option<Proxy>) -> Self {
         let network = Network { client: OnceCell::new(), proxy, hosts: Mutex::default() };
@@ -114,9 +117,9 @@ impl Wire {
 
     /// A service in this process, such as an [`axum::Router`].
     ///
-    /// An error of the service is a connection that broke after the request was received, unless it is an
-    /// [`io::Error`] of the kind [`io::ErrorKind::ConnectionRefused`]: then there was no connection. A body
-    /// that ends in an error is a truncated answer.
+    /// An error of the service is treated as a connection that broke after the request was received, except
+    /// an [`io::Error`] of the kind [`io::ErrorKind::ConnectionRefused`], which is a failed connection. A
+    /// body that ends in an error is a truncated answer.
     pub fn embedded<S>(service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
@@ -126,7 +129,7 @@ impl Wire {
         Self(Arc::new(Way::Embedded(BoxCloneSyncService::new(service.map_err(Into::into)))))
     }
 
-    /// Sets up what the first request needs.
+    /// Creates the HTTP client.
     pub(crate) async fn ready(&self) -> Result<(), WireError> {
         match &*self.0 {
             Way::Network(network) => network.client().await.map(|_| ()),
@@ -134,7 +137,7 @@ impl Wire {
         }
     }
 
-    /// Sends one request, once, and reads the answer up to a limit.
+    /// Sends one request, without retries, and reads the answer up to a limit.
     pub(crate) async fn exchange(
         &self,
         request: Request<Bytes>,
@@ -145,7 +148,7 @@ impl Wire {
         Ok(Response::from_parts(parts, body))
     }
 
-    /// Sends one request, once.
+    /// Sends one request, without retries.
     pub(crate) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         match &*self.0 {
@@ -180,7 +183,7 @@ impl fmt::Debug for Wire {
 
 impl Network {
     async fn client(&self) -> Result<&reqwest::Client, WireError> {
-        // Reading some hundred certificates takes milliseconds, during which other tasks have to run.
+        // Reading the certificates takes milliseconds and would block other tasks.
         let set_up = async || {
             let proxy = self.proxy.clone();
             spawn_blocking(move || http_client(proxy.as_ref())).await.map_err(BoxError::from).flatten()
@@ -204,7 +207,7 @@ impl Network {
                 WireError::Lost(error.into())
             }
         })?;
-        // The connection is in use until the body is read: the body holds the permit.
+        // The body holds the permit, because the connection is in use until the body is read.
         Ok(Response::from(response).map(|body| {
             Body::new(body.map_err(move |error| {
                 let _held = &permit;
@@ -213,7 +216,7 @@ impl Network {
         }))
     }
 
-    /// Waits until fewer than [`REQUESTS_PER_HOST`] requests to a host are under way.
+    /// Waits until fewer than [`REQUESTS_PER_HOST`] requests to a host are in progress.
     async fn permit(&self, authority: &str) -> Option<OwnedSemaphorePermit> {
         let semaphore = {
             let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,28 +230,28 @@ impl Network {
     }
 }
 
-/// Whether a connection failed because the certificate of the other side cannot be verified. That does not pass.
+/// Whether a connection failed because the host's certificate cannot be verified. A retry does not help.
 fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
     std::iter::successors(Some(error), |cause| cause.source()).any(|cause| {
         let tls = cause.downcast_ref::<rustls::Error>();
-        // What an I/O error holds is not its source.
+        // The error inside an I/O error is not its source.
         let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         matches!(tls, Some(InvalidCertificate(_) | NoCertificatesPresented))
             || inner.is_some_and(|inner| is_untrusted(inner))
     })
 }
 
-/// Sets up an HTTP client as this process uses them. Reads the machine's CA certificates.
+/// Creates an HTTP client with the options of this process. Reads the machine's CA certificates.
 pub fn http_client(proxy: Option<&Proxy>) -> Result<reqwest::Client, BoxError> {
-    // Fails only when another part of the process has chosen already, which is as good.
+    // Fails only if another part of the process has installed a provider already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
-        // The environment is read with the settings, and by nothing else.
+        // Only the settings read the environment.
         .no_proxy();
     let builder = match proxy {
         Some(proxy) => builder.proxy(outbound(proxy)?),
@@ -257,8 +260,8 @@ pub fn http_client(proxy: Option<&Proxy>) -> Result<reqwest::Client, BoxError> {
     Ok(builder.build()?)
 }
 
-/// A proxy for https, but for this machine and the identity endpoints. Those of a function app and of the instance
-/// metadata service are reached by http, so that no proxy concerns them; that of a cluster may be https.
+/// A proxy for https, except for this machine and the identity endpoints. Function apps and the instance
+/// metadata service use http, so no proxy applies to them; the identity endpoint of a cluster may use https.
 fn outbound(proxy: &Proxy) -> Result<reqwest::Proxy, BoxError> {
     let identity = environment::variable("IDENTITY_ENDPOINT").and_then(|url| Url::parse(&url).ok());
     let identity = identity.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -267,7 +270,7 @@ fn outbound(proxy: &Proxy) -> Result<reqwest::Proxy, BoxError> {
     Ok(outbound.no_proxy(reqwest::NoProxy::from_string(&except)))
 }
 
-/// Reads a body whole, up to a limit.
+/// Reads the whole body, up to a limit.
 pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, WireError> {
     let announced = body.size_hint().lower();
     if usize::try_from(announced).map_or(true, |length| length > limit) {
@@ -280,8 +283,8 @@ pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, WireError
     }
 }
 
-/// How long the service asks to be left alone: in milliseconds as Azure's own headers say it, or as RFC 9110,
-/// section 10.2.3 says it, in seconds or as a date.
+/// The wait that the service asks for: in milliseconds in Azure's own headers; in seconds or as a date in RFC
+/// 9110, section 10.2.3.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let milliseconds =
@@ -302,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn azure_says_how_long_to_wait_in_several_ways() {
+    fn retry_after_is_read_from_every_header() {
         // The first second of 2021.
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(447_072);
         let check = |headers: &[(&'static str, &str)], expected: Option<u64>| {

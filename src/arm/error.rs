@@ -1,7 +1,8 @@
-//! What can go wrong with a request, and what its sender should make of it.
+//! Errors of requests, and what the caller does about them.
 //!
-//! A [`Cause`] is what happened, an [`ArmError`] is what that means for the operation that was attempted: the
-//! same lost answer is harmless to a read and leaves a write uncertain. All of that judgement is in this file.
+//! A [`Cause`] is what happened. An [`ArmError`] is what that means for the attempted operation: the same
+//! lost answer is harmless for a read and leaves a write uncertain. This file contains the whole
+//! classification.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,22 +15,22 @@ use crate::{tokens::TokenError, wire::WireError};
 #[derive(Debug, thiserror::Error)]
 pub enum ArmError {
     /// The precondition of a write did not hold.
-    #[error("cannot {operation}: somebody else changed it first")]
+    #[error("cannot {operation}: another writer changed it first")]
     Race {
         /// What was attempted on what.
         operation: String,
         /// What happened.
         source: Cause,
     },
-    /// A write was sent and what became of it is not known.
-    #[error("it is not known whether this happened: {operation}")]
+    /// A write was sent, and its result is unknown.
+    #[error("the result of this write is unknown: {operation}")]
     Uncertain {
         /// What was attempted on what.
         operation: String,
         /// What happened.
         source: Cause,
     },
-    /// Azure, the identity endpoint or the network is not able to do it now.
+    /// Azure, the identity endpoint or the network cannot do it now.
     #[error("cannot {operation} now")]
     Transient {
         /// What was attempted on what.
@@ -45,7 +46,7 @@ pub enum ArmError {
         /// What happened.
         source: Cause,
     },
-    /// There is nothing that could hold what was asked for.
+    /// The zone, resource group or subscription of the request does not exist.
     #[error("cannot {operation}: its zone, resource group or subscription does not exist")]
     Missing {
         /// What was attempted on what.
@@ -53,15 +54,15 @@ pub enum ArmError {
         /// What happened.
         source: Cause,
     },
-    /// Another record set stands in the way.
-    #[error("cannot {operation}: another record set has the name")]
+    /// A record set of another type has the name.
+    #[error("cannot {operation}: another record set uses the name")]
     Clash {
         /// What was attempted on what.
         operation: String,
         /// What happened.
         source: Cause,
     },
-    /// It will not be done, however often it is asked for.
+    /// Azure refuses the operation permanently.
     #[error("cannot {operation}")]
     Refused {
         /// What was attempted on what.
@@ -72,7 +73,7 @@ pub enum ArmError {
 }
 
 impl ArmError {
-    /// What to do about it.
+    /// How the caller handles the error.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -86,13 +87,13 @@ impl ArmError {
         }
     }
 
-    /// How long Azure wants no more such requests, where that is why it failed.
+    /// How long Azure refuses such requests, if throttling is the cause.
     #[must_use]
     pub fn throttled(&self) -> Option<Duration> {
         self.cause().throttled()
     }
 
-    /// Whether a record set was read that cannot be represented here.
+    /// Whether a record set was read that this crate cannot represent.
     #[must_use]
     pub fn is_unrepresentable(&self) -> bool {
         matches!(self.cause(), Cause::Unrepresentable { .. })
@@ -133,9 +134,9 @@ impl ArmError {
 /// What was attempted on what.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
-    /// What it is about, as far as that changes the meaning of a failure.
+    /// The subject of the operation, as far as it changes the meaning of a failure.
     pub(super) subject: Subject,
-    /// The operation in words that follow "cannot".
+    /// The operation, in words that follow "cannot".
     pub(super) text: String,
 }
 
@@ -145,7 +146,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What a request is about.
+/// The subject of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// Reads a container group, or lists those of a scope.
@@ -154,7 +155,7 @@ pub(super) enum Subject {
     RecordSets,
     /// Replaces or removes a record set.
     Write,
-    /// Reads what container groups and record sets stand in.
+    /// Reads the resources around container groups and record sets.
     Surroundings,
 }
 
@@ -164,53 +165,53 @@ pub enum Cause {
     /// Azure answered with an error.
     #[error(transparent)]
     Answer(#[from] Answer),
-    /// No connection came about: the request was certainly not processed.
+    /// The connection failed, so the request was certainly not processed.
     #[error(
         "no connection to {host}: check that its name resolves, that a firewall lets the connection out, and HTTPS_PROXY"
     )]
     Unreachable {
         /// The host of the endpoint.
         host: String,
-        /// Why.
+        /// The cause.
         source: BoxError,
     },
-    /// The certificate of the host cannot be verified: the request was certainly not sent, and will never be.
+    /// The certificate of the host cannot be verified. The request was not sent, and a retry does not help.
     #[error(
-        "the certificate of {host} cannot be verified: if a proxy on the way inspects TLS, add the certificate of its authority to those of the machine (or name a file with SSL_CERT_FILE)"
+        "the certificate of {host} cannot be verified: if a proxy inspects TLS, add the certificate of its authority to the machine's certificates, or set SSL_CERT_FILE"
     )]
     Untrusted {
         /// The host of the endpoint.
         host: String,
-        /// Why.
+        /// The cause.
         source: BoxError,
     },
-    /// The connection broke before the whole answer was there.
+    /// The connection broke before the answer was complete.
     #[error("the connection broke before the answer was complete")]
     Lost(#[source] BoxError),
-    /// No complete answer in time.
+    /// The answer was not complete in time.
     #[error("no complete answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
-    /// The invocation's time was over before the request was sent.
-    #[error("the deadline of the invocation was over before the request was sent")]
+    /// The deadline of the invocation passed before the request was sent.
+    #[error("the deadline of the invocation passed before the request was sent")]
     Deadline,
-    /// Azure asked for more patience than the invocation has: the request was not sent.
+    /// Azure throttles such requests until after the deadline, so the request was not sent.
     #[error(
-        "Azure throttles such requests and takes the next one in {} s, after the deadline of the invocation; it was not sent",
+        "Azure throttles such requests for {} s, until after the deadline of the invocation; the request was not sent",
         .wait.as_secs_f32().ceil()
     )]
     Throttled {
-        /// How long it would have had to wait.
+        /// How long the request would have to wait.
         wait: Duration,
     },
-    /// An answer that cannot be what Azure has to say.
+    /// The answer is not one that Azure gives to this request.
     #[error("status {status} with a body that cannot be read")]
     Unreadable {
         /// The status of the answer.
         status: u16,
-        /// Why.
+        /// The cause.
         source: BoxError,
     },
-    /// An answer that says something about a record set which this crate would lose.
+    /// The answer describes a record set that this crate cannot represent without loss.
     #[error("the record set {name:?} cannot be represented: {problem}")]
     Unrepresentable {
         /// The relative name, as Azure spells it.
@@ -218,52 +219,52 @@ pub enum Cause {
         /// What is wrong.
         problem: String,
     },
-    /// An answer that is larger than any answer should be.
+    /// The answer exceeds the size limit.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
-        /// How large an answer may be.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// A list without end.
+    /// The list has too many pages.
     #[error("the list has more than {limit} pages")]
     TooManyPages {
-        /// How many pages a list may have.
+        /// The limit, in pages.
         limit: usize,
     },
-    /// What was to be read from a list that failed.
-    #[error("the list that would tell could not be read")]
+    /// The answer depends on a list that failed.
+    #[error("could not read the list that contains it")]
     Unlisted(#[source] Arc<ArmError>),
-    /// What was to be read from lists, and no list holds.
-    #[error("it is outside of what was listed")]
+    /// The object belongs to no list of the snapshot.
+    #[error("it was not listed")]
     OutOfSight,
-    /// The request would not go to Resource Manager, so it was not sent, and no token was fetched for it.
-    #[error("{address:?} is no address that an access token is sent to: {rule}")]
+    /// The request would not go to Resource Manager. It was not sent, and no token was fetched for it.
+    #[error("no access token is sent to {address:?}: {rule}")]
     Address {
         /// Scheme, host, port and path of the request.
         address: String,
-        /// What it breaks.
+        /// The rule that the address breaks.
         rule: &'static str,
     },
-    /// The request cannot be written down as HTTP.
+    /// The request cannot be encoded as HTTP.
     #[error("the request cannot be sent")]
     Unsendable(#[source] BoxError),
-    /// A part of the path that could change the path.
+    /// A segment that could change the path of the request.
     #[error("{text:?} cannot be a {segment}: {rule}")]
     Segment {
         /// The text.
         text: String,
-        /// What it is meant to be.
+        /// What the segment stands for.
         segment: &'static str,
-        /// What it would have to be.
+        /// The rule that the text breaks.
         rule: &'static str,
     },
-    /// There is no HTTP client, most likely because the machine has no CA certificates.
+    /// The HTTP client cannot be created, most likely because the machine has no CA certificates.
     #[error("the HTTP client cannot be set up")]
     NoClient(#[source] BoxError),
-    /// No access token for now.
-    #[error("no access token: the identity endpoint cannot be reached or fails")]
+    /// No access token is available now.
+    #[error("no access token: the identity endpoint is unreachable or fails")]
     TokenUnavailable(#[source] BoxError),
-    /// No access token at all.
+    /// The identity cannot get an access token.
     #[error("no access token")]
     TokenRefused(#[source] BoxError),
 }
@@ -291,7 +292,7 @@ impl From<TokenError> for Cause {
 }
 
 impl Cause {
-    /// The status of the answer, where there was one.
+    /// The status of the answer, if there is one.
     pub(super) fn status(&self) -> Option<u16> {
         let (Self::Answer(Answer { status, .. }) | Self::Unreadable { status, .. }) = self else {
             return None;
@@ -299,7 +300,7 @@ impl Cause {
         Some(*status)
     }
 
-    /// What to do about it, for a request about this.
+    /// How to handle the error of a request for this subject.
     fn kind(&self, subject: Subject) -> Kind {
         let is_write = subject == Subject::Write;
         let unanswered = if is_write { Kind::Uncertain } else { Kind::Transient };
@@ -325,8 +326,8 @@ impl Cause {
         }
     }
 
-    /// Whether the same request may be sent again: a read after whatever may pass, a write only after what
-    /// certainly did not process it.
+    /// Whether the same request may be sent again. A read may be repeated after every temporary failure, a
+    /// write only if Azure certainly did not process it.
     pub(super) fn may_be_repeated(&self, is_read: bool) -> bool {
         match self {
             Self::Answer(answer) => answer.may_be_repeated(is_read),
@@ -349,7 +350,7 @@ impl Cause {
         }
     }
 
-    /// How long Azure asked to be left alone.
+    /// The wait that Azure asks for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer(answer) => answer.retry_after,
@@ -357,7 +358,7 @@ impl Cause {
         }
     }
 
-    /// How long Azure wants no more requests like this one, whoever sends them.
+    /// How long Azure refuses requests like this one, from every caller.
     pub(super) fn throttled(&self) -> Option<Duration> {
         match self {
             Self::Answer(answer) if answer.status == 429 => answer.retry_after,
@@ -367,17 +368,17 @@ impl Cause {
     }
 }
 
-/// An error that Azure answered with.
+/// An error answer of Azure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("status {status}, {}: {message}", .code.as_deref().unwrap_or("no code"))]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The error code, where the body has one.
+    /// The error code, if the body has one.
     pub code: Option<String>,
-    /// What Azure says about it, shortened.
+    /// Azure's error message, shortened.
     pub message: String,
-    /// How long Azure asked to be left alone.
+    /// The wait that Azure asks for.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -386,8 +387,8 @@ impl Answer {
         match self.status {
             412 => Kind::Race,
             401 | 403 => Kind::Forbidden,
-            // A container group whose absence cannot be told from an accident must not lose its records. Only
-            // a subscription that is said not to exist is no accident, and no answer about the group either.
+            // A container group keeps its records unless Azure says clearly that it does not exist. A missing
+            // subscription is also a clear answer, but not about the group.
             404 if subject == Subject::ContainerGroup && !self.has_code(&["SubscriptionNotFound"]) => {
                 Kind::Transient
             }
@@ -404,30 +405,30 @@ impl Answer {
         self.status == 429 || self.is_pending() || (is_read && (self.status == 408 || self.status >= 500))
     }
 
-    /// Another write to the same record set is under way, and this one was turned away
+    /// Another write to the same record set is pending, and Azure rejected this one
     /// (<https://github.com/DNSControl/dnscontrol/issues/4363>).
     fn is_pending(&self) -> bool {
         self.status == 409 && self.has_code(&["Conflict"]) && !self.is_clash()
     }
 
-    /// A CNAME record set has the name. Azure answers with the same code as for a pending operation, and tells the two
-    /// apart in the message alone; the CNAME is read before anything is concluded from it.
+    /// A CNAME record set has the name. Azure uses the code of a pending operation, and only the message
+    /// differs; so the CNAME record set is read before the error is reported.
     fn is_clash(&self) -> bool {
         self.status == 409 && self.has_code(&["Conflict"]) && self.message.contains("CNAME")
     }
 
-    /// Whether a container group is said not to exist.
+    /// Whether Azure says that the container group does not exist.
     pub(super) fn says_no_container_group(&self) -> bool {
         let codes = ["ContainerGroupNotFound", "ResourceNotFound", "NotFound", "ResourceGroupNotFound"];
         self.status == 404 && self.has_code(&codes)
     }
 
-    /// Whether the resource group whose container groups were to be listed is said not to exist.
+    /// Whether Azure says that the resource group does not exist whose container groups are listed.
     pub(super) fn says_no_resource_group(&self) -> bool {
         self.status == 404 && self.has_code(&["ResourceGroupNotFound"])
     }
 
-    /// Whether a record set is said not to exist, in a zone that does.
+    /// Whether Azure says that the record set does not exist, in an existing zone.
     pub(super) fn says_no_record_set(&self) -> bool {
         self.status == 404 && self.has_code(&["NotFound", "ResourceNotFound"])
     }

@@ -1,11 +1,11 @@
-//! What a preflight reads beside record sets and container groups: rights, zones, links, subnets, and who is told of
-//! events.
+//! Reads for the preflight other than record sets and container groups: rights, zones, links, subnets and
+//! event subscriptions.
 //!
-//! Azure's generated clients make the calls that they have; the others are small GETs through the same transport, so
-//! that the same rules hold: the token goes to the endpoint alone, waiting ends at the deadline, answers are bounded,
-//! a list is whole or an error.
+//! Azure's generated clients make the calls that they support. The others are GET requests through the same
+//! transport, so that the same rules hold: the token goes to the endpoint alone, waiting ends at the
+//! deadline, answers are bounded, and a list is complete or an error.
 //!
-//! An answer that lacks what is not needed is read all the same, and ids that could not be a path are left out.
+//! Fields that are not needed may be missing from an answer. Ids that could not be a path are left out.
 
 use std::fmt;
 
@@ -21,7 +21,8 @@ use super::{
 use crate::{
     dns::Zone,
     inventory::{
-        Asker, Condition, EventSubscription, Filter, Link, Permission, Quota, Topic, ZoneState, ranges::Range,
+        Caller, Condition, EventSubscription, Filter, Link, Permission, Quota, Topic, ZoneState,
+        ranges::Range,
     },
     resource_id::{ResourceId, ResourceIdError},
 };
@@ -33,7 +34,7 @@ const EVENT_GRID_VERSION: &str = "2022-06-15";
 /// <https://learn.microsoft.com/rest/api/virtualnetwork/subnets>
 const NETWORK_VERSION: &str = "2023-09-01";
 
-/// What a preflight may read. It has no way to write.
+/// The reads of a preflight. This type has no write methods.
 pub struct Inspector {
     reader: Reader,
     transport: Arc<Transport>,
@@ -60,22 +61,22 @@ impl Arm {
 }
 
 impl Inspector {
-    /// What an invocation may read.
+    /// The reader of the same connection.
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Gets a token, and says whom it speaks for. Nothing is asked of Resource Manager.
-    pub async fn asker(&self) -> Result<Asker, ArmError> {
+    /// Gets a token and returns whose it is. Sends no request to Resource Manager.
+    pub async fn caller(&self) -> Result<Caller, ArmError> {
         let operation = operation("get an access token".to_owned());
         let token = self.transport.token().await.map_err(|cause| ArmError::new(&operation, cause))?;
-        Ok(asker(&token))
+        Ok(caller(&token))
     }
 
-    /// What whoever asks may do at a scope and below; nothing where there is no such scope.
+    /// The caller's permissions at a scope and below; `None` if the scope does not exist.
     pub async fn permissions(&self, scope: &str) -> Result<Option<Vec<Permission>>, ArmError> {
-        let operation = operation(format!("read what may be done in {scope}"));
+        let operation = operation(format!("read the permissions in {scope}"));
         let path = format!("{scope}/providers/Microsoft.Authorization/permissions");
         let listed = self
             .list::<models::Permission>(&operation, &path, &[("api-version", AUTHORIZATION_VERSION)])
@@ -83,8 +84,8 @@ impl Inspector {
         existing(listed.map(|permissions| permissions.into_iter().map(Into::into).collect()))
     }
 
-    /// The names of the roles that somebody holds at a scope: assigned there or above, to him or to his groups. Nothing
-    /// where there is no such scope.
+    /// The names of the roles of a principal at a scope: assigned there or above, to the principal or to its
+    /// groups. `None` if the scope does not exist.
     ///
     /// Source: <https://learn.microsoft.com/azure/role-based-access-control/role-assignments-list-rest>
     pub async fn roles(&self, principal: &str, scope: &str) -> Result<Option<Vec<String>>, ArmError> {
@@ -102,12 +103,12 @@ impl Inspector {
         Ok(assignments.map(|assignments| assignments.into_iter().filter_map(name).collect()))
     }
 
-    /// What a role grants, as a subscription knows it.
+    /// The permissions of a role definition, read in a subscription.
     pub async fn role(&self, subscription: &str, name: &str) -> Result<Vec<Permission>, ArmError> {
         let operation = operation(format!("read role {name}"));
         let path =
             format!("/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{name}");
-        // The name is Azure's.
+        // The name comes from Azure.
         let path: ResourceId = path
             .parse()
             .map_err(|error: ResourceIdError| ArmError::new(&operation, Cause::Unsendable(error.into())))?;
@@ -116,7 +117,7 @@ impl Inspector {
         Ok(role.properties.permissions.into_iter().map(Into::into).collect())
     }
 
-    /// A zone; nothing where it does not exist.
+    /// A zone; `None` if it does not exist.
     pub async fn zone(&self, zone: &Zone) -> Result<Option<ZoneState>, ArmError> {
         let operation = operation(format!("read zone {zone}"));
         let refuse = |cause| ArmError::new(&operation, cause);
@@ -140,7 +141,7 @@ impl Inspector {
 
     /// The links of a zone.
     pub async fn links(&self, zone: &Zone) -> Result<Vec<Link>, ArmError> {
-        let operation = operation(format!("list the virtual networks that are linked to {zone}"));
+        let operation = operation(format!("list the virtual network links of {zone}"));
         let refuse = |cause| ArmError::new(&operation, cause);
         check_zone(zone).map_err(refuse)?;
         let client = self.private_dns.virtual_network_links_client();
@@ -155,7 +156,7 @@ impl Inspector {
         Err(refuse(Cause::TooManyPages { limit: PAGE_LIMIT }))
     }
 
-    /// The ranges of a subnet; nothing where it does not exist.
+    /// The address ranges of a subnet; `None` if it does not exist.
     pub async fn subnet(&self, id: &ResourceId) -> Result<Option<Vec<Range>>, ArmError> {
         let operation = operation(format!("read subnet {id}"));
         let model =
@@ -167,8 +168,8 @@ impl Inspector {
         }))
     }
 
-    /// The system topics of a subscription that tell the events of a subscription or a resource group, without their
-    /// event subscriptions.
+    /// The system topics of a subscription whose source is the subscription or a resource group, without
+    /// their event subscriptions.
     pub async fn topics(&self, subscription: &str) -> Result<Vec<Topic>, ArmError> {
         let operation = operation(format!("list the system topics of /subscriptions/{subscription}"));
         let path = format!("/subscriptions/{subscription}/providers/Microsoft.EventGrid/systemTopics");
@@ -187,7 +188,7 @@ impl Inspector {
         Ok(found.into_iter().filter_map(event_subscription).collect())
     }
 
-    /// The event subscriptions of a subscription and its resource groups that stand in no topic of their own.
+    /// The event subscriptions of a subscription and its resource groups that belong to no system topic.
     pub async fn loose_event_subscriptions(
         &self,
         subscription: &str,
@@ -219,7 +220,7 @@ impl Inspector {
         Err(refuse(Cause::TooManyPages { limit: PAGE_LIMIT }))
     }
 
-    /// The path comes from the settings, or from ids that were parsed: it leads where it says.
+    /// The path comes from the settings or from parsed ids, so it cannot lead elsewhere.
     async fn get<Model: DeserializeOwned>(
         &self,
         operation: &Operation,
@@ -244,7 +245,7 @@ fn operation(text: String) -> Operation {
     Operation { subject: Subject::Surroundings, text }
 }
 
-/// What is said not to exist is nothing.
+/// Turns "does not exist" into `None`.
 fn existing<Value>(read: Result<Value, ArmError>) -> Result<Option<Value>, ArmError> {
     match read {
         Ok(value) => Ok(Some(value)),
@@ -253,14 +254,14 @@ fn existing<Value>(read: Result<Value, ArmError>) -> Result<Option<Value>, ArmEr
     }
 }
 
-/// What a token says of whom it speaks for. It is not verified: Resource Manager does that.
+/// The identity in a token's claims. The token is not verified here: Resource Manager does that.
 ///
 /// Source: <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
-fn asker(token: &str) -> Asker {
+fn caller(token: &str) -> Caller {
     let claims = token.split('.').nth(1).and_then(|claims| azure_core::base64::decode_url_safe(claims).ok());
     let claims = claims.and_then(|claims| serde_json::from_slice::<models::Claims>(&claims).ok());
     let models::Claims { oid, appid, upn, unique_name } = claims.unwrap_or_default();
-    Asker { object_id: oid, application_id: appid, name: upn.or(unique_name) }
+    Caller { object_id: oid, application_id: appid, name: upn.or(unique_name) }
 }
 
 fn link(model: private_dns::models::VirtualNetworkLink) -> Option<Link> {
@@ -286,7 +287,7 @@ fn link(model: private_dns::models::VirtualNetworkLink) -> Option<Link> {
     })
 }
 
-/// Topics of other sources, such as storage accounts, are none of ours.
+/// Topics of other sources, such as storage accounts, are ignored.
 fn topic(model: models::Topic) -> Option<Topic> {
     let source: ResourceId = model.properties.source?.parse().ok()?;
     let segments = source.as_str().split('/').filter(|segment| !segment.is_empty()).count();
@@ -328,7 +329,7 @@ fn event_subscription(model: models::EventSubscription) -> Option<EventSubscript
         function: function.filter(|_| is_function).and_then(|id| id.parse().ok()),
         provisioning_state,
         filter: Filter {
-            // How older versions say "all".
+            // The spelling of "all" in older API versions.
             event_types: event_types.into_iter().filter(|name| !name.eq_ignore_ascii_case("All")).collect(),
             subject_begins_with: filter.subject_begins_with.unwrap_or_default(),
             subject_ends_with: filter.subject_ends_with.unwrap_or_default(),
@@ -344,7 +345,7 @@ fn text(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The answers that no generated client reads, as far as they are read here.
+/// The answers that no generated client reads. Only the fields that are used here.
 mod models {
     use serde::de::IgnoredAny;
     use serde_json::Value;

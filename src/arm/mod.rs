@@ -1,24 +1,26 @@
 //! Client of Azure's REST API: container groups and the record sets of Private DNS zones.
 //!
-//! This module, [`crate::tokens`] and [`crate::storage_queue`] are the only ones that name the Azure SDK. Two generations of it meet here: the generated clients of Resource
-//! Manager, frozen at 0.21, make every call and hold its URL and its model; `azure_identity` 1.x finds the
-//! credential. What the generated clients lack lies below them, in `transport`: timeouts, retries that obey
-//! a deadline, a pool of connections, limits, and tokens that appear in no log. A later move to official
-//! clients ends at this module's edge.
+//! Only this module, [`crate::tokens`] and [`crate::storage_queue`] name the Azure SDK, in two generations. The generated
+//! clients of Resource Manager, frozen at 0.21, make every call and contain its URL and its model;
+//! `azure_identity` 1.x finds the credential. `transport` adds what the generated clients lack: timeouts,
+//! retries that obey a deadline, a connection pool, limits, and tokens that appear in no log. A later move to
+//! official clients changes only this module.
 //!
 //! Rules:
-//! - What is not there is `None`, and only when Azure itself says so in so many words.
-//! - A failure says what to do about it ([`Kind`]); a write that may have happened is never called failed.
+//! - An object that does not exist is `None`, and only when Azure itself clearly says so.
+//! - A failure says how to handle it ([`Kind`]). A write that may have happened is never reported as failed.
 //! - Every write is conditional.
-//! - A list is whole or an error, but for record sets that cannot be represented, which are left out with a warning.
+//! - A list is complete or an error, except that record sets that cannot be represented are left out with a
+//!   warning.
 //!
-//! A [`Reader`] reads Azure, or a [`Snapshot`] of what lists said, so that a sweep over everything looks through the
-//! same eyes as the pass of one event.
+//! A [`Reader`] reads Azure, or a [`Snapshot`] of lists, so that a sweep uses the same code as the pass of
+//! one event.
 //!
-//! Deliberately absent: decisions about what to read or write, and any memory between invocations other than
-//! connections, tokens, and when Azure asked to be left alone.
+//! Deliberately absent: decisions about what to read or write, and any state between invocations other than
+//! connections, tokens and cooldowns after a throttle.
 
 mod error;
+mod groups;
 mod inspection;
 mod pace;
 mod prune;
@@ -41,7 +43,6 @@ use azure_core::{ClientOptions, RetryOptions, TransportOptions};
 use azure_mgmt_containerinstance::package_preview_2024_05::{self as container_instances, container_groups};
 use azure_mgmt_privatedns::package_2024_06::{self as private_dns, models, record_sets};
 use futures::TryStreamExt;
-use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
@@ -52,11 +53,12 @@ pub use self::{
 };
 use self::{
     error::{Operation, Subject},
-    pace::Pace,
+    groups::container_group,
+    pace::Cooldowns,
     transport::{Endpoint, Placeholder, Transport},
 };
 use crate::{
-    container_group::{Container, ContainerGroup, IpAddress},
+    container_group::ContainerGroup,
     dns::{ARecordSet, Content, ETag, Precondition, PtrRecordSet, PtrTarget, RecordType, RelativeName, Zone},
     report::Exchange,
     resource_id::{
@@ -68,36 +70,37 @@ use crate::{
     wire::Wire,
 };
 
-/// The stable version that is asked for; the generated crate knows previews only, and the answer is pruned to
-/// what both have in common.
+/// The stable version that requests ask for. The generated crate only supports preview versions, so the
+/// answer is pruned to the fields that both have in common.
 const CONTAINER_INSTANCES_VERSION: &str = "api-version=2023-05-01";
 /// The version of Private DNS.
 const PRIVATE_DNS_VERSION: &str = "api-version=2024-06-01";
 
-/// How many record sets a page is asked to hold; the service gives 100 unasked.
+/// The requested page size in record sets; the default of the service is 100.
 const PAGE_SIZE: i32 = 1000;
-/// How many pages a list may have: four times a full zone (25,000 record sets) in pages of the default size.
+/// The largest number of pages of a list: four times a full zone (25,000 record sets) in pages of the default
+/// size.
 const PAGE_LIMIT: usize = 1000;
 
-/// Resource Manager, as one process knows it: connections, tokens and endpoint. Cheap to clone.
+/// The Resource Manager client of a process: connections, tokens and endpoint. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Arm {
     endpoint: Arc<Endpoint>,
 }
 
-/// Where Resource Manager is.
+/// The location of Resource Manager.
 #[derive(Clone, Debug)]
 pub struct ArmSettings {
-    /// Its address, such as `https://management.azure.com/`; only scheme, host and port count.
+    /// The endpoint, such as `https://management.azure.com/`; only scheme, host and port count.
     pub endpoint: Url,
-    /// What its tokens are for, such as `https://management.azure.com/.default`.
+    /// The scope of its tokens, such as `https://management.azure.com/.default`.
     pub scope: String,
-    /// Where the spreading of repetitions starts: different instances should not repeat in step.
+    /// The seed of the jitter, so that different instances do not retry in step.
     pub jitter_seed: u64,
 }
 
 impl Arm {
-    /// Connects nothing yet.
+    /// Creates the client. It does not connect yet.
     #[must_use]
     pub fn new(settings: ArmSettings, wire: Wire, tokens: Tokens) -> Self {
         let ArmSettings { endpoint: url, scope, jitter_seed } = settings;
@@ -107,21 +110,21 @@ impl Arm {
                 scope,
                 wire,
                 tokens,
-                pace: Pace::default(),
+                pace: Cooldowns::default(),
                 jitter: AtomicU64::new(jitter_seed),
             }),
         }
     }
 
-    /// Sets up what the first request needs, its token included, so that it does not have to wait for that. What
-    /// fails here fails there again, and is told there.
+    /// Sets up what the first request needs, including its token, so that the request does not wait for it.
+    /// The first request reports a failure of this set-up.
     pub async fn warm_up(&self) {
         if let Err(error) = self.endpoint.token().await {
-            tracing::debug!(%error, "there is no access token yet");
+            tracing::debug!(%error, "no access token yet");
         }
     }
 
-    /// Until when Azure takes no more requests of some kind for single record sets in a zone.
+    /// Until when Azure refuses requests of some kind for single record sets in a zone.
     #[must_use]
     pub fn throttled_until(&self, zone: &Zone) -> Option<Instant> {
         self.endpoint.pace.throttled_until(zone)
@@ -133,7 +136,7 @@ impl Arm {
         self.endpoint.pace.throttled_places()
     }
 
-    /// What the requests travel on, and the tokens that they carry: other clients share both.
+    /// The transport and the tokens, which other clients share.
     pub(crate) fn network(&self) -> (Wire, Tokens) {
         (self.endpoint.wire.clone(), self.endpoint.tokens.clone())
     }
@@ -143,20 +146,20 @@ impl Arm {
         self.endpoint.spread(longest).saturating_sub(longest / 2) * 2
     }
 
-    /// The client of one invocation, which counts its requests and is over at a deadline.
+    /// The client of one invocation. It counts the requests and fails after the deadline.
     #[must_use]
     pub fn invocation(&self, deadline: Instant) -> Writer {
         self.invocation_in(deadline, None)
     }
 
-    /// The client of one invocation that gives its place up while it waits for Azure.
+    /// The client of one invocation that releases its slot while it waits for Azure.
     #[must_use]
     pub fn invocation_in(&self, deadline: Instant, slot: Option<Arc<Slot>>) -> Writer {
         let connection = self.connection(deadline, slot);
         Writer { reader: Reader(Source::Azure(connection.clone())), connection }
     }
 
-    /// The client of one invocation that only reads.
+    /// The read-only client of one invocation.
     #[must_use]
     pub fn observation(&self, deadline: Instant) -> Reader {
         Reader(Source::Azure(self.connection(deadline, None)))
@@ -187,7 +190,7 @@ impl Arm {
         )
     }
 
-    /// The generated clients keep a version that is there already.
+    /// The generated clients keep a version that the URL already contains.
     fn address(&self, version: &str) -> Url {
         let mut url = self.endpoint.url.clone();
         url.set_query(Some(version));
@@ -199,11 +202,11 @@ fn options(transport: &Arc<Transport>) -> ClientOptions {
     ClientOptions::new(TransportOptions::new(transport.clone())).retry(RetryOptions::none())
 }
 
-/// What an invocation may read. It has no way to write.
+/// The reads of an invocation. This type has no write methods.
 #[derive(Debug)]
 pub struct Reader(Source);
 
-/// Where a reader reads.
+/// The source of a reader.
 #[derive(Debug)]
 enum Source {
     Azure(Arc<Connection>),
@@ -217,7 +220,7 @@ struct Connection {
     transport: Arc<Transport>,
 }
 
-/// What an invocation may read and write.
+/// The reads and writes of an invocation.
 pub struct Writer {
     reader: Reader,
     connection: Arc<Connection>,
@@ -236,19 +239,19 @@ impl fmt::Debug for Writer {
 }
 
 impl Reader {
-    /// Reads what lists said instead of Azure, without a request.
+    /// Creates a reader of lists that sends no request.
     #[must_use]
     pub fn of(snapshot: Arc<Snapshot>) -> Self {
         Self(Source::Snapshot(snapshot))
     }
 
-    /// Whether it reads what lists said, which is the same however often it is read.
+    /// Whether it reads lists, so that a repeated read returns the same answer.
     #[must_use]
     pub fn is_snapshot(&self) -> bool {
         matches!(self.0, Source::Snapshot(_))
     }
 
-    /// How many requests this invocation sent to Resource Manager, repetitions included.
+    /// How many requests this invocation sent to Resource Manager, including retries.
     #[must_use]
     pub fn calls(&self) -> u32 {
         match &self.0 {
@@ -257,7 +260,7 @@ impl Reader {
         }
     }
 
-    /// Those requests, in the order in which they ended; of very many only the first.
+    /// The requests of this invocation, in the order in which they ended; at most the first 256.
     #[must_use]
     pub fn exchanges(&self) -> Vec<Exchange> {
         match &self.0 {
@@ -266,7 +269,7 @@ impl Reader {
         }
     }
 
-    /// A container group, or nothing when Azure says that it, or its resource group, does not exist.
+    /// A container group; `None` when Azure says that it or its resource group does not exist.
     pub async fn container_group(&self, id: &ContainerGroupId) -> Result<Option<ContainerGroup>, ArmError> {
         match &self.0 {
             Source::Azure(azure) => azure.container_group(id).await,
@@ -274,8 +277,8 @@ impl Reader {
         }
     }
 
-    /// All container groups of a scope, without what lists leave out: the state of group and containers. Nothing where
-    /// the resource group does not exist.
+    /// All container groups of a scope, without the fields that lists omit: the state of group and
+    /// containers. `None` if the resource group does not exist.
     pub async fn list_container_groups(
         &self,
         scope: &Scope,
@@ -286,7 +289,7 @@ impl Reader {
         }
     }
 
-    /// An A record set, or nothing when Azure says that the zone holds none of that name.
+    /// An A record set; `None` when Azure says that the zone has none of that name.
     pub async fn a_record_set(
         &self,
         zone: &Zone,
@@ -298,16 +301,16 @@ impl Reader {
         }
     }
 
-    /// The target of the CNAME record set of a name, or nothing when Azure says that the zone holds none.
+    /// The target of the CNAME record set of a name; `None` when Azure says that the zone has none.
     pub async fn cname(&self, zone: &Zone, name: &RelativeName) -> Result<Option<String>, ArmError> {
         match &self.0 {
             Source::Azure(azure) => azure.cname(zone, name).await,
-            // No list of a sweep holds CNAME record sets, and none is needed: a dry run writes nothing.
+            // A sweep lists no CNAME record sets. A dry run writes nothing, so it does not need them.
             Source::Snapshot(_) => Ok(None),
         }
     }
 
-    /// A PTR record set, or nothing when Azure says that the zone holds none of that name.
+    /// A PTR record set; `None` when Azure says that the zone has none of that name.
     pub async fn ptr_record_set(
         &self,
         zone: &Zone,
@@ -378,8 +381,10 @@ impl Connection {
                 let id = model.resource.id.as_deref().unwrap_or_default();
                 match id.parse() {
                     Ok(id) => groups.push((id, container_group(model))),
-                    // Such a group has no records, because it has no name that a record set could have.
-                    Err(error @ ResourceIdError::Segment { .. }) => tracing::warn!(%error, "left out"),
+                    // Such a group has no records, because no record set can have its name.
+                    Err(error @ ResourceIdError::Segment { .. }) => {
+                        tracing::warn!(%error, "left the container group out: no record set can have its name");
+                    }
                     Err(error) => {
                         return Err(refuse(Cause::Unreadable { status: 200, source: error.into() }));
                     }
@@ -450,10 +455,10 @@ impl Connection {
                 let Ok(name) = name.parse() else { continue };
                 match read(model) {
                     Ok(record_set) => record_sets.push((name, record_set)),
-                    // A record set of others must not hide all the rest of a zone. Where it has a name that a group
-                    // should have, the write meets it.
+                    // A record set of another owner must not hide the rest of a zone. If it has a name that a
+                    // group needs, the write reports it.
                     Err(error @ Cause::Unrepresentable { .. }) => {
-                        tracing::warn!(%zone, %record_type, %error, "a record set is left out of the list");
+                        tracing::warn!(%zone, %record_type, %error, "left a record set out of the list");
                     }
                     Err(error) => return Err(refuse(error)),
                 }
@@ -464,13 +469,13 @@ impl Connection {
 }
 
 impl Writer {
-    /// The reading part.
+    /// The reader of the same connection.
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Creates or replaces an A record set and gives its new version.
+    /// Creates or replaces an A record set and returns its new ETag.
     pub async fn put_a_record_set(
         &self,
         zone: &Zone,
@@ -481,7 +486,7 @@ impl Writer {
         self.put(RecordType::A, zone, name, records::a_model(content), precondition).await
     }
 
-    /// Creates or replaces a PTR record set and gives its new version.
+    /// Creates or replaces a PTR record set and returns its new ETag.
     pub async fn put_ptr_record_set(
         &self,
         zone: &Zone,
@@ -492,7 +497,7 @@ impl Writer {
         self.put(RecordType::Ptr, zone, name, records::ptr_model(content), precondition).await
     }
 
-    /// Removes a record set that is still the one that was read, or is not there any more.
+    /// Deletes a record set with the given ETag. A record set that no longer exists counts as deleted.
     pub async fn delete_record_set(
         &self,
         record_type: RecordType,
@@ -542,7 +547,7 @@ impl Writer {
         };
         let written = request.await.map_err(cause).and_then(|model| records::etag(&model, 200));
         written.map_err(|cause| match cause {
-            // What was to be replaced has been removed.
+            // The record set to replace was deleted.
             Cause::Answer(answer)
                 if answer.says_no_record_set() && matches!(precondition, Precondition::Unchanged(_)) =>
             {
@@ -553,8 +558,8 @@ impl Writer {
     }
 }
 
-/// What happened, out of the SDK's error. What the transport did not say, the generated model did: it could not
-/// read the answer.
+/// The cause in the SDK's error. An error without a cause of the transport comes from the generated model,
+/// which could not read the answer.
 fn cause(error: azure_core::Error) -> Cause {
     match error.into_downcast::<Cause>() {
         Ok(cause) => cause,
@@ -562,8 +567,8 @@ fn cause(error: azure_core::Error) -> Cause {
     }
 }
 
-/// The generated clients put segments into a path as they are. Names are checked by their types, those of a
-/// zone's place here.
+/// The generated clients do not encode path segments. The types check names; this function checks the other
+/// segments of a zone's id.
 fn check_zone(zone: &Zone) -> Result<(), Cause> {
     let refuse = |text: &str, segment, rule| Err(Cause::Segment { text: text.to_owned(), segment, rule });
     if !is_subscription(&zone.subscription) {
@@ -573,52 +578,4 @@ fn check_zone(zone: &Zone) -> Result<(), Cause> {
         return refuse(&zone.resource_group, "resource group", RESOURCE_GROUP_RULE);
     }
     Ok(())
-}
-
-fn container_group(model: container_instances::models::ContainerGroup) -> ContainerGroup {
-    use container_instances::models::{
-        container_group_properties::properties::RestartPolicy, ip_address::Type,
-    };
-    let tags = match model.resource.tags {
-        Some(Value::Object(tags)) => tags,
-        _ => serde_json::Map::new(),
-    };
-    let tag = |(name, value)| match value {
-        Value::Null => None,
-        Value::String(text) => Some((name, text)),
-        // Not text, but said: whoever reads the tag refuses what he cannot use.
-        value => Some((name, value.to_string())),
-    };
-    let properties = model.container_group_properties.properties;
-    ContainerGroup {
-        tags: tags.into_iter().filter_map(tag).collect(),
-        provisioning_state: properties.provisioning_state,
-        state: properties.instance_view.and_then(|view| view.state),
-        ip_address: properties.ip_address.map(|address| IpAddress {
-            kind: match address.type_ {
-                Type::Public => Some("Public".to_owned()),
-                Type::Private => Some("Private".to_owned()),
-                Type::UnknownValue(text) => Some(text).filter(|text| !text.is_empty()),
-            },
-            ip: address.ip,
-        }),
-        containers: properties
-            .containers
-            .into_iter()
-            .map(|container| {
-                let state = container.properties.instance_view.and_then(|view| view.current_state);
-                state.map_or_else(Container::default, |state| Container {
-                    state: state.state,
-                    exit_code: state.exit_code.map(i64::from),
-                })
-            })
-            .collect(),
-        restart_policy: properties.restart_policy.map(|policy| match policy {
-            RestartPolicy::Always => "Always".to_owned(),
-            RestartPolicy::OnFailure => "OnFailure".to_owned(),
-            RestartPolicy::Never => "Never".to_owned(),
-            RestartPolicy::UnknownValue(text) => text,
-        }),
-        subnets: properties.subnet_ids.iter().filter_map(|subnet| subnet.id.parse().ok()).collect(),
-    }
 }

@@ -1,14 +1,13 @@
-//! Manners under a throttle, shared by all invocations of one process.
+//! Process-wide backoff after 429: all invocations of the process share it.
 //!
-//! Azure counts requests by place and kind, and says with `Retry-After` when it will take more. Whoever was told
-//! so tells the others here: until then nobody asks in vain. A request whose time comes before the deadline waits
-//! for it; any other fails on the spot, without having been sent.
+//! Azure counts requests by zone or subscription and by kind, and `Retry-After` says when it accepts more.
+//! Until then, a request waits if the cooldown ends before its deadline. Otherwise it fails at once and is
+//! not sent.
 //!
-//! When the time has come, those who waited do not rush in together, which would only be throttled again: they
-//! take turns.
+//! After a cooldown, the waiting requests are sent one at a time, because Azure would throttle a burst again.
 //!
-//! Nothing here is about DNS, nothing outlives the process, and what is forgotten is learned again by one request.
-//! As long as Azure throttles nothing, nothing waits here and nothing is kept.
+//! This module knows nothing of DNS, and its state does not outlive the process: a lost cooldown costs one
+//! request. Without throttling, nothing waits and nothing is stored.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,21 +20,21 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::dns::Zone;
 
-/// The longest time that nobody asks because one was told to wait: what was learned may be wrong.
-const LONGEST_CLOSURE: Duration = Duration::from_mins(1);
+/// The longest cooldown: an answer may ask for too much.
+const LONGEST_COOLDOWN: Duration = Duration::from_mins(1);
 
-/// The time between two turns.
+/// The time between two waiting requests.
 const TURN: Duration = Duration::from_millis(50);
 
-/// What Azure counts together: requests of one kind at one place.
+/// The key of a quota: requests of one kind in one zone or subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Lane {
-    /// The path of a zone, or else of a subscription, in lower case.
+pub(super) struct QuotaKey {
+    /// The path of the zone, or else of the subscription, in lower case.
     place: Box<str>,
     kind: Kind,
 }
 
-/// What Azure counts apart.
+/// The kinds of requests that Azure counts separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Read,
@@ -45,30 +44,30 @@ enum Kind {
     Delete,
 }
 
-/// The lanes that are throttled, or were lately.
+/// The quotas that are throttled now or were throttled lately.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
-    lanes: Mutex<HashMap<Lane, Closure>>,
+pub(super) struct Cooldowns {
+    cooldowns: Mutex<HashMap<QuotaKey, Cooldown>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Closure {
+struct Cooldown {
     /// When the next request may be sent.
     opens: Instant,
-    /// Until when requests take turns.
+    /// Until when requests are sent one at a time.
     ends: Instant,
-    /// Whose turn is next has it then.
+    /// When the next waiting request may be sent.
     next: Instant,
 }
 
-impl Closure {
+impl Cooldown {
     fn is_on(&self, now: Instant) -> bool {
         now < self.ends.max(self.next)
     }
 }
 
-impl Lane {
-    /// The lane of a request.
+impl QuotaKey {
+    /// The quota of a request.
     pub(super) fn of(method: &Method, path: &str, headers: &HeaderMap) -> Self {
         // Up to the name of the zone, or else of the subscription.
         let place = path.split('/').take(zones_in(path).map_or(3, |at| at + 2));
@@ -84,59 +83,60 @@ impl Lane {
     }
 }
 
-/// Whether what is read at a path is the list of the record sets of one type.
+/// Whether a path is the list of the record sets of one type.
 pub(super) fn is_list(path: &str) -> bool {
     zones_in(path).is_some_and(|at| path.split('/').count() == at + 3)
 }
 
-/// Which segment of a path has the names of zones behind it.
+/// The position of the segment that precedes the names of zones.
 fn zones_in(path: &str) -> Option<usize> {
     path.split('/').position(|segment| segment.eq_ignore_ascii_case("privateDnsZones"))
 }
 
-impl Pace {
-    /// Waits for the turn of a request; or says how long that would be, when it is not before the deadline.
-    pub(super) async fn turn(&self, lane: &Lane, deadline: Instant) -> Result<(), Duration> {
-        while let Some(turn) = self.reserve(lane, deadline)? {
+impl Cooldowns {
+    /// Waits until the request may be sent. Fails at once, with the necessary wait, if that is after the
+    /// deadline.
+    pub(super) async fn turn(&self, quota: &QuotaKey, deadline: Instant) -> Result<(), Duration> {
+        while let Some(turn) = self.reserve(quota, deadline)? {
             sleep_until(turn).await;
-            // It may have been closed once more meanwhile.
-            if self.is_open_at(lane, turn) {
+            // Another 429 may have extended the cooldown meanwhile.
+            if self.is_open_at(quota, turn) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// The next free turn, where turns are taken.
-    fn reserve(&self, lane: &Lane, deadline: Instant) -> Result<Option<Instant>, Duration> {
+    /// Reserves the next free turn; `None` without a cooldown.
+    fn reserve(&self, quota: &QuotaKey, deadline: Instant) -> Result<Option<Instant>, Duration> {
         let now = Instant::now();
-        let mut lanes = self.lanes();
-        let Some(closure) = lanes.get_mut(lane).filter(|closure| closure.is_on(now)) else {
+        let mut cooldowns = self.cooldowns();
+        let Some(cooldown) = cooldowns.get_mut(quota).filter(|cooldown| cooldown.is_on(now)) else {
             return Ok(None);
         };
-        let turn = closure.next.max(now);
+        let turn = cooldown.next.max(now);
         if turn >= deadline {
             return Err(turn - now);
         }
-        closure.next = turn + TURN;
+        cooldown.next = turn + TURN;
         Ok(Some(turn))
     }
 
-    /// Azure asked to be left alone for a while.
-    pub(super) fn close(&self, lane: &Lane, wait: Duration) {
-        let (now, wait) = (Instant::now(), wait.min(LONGEST_CLOSURE));
-        let mut lanes = self.lanes();
-        lanes.retain(|_, closure| closure.is_on(now));
+    /// Starts or extends a cooldown after a 429.
+    pub(super) fn close(&self, quota: &QuotaKey, wait: Duration) {
+        let (now, wait) = (Instant::now(), wait.min(LONGEST_COOLDOWN));
+        let mut cooldowns = self.cooldowns();
+        cooldowns.retain(|_, cooldown| cooldown.is_on(now));
         let opens = now + wait;
-        let closure = lanes.entry(lane.clone()).or_insert(Closure { opens, ends: opens, next: opens });
-        closure.opens = closure.opens.max(opens);
-        closure.ends = closure.ends.max(opens + wait);
-        closure.next = closure.next.max(opens);
+        let cooldown = cooldowns.entry(quota.clone()).or_insert(Cooldown { opens, ends: opens, next: opens });
+        cooldown.opens = cooldown.opens.max(opens);
+        cooldown.ends = cooldown.ends.max(opens + wait);
+        cooldown.next = cooldown.next.max(opens);
     }
 
-    /// Whether no lane was throttled lately.
+    /// Whether no quota is throttled or was lately.
     pub(super) fn is_idle(&self) -> bool {
-        self.lanes().is_empty()
+        self.cooldowns().is_empty()
     }
 
     /// Until when requests for single record sets in a zone are throttled.
@@ -150,27 +150,27 @@ impl Pace {
         )
         .to_ascii_lowercase();
         let now = Instant::now();
-        let lanes = self.lanes();
-        let throttled = lanes.iter().filter(|(lane, closure)| {
-            *lane.place == *place && lane.kind != Kind::List && now < closure.opens
+        let cooldowns = self.cooldowns();
+        let throttled = cooldowns.iter().filter(|(quota, cooldown)| {
+            *quota.place == *place && quota.kind != Kind::List && now < cooldown.opens
         });
-        throttled.map(|(_, closure)| closure.opens).max()
+        throttled.map(|(_, cooldown)| cooldown.opens).max()
     }
 
     /// How many places are throttled.
     pub(super) fn throttled_places(&self) -> usize {
         let now = Instant::now();
-        let lanes = self.lanes();
-        let throttled = lanes.iter().filter(|(_, closure)| now < closure.opens);
-        throttled.map(|(lane, _)| &lane.place).collect::<HashSet<_>>().len()
+        let cooldowns = self.cooldowns();
+        let throttled = cooldowns.iter().filter(|(_, cooldown)| now < cooldown.opens);
+        throttled.map(|(quota, _)| &quota.place).collect::<HashSet<_>>().len()
     }
 
-    fn is_open_at(&self, lane: &Lane, turn: Instant) -> bool {
-        self.lanes().get(lane).is_none_or(|closure| closure.opens <= turn)
+    fn is_open_at(&self, quota: &QuotaKey, turn: Instant) -> bool {
+        self.cooldowns().get(quota).is_none_or(|cooldown| cooldown.opens <= turn)
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, Closure>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cooldowns(&self) -> MutexGuard<'_, HashMap<QuotaKey, Cooldown>> {
+        self.cooldowns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,53 +181,58 @@ mod tests {
 
     const ZONE: &str = "/subscriptions/s1/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones/contoso.internal";
 
-    fn lane(method: &Method, path: &str) -> Lane {
-        Lane::of(method, path, &HeaderMap::new())
+    fn quota(method: &Method, path: &str) -> QuotaKey {
+        QuotaKey::of(method, path, &HeaderMap::new())
     }
 
-    fn reads() -> Lane {
-        lane(&Method::GET, &format!("{ZONE}/A/web"))
+    fn reads() -> QuotaKey {
+        quota(&Method::GET, &format!("{ZONE}/A/web"))
     }
 
     fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
     }
 
-    /// When requests that come now have their turn, in milliseconds from now; or how long those would have had to
-    /// wait that do not have it before the deadline.
-    async fn turns(pace: &Pace, lane: &Lane, requests: usize, deadline: Duration) -> Vec<Result<u128, u128>> {
+    /// When requests that start now are sent, in milliseconds from now; for those that would miss the
+    /// deadline, the necessary wait.
+    async fn turns(
+        pace: &Cooldowns,
+        quota: &QuotaKey,
+        requests: usize,
+        deadline: Duration,
+    ) -> Vec<Result<u128, u128>> {
         let now = Instant::now();
         let turn = async || {
-            let turn = pace.turn(lane, now + deadline).await;
+            let turn = pace.turn(quota, now + deadline).await;
             turn.map(|()| now.elapsed().as_millis()).map_err(|wait| wait.as_millis())
         };
         join_all((0..requests).map(|_| turn())).await
     }
 
     #[test]
-    fn azure_counts_by_zone_or_subscription_and_by_what_is_asked() {
+    fn a_quota_is_a_zone_or_subscription_and_a_kind_of_request() {
         let all = [
             reads(),
-            lane(&Method::GET, &format!("{ZONE}/A")),
-            lane(&Method::PUT, &format!("{ZONE}/A/web")),
-            lane(&Method::DELETE, &format!("{ZONE}/A/web")),
-            Lane::of(
+            quota(&Method::GET, &format!("{ZONE}/A")),
+            quota(&Method::PUT, &format!("{ZONE}/A/web")),
+            quota(&Method::DELETE, &format!("{ZONE}/A/web")),
+            QuotaKey::of(
                 &Method::PUT,
                 &format!("{ZONE}/A/web"),
                 &HeaderMap::from_iter([(header::IF_NONE_MATCH, http::HeaderValue::from_static("*"))]),
             ),
-            lane(&Method::GET, &format!("{ZONE}.example/A/web")),
-            lane(&Method::GET, &format!("{}/A/web", ZONE.replace("s1", "s2"))),
-            lane(&Method::GET, "/subscriptions/s1/resourceGroups/rg/providers/x/containerGroups/web"),
+            quota(&Method::GET, &format!("{ZONE}.example/A/web")),
+            quota(&Method::GET, &format!("{}/A/web", ZONE.replace("s1", "s2"))),
+            quota(&Method::GET, "/subscriptions/s1/resourceGroups/rg/providers/x/containerGroups/web"),
         ];
         for (at, one) in all.iter().enumerate() {
             assert!(all.iter().skip(at + 1).all(|other| one != other), "{one:?}");
         }
-        let lists: Vec<_> = all.iter().filter(|lane| lane.kind == Kind::List).collect();
+        let lists: Vec<_> = all.iter().filter(|quota| quota.kind == Kind::List).collect();
         assert_eq!(lists, [&all[1]]);
-        assert_eq!(lane(&Method::GET, &format!("{}/PTR/4.5", ZONE.to_uppercase())), reads());
+        assert_eq!(quota(&Method::GET, &format!("{}/PTR/4.5", ZONE.to_uppercase())), reads());
         let other = "/subscriptions/S1/resourceGroups/other/providers/x/containerGroups/api";
-        assert_eq!(lane(&Method::GET, other), all[7]);
+        assert_eq!(quota(&Method::GET, other), all[7]);
     }
 
     fn zone() -> Zone {
@@ -239,44 +244,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_zone_is_throttled_until_the_last_of_its_lanes_opens_and_lists_do_not_count() {
-        let pace = Pace::default();
+    async fn a_zone_is_throttled_until_the_last_of_its_quotas_opens_and_lists_do_not_count() {
+        let pace = Cooldowns::default();
         let now = Instant::now();
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 0));
-        pace.close(&lane(&Method::GET, &format!("{ZONE}/A")), ms(9000));
+        pace.close(&quota(&Method::GET, &format!("{ZONE}/A")), ms(9000));
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 1));
         pace.close(&reads(), ms(5000));
-        pace.close(&lane(&Method::DELETE, &format!("{ZONE}/A/web")), ms(7000));
-        pace.close(&lane(&Method::GET, &format!("{ZONE}.example/A/web")), ms(8000));
+        pace.close(&quota(&Method::DELETE, &format!("{ZONE}/A/web")), ms(7000));
+        pace.close(&quota(&Method::GET, &format!("{ZONE}.example/A/web")), ms(8000));
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (Some(now + ms(7000)), 2));
         tokio::time::sleep(ms(7000)).await;
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 2));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn as_long_as_nothing_is_throttled_nothing_waits_and_nothing_is_kept() {
-        let pace = Pace::default();
+    async fn without_throttling_nothing_waits_and_nothing_is_stored() {
+        let pace = Cooldowns::default();
         assert_eq!(turns(&pace, &reads(), 3, ms(1000)).await, [Ok(0); 3]);
-        assert!(pace.lanes().is_empty());
+        assert!(pace.cooldowns().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_wait_take_turns_and_others_are_not_concerned() {
-        let pace = Pace::default();
+    async fn waiting_requests_are_sent_one_at_a_time_and_other_quotas_do_not_wait() {
+        let pace = Cooldowns::default();
         pace.close(&reads(), ms(7000));
-        let create = lane(&Method::PUT, &format!("{ZONE}/A/web"));
+        let create = quota(&Method::PUT, &format!("{ZONE}/A/web"));
         assert_eq!(turns(&pace, &create, 1, ms(25_000)).await, [Ok(0)]);
         let waits = turns(&pace, &reads(), 3, ms(25_000)).await;
         assert_eq!(waits, [Ok(7000), Ok(7050), Ok(7100)]);
-        // Turns are taken for as long again.
+        // Requests are sent one at a time for the same time again.
         assert_eq!(turns(&pace, &reads(), 2, ms(25_000)).await, [Ok(50), Ok(100)]);
         tokio::time::sleep(ms(7000)).await;
         assert_eq!(turns(&pace, &reads(), 2, ms(25_000)).await, [Ok(0), Ok(0)]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whose_turn_is_not_before_the_deadline_is_told_so_at_once() {
-        let pace = Pace::default();
+    async fn a_request_that_would_miss_the_deadline_fails_at_once() {
+        let pace = Cooldowns::default();
         pace.close(&reads(), ms(24_950));
         let now = Instant::now();
         let expected = [Ok(24_950), Err(25_000), Err(25_000)];
@@ -288,29 +293,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_when_azure_asks_for_more_patience_waits_on_or_is_told() {
-        let pace = Pace::default();
+    async fn an_extended_cooldown_delays_waiting_requests_or_fails_them() {
+        let pace = Cooldowns::default();
         pace.close(&reads(), ms(7000));
         let close_again = async {
             tokio::time::sleep(ms(5000)).await;
             pace.close(&reads(), ms(10_000));
-            // A shorter wait that is told later changes nothing.
+            // A later, shorter wait changes nothing.
             pace.close(&reads(), ms(1000));
         };
-        let lane = reads();
+        let quota = reads();
         let (patient, hurried, ()) =
-            tokio::join!(turns(&pace, &lane, 1, ms(25_000)), turns(&pace, &lane, 1, ms(9000)), close_again);
+            tokio::join!(turns(&pace, &quota, 1, ms(25_000)), turns(&pace, &quota, 1, ms(9000)), close_again);
         assert_eq!((patient, hurried), (vec![Ok(15_000)], vec![Err(8000)]));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_learned_is_forgotten() {
-        let pace = Pace::default();
+    async fn a_cooldown_is_forgotten_after_a_day() {
+        let pace = Cooldowns::default();
         pace.close(&reads(), Duration::MAX);
         assert_eq!(turns(&pace, &reads(), 1, ms(90_000)).await, [Ok(60_000)]);
         tokio::time::sleep(ms(60_000)).await;
-        let create = lane(&Method::PUT, ZONE);
+        let create = quota(&Method::PUT, ZONE);
         pace.close(&create, ms(1000));
-        assert_eq!(pace.lanes().keys().collect::<Vec<_>>(), [&create]);
+        assert_eq!(pace.cooldowns().keys().collect::<Vec<_>>(), [&create]);
     }
 }

@@ -1,9 +1,9 @@
-//! Cuts Azure's description of a container group down to what this crate reads.
+//! Reduces Azure's description of a container group to the fields that this crate reads.
 //!
-//! The generated model demands fields that the service leaves out (a workspace key, the ports of an address, the
-//! offset of a time stamp) and fails on the whole answer without them; its preview API version also differs
-//! from the stable one that is asked for. What remains after the cut is only what both agree on, and neither
-//! environment variables nor images get into memory.
+//! The generated model requires fields that the service omits (a workspace key, the ports of an address, the
+//! offset of a time stamp) and rejects the whole answer without them; its preview API version also differs
+//! from the stable version of the requests. The reduced description contains only fields that both share, and
+//! neither environment variables nor images.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use serde::de::{
 };
 use serde_json::{Map, Value, json};
 
-/// Which members of an object are read, and what of each; of an array, what of each element.
+/// Which members of an object are read, and how each is read; for an array, how each element is read.
 #[derive(Clone, Copy)]
 enum Keep {
     All,
@@ -23,7 +23,7 @@ enum Keep {
 type Member = (&'static str, Keep);
 type Members = &'static [Member];
 
-/// Reads a value of which only these members are kept.
+/// Reads a value and keeps only these members.
 #[derive(Clone, Copy)]
 struct Part(Members);
 
@@ -43,7 +43,7 @@ const GROUP: Keep = Keep::Members(&[
     TAGS,
     ("properties", Keep::Members(&[PROVISIONING, RESTARTS, VIEW, ADDRESS, CONTAINERS])),
 ]);
-/// No event asks where a group is, so that only lists tell it.
+/// Only lists are asked for the subnets of a group.
 const LISTED: Keep = Keep::Members(&[
     ID,
     NAME,
@@ -56,13 +56,13 @@ const CONTAINER: Keep = Keep::Members(&[(
 )]);
 const PAGE: Keep = Keep::Members(&[("value", LISTED), ("nextLink", Keep::All)]);
 
-/// The answer that the generated model reads, or why the text is no description of a container group.
+/// The description that the generated model can read. Fails if the text describes no container group.
 pub(super) fn container_group(text: &[u8]) -> Result<Vec<u8>, BoxError> {
     Ok(serde_json::to_vec(&pruned(&read(text, GROUP)?)?)?)
 }
 
-/// The page of a list that the generated model reads, or why the text is none. The model takes a page without
-/// `value` for an empty one, and groups that are not listed would count as gone.
+/// The page that the generated model can read. Fails if the text is no page of a list. The model reads a page
+/// without `value` as an empty one, and the groups of that page would count as deleted.
 pub(super) fn container_groups(text: &[u8]) -> Result<Vec<u8>, BoxError> {
     let page = read(text, PAGE)?;
     let groups = page.get("value").and_then(Value::as_array).ok_or("a list without a value")?;
@@ -71,7 +71,7 @@ pub(super) fn container_groups(text: &[u8]) -> Result<Vec<u8>, BoxError> {
     match page.get("nextLink") {
         None | Some(Value::Null) => {}
         Some(Value::String(next)) => _ = kept.insert("nextLink".to_owned(), json!(next)),
-        Some(_) => return Err("a nextLink that is no text".into()),
+        Some(_) => return Err("a nextLink that is not text".into()),
     }
     Ok(serde_json::to_vec(&kept)?)
 }
@@ -164,8 +164,8 @@ fn pruned(group: &Value) -> Result<Value, BoxError> {
             keep_text(&mut ip, address, "ip");
             kept.insert("ipAddress".to_owned(), ip.into());
         }
-        // To read it as "no address" would be to read it as "deployed without ports".
-        Some(_) => return Err("an ipAddress that is no object".into()),
+        // As "no address", it would be read as "deployed without ports".
+        Some(_) => return Err("an ipAddress that is not an object".into()),
     }
     if let Some(subnets) = properties.get("subnetIds").and_then(Value::as_array) {
         let ids = subnets.iter().filter(|subnet| subnet.get("id").is_some_and(Value::is_string));
@@ -193,7 +193,7 @@ fn container(container: &Value) -> Value {
     };
     let mut state = Map::new();
     keep_text(&mut state, current, "state");
-    // The generated model reads 32 bits; a code that does not fit is no success, which is all that counts.
+    // The generated model reads 32 bits. A code that does not fit is not 0, which is all that counts.
     if let Some(code) = current.get("exitCode").and_then(Value::as_i64) {
         state.insert("exitCode".to_owned(), i32::try_from(code).unwrap_or(-1).into());
     }
@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// A group with everything in it that the generated model accepts.
+    /// A group with every field that the generated model accepts.
     fn group() -> Value {
         json!({
             "id": "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/web",
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_leaves_out_or_spells_otherwise_does_not_hide_the_group() {
+    fn a_group_is_readable_despite_omitted_or_differently_spelled_fields() {
         let container = "/properties/containers/0/properties";
         for (pointer, value) in [
             ("/properties/diagnostics/logAnalytics/workspaceKey", None),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_there_yet_is_told_from_none() {
+    fn a_pending_address_differs_from_no_address() {
         for (pointer, value, expected) in [
             ("/properties/ipAddress", None, None),
             ("/properties/ipAddress", Some(json!(null)), None),
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_read_is_kept() {
+    fn only_fields_that_are_read_are_kept() {
         let pruned: Value =
             serde_json::from_slice(&container_group(group().to_string().as_bytes()).unwrap()).unwrap();
         let expected = json!({
@@ -328,14 +328,14 @@ mod tests {
     }
 
     #[test]
-    fn every_container_counts_even_one_that_says_nothing() {
+    fn every_container_counts_even_without_a_state() {
         let mut group = group();
         group["properties"]["containers"] = json!([null, {}, {"name": "c", "properties": null}]);
         assert_eq!(parsed(&group).container_group_properties.properties.containers.len(), 3);
     }
 
     #[test]
-    fn what_is_no_container_group_is_refused() {
+    fn other_json_is_refused() {
         for text in [
             "",
             "<html>",

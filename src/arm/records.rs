@@ -1,7 +1,7 @@
-//! Record sets between Azure's model and ours.
+//! Converts record sets between Azure's model and ours.
 //!
-//! A write replaces a record set whole, so whatever is read must be kept or refused: metadata keys that nobody
-//! here knows are kept, a value that is no text is refused, targets of PTR records stay as they were spelled.
+//! A write replaces the whole record set, so every part of it is kept or refused: unknown metadata keys are
+//! kept, a metadata value that is not text is refused, and targets of PTR records keep their spelling.
 
 use std::net::Ipv4Addr;
 
@@ -11,18 +11,18 @@ use serde_json::Value;
 use super::error::Cause;
 use crate::dns::{ARecordSet, Content, ETag, Metadata, PtrRecordSet, PtrTarget, RecordSet};
 
-/// An A record set as Azure describes it.
+/// Converts an A record set of Azure.
 pub(super) fn a_record_set(model: models::RecordSet) -> Result<ARecordSet, Cause> {
     record_set(model, |properties| {
         let address = |record: &models::ARecord| {
             let text = record.ipv4_address.as_deref().unwrap_or_default();
-            text.parse().map_err(|_| format!("its A record {text:?} is no address"))
+            text.parse().map_err(|_| format!("its A record {text:?} is not an address"))
         };
         properties.a_records.iter().map(address).collect()
     })
 }
 
-/// A PTR record set as Azure describes it.
+/// Converts a PTR record set of Azure.
 pub(super) fn ptr_record_set(model: models::RecordSet) -> Result<PtrRecordSet, Cause> {
     record_set(model, |properties| {
         let target = |record: models::PtrRecord| {
@@ -43,7 +43,7 @@ fn record_set<Record>(
     let content = |properties: &mut RecordSetProperties| {
         let ttl = properties.ttl.ok_or("it has no TTL")?;
         Ok(Content {
-            ttl: u32::try_from(ttl).map_err(|_| format!("its TTL {ttl} is no TTL"))?,
+            ttl: u32::try_from(ttl).map_err(|_| format!("its TTL {ttl} is out of range"))?,
             records: records(properties)?,
             metadata: metadata(properties.metadata.take())?,
         })
@@ -53,7 +53,7 @@ fn record_set<Record>(
     Ok(RecordSet { etag, content, is_auto_registered: properties.is_auto_registered.unwrap_or_default() })
 }
 
-/// The version of a record set that was read or written.
+/// The ETag of a record set that was read or written.
 pub(super) fn etag(model: &models::RecordSet, status: u16) -> Result<ETag, Cause> {
     let etag = model.etag.clone().filter(|etag| !etag.is_empty());
     etag.map(ETag::from).ok_or_else(|| unreadable(status, "a record set without an ETag"))
@@ -67,22 +67,22 @@ fn metadata(metadata: Option<Value>) -> Result<Metadata, String> {
     let entries = match metadata {
         None | Some(Value::Null) => return Ok(Metadata::new()),
         Some(Value::Object(entries)) => entries,
-        Some(_) => return Err("its metadata is no object".to_owned()),
+        Some(_) => return Err("its metadata is not an object".to_owned()),
     };
     let text = |(key, value)| match value {
         Value::String(text) => Ok((key, text)),
-        _ => Err(format!("its metadata {key:?} is no text")),
+        _ => Err(format!("its metadata {key:?} is not text")),
     };
     entries.into_iter().map(text).collect()
 }
 
-/// What a write of an A record set sends.
+/// The body of a write of an A record set.
 pub(super) fn a_model(content: &Content<Ipv4Addr>) -> models::RecordSet {
     let record = |address: &Ipv4Addr| models::ARecord { ipv4_address: Some(address.to_string()) };
     model(content, |properties| properties.a_records = content.records.iter().map(record).collect())
 }
 
-/// What a write of a PTR record set sends.
+/// The body of a write of a PTR record set.
 pub(super) fn ptr_model(content: &Content<PtrTarget>) -> models::RecordSet {
     let record = |target: &PtrTarget| models::PtrRecord { ptrdname: Some(target.as_str().to_owned()) };
     model(content, |properties| properties.ptr_records = content.records.iter().map(record).collect())

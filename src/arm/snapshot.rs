@@ -1,8 +1,8 @@
-//! What lists said, to be read as Azure is read.
+//! The results of lists, readable like Azure.
 //!
-//! A list that failed is not an empty one: whatever it would have told is answered with its error. What no list was
-//! asked for is out of sight, which is no answer either. A container group that a list of its scope does not hold is
-//! gone; where a group was asked for by itself, that answer counts instead of the list's, because it says more.
+//! A failed list is not an empty one: reads that depend on it return its error. A read of something that no
+//! list covers is an error too. A container group that is missing from the list of its scope does not exist.
+//! A single read of a group replaces its entry in the list, because it contains more.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use crate::{
     resource_id::{ContainerGroupId, Scope},
 };
 
-/// What lists said of container groups and zones.
+/// The lists of container groups and zones.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// Whether each scope exists.
@@ -31,7 +31,7 @@ pub struct Snapshot {
 type Listed<Set> = (Zone, Result<BTreeMap<RelativeName, Set>, Arc<ArmError>>);
 
 impl Snapshot {
-    /// Takes note of the list of a scope.
+    /// Adds the list of a scope.
     pub fn add_container_groups(
         &mut self,
         scope: Scope,
@@ -45,8 +45,7 @@ impl Snapshot {
         self.scopes.insert(scope, exists.map_err(Arc::new));
     }
 
-    /// The resource groups that are known to exist. A scope whose list failed counts as well: what it would have told
-    /// is not known.
+    /// The resource groups that are known to exist, and those whose list failed.
     #[must_use]
     pub fn places(&self) -> BTreeSet<Scope> {
         let is_place = |(scope, exists): &(&Scope, &Result<bool, Arc<ArmError>>)| match exists {
@@ -57,12 +56,12 @@ impl Snapshot {
         scopes.chain(self.groups.keys().map(Scope::of)).collect()
     }
 
-    /// Takes note of what was answered when a group was asked for by itself.
+    /// Adds the single read of a group.
     pub fn add_answer(&mut self, id: ContainerGroupId, answer: Result<Option<ContainerGroup>, ArmError>) {
         self.answers.insert(id, answer.map_err(Arc::new));
     }
 
-    /// Takes note of the A record sets of a zone.
+    /// Adds the A record sets of a zone.
     pub fn add_a_record_sets(
         &mut self,
         zone: Zone,
@@ -72,7 +71,7 @@ impl Snapshot {
         self.a.insert(zone.place(), (zone, listed));
     }
 
-    /// Takes note of the PTR record sets of a zone.
+    /// Adds the PTR record sets of a zone.
     pub fn add_ptr_record_sets(
         &mut self,
         zone: Zone,
@@ -90,34 +89,34 @@ impl Snapshot {
         scopes.chain(a).chain(ptr).map(AsRef::as_ref)
     }
 
-    /// The container groups that lists hold.
+    /// The container groups in the lists.
     pub fn listed_container_groups(&self) -> impl Iterator<Item = (&ContainerGroupId, &ContainerGroup)> {
         self.groups.iter()
     }
 
-    /// Whether a list holds this group.
+    /// Whether a list contains this group.
     #[must_use]
     pub fn is_listed(&self, id: &ContainerGroupId) -> bool {
         self.groups.contains_key(id)
     }
 
-    /// Whether a list that did not fail would hold this group if there were one.
+    /// Whether a successful list covers this group.
     #[must_use]
     pub fn is_in_sight(&self, id: &ContainerGroupId) -> bool {
         self.scopes.iter().any(|(scope, listed)| listed.is_ok() && scope.covers(id))
     }
 
-    /// The A record sets that lists hold.
+    /// The A record sets in the lists.
     pub fn a_record_sets(&self) -> impl Iterator<Item = (&Zone, &RelativeName, &ARecordSet)> {
         self.a.values().flat_map(sets)
     }
 
-    /// The PTR record sets that lists hold.
+    /// The PTR record sets in the lists.
     pub fn ptr_record_sets(&self) -> impl Iterator<Item = (&Zone, &RelativeName, &PtrRecordSet)> {
         self.ptr.values().flat_map(sets)
     }
 
-    /// A container group, or nothing where the list of its scope does not hold it.
+    /// A container group; `None` if the list of its scope does not contain it.
     pub fn container_group(&self, id: &ContainerGroupId) -> Result<Option<ContainerGroup>, ArmError> {
         let operation =
             || Operation { subject: Subject::ContainerGroup, text: format!("read container group {id}") };
@@ -153,7 +152,7 @@ impl Snapshot {
         }
     }
 
-    /// An A record set, or nothing where the list of its zone does not hold it.
+    /// An A record set; `None` if the list of its zone does not contain it.
     pub fn a_record_set(&self, zone: &Zone, name: &RelativeName) -> Result<Option<ARecordSet>, ArmError> {
         Ok(listed(&self.a, RecordType::A, zone)?.get(name).cloned())
     }

@@ -1,13 +1,13 @@
-//! What lies below the generated clients: one request, with its token, its time, its retries and its limits.
+//! The transport below the generated clients: it sends one request, with token, timeout, retries and limits.
 //!
-//! - A token goes to the scheme, host and port of the configured endpoint and to nothing else. A link to the
-//!   next page is text that somebody sent us; where it leads elsewhere, no token is even fetched.
-//! - The generated clients log their requests with everything in them (RUSTSEC-2026-0275). They are given a
-//!   placeholder for a credential; the token is attached here, below their logging.
-//! - A read is repeated after whatever may pass. A write is repeated only after what certainly did not process
-//!   it; when its answer is lost, its sender has to look.
-//! - Waiting never outlasts the invocation: where Azure asks for more patience than there is time, the request
-//!   fails at once, and so does whatever else would ask for the same before Azure wants to be asked.
+//! - A token goes to the scheme, host and port of the configured endpoint only. A link to the next page comes
+//!   from the answer; if it leads elsewhere, no token is even fetched.
+//! - The generated clients log their whole requests (RUSTSEC-2026-0275). They get a placeholder for a
+//!   credential; the token is attached here, below their logging.
+//! - A read is repeated after every temporary failure. A write is repeated only if Azure certainly did not
+//!   process it; after a lost answer, the caller reads the record set.
+//! - Waiting never outlasts the invocation. If Azure asks for a longer wait, the request fails at once, and
+//!   so do further requests of the same quota.
 
 use std::{
     pin::pin,
@@ -36,7 +36,7 @@ use url::{Host, Url};
 
 use super::{
     error::{Answer, Cause},
-    pace::{self, Lane, Pace},
+    pace::{self, Cooldowns, QuotaKey},
     prune,
 };
 use crate::{
@@ -46,42 +46,43 @@ use crate::{
     wire::{self, Wire},
 };
 
-/// How long one request may take.
+/// The timeout of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The first wait before a repetition; each further one is twice as long.
+/// The first wait before a retry; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
-/// The longest wait that nobody asked for.
+/// The longest wait that Azure did not ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a command or a sweep tries to connect before it reports that the network is down.
+/// How long a command or a sweep retries to connect before it reports that the network is down.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What has more time left than this is no invocation of an event: that one tries until its deadline.
+/// A longer remaining time belongs to a command or a sweep; the invocation of an event tries until its
+/// deadline.
 const LONGEST_INVOCATION: Duration = Duration::from_mins(1);
 
-/// The largest answer.
+/// The largest answer, in bytes.
 pub(super) const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 
-/// The largest error that is read; of a larger one only the status counts.
+/// The largest error body that is read, in bytes; of a larger one only the status counts.
 const ERROR_LIMIT: usize = 64 * 1024;
 
-/// How many exchanges an invocation remembers: more than any event needs, and no more of a list without end.
+/// How many requests an invocation records: more than any event needs, but bounded.
 const EXCHANGES_KEPT: usize = 256;
 
-/// How much of Azure's words about an error is kept.
+/// How much of Azure's error message is kept, in characters.
 const MESSAGE_CHARACTERS: usize = 500;
 
-/// What all invocations share.
+/// The state that all invocations share.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) url: Url,
     pub(super) scope: String,
     pub(super) wire: Wire,
     pub(super) tokens: Tokens,
-    pub(super) pace: Pace,
-    /// The state of the generator that spreads repetitions.
+    pub(super) pace: Cooldowns,
+    /// The state of the jitter generator.
     pub(super) jitter: AtomicU64,
 }
 
@@ -90,7 +91,7 @@ pub(super) struct Endpoint {
 pub(super) struct Transport {
     endpoint: Arc<Endpoint>,
     deadline: Instant,
-    /// The place that the invocation gives up while it waits for Azure.
+    /// The slot that the invocation releases while it waits for Azure.
     slot: Option<Arc<Slot>>,
     calls: AtomicU32,
     log: Mutex<Vec<Sent>>,
@@ -98,14 +99,14 @@ pub(super) struct Transport {
     unreachable_since: Mutex<Option<Instant>>,
 }
 
-/// A request that was sent, and what came of it.
+/// A request that was sent, and its result.
 #[derive(Debug)]
 struct Sent {
     at: Instant,
     exchange: Exchange,
 }
 
-/// What the generated clients get instead of a credential.
+/// The placeholder credential of the generated clients.
 #[derive(Debug)]
 pub(super) struct Placeholder;
 
@@ -128,7 +129,7 @@ impl HttpClient for Transport {
         request: &azure_core::Request,
     ) -> azure_core::Result<azure_core::Response> {
         match self.exchange(request).await {
-            // Nobody above reads headers, and what is not there cannot be logged.
+            // The callers do not read headers, and absent headers cannot be logged.
             Ok((status, body)) => {
                 let body = Box::pin(BytesStream::new(body));
                 Ok(azure_core::Response::new(status, Headers::new(), body))
@@ -138,7 +139,7 @@ impl HttpClient for Transport {
     }
 }
 
-/// A request without its token, ready to be sent as often as it takes.
+/// A request without its token, which can be sent several times.
 struct Outgoing {
     method: Method,
     uri: Uri,
@@ -146,17 +147,17 @@ struct Outgoing {
     body: Bytes,
 }
 
-/// A page of a list of record sets. The generated model reads one without `value` as an empty one.
+/// A page of a list of record sets. The generated model reads a page without `value` as an empty one.
 #[derive(Deserialize)]
 struct Page {
     #[serde(rename = "value")]
     _value: Vec<IgnoredAny>,
 }
 
-/// Whether this can be a record set, or a page of a list of them.
+/// Whether this can be a record set, or a page of a list of record sets.
 fn check_json(body: &[u8], is_list: bool) -> Result<(), BoxError> {
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err("it is no JSON object".into());
+        return Err("it is not a JSON object".into());
     }
     if is_list {
         serde_json::from_slice::<Page>(body)?;
@@ -166,7 +167,7 @@ fn check_json(body: &[u8], is_list: bool) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// What a request does to what, in few words for many requests.
+/// The kind of a request, with few different values.
 fn operation(method: &str, path: &str) -> String {
     let path = path.to_ascii_lowercase();
     let (subject, is_list) = match path.split_once("/privatednszones/") {
@@ -185,7 +186,7 @@ fn operation(method: &str, path: &str) -> String {
 }
 
 impl Endpoint {
-    /// A token, on a wire that is ready.
+    /// A token, after the set-up of the HTTP client.
     pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
         let Self { scope, wire, tokens, .. } = self;
         wire.ready().await?;
@@ -206,8 +207,8 @@ impl Endpoint {
     }
 }
 
-/// What follows the provider of container groups in a path: `containerGroups/web`, or for a list, whose further
-/// pages have an address that Azure makes up, `containerGroups` in any spelling.
+/// The part of a path after the provider of container groups: `containerGroups/web`, or for a list
+/// `containerGroups` in any spelling, because Azure chooses the addresses of further pages.
 fn below_container_instance(path: &str) -> Option<&str> {
     let provider = "/providers/microsoft.containerinstance/";
     let at = path.to_ascii_lowercase().find(provider)?;
@@ -226,14 +227,14 @@ impl Transport {
         }
     }
 
-    /// The requests that went out, in the order in which they ended; of very many only the first.
+    /// The requests that were sent, in the order in which they ended; at most the first 256.
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
         let now = Instant::now();
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.iter().map(|sent| Exchange { age: now - sent.at, ..sent.exchange.clone() }).collect()
     }
 
-    /// Waits without holding the invocation's place. What is ready at once gives no place up.
+    /// Waits without holding the invocation's slot. A future that is ready at once does not release the slot.
     async fn wait<Wait: Future>(&self, wait: Wait) -> Wait::Output {
         let mut wait = pin!(wait);
         match (futures::poll!(&mut wait), &self.slot) {
@@ -268,12 +269,12 @@ impl Transport {
         log.push(Sent { at, exchange });
     }
 
-    /// How many requests went out.
+    /// How many requests were sent.
     pub(super) fn calls(&self) -> u32 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Sends a request as often as it takes, and gives status and body of the answer.
+    /// Sends a request, with retries, and returns status and body of the answer.
     pub(super) async fn exchange(
         &self,
         request: &azure_core::Request,
@@ -287,7 +288,7 @@ impl Transport {
         loop {
             attempt += 1;
             if !self.endpoint.pace.is_idle() {
-                let turn = self.wait(self.endpoint.pace.turn(&outgoing.lane(), self.deadline)).await;
+                let turn = self.wait(self.endpoint.pace.turn(&outgoing.quota(), self.deadline)).await;
                 turn.map_err(|wait| Cause::Throttled { wait })?;
             }
             let token = self.token().await?;
@@ -305,7 +306,7 @@ impl Transport {
                 continue;
             }
             if let Some(wait) = cause.throttled() {
-                self.endpoint.pace.close(&outgoing.lane(), wait);
+                self.endpoint.pace.close(&outgoing.quota(), wait);
             }
             let wait = cause.retry_after().unwrap_or_default().max(self.endpoint.spread(longest_wait));
             let remaining = self.deadline.saturating_duration_since(Instant::now());
@@ -315,7 +316,7 @@ impl Transport {
                 return Err(cause);
             }
             let (method, path) = (&outgoing.method, outgoing.uri.path());
-            tracing::warn!(%method, path, wait_ms = wait.as_millis(), %cause, "a request is sent once more");
+            tracing::warn!(%method, path, wait_ms = wait.as_millis(), %cause, "retrying a request");
             self.wait(sleep(wait)).await;
             longest_wait = (longest_wait * 2).min(LONGEST_WAIT);
         }
@@ -328,7 +329,7 @@ impl Transport {
         since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
-    /// The token that requests carry.
+    /// The token of the requests.
     pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
         timeout_at(self.deadline, self.endpoint.token()).await.map_err(|_| Cause::Deadline)?
     }
@@ -368,13 +369,13 @@ impl Transport {
         let (parts, body) = self.endpoint.wire.send(request).await?.into_parts();
         let unreadable = |source| Cause::Unreadable { status: parts.status.as_u16(), source };
         match (&outgoing.method, parts.status) {
-            // The status says it all, and there is no body worth the risk of not receiving it.
+            // The status is enough, so the body, which may not arrive, is not read.
             (&Method::DELETE, StatusCode::OK | StatusCode::NO_CONTENT) => {
                 return Ok((parts.status, Bytes::new()));
             }
             (&Method::GET, StatusCode::OK) | (&Method::PUT, StatusCode::OK | StatusCode::CREATED) => {}
             (_, status) if status.is_success() => {
-                return Err(unreadable("a status that no such request is answered with".into()));
+                return Err(unreadable("an unexpected status for this request".into()));
             }
             _ => return Err(read_error(&parts, body).await),
         }
@@ -383,7 +384,7 @@ impl Transport {
             let prune = if rest.contains('/') { prune::container_group } else { prune::container_groups };
             prune(&body).map_err(unreadable)?.into()
         } else {
-            // Read here once, so that a page of a proxy, or half an answer, is asked for again.
+            // Checked here, so that a page of a proxy or a truncated answer is retried.
             check_json(&body, outgoing.is_list()).map_err(unreadable)?;
             body
         };
@@ -413,9 +414,9 @@ impl Outgoing {
         })
     }
 
-    /// What Azure counts it among.
-    fn lane(&self) -> Lane {
-        Lane::of(&self.method, self.uri.path(), &self.headers)
+    /// The quota of the request.
+    fn quota(&self) -> QuotaKey {
+        QuotaKey::of(&self.method, self.uri.path(), &self.headers)
     }
 
     /// Whether it lists the record sets of one type.
@@ -433,15 +434,15 @@ impl Outgoing {
     }
 }
 
-/// What has to be the same of two addresses that are to get the same token.
+/// The parts of an address that decide whether it gets the token.
 fn place(url: &Url) -> (&str, Option<&str>, Option<u16>) {
     (url.scheme(), url.host_str(), url.port_or_known_default())
 }
 
-/// Lets through what goes to Resource Manager, over a connection that nobody else can read.
+/// Accepts only Resource Manager, over a connection that cannot be read by others.
 fn check_address(url: &Url, endpoint: &Url) -> Result<(), Cause> {
     let refuse = |rule| {
-        // Without credentials and query: the address is about to be told.
+        // Without credentials and query, because errors contain the address.
         let address = format!("{}{}", url.origin().ascii_serialization(), url.path());
         Err(Cause::Address { address, rule })
     };
@@ -476,8 +477,11 @@ async fn read_error(parts: &http::response::Parts, body: axum::body::Body) -> Ca
     let text = |key| error.get(key).and_then(Value::as_str);
     let code = text("code").map(shorten);
     if status == 404 && code.is_none() {
-        // Resource Manager and its services always say what it is that they did not find.
-        return Cause::Unreadable { status, source: "a 404 without an error code is not Azure's".into() };
+        // Resource Manager and its services always send an error code with a 404.
+        return Cause::Unreadable {
+            status,
+            source: "a 404 without an error code does not come from Azure".into(),
+        };
     }
     let message = text("message").map_or_else(|| "no message".to_owned(), shorten);
     Answer { status, code, message, retry_after: wire::retry_after(&parts.headers, SystemTime::now()) }.into()
@@ -495,13 +499,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repetitions_are_spread_between_half_of_a_wait_and_the_whole() {
+    fn retries_are_spread_between_half_of_a_wait_and_the_whole() {
         let endpoint = Endpoint {
             url: "https://management.azure.com/".parse().unwrap(),
             scope: String::new(),
             wire: Wire::network(),
             tokens: Tokens::fixed(""),
-            pace: Pace::default(),
+            pace: Cooldowns::default(),
             jitter: AtomicU64::new(7),
         };
         let waits: Vec<_> =

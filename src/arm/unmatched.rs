@@ -1,7 +1,7 @@
-//! Which keys of the map match no resource group, and which resource group each of them may mean.
+//! Finds the keys of the map that match no resource group, and a similar resource group for each.
 //!
-//! Names are looked for only where a key matches nothing, by one list of the container groups of each subscription.
-//! Without the right to list a whole subscription, no name is proposed.
+//! If a key matches nothing, the container groups of each subscription are listed once, to find similar
+//! names. Without the right to list a subscription, no name is proposed.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Reader {
-    /// The keys of the map that match none of these places.
+    /// The keys of the map that match none of these resource groups.
     pub async fn unmatched_keys(&self, settings: &Settings, places: &BTreeSet<Scope>) -> UnmatchedKeys {
         let keys = settings.zones.unmatched(places);
         if keys.is_empty() {
@@ -25,7 +25,7 @@ impl Reader {
         for subscription in subscriptions {
             let listed = self.list_container_groups(&Scope::new(subscription, None)).await;
             let groups = listed.ok().flatten().unwrap_or_default();
-            // What another key matches is not what this one means.
+            // A resource group that another key matches is not proposed.
             let others = groups.iter().filter(|(id, _)| settings.zones.key_of(id).is_none());
             names.extend(others.map(|(id, _)| id.resource_group().to_owned()));
         }

@@ -1,4 +1,4 @@
-//! The command that looks at what everything depends on: `doctor`.
+//! The command `doctor`.
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -12,30 +12,30 @@ use tokio::time::Instant;
 use super::{DRIFTED, Output, TIME, Where, nowhere, refuse, run_on_arm};
 use crate::Failure;
 
-/// Look at everything that aci-dns depends on in Azure, and tell what is not as it should be
+/// Check everything that aci-dns depends on in Azure
 ///
-/// Settings, token, rights, zones, links to virtual networks, subnets, event subscriptions, quotas: for each thing
-/// that is not as it should be, what that breaks and how to mend it. Reads only, as whoever is signed in; the rights
-/// that count are those of the function app's identity, which --principal names. The settings are those of `serve`.
+/// Checks settings, token, rights, zones, links to virtual networks, subnets, event subscriptions and quotas. Reports
+/// the impact and the fix of each problem. Read-only, with the identity of the caller; the rights that count are those
+/// of the function app's identity: name it with --principal. The settings are those of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = DOCTOR)]
 pub(crate) struct Doctor {
     #[command(flatten)]
     place: Where,
-    /// Look at the rights of this one (an object id of Entra ID) instead of those of whoever is signed in
+    /// Check the rights of this principal (an object id of Entra ID) instead of those of the caller
     #[arg(long, value_name = "ID")]
     principal: Option<String>,
-    /// How it is told
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
 
 const DOCTOR: &str = "\
 States:
-  ok           all is well
-  warning      it works, and may not for long, or not everywhere
-  not checked  it could not be looked at, mostly because a right to read is missing, which is named
-  problem      it does not work
+  ok           correct
+  warning      works, but possibly not for long or not everywhere
+  not checked  could not be read, mostly because of a missing permission, which is named
+  problem      does not work
 
 Examples:
   aci-dns doctor
@@ -43,22 +43,22 @@ Examples:
     --query principalId --output tsv)\"
   aci-dns doctor --subscription 00000000-0000-0000-0000-000000000000 --output json
 
-Exit codes: 0 all is well, warnings apart, 1 something could not be looked at, 2 wrong settings or
-arguments, 3 a problem, whatever else.";
+Exit codes: 0 no problem (but perhaps warnings), 1 a check could not be made, 2 wrong settings or
+arguments, 3 a problem.";
 
 pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
     let principal = arguments.principal.as_deref();
     run_on_arm(settings(arguments)?, async |settings, arm, stop| {
-        let looking = doctor::examine(&arm, &settings, principal, Instant::now() + TIME);
+        let examination = doctor::examine(&arm, &settings, principal, Instant::now() + TIME);
         let diagnosis = tokio::select! {
-            diagnosis = looking => diagnosis.map_err(nowhere)?,
-            () = stop.come() => return Err(Failure::Interrupted),
+            diagnosis = examination => diagnosis.map_err(nowhere)?,
+            () = stop.signalled() => return Err(Failure::Interrupted),
         };
-        let told = match arguments.output {
+        let reported = match arguments.output {
             Output::Table => doctor::table(&diagnosis),
             Output::Json => format!("{:#}\n", doctor::json(&diagnosis)),
         };
-        let _ = anstream::stdout().write_all(told.as_bytes());
+        let _ = anstream::stdout().write_all(reported.as_bytes());
         if diagnosis.is_map_void {
             return Ok(refuse(1, "no key of ACI_DNS_ZONES matches anything"));
         }
@@ -70,7 +70,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Every mistake at once, the one in the arguments first.
+/// All mistakes together, the one in the arguments first.
 fn settings(arguments: &Doctor) -> Result<Settings, Failure> {
     let wrong = arguments.principal.as_ref().filter(|id| !is_subscription(id)).map(|id| Mistake {
         place: "--principal".to_owned(),

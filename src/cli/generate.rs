@@ -1,4 +1,4 @@
-//! The commands that print a file which other programs read: the JSON schema of the map, and shell completions.
+//! The commands `schema` and `completions`, which print files for other programs.
 
 use std::{
     io::{self, Write as _},
@@ -24,7 +24,7 @@ The schema describes the form of the map. `aci-dns doctor` also checks the map a
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = COMPLETIONS)]
 pub(crate) struct Completions {
-    /// The shell that reads them
+    /// The shell
     shell: Shell,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn completions(arguments: &Completions, mut command: clap::Command) -
     print(&text)
 }
 
-/// A reader that closes the pipe has read enough.
+/// A closed pipe is not a failure: the reader has read enough.
 fn print(text: &[u8]) -> ExitCode {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,

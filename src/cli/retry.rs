@@ -50,7 +50,7 @@ pub(crate) fn retry(arguments: &Retry) -> Result<ExitCode, Failure> {
         let work = run(&arguments.command, &settings);
         tokio::select! {
             done = work => done,
-            () = stop.come() => Err(Failure::Interrupted),
+            () = stop.signalled() => Err(Failure::Interrupted),
         }
     })
 }

@@ -16,7 +16,7 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    /// Where Resource Manager is.
+    /// The endpoint of Resource Manager.
     #[must_use]
     pub fn arm_endpoint(self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl Cloud {
         }
     }
 
-    /// What a token for Resource Manager is for.
+    /// The scope of tokens for Resource Manager.
     #[must_use]
     pub fn arm_scope(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl Cloud {
         }
     }
 
-    /// What a token for telemetry is for.
+    /// The scope of tokens for telemetry.
     ///
     /// Source: <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
     #[must_use]
@@ -48,7 +48,7 @@ impl Cloud {
         }
     }
 
-    /// Who issues tokens.
+    /// The issuer of tokens.
     #[must_use]
     pub fn authority(self) -> &'static str {
         match self {
@@ -58,9 +58,11 @@ impl Cloud {
         }
     }
 
-    /// How the host names of its storage queues end. Public accounts may be in a DNS zone of their own.
+    /// The suffixes of the host names of its storage queues. Public accounts may have a DNS zone of their
+    /// own.
     ///
-    /// Source: <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints>
+    /// Source:
+    /// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints>
     #[must_use]
     pub fn queue_suffixes(self) -> &'static [&'static str] {
         match self {

@@ -1,13 +1,14 @@
-//! Whether a log filter can match a line of this program.
+//! Checks that a log filter can match a line of this program.
 //!
-//! tracing-subscriber takes every unknown word for the name of a module. A filter such as `Information`, the word of
-//! .NET, then matches nothing, and the program is silent.
+//! tracing-subscriber takes every unknown word for the name of a module. A filter such as `Information`, the
+//! word of .NET, then matches nothing, and the program logs nothing.
 //!
-//! Source: <https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html#directives>
+//! Source:
+//! <https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html#directives>
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-/// The crates whose lines this program writes.
+/// The crates that log in this program.
 const CRATES: [&str; 21] = [
     "aci_dns",
     "axum",
@@ -32,12 +33,12 @@ const CRATES: [&str; 21] = [
     "typespec_client_core",
 ];
 
-/// Why a filter cannot be meant, where a part of it can match no line.
+/// Why a filter is a mistake, if a part of it can match no line.
 pub(super) fn mistake(filter: &str) -> Option<String> {
     split(filter).into_iter().find_map(directive)
 }
 
-/// The directives, which commas separate; those within the braces of a span are its own.
+/// The directives, separated by commas; commas within the braces of a span do not count.
 fn split(filter: &str) -> Vec<&str> {
     let mut depth = 0_u32;
     let directives = filter.split(|character| {
@@ -58,7 +59,7 @@ fn directive(text: &str) -> Option<String> {
     };
     let levels = LEVELS.join(", ");
     if text.contains(';') {
-        return Some("commas separate its parts, not semicolons".to_owned());
+        return Some("separate its parts with commas, not semicolons".to_owned());
     }
     if let Some(level) = level.filter(|level| !is_level(level)) {
         return Some(format!("{level:?} is not a level; the levels are {levels}"));
@@ -81,14 +82,14 @@ fn is_level(text: &str) -> bool {
     LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
 }
 
-/// Whether a directive about this target can match: targets are compared by how they begin.
+/// Whether a directive for this target can match: targets are compared by prefix.
 fn is_target(name: &str) -> bool {
     CRATES.iter().any(|known| {
         known.starts_with(name) || name.strip_prefix(known).is_some_and(|rest| rest.starts_with("::"))
     })
 }
 
-/// The level that a word of .NET, or a number, stands for.
+/// The level for a word of .NET, or for a number.
 fn meant(word: &str) -> Option<&'static str> {
     let words = [
         ("critical", "error"),

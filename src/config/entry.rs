@@ -1,4 +1,4 @@
-//! Reads the JSON value of `ACI_DNS_ZONES`: entry by entry, key by key, mistakes by their place.
+//! Parses the JSON value of `ACI_DNS_ZONES`: entry by entry, key by key, with the place of each mistake.
 
 use ipnet::Ipv4Net;
 
@@ -14,10 +14,10 @@ use crate::{
     resource_id::{RESOURCE_GROUP_RULE, is_container_group, is_guid, is_resource_group},
 };
 
-/// The TTL of an entry that has none: container groups move, and a stale answer is a broken name.
+/// The default TTL in seconds: container groups move, and a stale answer is a broken name.
 const DEFAULT_TTL: u32 = 60;
 
-/// The longest name of a forward zone: with the longest label in front it is a name of 253 characters.
+/// The longest name of a forward zone: with the longest label it is a name of 253 characters.
 const FORWARD_ZONE_LIMIT: usize = 253 - 64;
 
 /// How many labels the name of a zone may have.
@@ -40,7 +40,7 @@ pub(super) const KEYS: [&str; 11] = [
 ];
 
 impl ZoneMap {
-    /// Reads the JSON value of `ACI_DNS_ZONES`.
+    /// Parses the JSON value of `ACI_DNS_ZONES`.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
         let mut mistakes = Mistakes::default();
         let map = Self::read(text, Defaults::default(), &mut mistakes);
@@ -52,7 +52,7 @@ impl ZoneMap {
     }
 }
 
-/// The entries as they stand there; nothing where the text is no map at all.
+/// The entries in their order; `None` if the text is not a map.
 fn read_map(text: &str, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
     let members = read_members(text).map_err(|broken| mistakes.at(ZONES, broken)).ok()?;
     if members.is_empty() {
@@ -77,7 +77,7 @@ fn read_map(text: &str, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
     Some(entries)
 }
 
-/// The members of the object, or of several objects one after the other.
+/// The members of the object, or of several objects in sequence.
 fn read_members(text: &str) -> Result<Vec<(String, Json)>, BrokenRule> {
     let mut members = Vec::new();
     for document in serde_json::Deserializer::from_str(text).into_iter() {
@@ -96,7 +96,7 @@ fn read_members(text: &str) -> Result<Vec<(String, Json)>, BrokenRule> {
     Ok(members)
 }
 
-/// What happened to a JSON object on its way through a shell, where that can be seen.
+/// How a shell changed a JSON object, if that can be recognized.
 fn mangled(text: &str) -> Option<BrokenRule> {
     let within = |quote| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
     if within('\'').or_else(|| within('"')).is_some_and(|inner| inner.trim_start().starts_with('{')) {
@@ -106,7 +106,7 @@ fn mangled(text: &str) -> Option<BrokenRule> {
     (!"\"}".contains(first)).then_some(BrokenRule::LostQuotes)
 }
 
-/// A value, and where it stands.
+/// A value and its place.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     text: &'a str,
@@ -178,7 +178,7 @@ impl Members<'_> {
         }
     }
 
-    /// A member, where it is there and right.
+    /// A member, if it exists and is valid.
     fn read<Read>(
         &mut self,
         name: &str,
@@ -213,7 +213,7 @@ fn read_word<Word: Copy>(place: &Place<'_>, mistakes: &mut Mistakes, known: &[(&
     word(given, known).map_err(|broken| mistakes.at(place.text, broken)).ok()
 }
 
-/// The elements of an array that are right.
+/// The valid elements of an array.
 fn read_array<Element>(
     place: &Place<'_>,
     mistakes: &mut Mistakes,
@@ -227,7 +227,7 @@ fn read_array<Element>(
     Some(elements.iter().enumerate().filter_map(read).collect())
 }
 
-/// The elements of an array that are right, each once.
+/// The valid elements of an array, without duplicates.
 fn read_distinct<Element: PartialEq + Clone>(
     place: &Place<'_>,
     mistakes: &mut Mistakes,
@@ -252,11 +252,11 @@ fn read_forward_zone(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<Domai
         text.parse().map_err(|error| mistakes.at(place.text, BrokenRule::Name(error))).ok()?;
     let refuse = |rule| BrokenRule::Text { given: text.to_owned(), rule };
     if !ZONE_LABELS.contains(&name.as_str().split('.').count()) {
-        mistakes.at(place.text, refuse("the name of a zone: Azure takes names of 2 to 34 labels"));
+        mistakes.at(place.text, refuse("the name of a zone: Azure accepts names of 2 to 34 labels"));
         return None;
     }
     if name.as_str().len() > FORWARD_ZONE_LIMIT {
-        let rule = "a zone with room for a label of 63 characters: it must have 189 characters at most";
+        let rule = "a zone with room for a label of 63 characters: at most 189 characters";
         mistakes.at(place.text, refuse(rule));
         return None;
     }
@@ -265,7 +265,8 @@ fn read_forward_zone(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<Domai
 
 fn read_reverse_zone(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<DomainName> {
     let text = read_text(place, mistakes)?;
-    // The rule of a reverse zone says more than that of a name: `0/25.5.1.10.in-addr.arpa` is no name at all.
+    // The message for a reverse zone says more than that for a name: `0/25.5.1.10.in-addr.arpa` is not even a
+    // name.
     let name: Result<DomainName, NameError> = text.parse();
     let Ok(name) = name else {
         mistakes.at(place.text, BrokenRule::Name(NameError::Reverse(text.to_owned())));
@@ -290,7 +291,7 @@ fn read_ttl(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<u32> {
     ttl
 }
 
-/// A list that restricts what is accepted. An empty one would accept nothing, which is hardly meant.
+/// A list of accepted values. An empty one would accept nothing, which is probably a mistake.
 fn read_restriction<Element>(
     place: &Place<'_>,
     mistakes: &mut Mistakes,
@@ -310,7 +311,7 @@ fn read_hostnames(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<NamePatt
     read_array(place, mistakes, read_pattern).map(NamePatterns::new)
 }
 
-/// A label, or how labels begin: host names and the names of container groups.
+/// A label or a prefix of labels: host names and the names of container groups.
 fn read_pattern(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<NamePattern> {
     let given = read_text(place, mistakes)?;
     let pattern = NamePattern::new(given);
@@ -344,269 +345,4 @@ fn read_address_range(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<Ipv4
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S1: &str = "aaaaaaaa-0000-0000-0000-000000000001";
-    const REQUIRED: &str = r#""forwardZone": "a.internal", "reverseZones": []"#;
-
-    /// The mistakes in one entry with the given members.
-    fn check_entry(members: &str, expected: &[&str]) {
-        check_mistakes(&format!(r#"{{"rg": {{{members}}}}}"#), expected);
-    }
-
-    fn check_mistakes(text: &str, expected: &[&str]) {
-        let error = ZoneMap::parse(text).expect_err("there is a mistake");
-        let mistakes: Vec<String> = error.mistakes.iter().map(ToString::to_string).collect();
-        assert_eq!(mistakes, expected, "{text}");
-    }
-
-    #[test]
-    fn keys_that_cover_the_same_are_refused() {
-        let entry = "{\"forwardZone\": \"a.internal\", \"reverseZones\": []}";
-        check_mistakes(
-            &format!(
-                r#"{{"rg": {entry}, "RG": {entry}, "rg": {entry}, "{S1}/Rg*": {entry}, "{S1}/rG*": {entry}}}"#
-            ),
-            &[
-                "ACI_DNS_ZONES.RG: is the same key as \"rg\": keys compare without regard to case",
-                "ACI_DNS_ZONES.rg: is given more than once",
-                &format!(
-                    "ACI_DNS_ZONES.{S1}/rG*: is the same key as \"{S1}/Rg*\": keys compare without regard to case"
-                ),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_key_that_is_no_resource_group_is_refused() {
-        let guid = |rest: &str| format!("{S1}{rest}");
-        let guids = ["/", "/a/b", "*/rg", "0/rg"].map(guid);
-        let others = [
-            "",
-            "a*b",
-            "**",
-            "a b",
-            "rg.",
-            "contoso-prod/rg",
-            "/rg",
-            "s 1/rg",
-            "s*/rg",
-            "*/rg",
-            "é/rg",
-            "a%b",
-        ];
-        for key in guids.iter().map(String::as_str).chain(others) {
-            let text = format!(r"{{{key:?}: {{{REQUIRED}}}}}");
-            let error = ZoneMap::parse(&text).expect_err(key);
-            assert!(matches!(error.mistakes[0].broken, BrokenRule::Key(_)), "{key}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_whole_value_is_an_object_of_objects() {
-        check_mistakes("[]", &["ACI_DNS_ZONES: must be an object, and is an array"]);
-        check_mistakes(r#"{"rg": null}"#, &["ACI_DNS_ZONES.rg: must be an object, and is null"]);
-        check_mistakes("{", &["ACI_DNS_ZONES: is not JSON: EOF while parsing an object at line 1 column 1"]);
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_and_the_right_one_guessed() {
-        check_entry(
-            &format!(r#"{REQUIRED}, "TTL": 1, "zoneSubscription": "s", "color": "red""#),
-            &[
-                "ACI_DNS_ZONES.rg.TTL: is not a key of a zone entry; did you mean \"ttl\"?",
-                "ACI_DNS_ZONES.rg.zoneSubscription: is not a key of a zone entry; \
-                 did you mean \"zoneSubscriptionId\"?",
-                "ACI_DNS_ZONES.rg.color: is not a key of a zone entry",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_key_is_given_once() {
-        check_entry(
-            &format!(r#"{REQUIRED}, "ttl": 1, "ttl": 1"#),
-            &["ACI_DNS_ZONES.rg.ttl: is given more than once"],
-        );
-    }
-
-    #[test]
-    fn both_kinds_of_zone_are_required() {
-        check_entry(
-            "",
-            &[
-                "ACI_DNS_ZONES.rg.forwardZone: is required and not set",
-                "ACI_DNS_ZONES.rg.reverseZones: is required and not set",
-            ],
-        );
-    }
-
-    #[test]
-    fn every_value_has_its_type() {
-        check_entry(
-            r#""forwardZone": 1, "reverseZones": "x", "zoneSubscriptionId": null, "zoneResourceGroup": true, "ttl": "60""#,
-            &[
-                "ACI_DNS_ZONES.rg.forwardZone: must be a string, and is a number",
-                "ACI_DNS_ZONES.rg.reverseZones: must be an array, and is a string",
-                "ACI_DNS_ZONES.rg.zoneSubscriptionId: must be a string, and is null",
-                "ACI_DNS_ZONES.rg.zoneResourceGroup: must be a string, and is a boolean",
-                "ACI_DNS_ZONES.rg.ttl: must be a number, and is a string",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_reverse_zone_is_told_by_its_place() {
-        let rule = "must be one to three numbers from 0 to 255 followed by .in-addr.arpa \
-                    (classless zones do not resolve in Private DNS)";
-        check_entry(
-            r#""forwardZone": "a.internal", "reverseZones":
-               ["10.in-addr.arpa", 5, "0/25.5.1.10.in-addr.arpa", "0-25.5.1.10.in-addr.arpa", "10.IN-ADDR.arpa."]"#,
-            &[
-                "ACI_DNS_ZONES.rg.reverseZones[1]: must be a string, and is a number",
-                &format!(
-                    "ACI_DNS_ZONES.rg.reverseZones[2]: \"0/25.5.1.10.in-addr.arpa\" is not a reverse zone: it {rule}"
-                ),
-                &format!(
-                    "ACI_DNS_ZONES.rg.reverseZones[3]: \"0-25.5.1.10.in-addr.arpa\" is not a reverse zone: it {rule}"
-                ),
-                "ACI_DNS_ZONES.rg.reverseZones[4]: 10.in-addr.arpa is listed more than once",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_ttl_is_a_whole_number_in_range() {
-        for ttl in ["0", "2147483648", "-1", "1.5", "1e99"] {
-            let error = ZoneMap::parse(&format!(r#"{{"rg": {{{REQUIRED}, "ttl": {ttl}}}}}"#)).expect_err(ttl);
-            assert!(matches!(error.mistakes[0].broken, BrokenRule::Number { .. }), "{ttl}: {error}");
-        }
-        for ttl in ["1", "2147483647"] {
-            assert!(ZoneMap::parse(&format!(r#"{{"rg": {{{REQUIRED}, "ttl": {ttl}}}}}"#)).is_ok(), "{ttl}");
-        }
-    }
-
-    #[test]
-    fn where_the_zones_are_cannot_change_a_path() {
-        check_entry(
-            &format!(r#"{REQUIRED}, "zoneSubscriptionId": "s/..", "zoneResourceGroup": "..""#),
-            &[
-                &format!("ACI_DNS_ZONES.rg.zoneSubscriptionId: \"s/..\" is not {SUBSCRIPTION_ID}"),
-                &format!("ACI_DNS_ZONES.rg.zoneResourceGroup: \"..\" is not {RESOURCE_GROUP_RULE}"),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_name_that_would_blur_the_path_is_quoted() {
-        check_mistakes(r#"{"rg.a": 1}"#, &["ACI_DNS_ZONES[\"rg.a\"]: must be an object, and is a number"]);
-    }
-
-    #[test]
-    fn an_empty_map_is_refused() {
-        for text in ["{}", " { } ", "", "{}{}"] {
-            check_mistakes(text, &["ACI_DNS_ZONES: has no entry, so nothing would be managed"]);
-        }
-    }
-
-    #[test]
-    fn several_documents_are_one_map() {
-        let map = ZoneMap::parse(&format!("{{\"a\": {{{REQUIRED}}}}}\n{{\"b\": {{{REQUIRED}}}}}")).unwrap();
-        assert_eq!(
-            map,
-            ZoneMap::parse(&format!("{{\"a\": {{{REQUIRED}}}, \"b\": {{{REQUIRED}}}}}")).unwrap()
-        );
-        check_mistakes(
-            &format!("{{\"a\": {{{REQUIRED}}}}}{{\"a\": {{{REQUIRED}}}}}"),
-            &["ACI_DNS_ZONES.a: is given more than once"],
-        );
-    }
-
-    #[test]
-    fn json_that_a_shell_changed_is_recognised() {
-        let json = format!(r#"{{"rg": {{{REQUIRED}}}}}"#);
-        let check = |text: &str, expected: &BrokenRule| {
-            let error = ZoneMap::parse(text).expect_err("there is a mistake");
-            assert_eq!(
-                error.mistakes.iter().map(|mistake| &mistake.broken).collect::<Vec<_>>(),
-                [expected],
-                "{text}"
-            );
-        };
-        check(&json.replace('"', ""), &BrokenRule::LostQuotes);
-        check(&json.replace('"', "'"), &BrokenRule::LostQuotes);
-        check(&serde_json::to_string(&json).unwrap(), &BrokenRule::NestedJson);
-        check(&format!("'{json}'"), &BrokenRule::Quoted);
-        check(&format!("\"{json}\""), &BrokenRule::Quoted);
-    }
-
-    #[test]
-    fn the_name_of_a_zone_has_2_to_34_labels() {
-        let zone = |labels: usize| vec!["a"; labels].join(".");
-        let entry = |forward: &str, former: &str| {
-            format!(
-                r#"{{"rg": {{"forwardZone": "{forward}", "reverseZones": [], "formerZones": ["{former}"]}}}}"#
-            )
-        };
-        for labels in [2, 34] {
-            assert!(ZoneMap::parse(&entry(&zone(labels), &zone(labels))).is_ok(), "{labels}");
-        }
-        for labels in [1, 35] {
-            let name = zone(labels);
-            let rule = format!("{name:?} is not the name of a zone: Azure takes names of 2 to 34 labels");
-            check_mistakes(
-                &entry(&name, &name),
-                &[
-                    &format!("ACI_DNS_ZONES.rg.forwardZone: {rule}"),
-                    &format!("ACI_DNS_ZONES.rg.formerZones[0]: {rule}"),
-                ],
-            );
-        }
-    }
-
-    #[test]
-    fn the_rules_of_an_entry_are_checked_by_their_place() {
-        check_entry(
-            &format!(
-                r#"{REQUIRED}, "policy": "observ", "ownership": true, "groups": ["web_1", "a*b", 5, "-*"],
-                "addressRanges": ["10.1.0.0/16", "10.1.5.4/16", "10.1.5.4", "fd00::/8", "10.0.0.0/33"],
-                "hostnames": ["a.b", "*", "x_*"], "formerZones": ["b.internal", "B.internal."]"#
-            ),
-            &[
-                "ACI_DNS_ZONES.rg.policy: \"observ\" is not one of sync, upsert-only, observe; \
-                 did you mean \"observe\"?",
-                "ACI_DNS_ZONES.rg.ownership: must be a string, and is a boolean",
-                "ACI_DNS_ZONES.rg.groups[0]: \"web_1\" is not 1 to 63 letters, digits and inner hyphens, with a * at \
-                 most at the end",
-                "ACI_DNS_ZONES.rg.groups[1]: \"a*b\" is not 1 to 63 letters, digits and inner hyphens, with a * at \
-                 most at the end",
-                "ACI_DNS_ZONES.rg.groups[2]: must be a string, and is a number",
-                "ACI_DNS_ZONES.rg.groups[3]: \"-*\" is not 1 to 63 letters, digits and inner hyphens, with a * at \
-                 most at the end",
-                "ACI_DNS_ZONES.rg.addressRanges[1]: \"10.1.5.4/16\" is not a range of addresses: \
-                 did you mean \"10.1.0.0/16\"?",
-                "ACI_DNS_ZONES.rg.addressRanges[2]: \"10.1.5.4\" is not a range of IPv4 addresses, such as 10.1.0.0/16",
-                "ACI_DNS_ZONES.rg.addressRanges[3]: \"fd00::/8\" is not a range of IPv4 addresses, such as 10.1.0.0/16",
-                "ACI_DNS_ZONES.rg.addressRanges[4]: \"10.0.0.0/33\" is not a range of IPv4 addresses, such as 10.1.0.0/16",
-                "ACI_DNS_ZONES.rg.hostnames[0]: \"a.b\" is not 1 to 63 letters, digits and inner hyphens, with a * at \
-                 most at the end",
-                "ACI_DNS_ZONES.rg.hostnames[2]: \"x_*\" is not 1 to 63 letters, digits and inner hyphens, with a * at \
-                 most at the end",
-                "ACI_DNS_ZONES.rg.formerZones[1]: b.internal is listed more than once",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_list_that_would_exclude_everything_is_refused() {
-        let rule = "is empty, so it would exclude everything; leave it out to accept all";
-        check_entry(
-            &format!(r#"{REQUIRED}, "groups": [], "addressRanges": [], "hostnames": [], "formerZones": []"#),
-            &[
-                &format!("ACI_DNS_ZONES.rg.groups: {rule}"),
-                &format!("ACI_DNS_ZONES.rg.addressRanges: {rule}"),
-            ],
-        );
-    }
-}
+mod tests;

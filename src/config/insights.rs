@@ -1,4 +1,4 @@
-//! Where telemetry goes: the settings of Application Insights and of Log Analytics.
+//! The destinations of telemetry: the settings of Application Insights and of Log Analytics.
 
 use url::Url;
 
@@ -10,15 +10,15 @@ use crate::resource_id::is_subscription;
 /// Source: <https://learn.microsoft.com/azure/azure-monitor/app/connection-strings>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationInsights {
-    /// Which resource the telemetry belongs to.
+    /// The id of the resource.
     pub instrumentation_key: String,
-    /// Where it is sent.
+    /// The ingestion endpoint.
     pub ingestion_endpoint: Url,
-    /// Whose token it carries, where the resource takes nothing without one.
+    /// The identity whose token it carries, if the resource requires one.
     pub entra: Option<Entra>,
-    /// The name of the application (`WEBSITE_SITE_NAME`): what the Functions host calls itself, too.
+    /// The name of the application (`WEBSITE_SITE_NAME`), which the Functions host uses, too.
     pub role_name: String,
-    /// Which of its instances this is (`WEBSITE_INSTANCE_ID`).
+    /// The instance (`WEBSITE_INSTANCE_ID`).
     pub role_instance: Option<String>,
 }
 
@@ -29,7 +29,8 @@ pub struct ApplicationInsights {
 pub struct Entra {
     /// A user-assigned identity other than that of the requests to Resource Manager.
     pub client_id: Option<String>,
-    /// What the tokens are for, where the connection string says it (`AADAudience`), without a slash at its end.
+    /// The audience of the tokens, if the connection string contains it (`AADAudience`), without a slash at
+    /// its end.
     pub audience: Option<String>,
 }
 
@@ -42,7 +43,7 @@ pub struct LogsIngestion {
     pub endpoint: Url,
     /// The immutable id of the data collection rule.
     pub rule_id: String,
-    /// The stream of the rule that takes the rows.
+    /// The stream of the rule that accepts the rows.
     pub stream: String,
 }
 
@@ -67,7 +68,7 @@ pub(super) fn connection_string(given: &str) -> Result<ApplicationInsights, Brok
     let member = |name| find(&members, name);
     let instrumentation_key = member("instrumentationkey")
         .filter(|key| is_subscription(key))
-        .ok_or(BrokenRule::ConnectionString("it must hold an InstrumentationKey"))?;
+        .ok_or(BrokenRule::ConnectionString("it must contain an InstrumentationKey"))?;
     let ingestion_endpoint = match (member("ingestionendpoint"), member("endpointsuffix")) {
         (Some(url), _) => url.to_owned(),
         (None, Some(suffix)) => {

@@ -1,4 +1,5 @@
-//! JSON as it was written: members in order, duplicates kept, so that a mistake in it can be told by its place.
+//! JSON as written: members in order, duplicates kept, so that a mistake in it can be reported with its
+//! place.
 
 use std::fmt;
 
@@ -32,7 +33,7 @@ impl Json {
     }
 }
 
-/// The place of a member: `place.name`, or `place["name"]` for a name that would blur the path.
+/// The place of a member: `place.name`, or `place["name"]` for a name with special characters.
 pub(super) fn member(place: &str, name: &str) -> String {
     let is_plain = !name.is_empty()
         && name.chars().all(|character| character.is_alphanumeric() || "-_/*()".contains(character));

@@ -1,4 +1,4 @@
-//! Which log lines are written.
+//! The log filter.
 
 use std::str::FromStr;
 
@@ -7,9 +7,10 @@ use tracing_subscriber::{
     filter::{LevelFilter, ParseError},
 };
 
-/// What is logged, such as `info` or `aci_dns=debug`; `info` by default.
+/// The filter, such as `info` or `aci_dns=debug`; `info` by default.
 ///
-/// Source: <https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html#directives>
+/// Source:
+/// <https://docs.rs/tracing-subscriber/0.3/tracing_subscriber/filter/struct.EnvFilter.html#directives>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(String);
 
@@ -18,9 +19,9 @@ impl LogFilter {
         EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(text)
     }
 
-    /// The filter as `tracing` applies it.
+    /// The filter for `tracing`.
     pub(crate) fn env_filter(&self) -> EnvFilter {
-        Self::read(&self.0).expect("the text was read before")
+        Self::read(&self.0).expect("the text was parsed before")
     }
 }
 

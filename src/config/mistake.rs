@@ -1,4 +1,4 @@
-//! Mistakes in the settings: where each is, and which rule it breaks.
+//! Mistakes in the settings: the place of each, and the broken rule.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::dns::{DomainName, NameError};
 /// Every mistake in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
-    /// One for each broken rule, in the order in which the settings are read.
+    /// The mistakes, in the order in which the settings are read.
     pub mistakes: Vec<Mistake>,
 }
 
@@ -24,141 +24,141 @@ pub struct Mistake {
 /// A rule that a setting breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrokenRule {
-    /// Something that has no default is not there.
+    /// A required value is missing.
     #[error("is required and not set")]
     Missing,
-    /// One of settings that only make sense together.
+    /// One of several settings that must be set together.
     #[error(
         "is not set although {0} is; set all of ACI_DNS_LOGS_ENDPOINT, ACI_DNS_LOGS_RULE_ID and ACI_DNS_LOGS_STREAM, or none"
     )]
     MissingBeside(&'static str),
-    /// A variable that looks like a setting and is none.
+    /// A misspelt setting.
     #[error("is not a setting; did you mean {0}?")]
     UnknownVariable(&'static str),
     /// A reference to another service that the platform did not resolve.
     #[error(
-        "is a reference that was not resolved ({0}): look at its state in the portal (Settings, Environment variables), and at whether the app's identity may read what it refers to"
+        "is a reference that was not resolved ({0}): check its state in the portal (Settings, Environment variables), and whether the app's identity may read the secret"
     )]
     Unresolved(String),
-    /// Quotes of a shell or a file that became part of the value.
-    #[error("is in quotes, which are part of the value: remove them")]
+    /// Quotes of a shell or a file are part of the value.
+    #[error("is in quotes, which are part of the value; remove them")]
     Quoted,
     /// JSON without its double quotes.
     #[error(
-        "lost its double quotes on the way, as PowerShell removes them from a value for az: escape each as \\\", or name a file: @FILE"
+        "has no double quotes, because PowerShell removes them from a value for az; escape each as \\\", or name a file: @FILE"
     )]
     LostQuotes,
-    /// JSON that was encoded as a JSON text once more.
-    #[error("is a JSON text inside of a JSON text: remove the outer quotes and the backslashes")]
+    /// JSON that was encoded as a JSON string again.
+    #[error("is JSON inside a JSON string; remove the outer quotes and the backslashes")]
     NestedJson,
-    /// A file that should hold the value and cannot be read.
+    /// The file with the value cannot be read.
     #[error("names the file {path:?}, which cannot be read: {reason}")]
     File {
-        /// The file as it was given.
+        /// The file as given.
         path: String,
-        /// Why it cannot be read.
+        /// The cause.
         reason: String,
     },
-    /// A map that serves nothing.
+    /// A map without entries.
     #[error("has no entry, so nothing would be managed")]
     EmptyMap,
-    /// A list that would exclude everything.
+    /// An empty list of accepted values.
     #[error("is empty, so it would exclude everything; leave it out to accept all")]
     EmptyList,
-    /// Not one of the words that the setting knows.
+    /// A word that the setting does not know.
     #[error("{given:?} is not one of {known}{}", hint(.closest.as_deref()))]
     Word {
-        /// What was given.
+        /// The given word.
         given: String,
-        /// What could have been.
+        /// The known words.
         known: String,
-        /// The one that was probably meant.
+        /// The word that was probably intended.
         closest: Option<String>,
     },
-    /// Not a whole number in the setting's range.
+    /// A whole number outside of the setting's range, or not a whole number.
     #[error("{given} is not a whole number from {least} to {most}")]
     Number {
-        /// What was given.
+        /// The given value.
         given: String,
-        /// The least that would do.
+        /// The minimum.
         least: u64,
-        /// The most that would do.
+        /// The maximum.
         most: u64,
     },
-    /// An invocation that waits for an address as long as it may last at all.
-    #[error("{wait} seconds are not less than the {deadline} of ACI_DNS_DEADLINE_SECONDS")]
+    /// A wait for an address that is not shorter than the deadline of the invocation.
+    #[error("{wait} seconds must be less than the {deadline} of ACI_DNS_DEADLINE_SECONDS")]
     WaitWithinDeadline {
         /// The wait.
         wait: u64,
         /// The deadline.
         deadline: u64,
     },
-    /// A key of the map without a subscription, and no subscription to look for it in.
+    /// A key of the map without a subscription, although no setting lists subscriptions.
     #[error(
-        "is not set, and the key {0:?} of ACI_DNS_ZONES names no subscription: list here, or with --subscription, the subscriptions in which to look for it"
+        "is not set, and the key {0:?} of ACI_DNS_ZONES names no subscription; list the subscriptions of such keys here, or pass --subscription"
     )]
     SweptNowhere(String),
-    /// Not a URL that can be an endpoint.
+    /// An invalid endpoint.
     #[error("{given:?} is not an endpoint: {rule}")]
     Endpoint {
-        /// What was given.
+        /// The given text.
         given: String,
-        /// What it would have to be.
+        /// The rule.
         rule: &'static str,
     },
-    /// Not a URL of a storage queue.
+    /// An invalid URL of a storage queue.
     #[error("{given:?} is not the URL of a storage queue: {rule}")]
     Queue {
-        /// What was given, without the signature in it.
+        /// The given text, without a signature.
         given: String,
-        /// What it would have to be.
+        /// The rule.
         rule: String,
     },
-    /// Not the address of a proxy. It may hold a password, so it is not repeated.
+    /// An invalid address of a proxy. It may contain a password, so it is not repeated.
     #[error("is not the address of a proxy, such as http://proxy.contoso.com:3128")]
     Proxy,
-    /// A connection string of Application Insights that cannot be used.
+    /// An invalid connection string of Application Insights.
     #[error("is not a connection string of Application Insights: {0}")]
     ConnectionString(&'static str),
-    /// A text with characters that it cannot have.
+    /// A text that breaks a rule.
     #[error("{given:?} is not {rule}")]
     Text {
-        /// What was given.
+        /// The given text.
         given: String,
-        /// What it would have to be.
+        /// The rule.
         rule: &'static str,
     },
-    /// A range of addresses that does not begin where such a range begins.
+    /// A range of addresses whose first address does not fit its length.
     #[error("{given:?} is not a range of addresses: did you mean {meant:?}?")]
     HostBits {
-        /// What was given.
+        /// The given text.
         given: String,
         /// The range that contains it.
         meant: String,
     },
-    /// A log filter that cannot be read, or cannot match a line.
+    /// A log filter that is invalid or matches no line.
     #[error("{given:?} is not a log filter: {reason}")]
     LogFilter {
-        /// What was given.
+        /// The given text.
         given: String,
-        /// Why it cannot be used.
+        /// The cause.
         reason: String,
     },
     /// A text that is not JSON.
     #[error("is not JSON: {0}")]
     Json(String),
-    /// A JSON value of another type than the setting has.
-    #[error("must be {expected}, and is {given}")]
+    /// A JSON value of another type.
+    #[error("must be {expected}, not {given}")]
     Type {
-        /// The type that it has.
+        /// The type of the setting.
         expected: &'static str,
-        /// The type that was given.
+        /// The type of the value.
         given: &'static str,
     },
-    /// A key that no setting has.
+    /// An unknown key of an entry.
     #[error("is not a key of a zone entry{}", hint(.0.as_deref()))]
     UnknownKey(Option<String>),
-    /// A key that was given before.
+    /// A duplicate key.
     #[error("is given more than once")]
     DuplicateKey,
     /// Two keys for the same container groups.
@@ -172,7 +172,7 @@ pub enum BrokenRule {
     /// A text that is not the name of a zone.
     #[error("{0}")]
     Name(NameError),
-    /// A zone that was given before.
+    /// A duplicate zone.
     #[error("{0} is listed more than once")]
     DuplicateZone(DomainName),
 }
@@ -199,12 +199,12 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// The mistakes that were found so far.
+/// The mistakes so far.
 #[derive(Default)]
 pub(super) struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    /// Adds a mistake, once.
+    /// Adds a mistake, without duplicates.
     pub(super) fn at(&mut self, place: &str, broken: BrokenRule) {
         let mistake = Mistake { place: place.to_owned(), broken };
         if !self.0.contains(&mistake) {
@@ -216,13 +216,13 @@ impl Mistakes {
         self.0.len()
     }
 
-    /// What was read, unless there was a mistake.
+    /// The parsed value, unless there was a mistake.
     pub(super) fn or<Read>(self, read: Option<Read>) -> Result<Read, SettingsError> {
         read.filter(|_| self.0.is_empty()).ok_or(SettingsError { mistakes: self.0 })
     }
 }
 
-/// The word that was probably meant: the closest of the known ones, where it is close at all.
+/// The most similar of the known words, if one is similar enough.
 pub(super) fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
     let distances = known.map(|word| (strsim::levenshtein(&given, &word.to_lowercase()), word));
@@ -234,7 +234,7 @@ pub(super) fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> 
 pub(super) const SUBSCRIPTION_ID: &str =
     "the id of a subscription, such as 00000000-0000-0000-0000-000000000000";
 
-/// One of the words that a setting has, in any case.
+/// The words of a setting, in any case.
 pub(super) fn word<Word: Copy>(given: &str, known: &[(&str, Word)]) -> Result<Word, BrokenRule> {
     if let Some((_, word)) = known.iter().find(|(word, _)| word.eq_ignore_ascii_case(given)) {
         return Ok(*word);

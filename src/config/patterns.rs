@@ -1,10 +1,10 @@
-//! Names, exact or by how they begin: how the map speaks of resource groups, container groups and host names.
+//! Names and prefixes of names: the map uses them for resource groups, container groups and host names.
 
 use std::fmt;
 
 use crate::resource_id::fold;
 
-/// A name, or with a `*` at its end how names begin. Compared without regard to case.
+/// A name, or a prefix with a `*` at its end. Compared without regard to case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamePattern {
     /// Lower case, without the `*`.
@@ -13,7 +13,7 @@ pub struct NamePattern {
 }
 
 impl NamePattern {
-    /// Splits the `*` off. What remains is not checked.
+    /// Removes the `*`. The remainder is not checked.
     pub(super) fn new(text: &str) -> Self {
         let text = fold(text);
         match text.strip_suffix('*') {
@@ -45,8 +45,8 @@ impl NamePattern {
         self.matches_folded(&fold(name))
     }
 
-    /// A text of the shape that matching names have, so that a rule for names can be checked: how a name begins
-    /// need not be a name yet.
+    /// A sample of the matching names, so that a rule for names can be checked: a prefix need not be a name
+    /// itself.
     pub(super) fn sample(&self) -> String {
         format!("{}{}", self.text, if self.is_prefix { "a" } else { "" })
     }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_a_name_or_a_prefix_and_case_does_not_count() {
+    fn a_pattern_is_a_name_or_a_prefix_without_regard_to_case() {
         for (pattern, name, expected) in [
             ("api", "api", true),
             ("API", "Api", true),

@@ -1,4 +1,4 @@
-//! Reads variables, and collects the mistakes in them.
+//! Reads variables and collects the mistakes in them.
 
 use std::collections::BTreeSet;
 
@@ -24,10 +24,11 @@ const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
 const AUTHENTICATION: &str = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING";
 const LOGS: [&str; 3] = ["ACI_DNS_LOGS_ENDPOINT", "ACI_DNS_LOGS_RULE_ID", "ACI_DNS_LOGS_STREAM"];
 
-/// The longest deadline in seconds: Event Grid gives up after 30, and a cold start counts.
+/// The longest deadline in seconds: Event Grid gives up after 30, and a cold start takes time.
 const LONGEST_DEADLINE: u64 = 28;
 
-/// Reads variables and collects the mistakes in them; what could not be read is left out or at its default.
+/// Reads variables and collects the mistakes in them. A value with a mistake is left out or replaced by its
+/// default.
 pub(super) struct Reader<'a> {
     environment: &'a Environment<'a>,
     pub(super) mistakes: Mistakes,
@@ -39,7 +40,7 @@ impl<'a> Reader<'a> {
         Self { environment, mistakes: Mistakes::default(), notices: vec![] }
     }
 
-    /// Names that look like those of settings.
+    /// Names that look like settings.
     pub(super) fn names(&mut self) {
         for name in &self.environment.names {
             match variables::likeness(name) {
@@ -50,12 +51,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value of a variable, without the white space around it; an empty one counts as unset.
+    /// The value of a variable without surrounding white space; an empty one counts as unset.
     fn given(&self, name: &str) -> Option<String> {
         (self.environment.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// The value of a variable, unless it is not what was meant.
+    /// The value of a variable, unless it was changed on its way.
     fn variable(&mut self, name: &str) -> Option<String> {
         let given = self.given(name)?;
         if let Some(broken) = unresolved(&given).or_else(|| is_quoted(&given).then_some(BrokenRule::Quoted)) {
@@ -102,7 +103,7 @@ impl<'a> Reader<'a> {
         number
     }
 
-    /// How long an invocation waits for an address, and how long it may last, in seconds.
+    /// The wait for an address and the deadline of an invocation, in seconds.
     pub(super) fn waits(&mut self) -> (u64, u64) {
         let before = self.mistakes.len();
         let deadline = self.number(DEADLINE, 1, LONGEST_DEADLINE).unwrap_or(20);
@@ -130,7 +131,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// The subscriptions that keys without one mean, in lower case.
+    /// The subscriptions of keys without one, in lower case.
     pub(super) fn subscriptions(&mut self) -> BTreeSet<String> {
         let (name, old) = (variables::SUBSCRIPTIONS, variables::OLD_SUBSCRIPTIONS);
         if self.given(old).is_some() {
@@ -217,7 +218,8 @@ impl<'a> Reader<'a> {
         queue(&given, cloud).map_err(|broken| self.mistakes.at(NAME, broken)).ok()
     }
 
-    /// The proxy of the environment, as other programs read it: upper case first, and a host without a scheme.
+    /// The proxy in the environment, read as in other programs: upper case first, and a host may lack a
+    /// scheme.
     pub(super) fn proxy(&mut self) -> Option<Proxy> {
         const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
         const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
@@ -247,7 +249,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A reference to Key Vault or App Configuration, whose text the platform hands on where it cannot resolve it. Only
+/// A reference to Key Vault or App Configuration. The platform passes its text if it cannot resolve it. Only
 /// its beginning is repeated.
 fn unresolved(given: &str) -> Option<BrokenRule> {
     const START: &str = "@Microsoft.";

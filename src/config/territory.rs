@@ -1,16 +1,16 @@
-//! Which scopes and zones the settings name, taken together.
+//! The scopes and zones of the settings.
 
 use super::{Settings, Territory};
 
-/// A key of `ACI_DNS_ZONES` names no subscription, and no setting names one either.
+/// A key of `ACI_DNS_ZONES` names no subscription, and no setting lists subscriptions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the key {0:?} of ACI_DNS_ZONES names no subscription: say in ACI_DNS_SUBSCRIPTIONS, or with --subscription, in which ones to look for it"
+    "the key {0:?} of ACI_DNS_ZONES names no subscription; list the subscriptions in ACI_DNS_SUBSCRIPTIONS, or pass --subscription"
 )]
 pub struct MissingSubscription(pub String);
 
 impl Settings {
-    /// Everything that the map serves, in the subscriptions that the settings name.
+    /// Everything that the map serves, in the subscriptions of the settings.
     pub fn territory(&self) -> Result<Territory, MissingSubscription> {
         let mut subscriptions = self.subscriptions.clone();
         if subscriptions.is_empty() {

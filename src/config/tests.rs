@@ -1,4 +1,4 @@
-//! The settings: what is accepted, what is refused, and what each mistake says.
+//! The settings: accepted values, refused values, and the message of each mistake.
 
 use super::{
     insights::connection_string,
@@ -15,8 +15,8 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     })
 }
 
-/// Every setting that has a default, as text.
-fn told(settings: &Settings) -> String {
+/// Every setting with a default, as text.
+fn reported(settings: &Settings) -> String {
     format!(
         "{:?} {:?} {:?} wait {} deadline {} recheck {} concurrency {} {:?} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         settings.ownership,
@@ -49,7 +49,7 @@ fn check_mistakes(variables: &[(&str, &str)], expected: &[&str]) {
 #[test]
 fn everything_but_the_zones_has_a_default() {
     assert_eq!(
-        told(&read(&[]).unwrap()),
+        reported(&read(&[]).unwrap()),
         "Strict Sync Remove wait 15 deadline 20 recheck 45 concurrency 64 Public https://management.azure.com/ \
          https://management.azure.com/.default https://login.microsoftonline.com/ None None {} None None None \
          LogFilter(\"info\")"
@@ -80,9 +80,9 @@ fn an_empty_variable_counts_as_unset() {
         "ACI_DNS_LOGS_STREAM",
         "RUST_LOG",
     ];
-    let expected = told(&read(&[]).unwrap());
+    let expected = reported(&read(&[]).unwrap());
     for empty in ["", "  "] {
-        assert_eq!(told(&read(&names.map(|name| (name, empty))).unwrap()), expected);
+        assert_eq!(reported(&read(&names.map(|name| (name, empty))).unwrap()), expected);
     }
     check_mistakes(&[("ACI_DNS_ZONES", "")], &["ACI_DNS_ZONES: is required and not set"]);
 }
@@ -122,7 +122,7 @@ fn every_setting_is_read() {
     ])
     .unwrap();
     assert_eq!(
-        told(&Settings { application_insights: None, logs: None, ..settings.clone() }),
+        reported(&Settings { application_insights: None, logs: None, ..settings.clone() }),
         "Strict UpsertOnly Keep wait 0 deadline 28 recheck 0 concurrency 1024 UsGovernment http://127.0.0.1:8181/ \
          https://management.usgovcloudapi.net/.default https://login.microsoftonline.us/ \
          Some(\"00000000-0000-0000-0000-000000000001\") \
@@ -155,7 +155,7 @@ fn every_setting_is_read() {
 }
 
 #[test]
-fn telemetry_carries_a_token_only_where_the_host_does_the_same() {
+fn telemetry_carries_a_token_only_if_the_host_does() {
     let connection = ("APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=k;AADAudience=https://a/");
     let entra = |text| {
         let settings = read(&[connection, ("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", text)]).unwrap();
@@ -176,7 +176,7 @@ fn telemetry_carries_a_token_only_where_the_host_does_the_same() {
 }
 
 #[test]
-fn a_cloud_gives_endpoint_and_audience_together() {
+fn a_cloud_selects_endpoint_and_audience() {
     for (cloud, endpoint) in [
         ("public", "https://management.azure.com/"),
         ("usgovernment", "https://management.usgovcloudapi.net/"),
@@ -197,13 +197,13 @@ fn the_wait_for_an_address_is_less_than_the_deadline() {
     for (deadline, wait) in [("10", "10"), ("10", "11"), ("20", "27")] {
         check_mistakes(
             &[(DEADLINE, deadline), (ADDRESS_WAIT, wait)],
-            &[&format!("{ADDRESS_WAIT}: {wait} seconds are not less than the {deadline} of {DEADLINE}")],
+            &[&format!("{ADDRESS_WAIT}: {wait} seconds must be less than the {deadline} of {DEADLINE}")],
         );
     }
 }
 
 #[test]
-fn a_wrong_deadline_is_one_mistake_and_not_two() {
+fn an_invalid_deadline_is_a_single_mistake() {
     check_mistakes(
         &[(DEADLINE, "0"), (ADDRESS_WAIT, "27")],
         &["ACI_DNS_DEADLINE_SECONDS: \"0\" is not a whole number from 1 to 28"],
@@ -226,7 +226,7 @@ fn numbers_have_ranges() {
 }
 
 #[test]
-fn an_unknown_word_is_told_with_the_known_ones() {
+fn an_unknown_word_is_reported_with_the_known_ones() {
     check_mistakes(
         &[("ACI_DNS_POLICY", "upsertonly"), ("ACI_DNS_STOPPED", "forget")],
         &[
@@ -264,7 +264,7 @@ fn http_is_accepted_only_for_a_loopback_address() {
 }
 
 #[test]
-fn the_other_endpoints_are_held_to_the_same_rule() {
+fn the_same_rule_holds_for_other_endpoints() {
     check_mistakes(
         &[
             ("APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=k;IngestionEndpoint=http://a.b/"),
@@ -286,7 +286,7 @@ fn the_other_endpoints_are_held_to_the_same_rule() {
 }
 
 #[test]
-fn a_connection_string_says_where_telemetry_goes() {
+fn a_connection_string_selects_the_destination_of_telemetry() {
     let check = |given, expected: Option<&str>| {
         let endpoint = connection_string(given).ok().map(|read| read.ingestion_endpoint.to_string());
         assert_eq!(endpoint.as_deref(), expected, "{given}");
@@ -300,7 +300,7 @@ fn a_connection_string_says_where_telemetry_goes() {
 }
 
 #[test]
-fn the_three_settings_of_log_analytics_come_together() {
+fn the_settings_of_log_analytics_must_be_set_together() {
     check_mistakes(
         &[("ACI_DNS_LOGS_RULE_ID", "dcr-0")],
         &[
@@ -319,7 +319,7 @@ fn a_wrong_log_filter_is_a_mistake() {
 }
 
 #[test]
-fn every_mistake_is_told_and_not_only_the_first() {
+fn all_mistakes_are_reported_together() {
     check_mistakes(
         &[
             ("ACI_DNS_ZONES", r#"{"rg": {"forwardZone": "a..b"}}"#),
@@ -339,7 +339,7 @@ fn every_mistake_is_told_and_not_only_the_first() {
 }
 
 #[test]
-fn a_reference_that_was_not_resolved_is_named_and_is_never_a_file() {
+fn an_unresolved_reference_is_reported_and_is_never_a_file() {
     let vault = "@Microsoft.KeyVault(SecretUri=https://kv-example.vault.azure.net/secrets/zones/)";
     let app = "@microsoft.appconfiguration(Endpoint=https://ac-example.azconfig.io; Key=zones)";
     for name in [
@@ -349,13 +349,14 @@ fn a_reference_that_was_not_resolved_is_named_and_is_never_a_file() {
         "ACI_DNS_POLICY",
         "RUST_LOG",
     ] {
-        for (given, shown) in [(vault, "@Microsoft.KeyVault(...)"), (app, "@microsoft.appconfiguration(...)")]
+        for (given, displayed) in
+            [(vault, "@Microsoft.KeyVault(...)"), (app, "@microsoft.appconfiguration(...)")]
         {
             check_mistakes(
                 &[(name, given)],
                 &[&format!(
-                    "{name}: is a reference that was not resolved ({shown}): look at its state in the portal \
-                     (Settings, Environment variables), and at whether the app's identity may read what it refers to"
+                    "{name}: is a reference that was not resolved ({displayed}): check its state in the portal \
+                     (Settings, Environment variables), and whether the app's identity may read the secret"
                 )],
             );
         }
@@ -363,8 +364,8 @@ fn a_reference_that_was_not_resolved_is_named_and_is_never_a_file() {
 }
 
 #[test]
-fn quotes_that_became_part_of_a_value_are_named() {
-    let mistake = |name: &str| format!("{name}: is in quotes, which are part of the value: remove them");
+fn quotes_in_a_value_are_reported() {
+    let mistake = |name: &str| format!("{name}: is in quotes, which are part of the value; remove them");
     for (name, given) in [
         ("AZURE_CLIENT_ID", "\"00000000-0000-0000-0000-000000000001\""),
         ("APPLICATIONINSIGHTS_CONNECTION_STRING", "'InstrumentationKey=k'"),
@@ -375,7 +376,7 @@ fn quotes_that_became_part_of_a_value_are_named() {
     }
 }
 
-/// Reads settings whose map is named by `ACI_DNS_ZONES`, and stands in the file `zones.json`.
+/// Reads settings whose map is the file `zones.json`, named in `ACI_DNS_ZONES`.
 fn read_file(zones: &str, content: &[u8]) -> Result<Settings, SettingsError> {
     let lookup = |name: &str| (name == "ACI_DNS_ZONES").then(|| zones.to_owned());
     let read_file = |path: &str| match path {
@@ -386,7 +387,7 @@ fn read_file(zones: &str, content: &[u8]) -> Result<Settings, SettingsError> {
 }
 
 #[test]
-fn the_map_may_stand_in_a_file_of_utf_8_or_utf_16() {
+fn the_map_may_be_a_file_in_utf_8_or_utf_16() {
     let expected = read(&[]).unwrap().zones;
     let utf16: Vec<u8> =
         format!("\u{feff}{ONE_ZONE}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -401,7 +402,7 @@ fn the_map_may_stand_in_a_file_of_utf_8_or_utf_16() {
         (
             "@zones.json",
             "{rg: {}}",
-            "lost its double quotes on the way, as PowerShell removes them from a value for az: \
+            "has no double quotes, because PowerShell removes them from a value for az; \
           escape each as \\\", or name a file: @FILE",
         ),
         ("@zones.json", "@zones.json", "is not JSON: expected value at line 1 column 1"),
@@ -410,13 +411,13 @@ fn the_map_may_stand_in_a_file_of_utf_8_or_utf_16() {
         assert_eq!(error.to_string(), format!("ACI_DNS_ZONES: {expected}"));
     }
     let error = read_file("@zones.json", b"{\"caf\xe9\"}").expect_err("there is a mistake");
-    assert!(error.to_string().contains("its encoding is not known"), "{error}");
+    assert!(error.to_string().contains("its encoding is unknown"), "{error}");
     let error =
         Settings::from_variables(|name| (name == "ACI_DNS_ZONES").then(|| "@zones.json".into())).unwrap_err();
-    assert!(error.to_string().contains("files cannot be named here"), "{error}");
+    assert!(error.to_string().contains("files are not supported here"), "{error}");
 }
 
-/// Reads settings beside variables of these names.
+/// Reads settings together with variables of these names.
 fn read_beside(names: &[&str], variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let lookup = |name: &str| {
         let zones = ("ACI_DNS_ZONES", ONE_ZONE);
@@ -432,7 +433,7 @@ fn read_beside(names: &[&str], variables: &[(&str, &str)]) -> Result<Settings, S
 }
 
 #[test]
-fn a_misspelt_variable_is_a_mistake_and_an_unknown_one_an_error_at_the_start() {
+fn a_misspelt_variable_is_a_mistake_and_an_unknown_one_is_logged() {
     let names = ["PATH", "ACI_DNS_ZONES", "ACI_DNS_FUTURE", "ACI_DNS_POLICIES", "ACI_DNS_DEADLINE"];
     assert_eq!(
         read_beside(&names, &[]).unwrap_err().to_string(),
@@ -447,7 +448,7 @@ fn a_misspelt_variable_is_a_mistake_and_an_unknown_one_an_error_at_the_start() {
 }
 
 #[test]
-fn the_old_name_of_the_subscriptions_counts_with_a_warning() {
+fn the_old_name_of_the_subscriptions_is_accepted_with_a_warning() {
     const ONE: &str = "aaaaaaaa-0000-0000-0000-000000000001";
     const OTHER: &str = "aaaaaaaa-0000-0000-0000-000000000002";
     let check = |variables: &[(&str, &str)], used: &str, warning: &str| {
@@ -458,8 +459,8 @@ fn the_old_name_of_the_subscriptions_counts_with_a_warning() {
         assert!(settings.notices.iter().all(|notice| !notice.is_error()));
     };
     let (old, new) = ("ACI_DNS_SWEEP_SUBSCRIPTIONS", "ACI_DNS_SUBSCRIPTIONS");
-    check(&[(old, ONE)], ONE, &format!("{old} is the old name of {new}: rename it"));
-    check(&[(old, ONE), (new, OTHER)], OTHER, &format!("{old} is ignored because {new} is set: remove it"));
+    check(&[(old, ONE)], ONE, &format!("{old} is the old name of {new}; rename it"));
+    check(&[(old, ONE), (new, OTHER)], OTHER, &format!("{old} is ignored because {new} is set; remove it"));
     check_mistakes(
         &[(new, "contoso-prod")],
         &[&format!(
@@ -469,7 +470,7 @@ fn the_old_name_of_the_subscriptions_counts_with_a_warning() {
 }
 
 #[test]
-fn events_of_subscriptions_that_are_not_listed_are_unmanaged() {
+fn events_of_unlisted_subscriptions_are_unmanaged() {
     let web = |subscription: &str| {
         let subscription = format!("aaaaaaaa-0000-0000-0000-00000000000{subscription}");
         crate::resource_id::ContainerGroupId::new(&subscription, "rg", "web").unwrap()
@@ -482,7 +483,7 @@ fn events_of_subscriptions_that_are_not_listed_are_unmanaged() {
 }
 
 #[test]
-fn the_retry_queue_is_one_of_the_clouds_queues_or_on_loopback() {
+fn the_retry_queue_is_in_the_cloud_or_on_loopback() {
     let queue = |cloud: &str, given: &str| {
         let read = read(&[("ACI_DNS_CLOUD", cloud), ("ACI_DNS_RETRY_QUEUE", given)]);
         read.map(|settings| settings.retry_queue.map(String::from).unwrap_or_default())
@@ -523,7 +524,7 @@ fn the_retry_queue_is_one_of_the_clouds_queues_or_on_loopback() {
 }
 
 #[test]
-fn a_proxy_is_read_in_its_usual_form_and_its_password_is_never_shown() {
+fn a_proxy_is_parsed_and_its_password_is_never_displayed() {
     let proxy = |name: &str, given: &str| read(&[(name, given)]).map(|settings| settings.proxy.unwrap());
     for (name, given, expected) in [
         ("HTTPS_PROXY", "http://proxy.contoso.com:3128", "http://proxy.contoso.com:3128/"),
@@ -540,8 +541,8 @@ fn a_proxy_is_read_in_its_usual_form_and_its_password_is_never_shown() {
             "HTTPS_PROXY: is not the address of a proxy, such as http://proxy.contoso.com:3128"
         );
     }
-    let shown = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:secret@proxy:1")]).unwrap());
-    assert!(!shown.contains("secret"), "{shown}");
+    let displayed = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:secret@proxy:1")]).unwrap());
+    assert!(!displayed.contains("secret"), "{displayed}");
 }
 
 #[test]
@@ -553,7 +554,7 @@ fn a_log_filter_that_matches_no_line_is_a_mistake() {
 }
 
 #[test]
-fn a_write_that_the_policy_forbids_needs_no_right() {
+fn a_forbidden_write_needs_no_right() {
     let verbs = |policy: Policy| policy.record_set_verbs().len();
     assert_eq!(
         [Policy::Sync, Policy::UpsertOnly, Policy::AdoptOnly, Policy::Observe].map(verbs),

@@ -1,4 +1,5 @@
-//! Keys of the map that match no container group and no resource group that is known, most often misspelt.
+//! Keys of the map that match no known container group and no known resource group, most often because of a
+//! spelling mistake.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -7,14 +8,14 @@ use crate::{config::variables, resource_id::fold};
 /// Keys of the map that match nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnmatchedKeys {
-    /// Each key, and the resource group whose name is nearest to it, where there is one.
+    /// Each key, and the most similar name of a resource group, if there is one.
     pub keys: Vec<(String, Option<String>)>,
     /// Whether the map has no other key.
     pub is_whole_map: bool,
 }
 
 impl UnmatchedKeys {
-    /// These keys, with the nearest of the names of resource groups.
+    /// Adds the most similar resource group to each key.
     #[must_use]
     pub fn new(keys: Vec<String>, is_whole_map: bool, names: &BTreeSet<String>) -> Self {
         let with_nearest = |key: String| {
@@ -46,7 +47,7 @@ impl fmt::Display for UnmatchedKeys {
     }
 }
 
-/// The name that needs the fewest edits to become the key, if these are no more than a third of it.
+/// The name with the fewest edits to the key, if these are no more than a third of it.
 fn nearest(key: &str, names: &BTreeSet<String>) -> Option<String> {
     let key = key.rsplit('/').next().unwrap_or(key);
     let key = key.strip_suffix('*').unwrap_or(key);
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_proposed_if_it_is_near() {
+    fn a_similar_name_is_suggested() {
         let names = ["rg-spoke1", "RG-Spoke2", "rg-hub"].map(str::to_owned).into();
         let keys = ["rg-spok1", "00000000-0000-0000-0000-000000000000/rg-spoke22", "rg-hubs*", "prod"];
         let unmatched = UnmatchedKeys::new(keys.map(str::to_owned).to_vec(), true, &names);

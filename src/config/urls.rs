@@ -1,4 +1,4 @@
-//! URLs that tokens are sent to: which ones are accepted.
+//! Checks of URLs that receive tokens.
 
 use url::{Host, Url};
 
@@ -14,7 +14,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The scheme and the host of a URL that a token may be sent to.
+/// The scheme and the host of a URL that may receive a token.
 fn check_host(url: &Url) -> Result<(), &'static str> {
     if !url.has_host() {
         return Err("it must be a URL with a host");
@@ -26,12 +26,12 @@ fn check_host(url: &Url) -> Result<(), &'static str> {
         _ => return Err("its scheme must be https"),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it must not hold a user name or password");
+        return Err("it must not contain a user name or password");
     }
     Ok(())
 }
 
-/// Reads an endpoint: scheme, host and port, and nothing else, because paths are joined to it.
+/// Parses an endpoint: scheme, host and port only, because paths are appended to it.
 pub(super) fn endpoint(given: &str) -> Result<Url, BrokenRule> {
     let refused = |rule| BrokenRule::Endpoint { given: given.to_owned(), rule };
     let url = Url::parse(given).map_err(|_| refused("it must be a URL such as https://host/"))?;
@@ -42,15 +42,15 @@ pub(super) fn endpoint(given: &str) -> Result<Url, BrokenRule> {
     Ok(url)
 }
 
-/// Reads the URL of a storage queue.
+/// Parses the URL of a storage queue.
 ///
-/// A token of the managed identity is sent there, so the host has to be one of the cloud's. On loopback, where an
-/// emulator listens, the account is the first segment of the path, and a signature may stand in the query.
+/// It receives a token of the managed identity, so the host must belong to the cloud. On loopback, for an
+/// emulator, the account is the first segment of the path, and the query may contain a signature.
 ///
 /// Source: <https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>
 pub(super) fn queue(given: &str, cloud: Cloud) -> Result<Url, BrokenRule> {
-    let shown = given.split(['?', '#']).next().unwrap_or_default();
-    let refused = |rule: String| BrokenRule::Queue { given: shown.to_owned(), rule };
+    let displayed = given.split(['?', '#']).next().unwrap_or_default();
+    let refused = |rule: String| BrokenRule::Queue { given: displayed.to_owned(), rule };
     let example = "it must be a URL such as https://ACCOUNT.queue.core.windows.net/aci-dns-retry";
     let url = Url::parse(given).map_err(|_| refused(example.to_owned()))?;
     check_host(&url).map_err(|rule| refused(rule.to_owned()))?;
@@ -63,7 +63,7 @@ pub(super) fn queue(given: &str, cloud: Cloud) -> Result<Url, BrokenRule> {
     }
     if url.fragment().is_some() || (url.query().is_some() && !is_emulator) {
         return Err(refused(
-            "it must not have a query or fragment: the managed identity signs in, not a signature in the URL"
+            "it must not have a query or fragment: the managed identity authenticates, not a signature in the URL"
                 .to_owned(),
         ));
     }

@@ -1,5 +1,4 @@
-//! The environment variables that are settings: the table that `--help` shows, and what a name that is not in it
-//! means.
+//! The environment variables of the settings: the table in `--help`, and the check of other names.
 
 use std::fmt::Write as _;
 
@@ -8,9 +7,9 @@ use std::fmt::Write as _;
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// What it means, and which values it has.
+    /// Its meaning and its values.
     pub meaning: &'static str,
-    /// What counts where it is not set; empty where it is required.
+    /// The default; empty if the setting is required.
     pub default: &'static str,
 }
 
@@ -18,24 +17,24 @@ const fn variable(name: &'static str, meaning: &'static str, default: &'static s
     Variable { name, meaning, default }
 }
 
-/// Which zones serve which container groups.
+/// The map.
 pub const ZONES: &str = "ACI_DNS_ZONES";
-/// The subscriptions that keys without one mean.
+/// The subscriptions of keys without one.
 pub const SUBSCRIPTIONS: &str = "ACI_DNS_SUBSCRIPTIONS";
 /// The name of [`SUBSCRIPTIONS`] before 0.2.
 pub(super) const OLD_SUBSCRIPTIONS: &str = "ACI_DNS_SWEEP_SUBSCRIPTIONS";
 
-/// Every setting, in the order in which they are explained.
+/// Every setting, in the order of the documentation.
 pub const VARIABLES: [Variable; 26] = [
     variable(ZONES, "which zones serve which resource groups, as JSON, or @FILE", ""),
     variable(
         SUBSCRIPTIONS,
-        "subscriptions that keys without one mean; events of others are unmanaged",
+        "subscriptions of keys without one; events of others are unmanaged",
         "those of the keys, or any",
     ),
-    variable("ACI_DNS_OWNERSHIP", "adopt, strict: what becomes of record sets without a mark", "strict"),
+    variable("ACI_DNS_OWNERSHIP", "adopt, strict: treatment of record sets without a mark", "strict"),
     variable("ACI_DNS_POLICY", "sync, upsert-only, observe: what may be written", "sync"),
-    variable("ACI_DNS_STOPPED", "remove, keep: what becomes of a stopped group's records", "remove"),
+    variable("ACI_DNS_STOPPED", "remove, keep: treatment of a stopped group's records", "remove"),
     variable("ACI_DNS_RETRY_QUEUE", "URL of the storage queue for unfinished work", "none"),
     variable("ACI_DNS_RECHECK_SECONDS", "delay of a recheck, 0 to 300", "45"),
     variable("ACI_DNS_ADDRESS_WAIT_SECONDS", "wait for an address that is being assigned", "15"),
@@ -63,18 +62,18 @@ pub const VARIABLES: [Variable; 26] = [
     variable(OLD_SUBSCRIPTIONS, "old name of ACI_DNS_SUBSCRIPTIONS", "none"),
 ];
 
-/// What a variable that looks like a setting is.
+/// The class of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
-    /// Not one of ours, or a setting.
+    /// A setting, or unrelated.
     Fine,
-    /// No setting, and nearly one.
+    /// Similar to a setting.
     Misspelt(&'static str),
-    /// No setting that this version knows.
+    /// Unknown to this version.
     Unknown,
 }
 
-/// What the name of a variable is.
+/// Classifies the name of a variable.
 pub(super) fn likeness(name: &str) -> Likeness {
     let spelling = name.to_ascii_uppercase().replace('-', "_");
     if !spelling.starts_with("ACI_DNS") || VARIABLES.iter().any(|known| known.name == name) {
@@ -86,14 +85,15 @@ pub(super) fn likeness(name: &str) -> Likeness {
     let distance = |known: &str| strsim::levenshtein(known, rest);
     let near = known().min_by_key(|(_, known)| distance(known));
     let near = near.filter(|(_, known)| distance(known) <= MOST_SLIPS.min(known.len() / 2));
-    // A name without its unit is further away than a few letters.
+    // A name without its unit differs by more than a few letters.
     let is_start =
         |known: &str| rest.len() > 2 && known.strip_prefix(rest).is_some_and(|end| end.starts_with('_'));
     let meant = near.or_else(|| known().find(|(_, known)| is_start(known)));
     meant.map_or(Likeness::Unknown, |(name, _)| Likeness::Misspelt(name))
 }
 
-/// More letters than these are no slip, but another name, such as that of a setting of a newer version.
+/// A name with more different letters is not a spelling mistake but another name, such as a setting of a
+/// newer version.
 const MOST_SLIPS: usize = 3;
 
 /// The table for a terminal.
@@ -103,7 +103,7 @@ pub fn help() -> String {
     let mut text = String::from("Settings (environment variables):\n");
     for Variable { name, meaning, default } in VARIABLES {
         let default = if default.is_empty() { "required".to_owned() } else { format!("[{default}]") };
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = if name.len() < COLUMN {
             writeln!(text, "  {name:COLUMN$}{meaning} {default}")
         } else {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_resembles_a_setting_is_a_mistake_and_any_other_is_unknown() {
+    fn a_variable_similar_to_a_setting_is_a_mistake_and_others_are_unknown() {
         for (name, expected) in [
             ("ACI_DNS_ZONES", Likeness::Fine),
             ("ACI_DNS_SWEEP_SUBSCRIPTIONS", Likeness::Fine),
@@ -135,7 +135,7 @@ mod tests {
             ("ACI_DNS_SUBSCRIPTION", Likeness::Misspelt("ACI_DNS_SUBSCRIPTIONS")),
             ("ACI_DNS_SWEEP_SUBSCRIPTION", Likeness::Misspelt("ACI_DNS_SWEEP_SUBSCRIPTIONS")),
             ("ACI_DNS_RETRYQUEUE", Likeness::Misspelt("ACI_DNS_RETRY_QUEUE")),
-            // Those of a newer version, which was rolled back.
+            // Settings of a newer version that was rolled back.
             ("ACI_DNS_IMAGES", Likeness::Unknown),
             ("ACI_DNS_WEBHOOK_SECRET", Likeness::Unknown),
             ("ACI_DNS_SWEEP_GUARD", Likeness::Unknown),

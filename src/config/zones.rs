@@ -1,4 +1,4 @@
-//! Which zones serve which container groups, and by which rules: the JSON value of `ACI_DNS_ZONES`.
+//! The map: which zones serve which container groups, and by which rules. The JSON value of `ACI_DNS_ZONES`.
 
 use std::{cmp::Reverse, collections::BTreeSet, fmt, net::Ipv4Addr};
 
@@ -10,17 +10,17 @@ use crate::{
     resource_id::{ContainerGroupId, RESOURCE_GROUP_RULE, Scope, fold, is_guid, is_resource_group},
 };
 
-/// Which zones serve which container groups: the most specific key first.
+/// The map, with the most specific key first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneMap {
     entries: Vec<(Key, Entry)>,
-    /// What counts where an entry does not say it.
+    /// The rules of entries that do not override them.
     defaults: Defaults,
-    /// The subscriptions that keys without one mean, in lower case; any, where it is empty.
+    /// The subscriptions of keys without one, in lower case; any, if empty.
     subscriptions: BTreeSet<String>,
 }
 
-/// What counts where an entry of the map does not say it.
+/// The rules of entries that do not override them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Defaults {
     pub(super) policy: Policy,
@@ -30,32 +30,32 @@ pub(super) struct Defaults {
 /// The zones that serve one container group, and the rules of its entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Zones {
-    /// Where its A record set goes.
+    /// The zone of its A record set.
     pub forward: Zone,
-    /// Where its PTR record set may go; none means no PTR records on purpose.
+    /// The zones of its PTR record sets; empty for no PTR records on purpose.
     pub reverse: Vec<ReverseZone>,
-    /// Seconds for which an answer may be kept.
+    /// The TTL in seconds.
     pub ttl: u32,
     /// What may be written.
     pub policy: Policy,
-    /// What becomes of record sets without a mark.
+    /// The treatment of record sets without a mark.
     pub ownership: Ownership,
-    /// The ranges in which addresses of groups are accepted; any address, where there is none.
+    /// The accepted ranges of addresses; any address, if empty.
     pub address_ranges: Vec<Ipv4Net>,
     /// The labels that the tag `aci-dns-hostname` may choose.
     pub hostnames: NamePatterns,
-    /// Forward zones that were replaced: PTR values in them count as ours.
+    /// Replaced forward zones: PTR values in them count as ours.
     pub former_zones: Vec<DomainName>,
 }
 
 /// Why a container group is not managed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unmanaged {
-    /// A key matches its resource group, and `ACI_DNS_SUBSCRIPTIONS` does not list its subscription.
+    /// A key matches its resource group, but `ACI_DNS_SUBSCRIPTIONS` does not list its subscription.
     Subscription,
     /// No key matches its resource group.
     ResourceGroup,
-    /// The `groups` of the key that matches do not name it.
+    /// The `groups` of the matching key do not contain it.
     Group {
         /// The key.
         key: String,
@@ -70,37 +70,37 @@ impl fmt::Display for Unmanaged {
                 write!(formatter, "no key of {} matches its resource group", variables::ZONES)
             }
             Self::Group { key } => {
-                write!(formatter, "the groups of the key {key:?} of {} do not name it", variables::ZONES)
+                write!(formatter, "the groups of the key {key:?} of {} do not contain it", variables::ZONES)
             }
         }
     }
 }
 
-/// Everything that the map serves in some subscriptions: what has to be listed to see all of it.
+/// Everything that the map serves in some subscriptions: the scopes and zones to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Territory {
-    /// Where the container groups are.
+    /// The scopes of the container groups.
     pub scopes: BTreeSet<Scope>,
-    /// The zones, as far as the map alone tells them: those of a pattern that leaves the place of its zones to the
-    /// container groups are known only once these are.
+    /// The zones in the map. If a pattern leaves the location of its zones to the container groups, its zones
+    /// are known only together with the groups.
     pub zones: Vec<Zones>,
 }
 
-/// Which resource groups an entry serves; lower case.
+/// The resource groups of an entry; lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     subscription: Option<String>,
     resource_group: NamePattern,
 }
 
-/// What the map says of the groups of one key.
+/// The rules of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) forward_zone: DomainName,
     pub(super) reverse_zones: Vec<DomainName>,
-    /// The subscription that holds the zones, where it is not the container group's own.
+    /// The subscription of the zones, if it is not the container group's own.
     pub(super) subscription: Option<String>,
-    /// The resource group that holds the zones, where it is not the container group's own.
+    /// The resource group of the zones, if it is not the container group's own.
     pub(super) resource_group: Option<String>,
     pub(super) ttl: u32,
     pub(super) policy: Option<Policy>,
@@ -117,13 +117,13 @@ impl ZoneMap {
         Self { entries, defaults, subscriptions: BTreeSet::new() }
     }
 
-    /// The same map, whose keys without a subscription mean these ones; any, where there are none.
+    /// The same map with these subscriptions for keys without one; any, if empty.
     #[must_use]
     pub fn limited_to(self, subscriptions: &BTreeSet<String>) -> Self {
         Self { subscriptions: subscriptions.clone(), ..self }
     }
 
-    /// The zones that serve a container group, or nothing when it is not managed.
+    /// The zones that serve a container group; `None` if it is not managed.
     ///
     /// The most specific key wins: with a subscription before without, exact before pattern, longer pattern
     /// before shorter.
@@ -138,7 +138,7 @@ impl ZoneMap {
         Ok(entry.zones(id.subscription(), id.resource_group(), self.defaults))
     }
 
-    /// Whether a name lies inside a forward zone of the map, or one that was replaced.
+    /// Whether a name is inside a forward zone of the map, or inside a replaced one.
     #[must_use]
     pub fn has_forward_zone_of(&self, name: &DomainName) -> bool {
         let zones = self
@@ -169,7 +169,7 @@ impl ZoneMap {
         }
     }
 
-    /// The key that decides for a container group, whether its `groups` name the group or not.
+    /// The key that decides for a container group, whether or not its `groups` contain the group.
     #[must_use]
     pub fn key_of(&self, id: &ContainerGroupId) -> Option<String> {
         let (subscription, resource_group) = (fold(id.subscription()), fold(id.resource_group()));
@@ -177,7 +177,8 @@ impl ZoneMap {
         keys.find(|key| key.covers(&subscription, &resource_group)).map(ToString::to_string)
     }
 
-    /// The keys that match none of these places. A whole subscription stands for all of its resource groups.
+    /// The keys that match none of these resource groups. A whole subscription stands for all of its resource
+    /// groups.
     #[must_use]
     pub fn unmatched(&self, places: &BTreeSet<Scope>) -> Vec<String> {
         let is_met = |key: &Key, place: &Scope| match place.resource_group() {
@@ -189,33 +190,33 @@ impl ZoneMap {
         unmatched.map(ToString::to_string).collect()
     }
 
-    /// How many keys the map has.
+    /// The number of keys.
     #[must_use]
     pub fn key_count(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether a name lies inside a forward zone that was replaced.
+    /// Whether a name is inside a replaced forward zone.
     #[must_use]
     pub fn has_former_zone_of(&self, name: &DomainName) -> bool {
         let mut zones = self.entries.iter().flat_map(|(_, entry)| &entry.former_zones);
         zones.any(|zone| name.relative_to(zone).is_some())
     }
 
-    /// The subscriptions that keys name, in lower case.
+    /// The subscriptions in keys, in lower case.
     #[must_use]
     pub fn subscriptions(&self) -> BTreeSet<String> {
         self.entries.iter().filter_map(|(key, _)| key.subscription.clone()).collect()
     }
 
-    /// A key that names no subscription, so that the map does not say where its container groups are.
+    /// A key without a subscription, so that the map does not say where its container groups are.
     #[must_use]
     pub fn key_without_subscription(&self) -> Option<String> {
         let (key, _) = self.entries.iter().find(|(key, _)| key.subscription.is_none())?;
         Some(key.to_string())
     }
 
-    /// Everything that the map serves, where keys without a subscription mean these ones.
+    /// Everything that the map serves, with these subscriptions for keys without one.
     #[must_use]
     pub fn territory(&self, subscriptions: &BTreeSet<String>) -> Territory {
         let mut territory = Territory::default();
@@ -229,7 +230,7 @@ impl ZoneMap {
                 }
             }
         }
-        // What a list of a subscription holds need not be listed again.
+        // A list of the whole subscription contains these groups already.
         let whole: BTreeSet<String> = territory
             .scopes
             .iter()
@@ -262,7 +263,7 @@ impl Key {
             && self.resource_group.matches_folded(resource_group)
     }
 
-    /// Sorts the most specific key first.
+    /// An order with the most specific key first.
     fn rank(&self) -> impl Ord + use<> {
         let name = &self.resource_group;
         (self.subscription.is_none(), name.is_prefix(), Reverse(name.text().len()))
@@ -279,15 +280,14 @@ impl fmt::Display for Key {
 }
 
 impl Entry {
-    /// The zones that serve a container group of this place.
+    /// The zones of a container group in this resource group.
     fn zones(&self, subscription: &str, resource_group: &str, defaults: Defaults) -> Zones {
         let zone = |name: &DomainName| Zone {
             subscription: self.subscription.as_deref().unwrap_or(subscription).to_owned(),
             resource_group: self.resource_group.as_deref().unwrap_or(resource_group).to_owned(),
             name: name.clone(),
         };
-        let reverse_zone =
-            |name| ReverseZone::new(zone(name)).expect("the map holds only names that were checked");
+        let reverse_zone = |name| ReverseZone::new(zone(name)).expect("the map contains only valid names");
         Zones {
             forward: zone(&self.forward_zone),
             reverse: self.reverse_zones.iter().map(reverse_zone).collect(),
@@ -302,7 +302,7 @@ impl Entry {
 }
 
 impl Zones {
-    /// Zones without any rule of their own: policy and ownership are the defaults.
+    /// Zones without rules of their own: policy and ownership are the defaults.
     #[must_use]
     pub fn new(forward: Zone, reverse: Vec<ReverseZone>, ttl: u32) -> Self {
         Self {
@@ -317,7 +317,7 @@ impl Zones {
         }
     }
 
-    /// The forward zones that were replaced: they stand beside the forward zone.
+    /// The replaced forward zones, at the location of the forward zone.
     pub fn former(&self) -> impl Iterator<Item = Zone> {
         self.former_zones.iter().map(|name| Zone { name: name.clone(), ..self.forward.clone() })
     }
@@ -335,7 +335,7 @@ mod tests {
 
     use super::{super::mistake::Mistakes, *};
 
-    /// A text in which the ids of subscriptions are written out: `s1`, `S2` are ids that differ in their last digit.
+    /// Replaces `s1`, `S2` by full subscription ids that differ in their last digit.
     fn full(text: &str) -> String {
         let digits = (1..=9).flat_map(|digit| [("s", "aaaaaaaa", digit), ("S", "AAAAAAAA", digit)]);
         digits.fold(text.to_owned(), |text, (letter, start, digit)| {
@@ -351,7 +351,7 @@ mod tests {
         subscriptions.iter().map(|subscription| full(subscription)).collect()
     }
 
-    /// A map in which the zone of each key is called `zone<index>.internal`.
+    /// A map in which the zone of each key is named `zone<index>.internal`.
     fn map(keys: &[&str]) -> ZoneMap {
         let entry = |(index, key): (usize, &&str)| {
             let key = full(key);
@@ -361,7 +361,7 @@ mod tests {
         ZoneMap::parse(&format!("{{{}}}", entries.join(","))).unwrap()
     }
 
-    /// Which of the keys serves a resource group of the subscription `s1`, in whatever order they are given.
+    /// Which of the keys serves a resource group of the subscription `s1`, in any order of the keys.
     fn check_serving(keys: &[&str], resource_group: &str, expected: Option<&str>) {
         for rotation in 0..keys.len() {
             let mut keys = keys.to_vec();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn zones_are_known_from_the_map_unless_a_pattern_leaves_their_place_to_the_groups() {
+    fn the_map_names_all_zones_except_those_at_the_location_of_the_groups() {
         let zones = |entry: &str, key: &str| {
             let text = full(&format!(r#"{{"{key}": {{{REQUIRED}{entry}}}}}"#));
             let territory = ZoneMap::parse(&text).unwrap().territory(&set(&["s1"]));
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_says_where_the_zones_are_and_which_rules_hold() {
+    fn an_entry_sets_the_location_of_zones_and_the_rules() {
         let text = full(
             r#"{"RG-Spoke1": {
             "forwardZone": "Spoke1.Contoso.Internal.", "reverseZones": ["1.10.in-addr.arpa", "5.1.10.in-addr.arpa"],
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn zones_are_by_default_where_the_container_group_is_and_any_address_is_accepted_and_no_hostname() {
+    fn by_default_zones_are_beside_the_group_with_any_address_and_no_hostname() {
         let zones = map(&["rg"]).serving(&id("s1", "RG")).unwrap();
         let name = "zone0.internal".parse().unwrap();
         let forward = Zone { subscription: full("s1"), resource_group: "RG".into(), name };
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn policy_and_ownership_of_an_entry_count_before_the_defaults() {
+    fn an_entry_overrides_policy_and_ownership() {
         let defaults = Defaults { policy: Policy::Observe, ownership: Ownership::Strict };
         let check = |rules: &str, expected: (Policy, Ownership)| {
             let text = format!(r#"{{"rg": {{{REQUIRED}{rules}}}}}"#);
@@ -472,23 +472,23 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_the_entry_does_not_manage_is_unmanaged() {
+    fn a_group_outside_of_groups_is_unmanaged() {
         let text = format!(r#"{{"rg": {{{REQUIRED}, "groups": ["web*", "api"]}}, "*": {{{REQUIRED}}}}}"#);
         let map = ZoneMap::parse(&text).unwrap();
         let find = |name: &str| map.find(&ContainerGroupId::new(&full("s1"), "RG", name).unwrap());
         for name in ["web", "WEB-1", "api"] {
             assert!(find(name).is_ok(), "{name}");
         }
-        // No less specific entry takes its place.
+        // No less specific entry replaces it.
         assert_eq!(find("api-1"), Err(Unmanaged::Group { key: "rg".into() }));
         assert_eq!(
             find("api-1").unwrap_err().to_string(),
-            "the groups of the key \"rg\" of ACI_DNS_ZONES do not name it"
+            "the groups of the key \"rg\" of ACI_DNS_ZONES do not contain it"
         );
     }
 
     #[test]
-    fn groups_of_other_subscriptions_are_unmanaged_but_for_keys_that_name_theirs() {
+    fn groups_of_other_subscriptions_need_a_key_with_their_subscription() {
         let check =
             |keys: &[&str], subscriptions: &[&str], subscription: &str, expected: Result<(), Unmanaged>| {
                 let map = map(keys).limited_to(&set(subscriptions));
@@ -501,13 +501,13 @@ mod tests {
         check(&["rg"], &["s1", "s2"], "s3", Err(Unmanaged::Subscription));
         check(&["other"], &["s1"], "s3", Err(Unmanaged::ResourceGroup));
         check(&["s3/rg", "rg"], &["s1"], "s3", Ok(()));
-        // Every key names a subscription: those are meant.
+        // Every key has a subscription, which is used.
         check(&["s1/rg", "s2/*"], &[], "s3", Err(Unmanaged::ResourceGroup));
         check(&["s1/rg", "s2/*"], &[], "s2", Ok(()));
     }
 
     #[test]
-    fn what_no_key_covers_is_not_managed() {
+    fn a_group_without_a_key_is_unmanaged() {
         check_serving(&["rg-a", "rg-b*", "s2/rg-c"], "rg-c", None);
         check_serving(&["rg-a"], "rg-a2", None);
     }
@@ -537,12 +537,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_brings_the_reader_down(text in r#"[\[\]{}",:a-z0-9*/.\-]{0,60}"#) {
+        fn no_text_makes_the_parser_panic(text in r#"[\[\]{}",:a-z0-9*/.\-]{0,60}"#) {
             let _ = ZoneMap::parse(&text);
         }
 
         #[test]
-        fn whatever_serves_a_group_covers_its_name(
+        fn the_zones_of_a_group_cover_its_name(
             keys in prop::collection::btree_set("[ab]{0,3}[*]|[ab]{1,3}|s[12]/[ab]{0,2}[*]", 1..8),
             group in "[ab]{1,4}",
         ) {

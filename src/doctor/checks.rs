@@ -1,4 +1,4 @@
-//! From what was seen to what is not as it should be: the checks, and the order in which they stand.
+//! The checks, and the order in which they are reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,15 @@ use super::{
 };
 use crate::{
     config::Settings,
-    inventory::{Asker, Seen},
+    inventory::{Caller, Seen},
     resource_id::Scope,
 };
 
-const SETTINGS: Title = Title { group: "settings", name: "settings can be read" };
+const SETTINGS: Title = Title { group: "settings", name: "settings are valid" };
 const TOKEN: Title = Title { group: "identity", name: "a token is issued" };
 const PLACES: Title = Title { group: "container groups", name: "resource groups of the map exist" };
 
-/// What stands without a token.
+/// The checks that need a token.
 const REST: [Title; 13] = [
     PLACES,
     rights::CONTAINER_GROUPS,
@@ -36,24 +36,24 @@ const REST: [Title; 13] = [
     decisions::UNMARKED,
 ];
 
-/// Every check of what was seen.
+/// Runs every check on the evidence.
 pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
-    let mut checks = vec![of_settings(settings), of_token(&evidence.asker)];
-    if let Ok(asker) = &evidence.asker {
+    let mut checks = vec![of_settings(settings), of_token(&evidence.caller)];
+    if let Ok(caller) = &evidence.caller {
         checks.extend([
-            of_places(evidence, settings, asker),
-            rights::of_container_groups(evidence, asker),
-            rights::of_record_sets(evidence, settings.policy, asker),
-            zones::of_existence(evidence, asker),
-            zones::of_forward_links(evidence, settings, asker),
-            zones::of_reverse_links(evidence, asker),
-            zones::of_coverage(evidence, settings, asker),
-            events::of_reconciler(evidence, settings, asker),
-            events::of_drift_tracker(evidence, settings, asker),
+            of_places(evidence, settings, caller),
+            rights::of_container_groups(evidence, caller),
+            rights::of_record_sets(evidence, settings.policy, caller),
+            zones::of_existence(evidence, caller),
+            zones::of_forward_links(evidence, settings, caller),
+            zones::of_reverse_links(evidence, caller),
+            zones::of_coverage(evidence, settings, caller),
+            events::of_reconciler(evidence, settings, caller),
+            events::of_drift_tracker(evidence, settings, caller),
             zones::of_room(evidence),
             events::of_room(evidence),
             decisions::of_hostnames(evidence, settings),
-            decisions::of_unmarked(evidence, settings, asker),
+            decisions::of_unmarked(evidence, settings, caller),
         ]);
     } else {
         checks.extend(REST.map(without_token));
@@ -62,16 +62,11 @@ pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
 }
 
 fn without_token(title: Title) -> Check {
-    let finding = Finding::new(
-        State::NotChecked,
-        "could not be looked at: there is no token",
-        "not known: what this check would have found",
-        "see above",
-    );
-    Check { title, looked: String::new(), findings: vec![finding] }
+    let finding = Finding::new(State::NotChecked, "no access token", "unknown", "see the check of the token");
+    Check { title, examined: String::new(), findings: vec![finding] }
 }
 
-/// Settings with mistakes do not come this far.
+/// Invalid settings fail earlier.
 fn of_settings(settings: &Settings) -> Check {
     let mut findings = vec![];
     if settings.policy.is_read_only() {
@@ -79,36 +74,37 @@ fn of_settings(settings: &Settings) -> Check {
             State::Warning,
             "ACI_DNS_POLICY is observe",
             "plans are logged, and nothing is written",
-            "set ACI_DNS_POLICY to sync once the plans are as they should be",
+            "set ACI_DNS_POLICY to sync once the plans are correct",
         ));
     }
-    Check { title: SETTINGS, looked: settings.arm_endpoint.to_string(), findings }
+    Check { title: SETTINGS, examined: settings.arm_endpoint.to_string(), findings }
 }
 
-fn of_token(asker: &Seen<Asker>) -> Check {
-    let (looked, findings) = match asker {
-        Ok(Asker { object_id, application_id, name }) => {
+fn of_token(caller: &Seen<Caller>) -> Check {
+    let (examined, findings) = match caller {
+        Ok(Caller { object_id, application_id, name }) => {
             let id = object_id.as_deref().unwrap_or("unknown");
-            let called = name.as_ref().or(application_id.as_ref());
-            let called = called.map(|name| format!(" ({name})")).unwrap_or_default();
-            (format!("object id {id}{called}"), vec![])
+            let label = name.as_ref().or(application_id.as_ref());
+            let label = label.map(|name| format!(" ({name})")).unwrap_or_default();
+            (format!("object id {id}{label}"), vec![])
         }
         Err(unseen) => {
             let finding = Finding::new(
                 State::Problem,
                 unseen.to_string(),
-                "nothing can be asked of Azure: every event ends in failed (500)",
+                "no request to Azure is possible: every event ends in failed (500)",
                 "az functionapp identity assign --name APP --resource-group RG, or correct AZURE_CLIENT_ID; on a \
                  developer's machine: az login",
             );
             (String::new(), vec![finding])
         }
     };
-    Check { title: TOKEN, looked, findings }
+    Check { title: TOKEN, examined, findings }
 }
 
-/// A key without a subscription may mean a resource group of any of them, so that one of all has to exist.
-fn of_places(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+/// A key without a subscription may match a resource group in any subscription, so it must exist in only one
+/// of them.
+fn of_places(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
     let mut findings = vec![];
     let mut named: BTreeMap<&str, Vec<&Scope>> = BTreeMap::new();
     let (mut places, mut groups) = (BTreeSet::new(), 0);
@@ -126,12 +122,13 @@ fn of_places(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
             Ok(found) => {
                 groups += found.iter().filter(|(id, _)| settings.zones.serving(id).is_some()).count();
             }
-            Err(unseen) => findings.push(Finding::unseen(unseen, &scope.to_string(), asker)),
+            Err(unseen) => findings.push(Finding::unseen(unseen, &scope.to_string(), caller)),
         }
     }
-    let is_told = |key: &str| key.rsplit('/').next().is_some_and(|name| named.contains_key(name));
+    let is_subscribed = |key: &str| key.rsplit('/').next().is_some_and(|name| named.contains_key(name));
     let others = evidence.unmatched.keys.iter().zip(evidence.unmatched.sentences());
-    let others: Vec<_> = others.filter(|((key, _), _)| !is_told(key)).map(|(_, sentence)| sentence).collect();
+    let others: Vec<_> =
+        others.filter(|((key, _), _)| !is_subscribed(key)).map(|(_, sentence)| sentence).collect();
     for (name, absent) in named {
         let exists = places.iter().any(|scope| scope.resource_group() == Some(name));
         if let Some(scope) = absent.first().filter(|_| !exists) {
@@ -141,7 +138,7 @@ fn of_places(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
             findings.push(Finding::new(
                 State::Warning,
                 format!("{scope} does not exist"),
-                "no container group is ever served by this key of ACI_DNS_ZONES",
+                "this key of ACI_DNS_ZONES matches no container group",
                 format!(
                     "correct the key{}, or az group create --subscription {} --name {name} --location LOCATION",
                     nearest.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default(),
@@ -151,8 +148,8 @@ fn of_places(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
         }
     }
     findings.extend(others.into_iter().map(|sentence| {
-        let breaks = "no container group is managed by this key";
-        Finding::new(State::Warning, sentence, breaks, "correct the key")
+        let impact = "this key matches no container group";
+        Finding::new(State::Warning, sentence, impact, "correct the key")
     }));
     if evidence.unmatched.is_error() {
         findings.push(Finding::new(
@@ -164,7 +161,7 @@ fn of_places(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
     }
     let whole = evidence.scopes.keys().filter(|scope| scope.resource_group().is_none()).count();
     let whole = if whole > 0 { format!("{} and ", count(whole, "subscription")) } else { String::new() };
-    let looked =
+    let examined =
         format!("{whole}{}, {}", count(places.len(), "resource group"), count(groups, "container group"));
-    Check { title: PLACES, looked, findings }
+    Check { title: PLACES, examined, findings }
 }

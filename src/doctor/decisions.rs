@@ -1,5 +1,6 @@
-//! What an operator has to decide before events of some groups can succeed: names that tags choose and the map does
-//! not allow, and record sets without an owner mark under `strict`. Each is told as JSON to merge into the map.
+//! Decisions that an operator must make before the events of some groups can succeed: names that tags choose
+//! and the map does not allow, and record sets without an owner mark under `strict`. Each fix is JSON to
+//! merge into the map.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +15,15 @@ use crate::{
     container_group::{AddressState, ContainerGroup},
     desired::{Desired, refused_hostname},
     dns::{RelativeName, Zone},
-    inventory::Asker,
+    inventory::Caller,
     resource_id::ContainerGroupId,
 };
 
 pub(super) const HOSTNAMES: Title = Title { group: "decisions", name: "names that tags choose are allowed" };
-pub(super) const UNMARKED: Title = Title { group: "decisions", name: "record sets of groups carry a mark" };
+pub(super) const UNMARKED: Title =
+    Title { group: "decisions", name: "record sets of groups have an owner mark" };
 
-/// The container groups that exist and are managed, with the key and the zones that serve each.
+/// The existing, managed container groups, with the key and the zones that serve each.
 fn managed<'a>(
     evidence: &'a Evidence,
     settings: &'a Settings,
@@ -39,9 +41,9 @@ fn to_merge(key: &str, entry: Value) -> String {
 
 pub(super) fn of_hostnames(evidence: &Evidence, settings: &Settings) -> Check {
     let mut refused: BTreeMap<String, (BTreeSet<String>, Vec<String>)> = BTreeMap::new();
-    let mut looked = 0;
+    let mut examined = 0;
     for (key, id, group, zones) in managed(evidence, settings) {
-        looked += 1;
+        examined += 1;
         let Some(name) = refused_hostname(id, group, &zones) else { continue };
         let (hostnames, users) = refused
             .entry(key)
@@ -55,18 +57,18 @@ pub(super) fn of_hostnames(evidence: &Evidence, settings: &Settings) -> Check {
             count(users.len(), "container group"),
             users.join(", ")
         );
-        let breaks = "the events of these groups end in failed (500)";
-        Finding::new(State::Problem, what, breaks, to_merge(&key, json!({"hostnames": hostnames})))
+        let impact = "the events of these groups end in failed (500)";
+        Finding::new(State::Problem, what, impact, to_merge(&key, json!({"hostnames": hostnames})))
     };
     let findings = refused.into_iter().map(finding).collect();
-    Check { title: HOSTNAMES, looked: count(looked, "container group"), findings }
+    Check { title: HOSTNAMES, examined: count(examined, "container group"), findings }
 }
 
-pub(super) fn of_unmarked(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+pub(super) fn of_unmarked(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
     let sights = || evidence.zones.values().filter_map(|sight| Some((sight, sight.unmarked.as_ref()?)));
     let mut findings: Vec<Finding> = sights()
         .filter_map(|(sight, unmarked)| {
-            Some(Finding::unseen(unmarked.as_ref().err()?, &sight.zone.id(), asker))
+            Some(Finding::unseen(unmarked.as_ref().err()?, &sight.zone.id(), caller))
         })
         .collect();
     let is_unmarked = |zone: &Zone, name: &RelativeName| {
@@ -78,7 +80,7 @@ pub(super) fn of_unmarked(evidence: &Evidence, settings: &Settings, asker: &Aske
         if zones.ownership != Ownership::Strict {
             continue;
         }
-        // A name that the map does not allow yet is looked at as well: both are decided together.
+        // A name that the map does not allow yet is included, so that both decisions are made together.
         let zones = Zones { hostnames: NamePatterns::all(), ..zones };
         let Ok(Some(desired)) = Desired::of(id, group, &zones) else { continue };
         let mut records = vec![];
@@ -101,11 +103,11 @@ pub(super) fn of_unmarked(evidence: &Evidence, settings: &Settings, asker: &Aske
             count(records.len(), "record set"),
             records.into_iter().collect::<Vec<_>>().join(", ")
         );
-        let breaks = "ownership is strict: nothing of these is written, and events end in conflict (409)";
+        let impact =
+            "ownership is strict: these record sets are not written, and events end in conflict (409)";
         let adopt = to_merge(&key, json!({"ownership": "adopt"}));
-        let mend =
-            format!("aci-dns sync --adopt-only, which writes the marks and changes no answer; or {adopt}");
-        Finding::new(State::Problem, what, breaks, mend)
+        let fix = format!("aci-dns sync --adopt-only, which only writes the marks; or {adopt}");
+        Finding::new(State::Problem, what, impact, fix)
     }));
-    Check { title: UNMARKED, looked: count(sights().count(), "zone"), findings }
+    Check { title: UNMARKED, examined: count(sights().count(), "zone"), findings }
 }

@@ -1,11 +1,11 @@
-//! What a preflight found: checks, and under each what is not as it should be, what that breaks, and how to mend it.
+//! The result of a preflight: checks, and the findings of each with impact and fix.
 
-use crate::inventory::{Asker, Unseen};
+use crate::inventory::{Caller, Unseen};
 
-/// Everything that was found.
+/// The whole result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// Each check, in the order in which one depends on another.
+    /// The checks, in the order in which they depend on each other.
     pub checks: Vec<Check>,
     /// Whether no key of the map matches a resource group.
     pub is_map_void: bool,
@@ -16,54 +16,54 @@ pub struct Diagnosis {
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What it is about.
+    /// The subject of the check.
     pub title: Title,
-    /// What was looked at.
-    pub looked: String,
-    /// What is not as it should be.
+    /// What was checked.
+    pub examined: String,
+    /// What is wrong.
     pub findings: Vec<Finding>,
 }
 
-/// What a check is about.
+/// The title of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Title {
-    /// Several checks are about the same.
+    /// A group of related checks.
     pub group: &'static str,
-    /// What has to be so.
+    /// The required state.
     pub name: &'static str,
 }
 
-/// Something that is not as it should be.
+/// A problem or a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How grave it is.
+    /// The severity.
     pub state: State,
-    /// What is not as it should be.
+    /// What is wrong.
     pub what: String,
-    /// What that breaks.
-    pub breaks: String,
-    /// How to mend it: a command where there is one.
-    pub mend: String,
+    /// The consequences.
+    pub impact: String,
+    /// How to fix it, as a command if possible.
+    pub fix: String,
 }
 
-/// How grave something is; the gravest last.
+/// The severity, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// All is well.
+    /// Correct.
     Ok,
-    /// It works, and may not for long.
+    /// It works, but possibly not for long or not everywhere.
     Warning,
-    /// It could not be looked at.
+    /// It could not be checked.
     NotChecked,
     /// It does not work.
     Problem,
 }
 
 impl State {
-    /// Every state, the gravest last.
+    /// Every state, the most severe last.
     pub const ALL: [Self; 4] = [Self::Ok, Self::Warning, Self::NotChecked, Self::Problem];
 
-    /// The state in words.
+    /// The name of the state.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,13 +76,13 @@ impl State {
 }
 
 impl Diagnosis {
-    /// The gravest that was found.
+    /// The most severe state.
     #[must_use]
     pub fn state(&self) -> State {
         self.checks.iter().map(Check::state).max().unwrap_or(State::Ok)
     }
 
-    /// How many checks are in a state.
+    /// The number of checks in a state.
     #[must_use]
     pub fn count(&self, state: State) -> usize {
         self.checks.iter().filter(|check| check.state() == state).count()
@@ -90,7 +90,7 @@ impl Diagnosis {
 }
 
 impl Check {
-    /// The gravest of its findings.
+    /// The most severe state of its findings.
     #[must_use]
     pub fn state(&self) -> State {
         self.findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok)
@@ -101,27 +101,27 @@ impl Finding {
     pub(super) fn new(
         state: State,
         what: impl Into<String>,
-        breaks: impl Into<String>,
-        mend: impl Into<String>,
+        impact: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
-        Self { state, what: what.into(), breaks: breaks.into(), mend: mend.into() }
+        Self { state, what: what.into(), impact: impact.into(), fix: fix.into() }
     }
 
-    /// Something at a scope that could not be looked at.
-    pub(super) fn unseen(unseen: &Unseen, scope: &str, asker: &Asker) -> Self {
-        let breaks = "not known: what this check would have found";
-        let mend = match unseen {
-            Unseen::Forbidden { .. } => grant(asker, "Reader", scope),
+    /// A scope that could not be checked.
+    pub(super) fn unseen(unseen: &Unseen, scope: &str, caller: &Caller) -> Self {
+        let impact = "unknown";
+        let fix = match unseen {
+            Unseen::Forbidden { .. } => grant(caller, "Reader", scope),
             Unseen::Failed(_) => "run aci-dns doctor again".to_owned(),
         };
-        let what = format!("could not be looked at: {unseen}");
-        Self::new(State::NotChecked, what, breaks, mend)
+        let what = format!("a read failed: {unseen}");
+        Self::new(State::NotChecked, what, impact, fix)
     }
 }
 
-/// The command that gives whoever asks a role at a scope.
-pub(super) fn grant(asker: &Asker, role: &str, scope: &str) -> String {
-    let assignee = asker.object_id.as_deref().unwrap_or("OBJECT_ID");
+/// The command that grants a role at a scope to the caller.
+pub(super) fn grant(caller: &Caller, role: &str, scope: &str) -> String {
+    let assignee = caller.object_id.as_deref().unwrap_or("OBJECT_ID");
     format!("az role assignment create --assignee {assignee} --role \"{role}\" --scope {scope}")
 }
 

@@ -1,8 +1,8 @@
-//! Events: whether each function is told of whatever happens to the container groups of the map.
+//! Checks that each function receives all events of the container groups of the map.
 //!
-//! A filter is judged by what it does to the events that there may be: one of each operation that matters and each way
-//! in which it ends, about a container group with an improbable name in each resource group, in the spellings that
-//! Resource Manager uses. What the filter asks of them and cannot be foretold is said to be unknown.
+//! A filter is checked against sample events: one for each operation that matters and each way in which it
+//! ends, for a container group with an improbable name in each resource group, in the spellings that Resource
+//! Manager uses. Conditions that cannot be evaluated this way are reported as unknown.
 //!
 //! Sources: <https://learn.microsoft.com/azure/event-grid/event-filtering>,
 //! <https://learn.microsoft.com/azure/event-grid/event-schema-resource-groups>.
@@ -16,16 +16,17 @@ use super::{
 };
 use crate::{
     config::{Settings, Stopped},
-    inventory::{Asker, Condition, EventSubscription, Filter, Quota, Topic},
+    inventory::{Caller, Condition, EventSubscription, Filter, Quota, Topic},
     report,
     resource_id::{ResourceId, Scope, fold},
 };
 
-pub(super) const RECONCILE: Title = Title { group: "events", name: "function_aci_reconcile is told" };
-pub(super) const TRACK_DRIFT: Title = Title { group: "events", name: "function_drift_tracker is told" };
+pub(super) const RECONCILE: Title = Title { group: "events", name: "function_aci_reconcile gets its events" };
+pub(super) const TRACK_DRIFT: Title =
+    Title { group: "events", name: "function_drift_tracker gets its events" };
 pub(super) const ROOM: Title = Title { group: "quotas", name: "topics have room" };
 
-/// How many event subscriptions a topic may have.
+/// The maximum number of event subscriptions of a topic.
 ///
 /// Source: <https://learn.microsoft.com/azure/event-grid/quotas-limits>
 const MOST_SUBSCRIPTIONS: u64 = 500;
@@ -36,15 +37,15 @@ const CONTAINER_GROUPS: &str = "/providers/Microsoft.ContainerInstance/container
 /// A name that no filter is written for.
 const NAME: &str = "zq7-aci-dns-sample";
 
-/// What happens to a container group.
+/// An operation on a container group.
 struct Happening {
-    /// What people call it.
+    /// Its everyday name.
     word: &'static str,
-    /// The end of the event's type.
+    /// The suffix of the event's type.
     verb: &'static str,
     operation: &'static str,
     provider: &'static str,
-    /// What follows the id of the container group in the subject.
+    /// The part of the subject after the id of the container group.
     below: &'static str,
 }
 
@@ -60,7 +61,8 @@ const HAPPENINGS: [Happening; 5] = [
     happening("stop", "Action", "Microsoft.ContainerInstance/containerGroups/stop/action"),
 ];
 
-/// Tags that are written through the Tags API. Whether the subject is always the path of the tags is not documented.
+/// Tags written through the Tags API. It is not documented whether the subject is always the path of the
+/// tags.
 ///
 /// Source: <https://learn.microsoft.com/rest/api/resources/tags/update-at-scope>
 const TAGS: [Happening; 2] = [tags(""), tags("/providers/Microsoft.Resources/tags/default")];
@@ -74,79 +76,79 @@ const fn tags(below: &'static str) -> Happening {
         below,
     }
 }
-/// How it ends: the end of the event's type, and the status.
+/// How an operation ends: the suffix of the event's type, and the status.
 const ENDS: [(&str, &str); 3] = [("Success", "Succeeded"), ("Failure", "Failed"), ("Cancel", "Canceled")];
 
-/// One of the two functions that are told of events.
+/// One of the two functions that receive events.
 struct Function {
     title: Title,
     name: &'static str,
-    /// How grave it is when it is not told.
+    /// The severity if the function receives no events.
     state: State,
-    breaks: &'static str,
-    /// Whether what is written matters to it: deletions, stops and tags.
+    impact: &'static str,
+    /// Whether it needs deletions, stops and tags.
     is_writer: bool,
     /// Whether a stopped group keeps its records.
     keeps_stopped: bool,
 }
 
-pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
     let function = Function {
         title: RECONCILE,
         name: report::RECONCILE,
         state: State::Problem,
-        breaks: "records stay as they are, whatever happens to groups there, until a sweep finds it",
+        impact: "records there do not follow changes until a sweep finds them",
         is_writer: true,
         keeps_stopped: settings.stopped == Stopped::Keep,
     };
-    function.check(evidence, settings, asker)
+    function.check(evidence, settings, caller)
 }
 
-pub(super) fn of_drift_tracker(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+pub(super) fn of_drift_tracker(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
     let function = Function {
         title: TRACK_DRIFT,
         name: report::TRACK_DRIFT,
         state: State::Warning,
-        breaks: "drift of groups there is told by sweeps alone",
-        // Of a group that is deleted or stopped there is nothing to compare.
+        impact: "only sweeps report drift of groups there",
+        // A deleted or stopped group has nothing to compare.
         is_writer: false,
         keeps_stopped: true,
     };
-    function.check(evidence, settings, asker)
+    function.check(evidence, settings, caller)
 }
 
 impl Function {
-    fn check(&self, evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+    fn check(&self, evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
         let mut findings = vec![];
-        let mut told = BTreeSet::new();
+        let mut delivering = BTreeSet::new();
         for (subscription, events) in &evidence.events {
             let scope = format!("/subscriptions/{subscription}");
             let unseen = [events.topics.as_ref().err(), events.loose.as_ref().err()].into_iter().flatten();
             let of_topics =
                 events.topics.iter().flatten().filter_map(|topic| topic.subscriptions.as_ref().err());
             let unseen: Vec<_> =
-                unseen.chain(of_topics).map(|unseen| Finding::unseen(unseen, &scope, asker)).collect();
+                unseen.chain(of_topics).map(|unseen| Finding::unseen(unseen, &scope, caller)).collect();
             let all: Vec<_> = subscriptions(events).collect();
-            let telling = |place: &Scope| {
-                all.iter().copied().filter(|one| self.is_told(one, place)).collect::<Vec<_>>()
+            let subscribed = |place: &Scope| {
+                all.iter().copied().filter(|one| self.is_subscribed(one, place)).collect::<Vec<_>>()
             };
             for place in places(evidence, subscription) {
                 let groups = resource_groups(evidence, settings, &place);
-                let is_whole = !telling(&place).is_empty();
+                let is_whole = !subscribed(&place).is_empty();
                 if !is_whole && place.resource_group().is_none() && !groups.is_empty() && unseen.is_empty() {
-                    findings.push(self.untold_in_future(&place, events));
+                    findings.push(self.missing_in_future(&place, events));
                 }
-                // Where nobody tells of a whole subscription, somebody has to tell of what is in it.
+                // Without an event subscription for the whole subscription, each resource group needs one.
                 let parts = if is_whole || groups.is_empty() { vec![place] } else { groups.clone() };
                 for part in parts {
-                    let telling = telling(&part);
-                    told.extend(telling.iter().map(|one| &one.subscription.id));
-                    if telling.is_empty() && unseen.is_empty() {
-                        findings.push(self.untold(&part, events));
+                    let subscribed = subscribed(&part);
+                    delivering.extend(subscribed.iter().map(|one| &one.subscription.id));
+                    if subscribed.is_empty() && unseen.is_empty() {
+                        findings.push(self.missing(&part, events));
                     }
                     let groups = if part.resource_group().is_some() { vec![part] } else { groups.clone() };
-                    let faults: Vec<_> = telling.iter().map(|one| self.faults(one, &groups)).collect();
-                    // One that is as it should be makes up for others that are not.
+                    let faults: Vec<_> = subscribed.iter().map(|one| self.faults(one, &groups)).collect();
+                    // One correct event subscription is enough.
                     if !faults.iter().any(Vec::is_empty) {
                         let new = faults.into_iter().flatten().filter(|fault| !findings.contains(fault));
                         findings.extend(new.collect::<Vec<_>>());
@@ -155,33 +157,32 @@ impl Function {
             }
             findings.extend(unseen);
         }
-        Check { title: self.title, looked: count(told.len(), "event subscription"), findings }
+        Check { title: self.title, examined: count(delivering.len(), "event subscription"), findings }
     }
 
-    /// Whether an event subscription tells this function of a place.
-    fn is_told(&self, told: &Told<'_>, place: &Scope) -> bool {
-        let source = told.topic.map(|topic| &topic.source).or(told.subscription.topic.as_ref());
+    /// Whether an event subscription delivers events of a scope to this function.
+    fn is_subscribed(&self, route: &EventRoute<'_>, place: &Scope) -> bool {
+        let source = route.topic.map(|topic| &topic.source).or(route.subscription.topic.as_ref());
         let covers = |source: &ResourceId| {
             let (source, place) = (fold(source.as_str()), fold(&place.to_string()));
             source == place || place.strip_prefix(&source).is_some_and(|rest| rest.starts_with('/'))
         };
         let is_ours = |function: &ResourceId| function.name().eq_ignore_ascii_case(self.name);
-        told.subscription.function.as_ref().is_some_and(is_ours) && source.is_some_and(covers)
+        route.subscription.function.as_ref().is_some_and(is_ours) && source.is_some_and(covers)
     }
 
-    fn untold(&self, place: &Scope, events: &Events) -> Finding {
-        let what = format!("no event subscription tells {} of {place}", self.name);
-        Finding::new(self.state, what, self.breaks, self.subscribe(place, events))
+    fn missing(&self, place: &Scope, events: &Events) -> Finding {
+        let what = format!("no event subscription delivers events of {place} to {}", self.name);
+        Finding::new(self.state, what, self.impact, self.subscribe(place, events))
     }
 
-    fn untold_in_future(&self, place: &Scope, events: &Events) -> Finding {
-        let what = format!("no event subscription tells {} of all of {place}", self.name);
-        let breaks =
-            "of further resource groups that a pattern of ACI_DNS_ZONES matches, nobody will be told";
-        Finding::new(State::Warning, what, breaks, self.subscribe(place, events))
+    fn missing_in_future(&self, place: &Scope, events: &Events) -> Finding {
+        let what = format!("no event subscription delivers events of all of {place} to {}", self.name);
+        let impact = "events of new resource groups that match a pattern of ACI_DNS_ZONES are not delivered";
+        Finding::new(State::Warning, what, impact, self.subscribe(place, events))
     }
 
-    /// The commands that subscribe the function to the events of a place.
+    /// The commands that subscribe the function to the events of a scope.
     fn subscribe(&self, place: &Scope, events: &Events) -> String {
         let is_source = |topic: &&Topic| fold(topic.source.as_str()) == fold(&place.to_string());
         let topic = events.topics.iter().flatten().find(is_source);
@@ -208,15 +209,15 @@ impl Function {
         )
     }
 
-    /// What is wrong with an event subscription that tells this function of these resource groups.
-    fn faults(&self, told: &Told<'_>, groups: &[Scope]) -> Vec<Finding> {
-        let Told { topic, subscription } = *told;
+    /// The problems of an event subscription that delivers events of these resource groups to this function.
+    fn faults(&self, route: &EventRoute<'_>, groups: &[Scope]) -> Vec<Finding> {
+        let EventRoute { topic, subscription } = *route;
         let mut faults = vec![];
-        let mut fault = |state: State, what: String, breaks: &str, mend: String| {
-            faults.push(Finding::new(state, what, breaks, mend));
+        let mut fault = |state: State, what: String, impact: &str, fix: String| {
+            faults.push(Finding::new(state, what, impact, fix));
         };
         let id = &subscription.id;
-        let again = "run infra/deploy.sh, which makes it anew";
+        let again = "run infra/deploy.sh, which creates it again";
         let states = [(id, &subscription.provisioning_state)].into_iter();
         let states = states.chain(topic.map(|topic| (&topic.id, &topic.provisioning_state)));
         for (id, state) in states {
@@ -226,64 +227,65 @@ impl Function {
                     fault(
                         State::Warning,
                         what,
-                        "events may not be told yet",
-                        "wait, and look again".to_owned(),
+                        "events may not be delivered yet",
+                        "wait, then run aci-dns doctor again".to_owned(),
                     );
                 }
                 None | Some("Succeeded") => {}
-                Some(state) => fault(self.state, format!("{id} is {state}"), self.breaks, again.to_owned()),
+                Some(state) => fault(self.state, format!("{id} is {state}"), self.impact, again.to_owned()),
             }
         }
-        let silenced = self.silenced(&subscription.filter, groups);
+        let blocked = self.blocked(&subscription.filter, groups);
         let (vital, others): (Vec<_>, Vec<_>) =
-            silenced.kept_out().into_iter().partition(|name| name.contains("Success"));
+            blocked.kept_out().into_iter().partition(|name| name.contains("Success"));
         let filter = Self::refilter(subscription);
         if !vital.is_empty() {
             let what = format!(
-                "the filter of {id} keeps out {}{}",
+                "the filter of {id} excludes {}{}",
                 vital.join(", "),
                 begins_with(&subscription.filter)
             );
-            fault(self.state, what, self.breaks, filter.clone());
+            fault(self.state, what, self.impact, filter.clone());
         } else if !others.is_empty() {
-            let what = format!("the filter of {id} keeps out {}", others.join(", "));
-            let breaks = "an update that failed may have moved the group all the same, and nobody is told";
-            fault(State::Warning, what, breaks, filter.clone());
+            let what = format!("the filter of {id} excludes {}", others.join(", "));
+            let impact = "a failed update may still have moved the group, and its event is not delivered";
+            fault(State::Warning, what, impact, filter.clone());
         }
-        if silenced.keeps_out_tags {
+        if blocked.keeps_out_tags {
             let what = format!(
-                "the filter of {id} keeps out tags that are written through the Tags API (provider \
+                "the filter of {id} excludes tags that are written through the Tags API (provider \
                  Microsoft.Resources, operation Microsoft.Resources/tags/write)"
             );
-            let breaks = "a tag that is set in the portal takes effect with the next event of another kind";
-            fault(State::Warning, what, breaks, filter.clone());
+            let impact = "a tag set in the portal takes effect only at the next event of another kind";
+            fault(State::Warning, what, impact, filter.clone());
         }
-        if silenced.keeps_out_spellings {
+        if blocked.keeps_out_spellings {
             let what = format!(
-                "the filter of {id} is case-sensitive, and keeps out ids with resourcegroups or \
+                "the filter of {id} is case-sensitive, and excludes ids with resourcegroups or \
                  microsoft.containerinstance in lower case"
             );
-            let breaks = "Resource Manager writes ids in several spellings: some events are lost";
-            fault(State::Warning, what, breaks, filter.clone());
+            let impact = "Resource Manager writes ids in several spellings: some events are not delivered";
+            fault(State::Warning, what, impact, filter.clone());
         }
-        for condition in silenced.unknown {
-            let what =
-                format!("what the condition {condition} in the filter of {id} keeps out is not known here");
-            fault(State::Warning, what, "events may be kept out", filter.clone());
+        for condition in blocked.unknown {
+            let what = format!(
+                "it is unknown which events the condition {condition} in the filter of {id} excludes"
+            );
+            fault(State::Warning, what, "events may be excluded", filter.clone());
         }
         if !subscription.keeps_dead_letters {
-            let what = format!("{id} keeps no dead letters");
-            let breaks = "what cannot be delivered for a day is lost without a trace, until a sweep finds it";
-            fault(State::Warning, what, breaks, again.to_owned());
+            let what = format!("{id} has no dead-letter destination");
+            let impact = "an event that cannot be delivered for a day is lost; a sweep finds the change";
+            fault(State::Warning, what, impact, again.to_owned());
         }
         if let Some(end) = &subscription.expires {
-            let what = format!("{id} ends by itself at {end}");
-            fault(State::Warning, what, self.breaks, again.to_owned());
+            let what = format!("{id} expires at {end}");
+            fault(State::Warning, what, self.impact, again.to_owned());
         }
         faults
     }
 
-    /// The command that gives an event subscription the filter of the deployment: all nine types of event.
+    /// The command that sets the filter of the deployment: all nine types of event.
     fn refilter(subscription: &EventSubscription) -> String {
         let types = ["Write", "Delete", "Action"]
             .into_iter()
@@ -297,9 +299,9 @@ impl Function {
         )
     }
 
-    /// What a filter keeps out that the function has to be told.
-    fn silenced(&self, filter: &Filter, groups: &[Scope]) -> Silenced {
-        let mut silenced = Silenced::default();
+    /// The events that the function needs and the filter excludes.
+    fn blocked(&self, filter: &Filter, groups: &[Scope]) -> Blocked {
+        let mut blocked = Blocked::default();
         let concerns = |happening: &&Happening| match happening.word {
             "delete" => self.is_writer,
             "stop" => !self.keeps_stopped,
@@ -309,28 +311,28 @@ impl Function {
             for happening in HAPPENINGS.iter().filter(concerns) {
                 for (end, status) in ENDS {
                     let event = Sample::new(group, happening, end, status);
-                    let passes = silenced.passes(filter, &event);
-                    silenced
+                    let passes = blocked.passes(filter, &event);
+                    blocked
                         .judged
                         .entry(event.event_type.clone())
                         .or_default()
                         .push((happening.word, passes));
-                    let is_spelling = passes && !silenced.passes(filter, &event.in_lower_case());
-                    silenced.keeps_out_spellings |= is_spelling;
+                    let is_spelling = passes && !blocked.passes(filter, &event.in_lower_case());
+                    blocked.keeps_out_spellings |= is_spelling;
                 }
             }
             for happening in TAGS.iter().filter(|_| self.is_writer) {
                 let event = Sample::new(group, happening, "Success", "Succeeded");
-                let is_kept_out = !silenced.passes(filter, &event);
-                // Where all writes are kept out, nothing more has to be said.
-                silenced.keeps_out_tags |= is_kept_out && silenced.lets_through("write");
+                let is_kept_out = !blocked.passes(filter, &event);
+                // If all writes are excluded, a further message adds nothing.
+                blocked.keeps_out_tags |= is_kept_out && blocked.lets_through("write");
             }
         }
-        silenced
+        blocked
     }
 }
 
-/// What the names of container groups have to begin with, where a filter asks for that.
+/// The prefix that a filter requires of the names of container groups.
 fn begins_with(filter: &Filter) -> String {
     let start = fold(&filter.subject_begins_with);
     match start.split_once(&fold(CONTAINER_GROUPS)) {
@@ -341,18 +343,18 @@ fn begins_with(filter: &Filter) -> String {
     }
 }
 
-/// What a filter does to events.
+/// The effect of a filter on events.
 #[derive(Default)]
-struct Silenced {
-    /// For each type of event: what happens, and whether the filter lets it through.
+struct Blocked {
+    /// For each type of event: the operation, and whether the filter passes it.
     judged: BTreeMap<String, Vec<(&'static str, bool)>>,
     keeps_out_tags: bool,
     keeps_out_spellings: bool,
-    /// Conditions of which nothing is known here.
+    /// Conditions that cannot be evaluated here.
     unknown: BTreeSet<String>,
 }
 
-/// An event as it may come.
+/// A sample event.
 #[derive(Clone)]
 struct Sample {
     event_type: String,
@@ -363,8 +365,9 @@ struct Sample {
     status: &'static str,
 }
 
-impl Silenced {
-    /// The types of events of which the filter keeps everything out; of others, what it keeps out: `stop (TYPE)`.
+impl Blocked {
+    /// The types of events that the filter excludes completely, and the single operations that it excludes:
+    /// `stop (TYPE)`.
     fn kept_out(&self) -> Vec<String> {
         let mut kept_out = vec![];
         for (event_type, judged) in &self.judged {
@@ -383,14 +386,14 @@ impl Silenced {
         self.judged.values().flatten().any(|(judged, passes)| *judged == word && *passes)
     }
 
-    /// Whether a filter lets an event through.
+    /// Whether a filter passes an event.
     fn passes(&mut self, filter: &Filter, event: &Sample) -> bool {
         let is_type = |name: &String| name.eq_ignore_ascii_case(&event.event_type);
         let text = |text: &str| if filter.is_case_sensitive { text.to_owned() } else { fold(text) };
         let subject = text(&event.subject);
         let mut passes = (filter.event_types.is_empty() || filter.event_types.iter().any(is_type))
             && subject.starts_with(&text(&filter.subject_begins_with))
-            // No name ends all names.
+            // No suffix matches all names.
             && filter.subject_ends_with.is_empty();
         for condition in &filter.advanced {
             match event.meets(condition) {
@@ -414,7 +417,7 @@ impl Sample {
         }
     }
 
-    /// The same event as Resource Manager also spells it.
+    /// The same event in another spelling of Resource Manager.
     fn in_lower_case(&self) -> Self {
         Self {
             subject: self.subject.to_lowercase(),
@@ -425,7 +428,7 @@ impl Sample {
         }
     }
 
-    /// Whether the event meets a condition; nothing, where that is not known.
+    /// Whether the event meets a condition; `None` if that is unknown.
     fn meets(&self, condition: &Condition) -> Option<bool> {
         let value = match fold(&condition.key).as_str() {
             "subject" | "data.resourceuri" => &self.subject,
@@ -447,7 +450,7 @@ impl Sample {
             "stringnotcontains" => !any(|value, given| value.contains(given)),
             "stringbeginswith" => any(|value, given| value.starts_with(given)),
             "stringnotbeginswith" => !any(|value, given| value.starts_with(given)),
-            // What a name ends on differs from group to group.
+            // The end of a name differs from group to group.
             "stringendswith" | "stringnotendswith" if value == fold(&self.subject) => return None,
             "stringendswith" => any(|value, given| value.ends_with(given)),
             "stringnotendswith" => !any(|value, given| value.ends_with(given)),
@@ -458,30 +461,30 @@ impl Sample {
     }
 }
 
-/// An event subscription, and the topic that it stands in.
+/// An event subscription and its topic.
 #[derive(Clone, Copy)]
-struct Told<'a> {
+struct EventRoute<'a> {
     topic: Option<&'a Topic>,
     subscription: &'a EventSubscription,
 }
 
-/// The event subscriptions that are known of a subscription.
-fn subscriptions(events: &Events) -> impl Iterator<Item = Told<'_>> {
+/// The known event subscriptions of a subscription.
+fn subscriptions(events: &Events) -> impl Iterator<Item = EventRoute<'_>> {
     let of_topics = events.topics.iter().flatten().flat_map(|topic| {
         let subscriptions = topic.subscriptions.iter().flatten();
-        subscriptions.map(move |subscription| Told { topic: Some(topic), subscription })
+        subscriptions.map(move |subscription| EventRoute { topic: Some(topic), subscription })
     });
-    let loose = events.loose.iter().flatten().map(|subscription| Told { topic: None, subscription });
+    let loose = events.loose.iter().flatten().map(|subscription| EventRoute { topic: None, subscription });
     of_topics.chain(loose)
 }
 
-/// Where the events of a subscription come from: the scopes of the map, as far as they exist.
+/// The sources of the events of a subscription: the existing scopes of the map.
 fn places(evidence: &Evidence, subscription: &str) -> Vec<Scope> {
     let exists = evidence.scopes.iter().filter(|(_, territory)| territory.rights != Ok(None));
     exists.map(|(scope, _)| scope).filter(|scope| scope.subscription() == subscription).cloned().collect()
 }
 
-/// The resource groups of a place whose container groups the map serves.
+/// The resource groups of a scope whose container groups the map serves.
 fn resource_groups(evidence: &Evidence, settings: &Settings, place: &Scope) -> Vec<Scope> {
     if place.resource_group().is_some() {
         return vec![place.clone()];
@@ -494,128 +497,23 @@ fn resource_groups(evidence: &Evidence, settings: &Settings, place: &Scope) -> V
 }
 
 pub(super) fn of_room(evidence: &Evidence) -> Check {
-    let (mut findings, mut looked) = (vec![], 0);
+    let (mut findings, mut examined) = (vec![], 0);
     for topic in evidence.events.values().flat_map(|events| events.topics.iter().flatten()) {
         let Ok(subscriptions) = &topic.subscriptions else { continue };
-        looked += 1;
+        examined += 1;
         let used = u64::try_from(subscriptions.len()).unwrap_or(u64::MAX);
         let quota = Quota { used, most: Some(MOST_SUBSCRIPTIONS) };
         if let Some(fullness) = fullness(quota) {
             findings.push(Finding::new(
                 fullness,
                 format!("{} has {} event subscriptions", topic.id, share(quota)),
-                "once it is full, nobody else can be told of these events",
-                "delete event subscriptions that nobody needs",
+                "once it is full, no further event subscription can be added",
+                "delete unused event subscriptions",
             ));
         }
     }
-    Check { title: ROOM, looked: count(looked, "topic"), findings }
+    Check { title: ROOM, examined: count(examined, "topic"), findings }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn condition(operator: &str, key: &str, values: &[&str]) -> Condition {
-        let values = values.iter().map(|value| (*value).to_owned()).collect();
-        Condition { operator: operator.to_owned(), key: key.to_owned(), values }
-    }
-
-    /// What a filter keeps out that the reconciler has to be told, and the conditions that are not known.
-    fn check(filter: &Filter, kept_out: &[&str], unknown: &[&str]) {
-        let function = Function {
-            title: RECONCILE,
-            name: report::RECONCILE,
-            state: State::Problem,
-            breaks: "",
-            is_writer: true,
-            keeps_stopped: false,
-        };
-        let silenced = function.silenced(filter, &[Scope::new("s1", Some("rg-spoke1"))]);
-        let mut found = silenced.kept_out();
-        found.extend(silenced.keeps_out_tags.then(|| "tags".to_owned()));
-        found.extend(silenced.keeps_out_spellings.then(|| "spellings".to_owned()));
-        let short = |name: &String| name.replace("Microsoft.Resources.Resource", "");
-        assert_eq!(found.iter().map(short).collect::<Vec<_>>(), kept_out, "{filter:?}");
-        assert_eq!(silenced.unknown.into_iter().collect::<Vec<_>>(), unknown, "{filter:?}");
-    }
-
-    fn with(condition: Condition) -> Filter {
-        Filter { advanced: vec![condition], ..Filter::default() }
-    }
-
-    const ALL: [&str; 9] = [
-        "ActionCancel",
-        "ActionFailure",
-        "ActionSuccess",
-        "DeleteCancel",
-        "DeleteFailure",
-        "DeleteSuccess",
-        "WriteCancel",
-        "WriteFailure",
-        "WriteSuccess",
-    ];
-    fn contains(text: &str) -> Filter {
-        with(condition("StringContains", "subject", &[text]))
-    }
-
-    #[test]
-    fn a_filter_is_judged_by_what_it_lets_through() {
-        check(&Filter::default(), &[], &[]);
-        check(&contains(CONTAINER_GROUPS), &[], &[]);
-        check(&contains(&CONTAINER_GROUPS.to_lowercase()), &[], &[]);
-        check(&contains("/providers/Microsoft.Compute/"), &ALL, &[]);
-        check(&with(condition("stringnotcontains", "Subject", &["/containerGroups/"])), &ALL, &[]);
-        check(
-            &with(condition("StringIn", "data.resourceProvider", &["Microsoft.ContainerInstance"])),
-            &["tags"],
-            &[],
-        );
-        let writes = ["Microsoft.ContainerInstance/containerGroups/write"];
-        let kept_out = [&ALL[..6], &["tags"]].concat();
-        check(&with(condition("StringContains", "data.operationName", &writes)), &kept_out, &[]);
-        let succeeded = with(condition("StringIn", "data.status", &["Succeeded"]));
-        let failed: Vec<_> = ALL.into_iter().filter(|name| !name.ends_with("Success")).collect();
-        check(&succeeded, &failed, &[]);
-    }
-
-    #[test]
-    fn types_and_subjects_count_too() {
-        let types = ["Microsoft.Resources.ResourceWriteSuccess".to_owned()].to_vec();
-        check(&Filter { event_types: types, ..Filter::default() }, &ALL[..8], &[]);
-        let begins = |start: &str, is_case_sensitive| Filter {
-            subject_begins_with: start.to_owned(),
-            is_case_sensitive,
-            ..Filter::default()
-        };
-        check(&begins("/subscriptions/s1/resourcegroups/RG-SPOKE1/", false), &[], &[]);
-        check(&begins("/subscriptions/s1/resourcegroups/RG-SPOKE1/", true), &ALL, &[]);
-        check(&begins("/subscriptions/s1/resourceGroups/rg-spoke1/", true), &["spellings"], &[]);
-        check(&begins("/subscriptions/s1/resourceGroups/rg-spoke2/", false), &ALL, &[]);
-        check(&Filter { subject_ends_with: "/web".to_owned(), ..Filter::default() }, &ALL, &[]);
-    }
-
-    #[test]
-    fn operations_that_are_left_out_are_named() {
-        let listed = ["write", "delete", "restart/action", "start/action"]
-            .map(|end| format!("Microsoft.ContainerInstance/containerGroups/{end}"));
-        let listed: Vec<_> = listed.iter().map(String::as_str).collect();
-        let stop = ["stop (ActionCancel)", "stop (ActionFailure)", "stop (ActionSuccess)", "tags"];
-        check(&with(condition("StringIn", "data.operationName", &listed)), &stop, &[]);
-    }
-
-    #[test]
-    fn a_filter_for_names_is_a_filter_for_some_groups() {
-        let start = format!("/subscriptions/s1/resourceGroups/rg-spoke1{CONTAINER_GROUPS}web");
-        let filter = Filter { subject_begins_with: start, ..Filter::default() };
-        check(&filter, &ALL, &[]);
-        assert_eq!(begins_with(&filter), " of container groups whose names do not begin with \"web\"");
-        assert_eq!(begins_with(&contains("web")), "");
-    }
-
-    #[test]
-    fn what_cannot_be_foretold_is_said_to_be_unknown() {
-        check(&with(condition("NumberIn", "data.size", &["1"])), &[], &["NumberIn data.size"]);
-        check(&with(condition("StringEndsWith", "subject", &["/web"])), &[], &["StringEndsWith subject"]);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
-//! What a preflight saw: values, as far as something depends on them.
+//! The evidence of a preflight.
 //!
-//! What could not be looked at is never taken for absent: it stands here as what it is.
+//! A failed read is stored as a failure; it never counts as absent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,28 +8,28 @@ use crate::{
     config::{UnmatchedKeys, Zones},
     container_group::ContainerGroup,
     dns::{Place, RelativeName, ReverseZone, Zone},
-    inventory::{Asker, EventSubscription, Link, Permission, Seen, Topic, ZoneState, ranges::Range},
+    inventory::{Caller, EventSubscription, Link, Permission, Seen, Topic, ZoneState, ranges::Range},
     resource_id::{ContainerGroupId, ResourceId, Scope},
 };
 
-/// Everything that was seen.
+/// Everything that was read.
 #[derive(Debug)]
 pub struct Evidence {
-    /// Whoever asks.
-    pub asker: Seen<Asker>,
-    /// Whose rights were looked at, where not those of whoever asks.
+    /// The caller.
+    pub caller: Seen<Caller>,
+    /// The principal whose rights are checked, if it is not the caller.
     pub principal: Option<String>,
     /// The scopes of the map.
     pub scopes: BTreeMap<Scope, Territory>,
-    /// What may be done in the whole of each subscription in which the map names resource groups.
+    /// The permissions in the whole of each subscription in which the map names resource groups.
     pub subscriptions: BTreeMap<String, Seen<Option<Vec<Permission>>>>,
     /// The zones of the map.
     pub zones: BTreeMap<Place, ZoneSight>,
-    /// The ranges of the subnets that the groups of the map are in; nothing where there is no such subnet.
+    /// The ranges of the subnets of the groups; `None` if the subnet does not exist.
     pub subnets: BTreeMap<ResourceId, Seen<Option<Vec<Range>>>>,
-    /// The zones that serve container groups together, each set once.
+    /// The sets of zones that serve container groups, each once.
     pub serving: Vec<Zones>,
-    /// Who is told of events, by subscription.
+    /// The event subscriptions, by subscription.
     pub events: BTreeMap<String, Events>,
     /// The keys of the map that match no resource group.
     pub unmatched: UnmatchedKeys,
@@ -40,7 +40,7 @@ pub struct Evidence {
 /// A scope of the map: a resource group, or a subscription.
 #[derive(Debug)]
 pub struct Territory {
-    /// What whoever the rights are of may do there; nothing where there is no such resource group.
+    /// The permissions there; `None` if the resource group does not exist.
     pub rights: Seen<Option<Vec<Permission>>>,
     /// The container groups there.
     pub groups: Seen<Vec<(ContainerGroupId, ContainerGroup)>>,
@@ -49,28 +49,28 @@ pub struct Territory {
 /// A zone of the map.
 #[derive(Debug)]
 pub struct ZoneSight {
-    /// Where it is.
+    /// Its location.
     pub zone: Zone,
-    /// The same, where it is a reverse zone.
+    /// The zone as a reverse zone, if it is one.
     pub reverse: Option<ReverseZone>,
-    /// Whether a group that exists needs it. Of several subscriptions, the map may mean one that has the zone and
-    /// others that have not.
+    /// Whether an existing group needs it. A key of the map may match several subscriptions of which only
+    /// some contain the zone.
     pub is_needed: bool,
-    /// The zone itself; nothing where it does not exist.
+    /// The zone itself; `None` if it does not exist.
     pub state: Seen<Option<ZoneState>>,
-    /// The virtual networks that resolve its names.
+    /// The links to virtual networks.
     pub links: Seen<Vec<Link>>,
-    /// What whoever the rights are of may do there.
+    /// The permissions there.
     pub rights: Seen<Vec<Permission>>,
-    /// The names of the record sets without a mark, where a group under `strict` needs the zone.
+    /// The names of the record sets without a mark, if a group under `strict` needs the zone.
     pub unmarked: Option<Seen<BTreeSet<RelativeName>>>,
 }
 
-/// Who is told of the events of a subscription.
+/// The event subscriptions of a subscription.
 #[derive(Debug)]
 pub struct Events {
     /// The system topics of the subscription and of its resource groups.
     pub topics: Seen<Vec<Topic>>,
-    /// The event subscriptions that stand in no topic of their own.
+    /// The event subscriptions without a system topic.
     pub loose: Seen<Vec<EventSubscription>>,
 }

@@ -1,4 +1,4 @@
-//! Looks at everything that something depends on: reads only, several at a time.
+//! Reads everything that the checks need, several objects at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
     resource_id::{ResourceId, Scope},
 };
 
-/// How many requests are under way at the same time.
+/// How many requests run at the same time.
 const ASKED_AT_ONCE: usize = 8;
 
 /// The actions that the reads need.
@@ -55,7 +55,7 @@ const TOPICS: &str = "Microsoft.EventGrid/systemTopics/read";
 const TOPIC_SUBSCRIPTIONS: &str = "Microsoft.EventGrid/systemTopics/eventSubscriptions/read";
 const EVENT_SUBSCRIPTIONS: &str = "Microsoft.EventGrid/eventSubscriptions/read";
 
-/// Looks at everything that the settings name, and at the rights of whoever asks, or of somebody else.
+/// Reads everything that the settings name, and the rights of the caller or of another principal.
 pub(super) async fn evidence(
     inspector: &Inspector,
     settings: &Settings,
@@ -63,9 +63,9 @@ pub(super) async fn evidence(
 ) -> Result<Evidence, MissingSubscription> {
     let rights = Rights { inspector, principal, roles: Mutex::default() };
     let config::Territory { scopes, zones } = settings.territory()?;
-    let asker = inspector.asker().await.map_err(|error| Unseen::Failed(Chain(&error).to_string()));
+    let caller = inspector.caller().await.map_err(|error| Unseen::Failed(Chain(&error).to_string()));
     let mut evidence = Evidence {
-        asker,
+        caller,
         principal: principal.map(str::to_owned),
         scopes: BTreeMap::new(),
         subscriptions: BTreeMap::new(),
@@ -76,7 +76,7 @@ pub(super) async fn evidence(
         unmatched: UnmatchedKeys::default(),
         requests: 0,
     };
-    if evidence.asker.is_ok() {
+    if evidence.caller.is_ok() {
         let subscriptions: BTreeSet<String> =
             scopes.iter().map(|scope| scope.subscription().to_owned()).collect();
         let rights = &rights;
@@ -110,7 +110,7 @@ pub(super) async fn evidence(
     Ok(evidence)
 }
 
-/// The resource groups that are known to exist. A scope that could not be looked at counts as well.
+/// The resource groups that are known to exist, and those that could not be read.
 fn places(evidence: &Evidence) -> BTreeSet<Scope> {
     let mut places = BTreeSet::new();
     for (scope, territory) in &evidence.scopes {
@@ -125,7 +125,7 @@ fn places(evidence: &Evidence) -> BTreeSet<Scope> {
     places
 }
 
-/// Looks at each, several at a time.
+/// Reads each item, several at a time.
 async fn all<Item, Key: Ord, Sight, Look: Future<Output = (Key, Sight)>>(
     items: impl IntoIterator<Item = Item>,
     look: impl FnMut(Item) -> Look,
@@ -134,16 +134,16 @@ async fn all<Item, Key: Ord, Sight, Look: Future<Output = (Key, Sight)>>(
     looks.buffer_unordered(ASKED_AT_ONCE).collect().await
 }
 
-/// Whose rights are looked at: those of whoever asks, or of somebody else.
+/// The rights to check: those of the caller, or of another principal.
 struct Rights<'a> {
     inspector: &'a Inspector,
     principal: Option<&'a str>,
-    /// What roles grant that were read before.
+    /// The permissions of roles that were read before.
     roles: Mutex<BTreeMap<String, Vec<Permission>>>,
 }
 
 impl Rights<'_> {
-    /// What may be done at a scope; nothing where there is no such scope.
+    /// The permissions at a scope; `None` if it does not exist.
     async fn at(&self, subscription: &str, scope: &str) -> Seen<Option<Vec<Permission>>> {
         let Some(principal) = self.principal else {
             return self.inspector.permissions(scope).await.map_err(unseen(PERMISSIONS));
@@ -189,7 +189,7 @@ async fn zone_sight(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneSight {
         state: state.map_err(unseen(ZONES)),
         zone,
     };
-    // Of a zone that is not there, nothing can be asked.
+    // A missing zone has nothing to read.
     if sight.state != Ok(None) {
         let id = sight.zone.id();
         let rights = rights.at(&sight.zone.subscription, &id);
@@ -242,21 +242,21 @@ async fn with_subscriptions(inspector: &Inspector, topic: Topic) -> Topic {
     Topic { subscriptions: subscriptions.map_err(unseen(TOPIC_SUBSCRIPTIONS)), ..topic }
 }
 
-/// What needs a zone.
+/// Why a zone is needed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Need {
     /// The map names it.
     Map,
-    /// A group that exists needs it.
+    /// An existing group needs it.
     Groups,
-    /// Likewise, and record sets without a mark are not taken over.
+    /// An existing group under `strict` needs it, so record sets without a mark are not taken over.
     StrictGroups,
 }
 
-/// What the map and the groups that exist depend on.
+/// The dependencies of the map and of the existing groups.
 #[derive(Default)]
 struct Needs {
-    /// Zones, and what needs them.
+    /// The zones, and why they are needed.
     zones: BTreeMap<Place, (Zone, Need)>,
     serving: Vec<Zones>,
     subnets: BTreeSet<ResourceId>,
@@ -289,7 +289,7 @@ impl Needs {
     }
 }
 
-/// Why a read that needs this action failed.
+/// Turns the error of a read that needs this action into an [`Unseen`].
 fn unseen(action: &'static str) -> impl Fn(ArmError) -> Unseen {
     move |error| match error {
         ArmError::Forbidden { operation, source: Cause::Answer(answer) } if answer.status == 403 => {

@@ -1,4 +1,4 @@
-//! How a diagnosis is told: as a table, in colours that the writer may leave out, and as JSON.
+//! Formats a diagnosis: as a table, with colors that the writer may remove, and as JSON.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ fn style(state: State) -> Style {
     color.on_default()
 }
 
-/// Each check on a line, by group, and below it what is not as it should be.
+/// One line for each check, by group, followed by its findings.
 #[must_use]
 pub fn table(diagnosis: &Diagnosis) -> String {
     let width =
@@ -35,12 +35,12 @@ pub fn table(diagnosis: &Diagnosis) -> String {
         let state = check.state();
         let style_of_state = style(state);
         let (state, name) = (state.as_str(), check.title.name);
-        let looked = if check.looked.is_empty() {
+        let examined = if check.examined.is_empty() {
             String::new()
         } else {
-            format!("{QUIET}{}{QUIET:#}", printable(&check.looked))
+            format!("{QUIET}{}{QUIET:#}", printable(&check.examined))
         };
-        let line = format!("  {style_of_state}{state:<11}{style_of_state:#}  {name:<width$}  {looked}");
+        let line = format!("  {style_of_state}{state:<11}{style_of_state:#}  {name:<width$}  {examined}");
         _ = writeln!(text, "{}", line.trim_end());
         for finding in &check.findings {
             let style = style(finding.state);
@@ -50,15 +50,15 @@ pub fn table(diagnosis: &Diagnosis) -> String {
                 finding.state.as_str(),
                 printable(&finding.what)
             );
-            _ = writeln!(text, "      breaks: {}", printable(&finding.breaks));
-            _ = writeln!(text, "      mend:   {}", printable(&finding.mend));
+            _ = writeln!(text, "      impact: {}", printable(&finding.impact));
+            _ = writeln!(text, "      fix:    {}", printable(&finding.fix));
         }
     }
     _ = writeln!(text, "\n{}", summary(diagnosis));
     text
 }
 
-/// One sentence about everything.
+/// A summary in one sentence.
 fn summary(diagnosis: &Diagnosis) -> String {
     let counts = State::ALL.map(|state| (diagnosis.count(state), state.as_str()));
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
@@ -67,7 +67,7 @@ fn summary(diagnosis: &Diagnosis) -> String {
     format!("{}: {} ({requests})", count(diagnosis.checks.len(), "check"), counts.join(", "))
 }
 
-/// The same for programs.
+/// The diagnosis as JSON. The keys `looked`, `breaks` and `mend` are part of the interface.
 #[must_use]
 pub fn json(diagnosis: &Diagnosis) -> Value {
     let checks = diagnosis.checks.iter().map(|check| {
@@ -75,15 +75,15 @@ pub fn json(diagnosis: &Diagnosis) -> Value {
             json!({
                 "state": finding.state.as_str(),
                 "what": finding.what,
-                "breaks": finding.breaks,
-                "mend": finding.mend,
+                "breaks": finding.impact,
+                "mend": finding.fix,
             })
         });
         json!({
             "group": check.title.group,
             "check": check.title.name,
             "state": check.state().as_str(),
-            "looked": check.looked,
+            "looked": check.examined,
             "findings": findings.collect::<Vec<_>>(),
         })
     });

@@ -1,5 +1,5 @@
-//! Zones: whether they exist, which networks resolve their names, whether the reverse ones hold the addresses that
-//! groups can have, and how full they are.
+//! Zones: whether they exist, which networks resolve their names, whether the reverse zones cover the
+//! addresses of the groups, and how full they are.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,25 +14,25 @@ use crate::{
     config::{Settings, Zones},
     container_group::{AddressState, ContainerGroup},
     dns::{Place, ReverseZone, Zone},
-    inventory::{Asker, Quota, Seen, Unseen, ranges::Range},
+    inventory::{Caller, Quota, Seen, Unseen, ranges::Range},
     resource_id::{ContainerGroupId, ResourceId},
 };
 
 pub(super) const EXIST: Title = Title { group: "zones", name: "zones of the map exist" };
 pub(super) const FORWARD_LINKS: Title = Title { group: "zones", name: "forward zones are linked" };
 pub(super) const REVERSE_LINKS: Title = Title { group: "zones", name: "reverse zones are linked" };
-pub(super) const COVERAGE: Title = Title { group: "zones", name: "reverse zones hold the subnets" };
+pub(super) const COVERAGE: Title = Title { group: "zones", name: "reverse zones cover the subnets" };
 pub(super) const ROOM: Title = Title { group: "quotas", name: "zones have room" };
 
-/// From this share of a quota on, in percent, there is a warning.
+/// The share of a quota, in percent, from which a warning is reported.
 const NEARLY_FULL: u64 = 80;
 
-pub(super) fn of_existence(evidence: &Evidence, asker: &Asker) -> Check {
-    let (mut findings, mut looked) = (vec![], 0);
+pub(super) fn of_existence(evidence: &Evidence, caller: &Caller) -> Check {
+    let (mut findings, mut examined) = (vec![], 0);
     for sight in evidence.zones.values() {
         match &sight.state {
-            Ok(Some(_)) => looked += 1,
-            Err(unseen) => findings.push(Finding::unseen(unseen, &sight.zone.id(), asker)),
+            Ok(Some(_)) => examined += 1,
+            Err(unseen) => findings.push(Finding::unseen(unseen, &sight.zone.id(), caller)),
             Ok(None) if sight.is_needed || !has_namesake(evidence, &sight.zone) => {
                 let Zone { subscription, resource_group, name } = &sight.zone;
                 findings.push(Finding::new(
@@ -48,25 +48,25 @@ pub(super) fn of_existence(evidence: &Evidence, asker: &Asker) -> Check {
             Ok(None) => {}
         }
     }
-    Check { title: EXIST, looked: count(looked, "zone"), findings }
+    Check { title: EXIST, examined: count(examined, "zone"), findings }
 }
 
-/// Whether a zone of this name exists elsewhere: the map may mean that one.
+/// Whether a zone of this name exists elsewhere, which the map may mean.
 fn has_namesake(evidence: &Evidence, zone: &Zone) -> bool {
     evidence.zones.values().any(|other| other.zone.name == zone.name && matches!(other.state, Ok(Some(_))))
 }
 
-/// The zones that exist, or may.
+/// The zones that exist or could not be read.
 fn existing(evidence: &Evidence) -> impl Iterator<Item = &ZoneSight> {
     evidence.zones.values().filter(|sight| sight.state != Ok(None))
 }
 
-/// The networks that a zone is linked to; none where that is not known.
+/// The networks that a zone is linked to; none if that is unknown.
 fn linked(sight: &ZoneSight) -> BTreeSet<&ResourceId> {
     sight.links.iter().flatten().map(|link| &link.network).collect()
 }
 
-pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
     let mut homes: BTreeMap<Place, BTreeSet<ResourceId>> = BTreeMap::new();
     for (_, group, zones) in served(evidence, settings) {
         let networks = group.subnets.iter().filter_map(ResourceId::parent);
@@ -76,31 +76,31 @@ pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, asker: 
     for sight in existing(evidence).filter(|sight| sight.reverse.is_none()) {
         let linked = linked(sight);
         links += linked.len();
-        let of_links = of_links(sight, asker);
+        let of_links = of_links(sight, caller);
         if of_links.is_empty() {
             let home = homes.remove(&sight.zone.place()).unwrap_or_default();
             for network in home.iter().filter(|network| !linked.contains(network)) {
                 findings.push(Finding::new(
                     State::Warning,
                     format!("{} is not linked to {network}, in which its groups are", sight.zone),
-                    "there, names do not resolve, unless its DNS servers ask a network that is linked",
+                    "names do not resolve there, unless its DNS servers forward to a linked network",
                     link_command(&sight.zone, network),
                 ));
             }
         }
         findings.extend(of_links);
     }
-    Check { title: FORWARD_LINKS, looked: count(links, "link"), findings }
+    Check { title: FORWARD_LINKS, examined: count(links, "link"), findings }
 }
 
-/// Who resolves names has to resolve addresses, too: the reverse zones beside a forward zone.
-pub(super) fn of_reverse_links(evidence: &Evidence, asker: &Asker) -> Check {
+/// A network that resolves names must also resolve addresses, from the reverse zones of the same groups.
+pub(super) fn of_reverse_links(evidence: &Evidence, caller: &Caller) -> Check {
     let (mut findings, mut links) = (vec![], 0);
     for sight in existing(evidence) {
         let Some(reverse) = &sight.reverse else { continue };
         let linked = linked(sight);
         links += linked.len();
-        let of_links = of_links(sight, asker);
+        let of_links = of_links(sight, caller);
         if of_links.is_empty() {
             let forward = evidence.serving.iter().filter(|zones| zones.reverse.contains(reverse));
             let forward = forward.filter_map(|zones| evidence.zones.get(&zones.forward.place()));
@@ -109,28 +109,28 @@ pub(super) fn of_reverse_links(evidence: &Evidence, asker: &Asker) -> Check {
                 findings.push(Finding::new(
                     State::Problem,
                     format!("{} is not linked to {network}, as its forward zone is", sight.zone),
-                    "there, reverse look-ups of the groups' addresses are answered NXDOMAIN",
+                    "reverse lookups of the groups' addresses return NXDOMAIN there",
                     link_command(&sight.zone, network),
                 ));
             }
         }
         findings.extend(of_links);
     }
-    Check { title: REVERSE_LINKS, looked: count(links, "link"), findings }
+    Check { title: REVERSE_LINKS, examined: count(links, "link"), findings }
 }
 
-/// What is wrong with the links that a zone has, or with its having none.
-fn of_links(sight: &ZoneSight, asker: &Asker) -> Vec<Finding> {
+/// The problems of a zone's links.
+fn of_links(sight: &ZoneSight, caller: &Caller) -> Vec<Finding> {
     let zone = &sight.zone;
     let links = match &sight.links {
         Ok(links) => links,
-        Err(unseen) => return vec![Finding::unseen(unseen, &zone.id(), asker)],
+        Err(unseen) => return vec![Finding::unseen(unseen, &zone.id(), caller)],
     };
     if links.is_empty() {
         return vec![Finding::new(
             State::Problem,
             format!("{zone} is linked to no virtual network"),
-            "nobody resolves anything in it",
+            "no network resolves its names",
             link_command(zone, "NETWORK_ID"),
         )];
     }
@@ -138,7 +138,7 @@ fn of_links(sight: &ZoneSight, asker: &Asker) -> Vec<Finding> {
         state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case(word))
     };
     let broken = links.iter().filter_map(|link| {
-        let (state, told) = if is(&link.provisioning_state, "Failed") {
+        let (state, reported) = if is(&link.provisioning_state, "Failed") {
             (State::Problem, "Failed")
         } else if is(&link.state, "InProgress") {
             (State::Warning, "InProgress")
@@ -147,11 +147,11 @@ fn of_links(sight: &ZoneSight, asker: &Asker) -> Vec<Finding> {
         };
         Some(Finding::new(
             state,
-            format!("the link of {zone} to {} is {told}", link.network),
-            "there, what is in the zone does not resolve yet",
+            format!("the link of {zone} to {} is {reported}", link.network),
+            "the zone's names do not resolve there yet",
             format!(
                 "az network private-dns link vnet show --subscription {} --resource-group {} --zone-name {} --name \
-                 {}; where it stays so, delete it and create it again",
+                 {}; if it stays so, delete it and create it again",
                 zone.subscription, zone.resource_group, zone.name, link.name
             ),
         ))
@@ -176,9 +176,9 @@ fn served<'a>(
     groups.filter_map(|(id, group)| Some((id, group, settings.zones.serving(id)?)))
 }
 
-/// An address of a subnet may be any of its range, so the zones have to hold all of it. Where the range could not be
-/// read, the addresses that groups have stand for it.
-pub(super) fn of_coverage(evidence: &Evidence, settings: &Settings, asker: &Asker) -> Check {
+/// A group may get any address of its subnet, so the zones must cover the whole range. If the range could not
+/// be read, only the current addresses of the groups are checked.
+pub(super) fn of_coverage(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
     let mut held: BTreeMap<(Option<ResourceId>, Vec<ReverseZone>), BTreeSet<Ipv4Addr>> = BTreeMap::new();
     for (_, group, zones) in served(evidence, settings) {
         let address = match AddressState::of(Some(group)) {
@@ -193,14 +193,14 @@ pub(super) fn of_coverage(evidence: &Evidence, settings: &Settings, asker: &Aske
         }
     }
     let mut findings = vec![];
-    let mut looked = BTreeSet::new();
+    let mut examined = BTreeSet::new();
     for ((subnet, zones), held) in held {
         let covered: Vec<Range> = zones.iter().map(Range::of_zone).collect();
         let ranges = subnet.as_ref().and_then(|id| Some((id, evidence.subnets.get(id)?)));
         let ranges = match ranges {
             Some((id, seen)) => {
-                looked.insert(id.clone());
-                ranges_of(id, seen, &held, &mut findings, asker)
+                examined.insert(id.clone());
+                ranges_of(id, seen, &held, &mut findings, caller)
             }
             None => held.iter().copied().map(Range::of_address).collect(),
         };
@@ -209,28 +209,28 @@ pub(super) fn of_coverage(evidence: &Evidence, settings: &Settings, asker: &Aske
             findings.push(uncovered(bare, &place, &zones));
         }
     }
-    Check { title: COVERAGE, looked: count(looked.len(), "subnet"), findings }
+    Check { title: COVERAGE, examined: count(examined.len(), "subnet"), findings }
 }
 
-/// The ranges of a subnet, or else the addresses that are known of it.
+/// The ranges of a subnet, or else its known addresses.
 fn ranges_of(
     id: &ResourceId,
     seen: &Seen<Option<Vec<Range>>>,
     held: &BTreeSet<Ipv4Addr>,
     findings: &mut Vec<Finding>,
-    asker: &Asker,
+    caller: &Caller,
 ) -> Vec<Range> {
     let addresses = || held.iter().copied().map(Range::of_address).collect();
     match seen {
         Ok(Some(ranges)) => ranges.clone(),
-        // The groups tell of a subnet that is gone or hidden.
+        // The subnet is deleted or not readable: use the addresses of the groups.
         Ok(None) => addresses(),
         Err(unseen) => {
-            let mut finding = Finding::unseen(unseen, id.as_str(), asker);
+            let mut finding = Finding::unseen(unseen, id.as_str(), caller);
             if let Unseen::Forbidden { .. } = unseen {
                 finding.state = State::Warning;
-                finding.breaks = format!(
-                    "not known: only the {} that groups have there now were looked at, and not the whole range",
+                finding.impact = format!(
+                    "unknown: only the {} that groups have there now were checked, not the whole range",
                     count(held.len(), "address")
                 );
             }
@@ -251,41 +251,41 @@ fn uncovered(range: Range, place: &str, zones: &[ReverseZone]) -> Finding {
     });
     Finding::new(
         State::Problem,
-        format!("no reverse zone holds {range} {place}: {}", names.join(", ")),
+        format!("no reverse zone covers {range} {place}: {}", names.join(", ")),
         "a group that gets an address there has no reverse name: its events end in failed (500)",
         format!("add a reverse zone to reverseZones in ACI_DNS_ZONES{create}"),
     )
 }
 
 pub(super) fn of_room(evidence: &Evidence) -> Check {
-    let (mut findings, mut looked, mut fullest) = (vec![], 0, Quota::default());
+    let (mut findings, mut examined, mut fullest) = (vec![], 0, Quota::default());
     for sight in evidence.zones.values() {
         let Ok(Some(state)) = &sight.state else { continue };
         let zone = &sight.zone;
-        looked += 1;
+        examined += 1;
         fullest = if state.record_sets.used > fullest.used { state.record_sets } else { fullest };
         if let Some(fullness) = fullness(state.record_sets) {
             findings.push(Finding::new(
                 fullness,
                 format!("{zone} has {} record sets", share(state.record_sets)),
-                "once it is full, new groups get no record there: their events end in failed (500)",
-                "spread the groups over more zones, delete record sets that nobody needs, or ask Azure support for more",
+                "once it is full, new groups get no records: their events end in failed (500)",
+                "spread the groups over more zones, delete unused record sets, or ask Azure support for more",
             ));
         }
         if let Some(fullness) = fullness(state.links) {
             findings.push(Finding::new(
                 fullness,
                 format!("{zone} has {} links", share(state.links)),
-                "once there is no room, no further virtual network can resolve its names",
-                "link a hub and let the others ask its DNS resolver",
+                "once the quota is used, no further virtual network can resolve its names",
+                "link a hub network and let the others use its DNS resolver",
             ));
         }
     }
-    let looked = format!("{}, the fullest with {} record sets", count(looked, "zone"), share(fullest));
-    Check { title: ROOM, looked, findings }
+    let examined = format!("{}, the fullest with {} record sets", count(examined, "zone"), share(fullest));
+    Check { title: ROOM, examined, findings }
 }
 
-/// How grave it is that so much of a quota is used.
+/// The severity of the use of a quota.
 pub(super) fn fullness(quota: Quota) -> Option<State> {
     let most = quota.most.filter(|most| *most > 0)?;
     if quota.used >= most {
@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quota_is_a_warning_when_it_is_nearly_used_and_a_problem_when_it_is() {
+    fn a_nearly_used_quota_is_a_warning_and_a_used_one_a_problem() {
         let check =
             |used, most, expected| assert_eq!(fullness(Quota { used, most }), expected, "{used} {most:?}");
         check(19_999, Some(25_000), None);

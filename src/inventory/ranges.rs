@@ -1,4 +1,4 @@
-//! Ranges of addresses: those of subnets, and those that reverse zones hold.
+//! Ranges of IPv4 addresses: those of subnets and those of reverse zones.
 
 use std::{fmt, net::Ipv4Addr, str::FromStr};
 
@@ -8,30 +8,30 @@ use crate::dns::ReverseZone;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Range {
     first: u32,
-    /// How many leading bits all of its addresses share.
+    /// The length of the prefix.
     bits: u32,
 }
 
-/// A text that is no range of IPv4 addresses.
+/// A text that is not a range of IPv4 addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a range of IPv4 addresses")]
 pub struct NoRange(String);
 
 impl Range {
-    /// The range that holds one address.
+    /// The range of a single address.
     #[must_use]
     pub fn of_address(address: Ipv4Addr) -> Self {
         Self { first: address.into(), bits: 32 }
     }
 
-    /// The addresses that a reverse zone holds.
+    /// The range of a reverse zone.
     #[must_use]
     pub fn of_zone(zone: &ReverseZone) -> Self {
         let bits = zone.octets().saturating_mul(8).try_into().unwrap_or(32);
         Self { first: zone.first_address().into(), bits }
     }
 
-    /// The parts of this range that none of the others holds, in order.
+    /// The parts of this range that the others do not cover, in order.
     #[must_use]
     pub fn without(self, others: &[Self]) -> Vec<Self> {
         if others.iter().any(|other| other.holds(self)) {
@@ -40,13 +40,13 @@ impl Range {
         if !others.iter().any(|other| self.holds(*other)) {
             return vec![self];
         }
-        // Another one is a part of this one, so this one has two halves.
+        // Another range is inside this one: split this one in half.
         let bits = self.bits + 1;
         let second = self.first | 1 << (32 - bits);
         [self.first, second].into_iter().flat_map(|first| Self { first, bits }.without(others)).collect()
     }
 
-    /// The name of the smallest reverse zone that holds the whole range.
+    /// The name of the smallest reverse zone that covers the range.
     #[must_use]
     pub fn zone_name(self) -> Option<String> {
         let octets = usize::try_from(self.bits / 8).ok()?.min(3);
@@ -97,7 +97,7 @@ mod tests {
         Range::of_zone(&ReverseZone::new(zone).unwrap())
     }
 
-    /// What the zones leave of a range.
+    /// The parts of a range that the zones do not cover.
     fn check(range: &str, zones: &[&str], expected: &[&str]) {
         let zones: Vec<_> = zones.iter().map(|name| zone(name)).collect();
         let left = range.parse::<Range>().unwrap().without(&zones);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_named_that_would_hold_a_range() {
+    fn the_smallest_zone_for_a_range_is_named() {
         for (range, expected) in [
             ("10.1.5.4/32", Some("5.1.10.in-addr.arpa")),
             ("10.1.5.0/24", Some("5.1.10.in-addr.arpa")),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn other_texts_are_refused() {
         for text in ["", "10.1.5.0", "10.1.5.0/33", "10.1.5/24", "fd00::/64"] {
             assert!(text.parse::<Range>().is_err(), "{text}");
         }

@@ -1,11 +1,11 @@
-//! The addresses of a subnet, as Azure hands them out: the lowest free one first, so that a released address
-//! is the next group's at once. Azure keeps the first four and the last address of a subnet for itself
+//! The addresses of a subnet, in Azure's order: the lowest free address first, so that a released address
+//! goes to the next group at once. Azure reserves the first four and the last address of a subnet
 //! (<https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq>).
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-/// One subnet and who holds what in it.
+/// A subnet and the holders of its addresses.
 #[derive(Debug)]
 pub(super) struct AddressPool {
     first: u32,
@@ -14,7 +14,7 @@ pub(super) struct AddressPool {
 }
 
 impl AddressPool {
-    /// Reads `10.1.5.0/24`. Nothing, when it is no subnet that Azure would accept (/8 to /29).
+    /// Parses `10.1.5.0/24`. `None` if Azure would not accept the subnet (/8 to /29).
     pub(super) fn parse(cidr: &str) -> Option<Self> {
         let (network, prefix) = cidr.split_once('/')?;
         let network = u32::from(network.parse::<Ipv4Addr>().ok()?);
@@ -27,7 +27,7 @@ impl AddressPool {
         })
     }
 
-    /// Hands out the lowest free address; `unlike` only when there is no other.
+    /// Assigns the lowest free address; `unlike` only if there is no other.
     pub(super) fn take_lowest(&mut self, unlike: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
         let unlike = unlike.map(u32::from);
         let free = |address: &u32| !self.taken.contains(address);
@@ -39,13 +39,13 @@ impl AddressPool {
         Some(Ipv4Addr::from(address))
     }
 
-    /// The range as it was read.
+    /// The range as given.
     pub(super) fn cidr(&self) -> String {
         let size = self.last - self.first + 6;
         format!("{}/{}", Ipv4Addr::from(self.first - 4), size.leading_zeros() + 1)
     }
 
-    /// Takes this very address, whoever holds it.
+    /// Assigns this address, even if another group holds it.
     pub(super) fn take(&mut self, address: Ipv4Addr) {
         self.taken.insert(u32::from(address));
     }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_address_is_handed_out_next() {
+    fn a_released_address_is_assigned_next() {
         let mut pool = AddressPool::parse("10.1.5.0/24").unwrap();
         assert_eq!([take(&mut pool), take(&mut pool)], ["10.1.5.4", "10.1.5.5"]);
         pool.release(Ipv4Addr::new(10, 1, 5, 4));
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_subnet_is_told_as_it_was_read() {
+    fn a_subnet_is_displayed_as_given() {
         for cidr in ["10.0.0.0/8", "10.1.4.0/22", "10.1.5.0/24", "10.1.5.8/29"] {
             assert_eq!(AddressPool::parse(cidr).unwrap().cidr(), cidr);
         }
     }
 
     #[test]
-    fn what_is_no_subnet_is_refused() {
+    fn other_texts_are_refused() {
         for cidr in ["10.1.5.0", "10.1.5.0/30", "10.1.5.1/24", "10.1.5.0/x", "fd00::/64", ""] {
             assert!(AddressPool::parse(cidr).is_none(), "{cidr}");
         }

@@ -1,11 +1,11 @@
-//! Rights: what whoever asks may do where, as the permissions API tells it
-//! (<https://learn.microsoft.com/rest/api/authorization/permissions>), and the refusal of what he may not do.
+//! Rights: the caller's permissions, as the permissions API reports them
+//! (<https://learn.microsoft.com/rest/api/authorization/permissions>), and the refusal of other requests.
 //!
-//! Whoever asks may do everything until it is said otherwise of a scope. What is said of a scope holds below it, and
-//! the deepest scope counts alone: other than in Azure, where rights of all scopes above are added up, a right can so
-//! be taken away without listing all the others.
+//! By default, the caller may do everything. Permissions that are set at a scope apply below it, and only
+//! those of the deepest scope count. Azure adds up the rights of all scopes instead; the rule here allows to
+//! remove a right without listing all others.
 //!
-//! Others than whoever asks have the rights of the roles that were assigned to them, which are told and not enforced
+//! Other principals have the rights of their assigned roles. These are reported and not enforced
 //! (<https://learn.microsoft.com/rest/api/authorization/role-assignments>).
 
 use http::{Method, StatusCode};
@@ -14,21 +14,21 @@ use serde_json::{Value, json};
 use super::messages::{Answer, Request, field, gateway, method_not_allowed, wrapped};
 use super::{Azure, World};
 
-/// What one role grants: actions less those that are excepted; `*` stands for any text.
+/// The permissions of one role: actions without exceptions; `*` stands for any text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
-    /// What is granted.
+    /// The granted actions.
     pub actions: Vec<String>,
-    /// What is excepted from it.
+    /// The exceptions.
     pub not_actions: Vec<String>,
-    /// What is granted of the data in resources, such as the messages of a queue.
+    /// The granted actions on the data in resources, such as the messages of a queue.
     pub data_actions: Vec<String>,
-    /// What is excepted from it.
+    /// The exceptions.
     pub not_data_actions: Vec<String>,
 }
 
 impl Permission {
-    /// Grants these actions, except those, and nothing of the data.
+    /// Grants these actions, except the others, and no data actions.
     #[must_use]
     pub fn new(actions: &[&str], not_actions: &[&str]) -> Self {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -36,7 +36,7 @@ impl Permission {
         Self { actions: owned(actions), not_actions: owned(not_actions), data_actions, not_data_actions }
     }
 
-    /// Grants these data actions, too.
+    /// Adds these data actions.
     #[must_use]
     pub fn with_data(mut self, data_actions: &[&str]) -> Self {
         self.data_actions.extend(data_actions.iter().map(|action| (*action).to_owned()));
@@ -53,12 +53,14 @@ impl Permission {
 }
 
 impl Azure {
-    /// Says what whoever asks may do at a scope (the id of a subscription, a resource group or a resource) and below.
+    /// Sets the caller's permissions at a scope (the id of a subscription, a resource group or a resource)
+    /// and below.
     pub fn set_permissions(&self, scope: &str, permissions: Vec<Permission>) {
         self.world().permissions.insert(scope.trim_end_matches('/').to_ascii_lowercase(), permissions);
     }
 
-    /// Takes an action or data action (`*` stands for any text) away from whoever asks, at a scope and below.
+    /// Removes an action or data action (`*` stands for any text) from the caller's permissions at a scope
+    /// and below.
     pub fn deny(&self, scope: &str, action: &str) {
         let mut permissions = self.world().permissions_at(scope);
         for permission in &mut permissions {
@@ -68,25 +70,25 @@ impl Azure {
         self.set_permissions(scope, permissions);
     }
 
-    /// Forgets what was said of the rights at this very scope.
+    /// Removes the permissions that were set at exactly this scope.
     pub fn allow(&self, scope: &str) {
         self.world().permissions.remove(&scope.trim_end_matches('/').to_ascii_lowercase());
     }
 
-    /// Assigns a role with these permissions to somebody (an object id of Entra ID) at a scope.
+    /// Assigns a role with these permissions to a principal (an object id of Entra ID) at a scope.
     pub fn assign(&self, principal: &str, scope: &str, permission: Permission) {
         let (principal, scope) = (principal.to_owned(), scope.trim_end_matches('/').to_owned());
         self.world().assignments.push(Assignment { principal, scope, permission });
     }
 
-    /// Takes back all roles that were assigned to somebody at this very scope.
+    /// Removes all role assignments of a principal at exactly this scope.
     pub fn take_back(&self, principal: &str, scope: &str) {
         let is_meant = |one: &Assignment| one.principal == principal && one.scope.eq_ignore_ascii_case(scope);
         self.world().assignments.retain(|one| !is_meant(one));
     }
 }
 
-/// A role that somebody holds at a scope.
+/// A role assignment.
 #[derive(Debug)]
 pub(super) struct Assignment {
     principal: String,
@@ -94,8 +96,8 @@ pub(super) struct Assignment {
     permission: Permission,
 }
 
-/// `{"scope", "actions", "notActions", "dataActions", "notDataActions"}`: the scope, and the one role that is held
-/// there. Without `dataActions` all of them are.
+/// `{"scope", "actions", "notActions", "dataActions", "notDataActions"}`: the scope and its single role.
+/// Without `dataActions`, all data actions are granted.
 pub(super) fn read_permission(body: &Value) -> Result<(String, Permission), String> {
     let scope = field(body, "scope").as_str().ok_or("'scope' is missing")?;
     let texts = |name| {
@@ -113,7 +115,7 @@ pub(super) fn read_permission(body: &Value) -> Result<(String, Permission), Stri
 }
 
 impl World {
-    /// Answers a request to the provider of rights; nothing, when it is for something else.
+    /// Answers a request to the provider of authorization; `None` for other requests.
     pub(super) fn answer_authorization(&self, request: &Request) -> Option<Answer> {
         let provider = "/providers/microsoft.authorization/";
         let at = request.path.to_ascii_lowercase().rfind(provider)?;
@@ -130,7 +132,7 @@ impl World {
         }
     }
 
-    /// Those at a scope and above of whom the filter names: `atScope() and assignedTo('…')`.
+    /// The assignments at a scope and above for the principal in the filter: `atScope() and assignedTo('…')`.
     fn answer_assignments(&self, request: &Request, scope: &str) -> Answer {
         let filter = request.query("$filter").unwrap_or_default();
         let principal = filter.split('\'').nth(1).unwrap_or_default();
@@ -138,7 +140,7 @@ impl World {
             held.principal == principal
                 && is_above(&held.scope.to_ascii_lowercase(), &scope.to_ascii_lowercase())
         });
-        let told = held.map(|(number, held)| {
+        let reported = held.map(|(number, held)| {
             json!({
                 "id": format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", held.scope, role_name(number)),
                 "type": "Microsoft.Authorization/roleAssignments",
@@ -151,7 +153,7 @@ impl World {
                 },
             })
         });
-        Answer::json(StatusCode::OK, &json!({"value": told.collect::<Vec<_>>()}))
+        Answer::json(StatusCode::OK, &json!({"value": reported.collect::<Vec<_>>()}))
     }
 
     fn answer_role(&self, scope: &str, name: &str) -> Answer {
@@ -178,7 +180,7 @@ impl World {
         Answer::json(StatusCode::OK, &json!({"value": permissions}))
     }
 
-    /// The refusal of a request that whoever asks may not send.
+    /// The refusal of a request that the caller may not send.
     pub(super) fn refuse_unauthorized(&self, request: &Request) -> Option<Answer> {
         let action = action(&request.method, &request.segments())?;
         let permissions = self.permissions_at(&request.path);
@@ -193,7 +195,7 @@ impl World {
         Some(gateway(StatusCode::FORBIDDEN, "AuthorizationFailed", &message))
     }
 
-    /// What was said of the deepest scope that a path lies in.
+    /// The permissions of the deepest scope that contains a path.
     pub(super) fn permissions_at(&self, path: &str) -> Vec<Permission> {
         let path = path.to_ascii_lowercase();
         let deepest = self.permissions.iter().filter(|(scope, _)| is_above(scope, &path));
@@ -212,22 +214,22 @@ fn permission_body(permission: &Permission) -> Value {
     })
 }
 
-/// Whether one of these patterns stands for an action.
+/// Whether one of these patterns matches an action.
 fn names(patterns: &[String], action: &str) -> bool {
     patterns.iter().any(|pattern| covers(pattern, action))
 }
 
-/// Whether a path is a scope's own, or lies in it; both in lower case.
+/// Whether a path is a scope or below it; both in lower case.
 pub(super) fn is_above(scope: &str, path: &str) -> bool {
     path.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The name of the role that came with an assignment.
+/// The name of the role of an assignment.
 fn role_name(number: usize) -> String {
     format!("66666666-0000-0000-0000-{number:012}")
 }
 
-/// The action that a request needs: the types of the path, and what the method does.
+/// The action that a request needs, from the types in the path and the method.
 fn action(method: &Method, segments: &[String]) -> Option<String> {
     let verb = match *method {
         Method::GET => "read",
@@ -241,12 +243,12 @@ fn action(method: &Method, segments: &[String]) -> Option<String> {
             .then(|| format!("Microsoft.Resources/subscriptions/resourceGroups/{verb}"));
     };
     let namespace = segments.get(at + 1)?;
-    // Types and names stand by turns; a list, or a verb, ends on the type.
+    // Types and names alternate; a list or an action ends with the type.
     let types: Vec<&str> = segments.iter().skip(at + 2).step_by(2).map(String::as_str).collect();
     Some(format!("{namespace}/{}/{verb}", types.join("/")))
 }
 
-/// Whether a pattern stands for an action.
+/// Whether a pattern matches an action.
 fn covers(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
     let mut parts = pattern.split('*');
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_role_that_is_assigned_is_told_below_its_scope_and_not_above() {
+    async fn an_assigned_role_is_reported_below_its_scope_and_not_above() {
         let azure = azure(Settings::default());
         let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-dns");
         azure.assign("ada", &group, Permission::new(&["*/read"], &[]));
@@ -300,14 +302,14 @@ mod tests {
             get(&azure, &path).await.json()["value"].clone()
         };
         assert_eq!(held(&format!("/subscriptions/{SUBSCRIPTION}")).await, json!([]));
-        let told = held(&format!("{ZONES}/contoso.internal")).await;
+        let reported = held(&format!("{ZONES}/contoso.internal")).await;
         assert_eq!(
-            (told[0]["properties"]["principalId"].clone(), told[1].clone()),
+            (reported[0]["properties"]["principalId"].clone(), reported[1].clone()),
             (json!("ada"), Value::Null)
         );
         let role = format!(
             "/subscriptions/{SUBSCRIPTION}{}",
-            told[0]["properties"]["roleDefinitionId"].as_str().unwrap()
+            reported[0]["properties"]["roleDefinitionId"].as_str().unwrap()
         );
         assert_eq!(
             get(&azure, &role).await.json()["properties"]["permissions"][0]["actions"],
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_taken_away_is_not_told_and_not_done() {
+    async fn a_removed_right_is_neither_reported_nor_granted() {
         let azure = azure(Settings::default());
         azure.create_zone(SUBSCRIPTION, "rg-dns", "contoso.internal");
         let zone = format!("{ZONES}/contoso.internal");

@@ -1,4 +1,4 @@
-//! The log of the requests to Resource Manager: who asked for what, when, and with which outcome.
+//! The log of the requests to Resource Manager: request, time and result.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -8,29 +8,29 @@ use http::Method;
 /// One request to Resource Manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Counts the requests, from 1.
+    /// The number of the request, from 1.
     pub sequence: u64,
-    /// When the request arrived, since the simulator was made.
+    /// When the request arrived, since the creation of the simulator.
     pub arrived: Duration,
-    /// When its answer left. Nothing, while it is under way and when the connection was dropped.
+    /// When its answer was sent. `None` while it is in progress, and if the connection was dropped.
     pub answered: Option<Duration>,
     /// HTTP method.
     pub method: Method,
-    /// The path as it was sent.
+    /// The path as sent.
     pub path: String,
-    /// The query as it was sent, without the question mark.
+    /// The query as sent, without the question mark.
     pub query: String,
     /// The `If-Match` header.
     pub if_match: Option<String>,
     /// The `If-None-Match` header.
     pub if_none_match: Option<String>,
-    /// HTTP status of the answer. Nothing, while there is none.
+    /// HTTP status of the answer, if there is one.
     pub status: Option<u16>,
     /// Whether the request changed anything.
     pub took_effect: bool,
 }
 
-/// Keeps the latest calls and counts all of them.
+/// Keeps the latest calls, and counts all of them.
 #[derive(Debug, Default)]
 pub(super) struct CallLog {
     calls: VecDeque<Call>,
@@ -52,7 +52,7 @@ impl CallLog {
         }
     }
 
-    /// Completes a call, unless it was cleared or dropped from the log meanwhile.
+    /// Completes a call, unless it was removed from the log meanwhile.
     pub(super) fn complete(&mut self, sequence: u64, complete: impl FnOnce(&mut Call)) {
         if let Some(call) = self.calls.iter_mut().rev().find(|call| call.sequence == sequence) {
             complete(call);

@@ -1,15 +1,15 @@
-//! What stands in for the two things a deterministic Azure must not have: the wall clock and random numbers.
+//! Deterministic replacements for the wall clock and for random numbers.
 //!
-//! Time is `tokio`'s, counted from the moment the simulator was made and shown as that much after a fixed
-//! date, so that a test may pause it. Identifiers come from a seeded generator (`SplitMix64`), one per purpose,
-//! so that an `ETag` depends on the writes before it and not on the reads.
+//! Time is `tokio`'s, counted from the creation of the simulator and displayed as an offset from a fixed
+//! date, so that a test can pause it. Identifiers come from a seeded generator (`SplitMix64`), one per
+//! purpose, so that an `ETag` depends on earlier writes but not on reads.
 
 use std::time::Duration;
 
 /// 2026-01-01T00:00:00Z in Unix seconds.
 pub(super) const DEFAULT_EPOCH_SECONDS: u64 = 1_767_225_600;
 
-/// Hands out the same identifiers, in the same order, for the same seed.
+/// A generator that returns the same identifiers in the same order for the same seed.
 #[derive(Debug)]
 pub(super) struct Identifiers {
     state: u64,
@@ -68,7 +68,7 @@ fn date_time(epoch_seconds: u64, elapsed: Duration) -> String {
     )
 }
 
-/// A point in time as HTTP headers have it (RFC 9110, section 5.6.7): `Thu, 01 Jan 2026 00:00:00 GMT`.
+/// A time in the format of HTTP headers (RFC 9110, section 5.6.7): `Thu, 01 Jan 2026 00:00:00 GMT`.
 pub(super) fn http_date(epoch_seconds: u64, elapsed: Duration) -> String {
     // 1970-01-01 was a Thursday.
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timestamp_is_the_epoch_plus_what_has_elapsed() {
+    fn a_timestamp_is_the_epoch_plus_the_elapsed_time() {
         let check = |epoch_seconds, elapsed, expected: &str| {
             assert_eq!(timestamp(epoch_seconds, elapsed), expected);
         };

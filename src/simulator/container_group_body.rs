@@ -1,4 +1,4 @@
-//! Container groups as JSON: what answers tell of them, and what a PUT may ask for.
+//! Container groups as JSON: the bodies of answers and of PUT requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::container_states::{Containers, Standby, Termination};
 use super::identity::TENANT_ID;
 use super::messages::{Answer, field, wrapped};
 
-/// How much an answer tells of a group.
+/// How much of a group an answer contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     Summary,
@@ -22,7 +22,7 @@ pub(super) enum Detail {
 }
 
 impl World {
-    /// What an answer that shows this time tells of a group.
+    /// The body of an answer with this time.
     pub(super) fn body(&self, group: &ContainerGroup, detail: Detail, now: Duration) -> Value {
         let mut properties = group.definition.as_object().cloned().unwrap_or_default();
         let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
@@ -254,7 +254,7 @@ pub(super) fn read_tags(tags: &Value) -> BTreeMap<String, String> {
     tags.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// Adds what the service adds, and removes what it never tells again: secrets.
+/// Adds the fields that the service adds, and removes secrets, which it never returns.
 pub(super) fn complete_definition(mut properties: Map<String, Value>) -> Result<Map<String, Value>, Answer> {
     let defaults = [("sku", json!("Standard")), ("restartPolicy", json!("Always"))];
     for (name, value) in defaults {

@@ -13,7 +13,7 @@ use super::resource_ids::{PROVIDER, group_id};
 use super::rest::ArmPath;
 
 impl World {
-    /// Answers a request to the provider of container groups; nothing, when it has no such resource.
+    /// Answers a request to the provider of container groups; `None` if it has no such resource.
     pub(super) fn answer_container_instance(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
         let mut rest = path.rest.iter().map(String::as_str);
         let (kind, name, below, deeper) = (rest.next()?, rest.next(), rest.next(), rest.next());
@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// Lists leave `instanceView` out, as the service does since 2024-05-01-preview.
+    /// Lists omit `instanceView`, like the service since 2024-05-01-preview.
     fn list_groups(&self, request: &Request, path: &ArmPath) -> Answer {
         let scope = match &path.resource_group {
             Some(resource_group) => {
@@ -131,7 +131,7 @@ impl World {
         })
     }
 
-    /// A PATCH changes the tags and nothing else.
+    /// A PATCH changes only the tags.
     fn patch_group(&mut self, request: &Request, target: &Target<'_>) -> Result<Answer, Answer> {
         let body = request.json()?;
         let key = target.key();
@@ -157,7 +157,8 @@ impl World {
         quotas(Answer::json(StatusCode::OK, &last)).effective()
     }
 
-    /// Restart answers 204 and goes on in the background; stop is done when it answers; start is accepted.
+    /// A restart answers 204 and continues in the background; a stop is complete with its answer; a start is
+    /// accepted.
     fn act_on_group(&mut self, request: &Request, target: &Target<'_>, action: &str) -> Option<Answer> {
         let key = target.key();
         let known =
@@ -182,7 +183,7 @@ impl World {
         })
     }
 
-    /// The answer to an operation that goes on in the background.
+    /// The answer to an operation that continues in the background.
     fn accepted(&mut self, request: &Request, target: &Target<'_>, status: StatusCode) -> Answer {
         let key = target.key();
         let operation = self.operation(&key);
@@ -221,7 +222,7 @@ impl World {
     }
 }
 
-/// The group that a request names, as the request spells it.
+/// The group in a request, in the spelling of the request.
 struct Target<'a> {
     subscription: &'a str,
     resource_group: &'a str,
@@ -285,7 +286,7 @@ mod tests {
         })
     }
 
-    /// Provisioning state, state of the instance view and address of an answer.
+    /// Provisioning state, state of the instance view, and address in an answer.
     fn summary(body: &Value) -> String {
         let text = |pointer| body.pointer(pointer).and_then(Value::as_str).unwrap_or("-");
         let instance_view = text("/properties/instanceView/state");
@@ -382,7 +383,7 @@ mod tests {
         assert!(restarted.header("azure-asyncoperation").is_some());
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(summary(&get(&azure, &id).await.json()), "Updating Running 10.1.5.4");
-        assert_eq!(azure.group_address(&id), None, "its address is another group's by now");
+        assert_eq!(azure.group_address(&id), None, "another group has its address");
         let other = azure.create_group(GroupSpec::new("rg-spoke1", "other"));
         assert_eq!(azure.group_address(&other).unwrap().to_string(), "10.1.5.4");
 
@@ -392,7 +393,7 @@ mod tests {
 
     // Recording Stop-AzContainerGroup of Azure/azure-powershell.
     #[tokio::test(start_paused = true)]
-    async fn a_stop_is_done_when_it_answers_and_releases_the_address() {
+    async fn a_stop_is_complete_with_its_answer_and_releases_the_address() {
         let azure = azure(Settings::default());
         assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
         let id = azure.create_group(GroupSpec::new("rg-spoke1", "web"));
@@ -416,7 +417,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_exist_is_told_apart() {
+    async fn a_missing_group_and_a_missing_resource_group_differ() {
         let azure = azure(Settings::default());
         let check = async |path: &str, status, code: &str| {
             assert_eq!(get(&azure, path).await.error(), (status, code.to_owned()), "{path}");
@@ -446,7 +447,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_leaves_out_the_instance_view_and_comes_in_pages() {
+    async fn a_list_omits_the_instance_view_and_has_pages() {
         let azure = azure(Settings { group_page_size: 2, ..Settings::default() });
         for name in ["a", "b", "c"] {
             azure.create_group(GroupSpec::new("rg-spoke1", name));
@@ -486,7 +487,7 @@ mod tests {
         assert_eq!(delete(&id).await.status, StatusCode::ACCEPTED);
         assert!(summary(&get(&azure, &id).await.json()).starts_with("Deleting Running 10."));
         assert_eq!(put(&azure, &id, deployment()).await.error().1, "ContainerGroupTransitioning");
-        assert_eq!(azure.take_events(), Vec::<Value>::new(), "no event tells before it is gone");
+        assert_eq!(azure.take_events(), Vec::<Value>::new(), "no event before it is deleted");
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(get(&azure, &id).await.status, StatusCode::NOT_FOUND);
         assert_eq!(azure.take_events()[0]["eventType"], "Microsoft.Resources.ResourceDeleteSuccess");
@@ -539,7 +540,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn secrets_are_never_told_again() {
+    async fn secrets_are_never_returned() {
         let azure = azure(Settings::default());
         let mut body = deployment();
         let container = &mut body["properties"]["containers"][0]["properties"];

@@ -1,4 +1,4 @@
-//! A container group as tests and verbs describe and see it.
+//! Container groups in the interface of tests and verbs.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::resource_ids::DEFAULT_SUBSCRIPTION;
 
-/// What a container group has for an address.
+/// The address of a container group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ip {
-    /// Private, from the subnet: another one after each deployment.
+    /// Private, from the subnet: a different one after each deployment.
     Pool,
     /// Private, always this one.
     Fixed(Ipv4Addr),
@@ -27,14 +27,14 @@ pub enum Ip {
     EmptyIp,
 }
 
-/// What happens when a container of a group ends.
+/// The treatment of containers that end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
-    /// It is started again.
+    /// They are restarted.
     Always,
-    /// It is started again unless its exit code is 0.
+    /// They are restarted unless the exit code is 0.
     OnFailure,
-    /// It stays terminated.
+    /// They stay terminated.
     Never,
 }
 
@@ -60,7 +60,7 @@ impl RestartPolicy {
 pub struct GroupSpec {
     /// Subscription id.
     pub subscription: String,
-    /// Resource group; it is created when it does not exist.
+    /// Resource group; it is created if it does not exist.
     pub resource_group: String,
     /// Name of the group.
     pub name: String,
@@ -70,15 +70,15 @@ pub struct GroupSpec {
     pub tags: BTreeMap<String, String>,
     /// The kind of its address.
     pub ip: Ip,
-    /// Resource id of the subnet; the default subnet of the resource group, when absent.
+    /// Resource id of the subnet; by default the default subnet of the resource group.
     pub subnet: Option<String>,
-    /// How long its provisioning takes, at first and after each restart.
+    /// How long provisioning takes, at first and after each restart.
     pub provisioning: Duration,
-    /// How long reads are answered as if it did not exist, when it is new; as the settings say, when absent.
+    /// How long reads of a new group answer as if it did not exist; by default as in the settings.
     pub visible_after: Option<Duration>,
     /// Restart policy.
     pub restart_policy: RestartPolicy,
-    /// Whether it is made for a standby pool: `PreProvisioned` until it is claimed.
+    /// Whether it belongs to a standby pool: `PreProvisioned` until it is claimed.
     pub standby: bool,
     /// Image of its only container.
     pub image: String,
@@ -90,7 +90,7 @@ pub struct GroupSpec {
 }
 
 impl GroupSpec {
-    /// A group with a private address from the pool, provisioned in no time.
+    /// A group with a private address from the pool, provisioned at once.
     #[must_use]
     pub fn new(resource_group: &str, name: &str) -> Self {
         Self {
@@ -111,7 +111,7 @@ impl GroupSpec {
         }
     }
 
-    /// The properties of a PUT that would create the group, but for `ipAddress` and `subnetIds`.
+    /// The properties of a PUT that would create the group, without `ipAddress` and `subnetIds`.
     pub(super) fn definition(&self) -> Value {
         let environment: Vec<_> =
             self.environment.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
@@ -142,7 +142,7 @@ pub(super) fn ports() -> Value {
     json!([{"protocol": "TCP", "port": 80}])
 }
 
-/// A container group, seen from outside.
+/// The external view of a container group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupView {
     /// Resource id, spelled as the group was created.
@@ -159,7 +159,7 @@ pub struct GroupView {
     pub provisioning_state: String,
     /// `properties.instanceView.state`.
     pub state: String,
-    /// The address that the group really holds now, whatever the answers say. Never one that it has released.
+    /// The address that the group really holds now, even if answers differ. Never a released one.
     pub address: Option<Ipv4Addr>,
     /// The kind of its address.
     pub ip: Ip,

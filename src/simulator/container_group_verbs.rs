@@ -1,4 +1,4 @@
-//! What people, the platform and Azure itself do to container groups, as methods of [`Azure`].
+//! Actions of people, the platform and Azure on container groups, as methods of [`Azure`].
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,21 +12,21 @@ use super::events::Happening;
 use super::resource_ids::group_id;
 use super::{Azure, Missing, World};
 
-/// The verbs of people and of the platform. Resource ids compare without regard to case.
+/// Actions of people and of the platform. Resource ids compare without regard to case.
 impl Azure {
     /// Creates an empty resource group.
     pub fn create_resource_group(&self, subscription: &str, resource_group: &str) {
         self.world().ensure_resource_group(subscription, resource_group);
     }
 
-    /// Gives the default subnet of a resource group its range, such as `10.1.5.0/24`. Says whether Azure would
-    /// accept the range.
+    /// Sets the range of the default subnet of a resource group, such as `10.1.5.0/24`. Returns whether Azure
+    /// would accept the range.
     #[must_use]
     pub fn set_address_range(&self, subscription: &str, resource_group: &str, cidr: &str) -> bool {
         self.set_subnet_range(&default_subnet(subscription, resource_group), cidr)
     }
 
-    /// Gives a subnet its range. Says whether Azure would accept it. Groups keep the addresses that they hold.
+    /// Sets the range of a subnet. Returns whether Azure would accept it. Groups keep their addresses.
     #[must_use]
     pub fn set_subnet_range(&self, subnet: &str, cidr: &str) -> bool {
         let Some(pool) = AddressPool::parse(cidr) else { return false };
@@ -34,8 +34,9 @@ impl Azure {
         true
     }
 
-    /// Creates a container group, or deploys it anew when it exists, and answers its resource id. An event tells.
-    #[expect(clippy::must_use_candidate, reason = "what matters is that the group comes to be")]
+    /// Creates a container group, or deploys an existing one again, and returns its resource id. Raises an
+    /// event.
+    #[expect(clippy::must_use_candidate, reason = "callers often need the group only")]
     pub fn create_group(&self, spec: GroupSpec) -> String {
         let mut world = self.world();
         world.ensure_resource_group(&spec.subscription, &spec.resource_group);
@@ -62,43 +63,43 @@ impl Azure {
         id
     }
 
-    /// Deploys a group anew as it is. An event tells.
+    /// Deploys a group again, unchanged. Raises an event.
     pub fn redeploy_group(&self, id: &str) -> Result<(), Missing> {
         self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Updated))
     }
 
-    /// Restarts a group. An event tells.
+    /// Restarts a group. Raises an event.
     pub fn restart_group(&self, id: &str) -> Result<(), Missing> {
         self.with_group(id, |world, id| world.begin(id, "Updating", Happening::Restarted))
     }
 
-    /// Starts a group. An event tells.
+    /// Starts a group. Raises an event.
     pub fn start_group(&self, id: &str) -> Result<(), Missing> {
         self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Started))
     }
 
-    /// Stops a group, which releases its address. An event tells.
+    /// Stops a group, which releases its address. Raises an event.
     pub fn stop_group(&self, id: &str) -> Result<(), Missing> {
         self.with_group(id, World::stop)
     }
 
-    /// Deletes a group. An event tells, once it is gone.
+    /// Deletes a group. Raises an event, once it is deleted.
     pub fn delete_group(&self, id: &str) -> Result<(), Missing> {
         self.with_group(id, World::delete_group)
     }
 
-    /// Moves a running group to another host and so to another address, as the platform does: no event tells.
-    /// Answers the new address.
+    /// Moves a running group to another host and so to another address, like the platform: raises no event.
+    /// Returns the new address.
     pub fn move_group(&self, id: &str) -> Result<Option<Ipv4Addr>, Missing> {
         self.with_group(id, World::move_group)
     }
 
-    /// Ends a group's provisioning (or deletion) now.
+    /// Completes a group's provisioning (or deletion) now.
     pub fn complete_provisioning(&self, id: &str) -> Result<(), Missing> {
         self.with_group(id, World::complete)
     }
 
-    /// Gives a group this very address, whoever holds it. No event tells.
+    /// Assigns this address to a group, even if another group holds it. Raises no event.
     pub fn set_address(&self, id: &str, address: Ipv4Addr) -> Result<(), Missing> {
         self.with_group(id, |world, id| {
             world.release_address(id);
@@ -107,7 +108,7 @@ impl Azure {
         })
     }
 
-    /// Changes the kind of a group's address, at once. No event tells.
+    /// Changes the kind of a group's address at once. Raises no event.
     pub fn set_ip(&self, id: &str, ip: Ip) -> Result<(), Missing> {
         self.with_group(id, |world, id| {
             world.release_address(id);
@@ -119,8 +120,8 @@ impl Azure {
         })
     }
 
-    /// Makes a group `Running`, or any other state with terminated containers (`Succeeded` and `Failed` are those
-    /// that Azure knows), which releases its address. No event tells.
+    /// Makes a group `Running`, or any other state with terminated containers (Azure uses `Succeeded` and
+    /// `Failed`), which releases its address. Raises no event.
     pub fn set_state(&self, id: &str, state: &str, exit_code: i64) -> Result<(), Missing> {
         self.with_group(id, |world, id| {
             if state == "Running" {
@@ -133,22 +134,23 @@ impl Azure {
         })
     }
 
-    /// Lets the containers of a group end by themselves with this exit code. Its restart policy decides whether they
-    /// are started again, after a time that doubles from 10 seconds to 5 minutes and in which the group keeps its
-    /// address; otherwise it releases its address. No event tells.
+    /// Ends the containers of a group with this exit code. The restart policy decides whether they are
+    /// restarted, after a time that doubles from 10 seconds to 5 minutes and in which the group keeps its
+    /// address; otherwise the group releases its address. Raises no event.
     pub fn exit_containers(&self, id: &str, exit_code: i64) -> Result<(), Missing> {
         let has_ended = self.with_group(id, |world, id| world.exit(id, exit_code))?;
         has_ended.then_some(()).ok_or_else(|| Missing(format!("a running container of {id}")))
     }
 
-    /// Takes a group that was made for a standby pool into use. An event tells.
+    /// Claims a group from its standby pool. Raises an event.
     pub fn claim_group(&self, id: &str) -> Result<(), Missing> {
         let is_claimed = self.with_group(id, World::claim)?;
         is_claimed.then_some(()).ok_or_else(|| Missing(format!("a standby pool with {id}")))
     }
 
-    /// Moves a group to another address, and gives its former one to another group at the same moment, as the
-    /// platform can do with an address that was released. No event tells. Answers the address that was handed over.
+    /// Moves a group to another address, and assigns its former one to another group at the same moment, as
+    /// the platform may do with a released address. Raises no event. Returns the address that changed its
+    /// holder.
     pub fn hand_over_address(&self, from: &str, to: &str) -> Result<Ipv4Addr, Missing> {
         let address = self.group_address(from).ok_or_else(|| Missing(format!("an address of {from}")))?;
         self.with_group(to, |world, to| {
@@ -163,7 +165,7 @@ impl Azure {
         })
     }
 
-    /// Gives a group any provisioning state, until the next operation. No event tells.
+    /// Sets a group's provisioning state, until the next operation. Raises no event.
     pub fn set_provisioning_state(&self, id: &str, provisioning_state: &str) -> Result<(), Missing> {
         self.with_group(id, |world, id| {
             if let Some(group) = world.groups.get_mut(id) {
@@ -173,7 +175,7 @@ impl Azure {
         })
     }
 
-    /// Replaces the tags of a group. An event tells.
+    /// Replaces the tags of a group. Raises an event.
     pub fn set_tags(&self, id: &str, tags: BTreeMap<String, String>) -> Result<(), Missing> {
         self.with_group(id, |world, id| world.tag(id, tags))
     }

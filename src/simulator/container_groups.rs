@@ -1,10 +1,10 @@
-//! Container groups: their life, their addresses, and the verbs that people and the platform have for them.
+//! Container groups: their life cycle, their addresses, and the actions of people and of the platform.
 //!
-//! A group that is deployed, restarted or started is on the agenda until its provisioning ends; only then does it
-//! get an address. It gives its former address back as soon as the operation is accepted, so another group may have
-//! it before this one has a new one: the worst order that Azure allows. A restart leaves the old `instanceView`
-//! and the old address in the answers meanwhile, as the real service does
-//! (recording `Restart-AzContainerGroup` of Azure/azure-powershell).
+//! A group that is deployed, restarted or started is on the agenda until its provisioning ends; only then
+//! does it get an address. It releases its former address as soon as the operation is accepted, so another
+//! group may get that address first: the worst order that Azure allows. Until a restart ends, answers contain
+//! the old `instanceView` and the old address, like the real service (recording `Restart-AzContainerGroup` of
+//! Azure/azure-powershell).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -22,7 +22,7 @@ use super::{AddressPool, World};
 
 const OPERATIONS_KEPT: usize = 1000;
 
-/// What the agenda has for a group.
+/// A pending action on a group.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
     since: Duration,
@@ -45,7 +45,7 @@ enum Goal {
     Vanish,
 }
 
-/// An asynchronous operation, as `Azure-AsyncOperation` tells of it.
+/// An asynchronous operation, as `Azure-AsyncOperation` reports it.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) id: String,
@@ -61,7 +61,7 @@ pub(super) struct ContainerGroup {
     pub(super) name: String,
     pub(super) location: String,
     pub(super) tags: BTreeMap<String, String>,
-    /// The properties as they were put, without address and subnets.
+    /// The properties of the PUT, without address and subnets.
     pub(super) definition: Value,
     pub(super) ports: Value,
     pub(super) ip: Ip,
@@ -72,32 +72,32 @@ pub(super) struct ContainerGroup {
     /// The availability zones, or null.
     pub(super) zones: Value,
     pub(super) subnet: String,
-    /// Whether the answers tell of the subnet: not when the group was put without one and needs none.
+    /// Whether answers contain the subnet: not if the group was put without one and needs none.
     pub(super) is_in_subnet: bool,
     provisioning: Duration,
-    /// When reads begin to see it.
+    /// From when on reads find it.
     visible: Duration,
-    /// Told instead of the real provisioning state, until the next operation.
+    /// Replaces the real provisioning state in answers, until the next operation.
     pub(super) forced_state: Option<String>,
-    /// `properties.instanceView.state`, but for the second half of a back-off.
+    /// `properties.instanceView.state`, except in the second half of a back-off.
     pub(super) state: String,
     pub(super) containers: Containers,
-    /// The end before the present state.
+    /// The end before the current state.
     pub(super) previous: Option<Termination>,
     pub(super) back_off: Option<BackOff>,
-    /// How often the containers have ended since the group was started.
+    /// How often the containers have ended since the start of the group.
     pub(super) ends: u32,
     pub(super) restart_count: u64,
     pub(super) started: Duration,
     /// When its containers ran for the first time since it was deployed or started.
     pub(super) first_started: Duration,
     pub(super) standby: Standby,
-    /// What it holds.
+    /// Its address.
     pub(super) address: Option<Ipv4Addr>,
-    /// What it held last.
+    /// Its previous address.
     former: Option<Ipv4Addr>,
-    /// What the answers say.
-    pub(super) shown: Option<Ipv4Addr>,
+    /// The address in answers.
+    pub(super) displayed: Option<Ipv4Addr>,
     pub(super) pending: Option<Pending>,
 }
 
@@ -113,7 +113,7 @@ impl ContainerGroup {
         }
         match &self.pending {
             Some(pending) if pending.goal == Goal::Vanish => "Deleting",
-            // A deployment is first accepted and then made; a restart stays `Updating` to the end.
+            // A deployment is first accepted and then provisioned; a restart stays `Updating` to the end.
             Some(pending) if pending.first_state == "Pending" && pending.is_past_midway(now) => "Creating",
             Some(pending) => pending.first_state,
             None if self.standby == Standby::Pooled => "PreProvisioned",
@@ -121,7 +121,7 @@ impl ContainerGroup {
         }
     }
 
-    /// What is on the agenda for it.
+    /// Its pending action.
     fn due(&self) -> Option<Duration> {
         let back_off = self.back_off.map(|back_off| back_off.due);
         self.pending.as_ref().map(|pending| pending.due).or(back_off)
@@ -173,7 +173,7 @@ pub(super) struct Deployment {
     pub(super) standby: bool,
 }
 
-/// The life of groups. An `id` here is a lower-case resource id of a group that exists.
+/// The life cycle of groups. An `id` here is the lower-case resource id of an existing group.
 impl World {
     /// Creates or replaces a group, and says whether it is new.
     pub(super) fn deploy(&mut self, deployment: Deployment) -> bool {
@@ -222,7 +222,7 @@ impl World {
             standby: Standby::Never,
             address: None,
             former: None,
-            shown: None,
+            displayed: None,
             pending: None,
         });
         group.tags = deployment.tags;
@@ -240,13 +240,13 @@ impl World {
         !existing
     }
 
-    /// Keeps a group as it is, for reads that lag behind the change that is under way.
+    /// Keeps a version of a group for stale reads, before a change.
     pub(super) fn keep_group(&mut self, id: &str) {
         let change = self.change();
         self.former_groups.keep(&id.to_owned(), change, || self.groups.get(id).cloned());
     }
 
-    /// A group as a replica sees it, and the time that the answer shows.
+    /// A group in a replica, and the time in the answer.
     pub(super) fn read_group(
         &self,
         key: &String,
@@ -262,7 +262,7 @@ impl World {
         (group.visible <= time).then_some((group, time))
     }
 
-    /// The groups below a scope (in lower case) and after a key, as a replica sees them.
+    /// The groups below a scope (in lower case) and after a key, in a replica.
     pub(super) fn read_groups<'a>(
         &'a self,
         scope: &'a str,
@@ -293,14 +293,14 @@ impl World {
         }
     }
 
-    /// Gives a subnet its range. Groups keep the addresses that they hold.
+    /// Sets the range of a subnet. Groups keep their addresses.
     pub(super) fn set_pool(&mut self, subnet: &str, mut pool: AddressPool) {
         let held = self.groups.values().filter(|group| group.subnet.eq_ignore_ascii_case(subnet));
         held.filter_map(|group| group.address).for_each(|address| pool.take(address));
         self.pools.insert(subnet.to_ascii_lowercase(), pool);
     }
 
-    /// Puts a deployment, a restart or a start of a group on the agenda.
+    /// Schedules a deployment, a restart or a start of a group.
     pub(super) fn begin(&mut self, id: &str, first_state: &'static str, happening: Happening) {
         self.keep_group(id);
         self.release_address(id);
@@ -315,7 +315,7 @@ impl World {
             group.containers = Containers::Waiting;
             group.previous = None;
             group.restart_count = 0;
-            group.shown = None;
+            group.displayed = None;
         }
         let due = now + group.provisioning;
         group.pending = Some(Pending { since: now, due, first_state, goal: Goal::Run, event });
@@ -326,7 +326,7 @@ impl World {
         self.changed();
     }
 
-    /// Ends what is pending for a group, whatever the time.
+    /// Completes the pending action of a group at once.
     pub(super) fn complete(&mut self, id: &str) {
         if let Some(due) = self.groups.get(id).and_then(ContainerGroup::due) {
             self.agenda.remove(&(due, id.to_owned()));
@@ -334,7 +334,7 @@ impl World {
         }
     }
 
-    /// Takes what is pending for a group off the agenda.
+    /// Cancels the pending action of a group.
     pub(super) fn clear_agenda(&mut self, id: &str) {
         let Some(group) = self.groups.get_mut(id) else { return };
         if let Some(due) = group.due() {
@@ -344,7 +344,7 @@ impl World {
         group.back_off = None;
     }
 
-    /// Ends what was pending for a group at this time.
+    /// Completes the pending action of a group at this time.
     pub(super) fn finish(&mut self, id: &str, due: Duration) {
         if self.groups.get(id).is_none_or(|group| group.due() != Some(due)) {
             return;
@@ -373,7 +373,7 @@ impl World {
                     group.restart_count += 1;
                 }
                 if !self.take_address(id) {
-                    // The subnet is full: the group waits for someone to leave.
+                    // The subnet is full: the group waits for a free address.
                     let due = due.max(self.now()) + Duration::from_secs(1);
                     self.postpone(id, Pending { due, ..pending });
                     return;
@@ -440,13 +440,13 @@ impl World {
         self.changed();
     }
 
-    /// Gives a group's address back to its pool. The answers go on to tell of it.
+    /// Releases a group's address. Answers still contain it.
     pub(super) fn release_address(&mut self, id: &str) {
         let Some(group) = self.groups.get_mut(id) else { return };
         let Some(address) = group.address.take() else { return };
         group.former = Some(address);
         let subnet = pool_of(group);
-        // An address that was set on several groups stays taken until the last of them leaves it.
+        // An address that was set on several groups stays taken until all of them release it.
         let shared =
             self.groups.values().any(|other| other.address == Some(address) && pool_of(other) == subnet);
         if let Some(pool) = self.pools.get_mut(&subnet).filter(|_| !shared) {
@@ -454,7 +454,7 @@ impl World {
         }
     }
 
-    /// Gives a group an address of its kind. Says no, when the subnet is full.
+    /// Assigns an address of its kind to a group. Returns `false` if the subnet is full.
     pub(super) fn take_address(&mut self, id: &str) -> bool {
         let Some(group) = self.groups.get_mut(id) else { return true };
         let address = match group.ip {
@@ -465,7 +465,7 @@ impl World {
                 let pool = match self.pools.entry(subnet) {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => {
-                        // Only the public pool has no subnet; the range is one for documentation (RFC 5737).
+                        // Only the public pool has no subnet; its range is one for documentation (RFC 5737).
                         let Some(pool) = AddressPool::parse("203.0.113.0/24") else { return false };
                         entry.insert(pool)
                     }
@@ -479,7 +479,7 @@ impl World {
             Some(address) => self.hold_address(id, address),
             None => {
                 if let Some(group) = self.groups.get_mut(id) {
-                    group.shown = None;
+                    group.displayed = None;
                 }
             }
         }
@@ -489,14 +489,14 @@ impl World {
     pub(super) fn hold_address(&mut self, id: &str, address: Ipv4Addr) {
         let Some(group) = self.groups.get_mut(id) else { return };
         group.address = Some(address);
-        group.shown = Some(address);
+        group.displayed = Some(address);
         let subnet = pool_of(group);
         if let Some(pool) = self.pools.get_mut(&subnet) {
             pool.take(address);
         }
     }
 
-    /// Remembers an asynchronous operation on a group, and answers its id.
+    /// Records an asynchronous operation on a group, and returns its id.
     pub(super) fn operation(&mut self, id: &str) -> String {
         let started = self.now();
         let pending = self.groups.get(id).and_then(|group| group.pending.as_ref());
@@ -519,7 +519,7 @@ impl World {
     }
 }
 
-/// The key of the pool that a group takes its address from.
+/// The key of a group's address pool.
 fn pool_of(group: &ContainerGroup) -> String {
     match group.ip {
         Ip::Public => "public".to_owned(),

@@ -1,4 +1,4 @@
-//! The containers of a group: how they end, by themselves or on request, and whether they are started again.
+//! The containers of a group: how they end and whether they are restarted.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::container_groups::ContainerGroup;
 use super::container_states::{BackOff, Containers, Standby, Termination};
 use super::events::Happening;
 
-/// How long the first start after an end is put off; the time doubles with every further end.
+/// The delay of the first restart; it doubles with every further one.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_mins(5);
 
@@ -59,7 +59,7 @@ impl World {
         self.changed();
     }
 
-    /// Ends a group's containers, and with them its hold on its address.
+    /// Ends a group's containers, which releases its address.
     pub(super) fn terminate(&mut self, id: &str, state: &str, exit_code: i64, detail: &'static str) {
         self.keep_group(id);
         self.release_address(id);
@@ -67,13 +67,13 @@ impl World {
         let now = self.now();
         let keeps = self.settings.stopped_keeps_address;
         let Some(group) = self.groups.get_mut(id) else { return };
-        group.shown = group.shown.filter(|_| keeps);
+        group.displayed = group.displayed.filter(|_| keeps);
         group.forced_state = None;
         state.clone_into(&mut group.state);
         group.end_containers(now, exit_code, detail);
     }
 
-    /// Lets the containers of a group end by themselves. Says no, when they do not run.
+    /// Ends the containers of a group. Returns `false` if they do not run.
     pub(super) fn exit(&mut self, id: &str, exit_code: i64) -> bool {
         let Some(group) = self.groups.get(id) else { return false };
         if group.containers != Containers::Running || group.pending.is_some() {
@@ -103,7 +103,7 @@ impl World {
         true
     }
 
-    /// Takes a group out of its standby pool. Says no, when it is in none.
+    /// Claims a group from its standby pool. Returns `false` if it is in none.
     pub(super) fn claim(&mut self, id: &str) -> bool {
         let Some(group) = self.groups.get_mut(id) else { return false };
         if group.standby != Standby::Pooled {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// What the containers of a group do.
+/// The state of the containers of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Containers {
-    /// They have not been started; the answers do not show them.
+    /// They are not started yet; answers omit them.
     Waiting,
     Running,
     Terminated(Termination),
@@ -20,12 +20,12 @@ pub(super) struct Termination {
     pub(super) detail: &'static str,
 }
 
-/// The time between the end of a container and its next start, in which the group keeps its address.
+/// The time between the end of a container and its restart, in which the group keeps its address.
 ///
-/// The answers of the real service have two forms for it, both recorded (`test_container_create_msi-012` and `-004` of
-/// Azure/azure-cli): first the container is `Terminated` and the group `Succeeded`, as if it were done for good; then
-/// the container is `Waiting` and the group `Running`. Here each takes half of the time. That the group is `Failed` in
-/// the first half after another exit code than 0 is not recorded.
+/// The real service answers in two forms, both recorded (`test_container_create_msi-012` and `-004` of
+/// Azure/azure-cli): first the container is `Terminated` and the group `Succeeded`, as if it had ended
+/// finally; then the container is `Waiting` and the group `Running`. Here each takes half of the time. It is
+/// not recorded whether the group is `Failed` in the first half after another exit code than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BackOff {
     pub(super) waiting: Duration,

@@ -1,4 +1,5 @@
-//! What the real API cannot express, under `/simulator`: see the table in the module's documentation.
+//! The control requests under `/simulator`, for everything that the real API cannot express: see the table in
+//! the module's documentation.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -15,17 +16,17 @@ use super::{
     Missing, Moment, Permission, RecordSetSpec, Staleness, Throttles, When, cloud_event,
 };
 
-/// The function app that the events of a seeded world go to.
+/// The function app that receives the events of a seeded world.
 const FUNCTION_APP: &str = "resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/aci-dns";
 
-/// The identity of that function app, which has the rights that it needs.
+/// The identity of that function app, which has the necessary rights.
 const PRINCIPAL: &str = "44444444-4444-4444-4444-444444444444";
 
-/// A world to start with, with all that `aci-dns` needs: zones that are linked to the networks of the groups, and
-/// subscriptions to their events. By JSON, with the names in camel case; what is absent has the default.
+/// A world with everything that `aci-dns` needs: zones that are linked to the networks of the groups, and
+/// subscriptions to their events. In JSON, with names in camel case; missing members have their default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seed {
-    /// Subscription of everything.
+    /// The subscription.
     pub subscription: String,
     /// Resource group of the container groups.
     pub resource_group: String,
@@ -37,16 +38,18 @@ pub struct Seed {
     pub reverse_zones: Vec<String>,
     /// The subnet's range.
     pub address_range: String,
-    /// So many container groups: `web-1`, `web-2`, …. Each takes as long to be provisioned as the settings say.
+    /// The number of container groups: `web-1`, `web-2`, …. Their provisioning takes as long as in the
+    /// settings.
     pub groups: usize,
-    /// So many A record sets of others in the forward zone: `other-1`, `other-2`, ….
+    /// The number of foreign A record sets in the forward zone: `other-1`, `other-2`, ….
     pub record_sets: usize,
-    /// Spreads the groups over so many resource groups: `rg-spoke1`, `rg-spoke2`, …, each with a subnet of its own.
+    /// The number of resource groups of the container groups: `rg-spoke1`, `rg-spoke2`, …, each with its own
+    /// subnet.
     pub resource_groups: usize,
-    /// Spreads the resource groups over so many subscriptions, which differ in their last digits. The zones are in
-    /// the first.
+    /// The number of subscriptions of the resource groups, which differ in their last digits. The zones are
+    /// in the first.
     pub subscriptions: usize,
-    /// Whether the groups have the record sets that `aci-dns` would give them.
+    /// Whether the groups have the record sets that `aci-dns` would write.
     pub with_records: bool,
     /// The storage queue for unfinished work.
     pub queue: String,
@@ -97,7 +100,7 @@ impl Seed {
         format!("{}{digits}", self.subscription.get(..kept).unwrap_or_default())
     }
 
-    /// The longest reverse zone that holds an address, and the address's name in it.
+    /// The longest reverse zone that contains an address, and the address's name in it.
     fn reverse(&self, address: Ipv4Addr) -> Option<(&str, String)> {
         let name = address.octets().iter().rev().map(u8::to_string).collect::<Vec<_>>().join(".");
         let name = format!("{name}.in-addr.arpa");
@@ -109,7 +112,7 @@ impl Seed {
 }
 
 impl Azure {
-    /// Creates zones, record sets and container groups, and answers the resource ids of the groups.
+    /// Creates zones, record sets and container groups, and returns the resource ids of the groups.
     pub fn seed(&self, seed: &Seed) -> Result<Vec<String>, Missing> {
         for zone in seed.reverse_zones.iter().chain([&seed.forward_zone]) {
             let id = self.create_zone(&seed.subscription, &seed.zone_resource_group, zone);
@@ -240,7 +243,7 @@ impl Azure {
                     None => self.unlock(scope),
                     Some(name) => {
                         let level = LockLevel::parse(name);
-                        self.lock(scope, level.ok_or_else(|| format!("there is no lock '{name}'"))?);
+                        self.lock(scope, level.ok_or_else(|| format!("unknown lock '{name}'"))?);
                     }
                 }
                 Ok(Value::Null)
@@ -294,7 +297,7 @@ impl Azure {
             "address" => {
                 let address = text(&body, "address")?;
                 let address: Ipv4Addr =
-                    address.parse().map_err(|_| format!("'{address}' is no IPv4 address"))?;
+                    address.parse().map_err(|_| format!("'{address}' is not an IPv4 address"))?;
                 self.set_address(id, address).map(|()| Value::Null)
             }
             "state" => {
@@ -313,14 +316,14 @@ impl Azure {
             "provisioning-state" => {
                 self.set_provisioning_state(id, text(&body, "value")?).map(|()| Value::Null)
             }
-            _ => return Err(format!("there is no verb '{verb}'")),
+            _ => return Err(format!("unknown verb '{verb}'")),
         };
         done.map_err(|missing| missing.to_string())
     }
 }
 
 fn control_json(request: &Request) -> Result<Value, String> {
-    serde_json::from_slice(&request.body).map_err(|error| format!("the body is no JSON: {error}"))
+    serde_json::from_slice(&request.body).map_err(|error| format!("the body is not JSON: {error}"))
 }
 
 /// Members of `change` replace those of the same name, and `null` removes them (RFC 7396).
@@ -392,11 +395,11 @@ fn read_fault(body: &Value, now: Moment) -> Result<Fault, String> {
         "stale" => Effect::Stale(read_staleness(body, now)?),
         "truncate" => Effect::Truncate(count(body, "bytes").ok_or("'bytes' is missing")?),
         "replace" => Effect::ReplaceBody(text(body, "body")?.to_owned()),
-        other => return Err(format!("there is no effect '{other}'")),
+        other => return Err(format!("unknown effect '{other}'")),
     };
     let method = match field(body, "method").as_str() {
         None => None,
-        Some(method) => Some(method.parse::<Method>().map_err(|_| format!("there is no method '{method}'"))?),
+        Some(method) => Some(method.parse::<Method>().map_err(|_| format!("unknown method '{method}'"))?),
     };
     let lasts = field(body, "forSeconds").as_u64();
     Ok(Fault {

@@ -1,7 +1,7 @@
-//! Event Grid: system topics and event subscriptions, as
-//! <https://learn.microsoft.com/rest/api/eventgrid/controlplane/system-topics> describes them.
+//! Event Grid: system topics and event subscriptions
+//! (<https://learn.microsoft.com/rest/api/eventgrid/controlplane/system-topics>).
 //!
-//! They are told, and deliver nothing: who wants the events takes them ([`Azure::take_events`]).
+//! They are configuration only and deliver nothing: callers take the events ([`Azure::take_events`]).
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use super::{Azure, Missing, World};
 const TOPICS: &str = "Microsoft.EventGrid/systemTopics";
 const SUBSCRIPTIONS: &str = "Microsoft.EventGrid/systemTopics/eventSubscriptions";
 const LOOSE_SUBSCRIPTIONS: &str = "Microsoft.EventGrid/eventSubscriptions";
-/// What the functions of `aci-dns` are subscribed to.
+/// The operations that the functions of `aci-dns` subscribe to.
 const VERBS: [&str; 3] = ["Write", "Delete", "Action"];
 const ENDS: [&str; 3] = ["Success", "Failure", "Cancel"];
 
-/// The topics and their subscriptions, each as it is told, by lower-case resource id.
+/// The topics and their event subscriptions as JSON, by lower-case resource id.
 #[derive(Debug, Default)]
 pub(super) struct EventGrid {
     topics: BTreeMap<String, Value>,
@@ -27,9 +27,10 @@ pub(super) struct EventGrid {
 }
 
 impl Azure {
-    /// Makes a system topic for a resource group (or, without one, for a subscription, in `rg-dns`), and subscribes
-    /// both functions of a function app to it, as `aci-dns` deploys itself. Answers the topic's resource id.
-    #[expect(clippy::must_use_candidate, reason = "what matters is that the events are subscribed to")]
+    /// Creates a system topic for a resource group (or, without one, for a subscription, in `rg-dns`), and
+    /// subscribes both functions of a function app to it, like the deployment of `aci-dns`. Returns the
+    /// topic's resource id.
+    #[expect(clippy::must_use_candidate, reason = "callers often need the subscription only")]
     pub fn subscribe(&self, subscription: &str, resource_group: Option<&str>, function_app: &str) -> String {
         let mut world = self.world();
         let place = resource_group.unwrap_or("rg-dns");
@@ -86,7 +87,7 @@ impl Azure {
 }
 
 impl EventGrid {
-    /// Removes what has this id, and what is below it. Says whether there was anything.
+    /// Removes the resource with this id, and those below it. Returns whether there was one.
     fn remove(&mut self, id: &str) -> bool {
         let before = self.topics.len() + self.subscriptions.len();
         self.topics.remove(id);
@@ -97,7 +98,7 @@ impl EventGrid {
 }
 
 impl World {
-    /// Answers a request to Event Grid; nothing, when it has no such resource.
+    /// Answers a request to Event Grid; `None` if it has no such resource.
     pub(super) fn answer_event_grid(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
         let rest: Vec<&str> = path.rest.iter().map(String::as_str).collect();
         let is = |text: &str, expected: &str| text.eq_ignore_ascii_case(expected);
@@ -227,7 +228,7 @@ fn topic_body(id: &str, asked: &Value) -> Value {
         "properties": {
             "provisioningState": "Succeeded",
             "source": field(properties, "source"),
-            // Other than it was asked for, the service tells it in lower case.
+            // The service returns it in lower case, unlike the request.
             "topicType": field(properties, "topicType").as_str().map(str::to_ascii_lowercase),
             "metricResourceId": "00000000-0000-0000-0000-000000000000",
         },
@@ -248,7 +249,7 @@ fn subscription_body(id: &str, kind: &str, asked: &Value) -> Value {
     for (name, value) in asked.as_object().into_iter().flatten() {
         match (properties.get_mut(name), value) {
             (_, Value::Null) => {}
-            (Some(Value::Object(told)), Value::Object(value)) => told.extend(value.clone()),
+            (Some(Value::Object(target)), Value::Object(value)) => target.extend(value.clone()),
             _ => {
                 if let Some(properties) = properties.as_object_mut() {
                     properties.insert(name.clone(), value.clone());
@@ -259,9 +260,9 @@ fn subscription_body(id: &str, kind: &str, asked: &Value) -> Value {
     json!({"id": id, "name": id.rsplit('/').next(), "type": kind, "properties": properties})
 }
 
-/// An event subscription as `aci-dns` makes it for one of its functions.
+/// The event subscription of one of the functions of `aci-dns`.
 fn subscription_properties(function_app: &str, function: &str) -> Value {
-    // A delete event leaves the drift tracker nothing to look at.
+    // After a delete event, the drift tracker has nothing to compare.
     let verbs = VERBS.iter().filter(|verb| function == "function_aci_reconcile" || **verb != "Delete");
     let types = verbs.flat_map(|verb| ENDS.map(|end| format!("Microsoft.Resources.Resource{verb}{end}")));
     let storage = function_app.split("/providers/").next().unwrap_or_default();

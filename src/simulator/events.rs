@@ -1,5 +1,5 @@
-//! The events that Event Grid delivers about container groups, in the shapes of Microsoft's own examples
-//! (azure-rest-api-specs, `specification/eventgrid/data-plane/Microsoft.Resources/stable/2018-01-01/examples`).
+//! The events of Event Grid for container groups, in the form of Microsoft's examples (azure-rest-api-specs,
+//! `specification/eventgrid/data-plane/Microsoft.Resources/stable/2018-01-01/examples`).
 //!
 //! As in those examples, a write spells `resourcegroups` in lower case, and only an update, an action or a
 //! deletion has an `httpRequest`.
@@ -12,7 +12,7 @@ use super::resource_ids::{PROVIDER, group_id};
 
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 
-/// What has happened to a container group.
+/// An operation on a container group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Happening {
     Created,
@@ -33,7 +33,7 @@ impl Happening {
         }
     }
 
-    /// The operation below the resource type, as access control names it.
+    /// The operation below the resource type, in the terms of access control.
     fn operation(self) -> &'static str {
         match self {
             Self::Created | Self::Updated | Self::Tagged => "write",
@@ -44,7 +44,7 @@ impl Happening {
         }
     }
 
-    /// Method and path below the resource of the request, where the event tells of it.
+    /// Method and path of the request below the resource, if the event contains them.
     fn request(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Created => None,
@@ -59,7 +59,7 @@ impl Happening {
 }
 
 impl World {
-    /// The event in Event Grid schema, as a topic of the resource group sends it.
+    /// The event in Event Grid schema, from a topic of the resource group.
     pub(super) fn event(
         &mut self,
         subscription: &str,
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_verb_that_azure_tells_of_queues_its_event() {
+    async fn each_verb_with_an_event_queues_it() {
         let azure = Azure::default();
         let id = azure.create_group(GroupSpec::new("rg-spoke1", "web"));
         azure.restart_group(&id).unwrap();
@@ -150,7 +150,7 @@ mod tests {
         azure.set_tags(&id, [("a".to_owned(), "b".to_owned())].into()).unwrap();
         azure.move_group(&id).unwrap();
         azure.delete_group(&id).unwrap();
-        let told: Vec<_> = azure
+        let reported: Vec<_> = azure
             .take_events()
             .iter()
             .map(|event| {
@@ -161,7 +161,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            reported,
             [
                 "ResourceWriteSuccess Microsoft.ContainerInstance/containerGroups/write null",
                 "ResourceActionSuccess Microsoft.ContainerInstance/containerGroups/restart/action \"POST\"",

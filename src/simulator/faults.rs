@@ -1,8 +1,8 @@
-//! What can be made to go wrong: which requests it strikes, and what then happens to them.
+//! Injected faults: which requests they affect, and how.
 //!
-//! Every effect says on which side of the request's own effect it strikes, because that is what a client
-//! cannot see: an answer that was lost *before* means that nothing happened, and one that was lost *after*
-//! means that everything did.
+//! Every effect says whether it applies before or after the request's own effect, because a client cannot see
+//! that: an answer that is lost *before* means that nothing happened, and one that is lost *after* means that
+//! everything did.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use tokio::sync::watch;
 
 use super::history::Staleness;
 
-/// On which side of the request's own effect a fault strikes.
+/// Whether a fault applies before or after the request's own effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// The request has not changed anything yet. An answer or a loss at this point means that it never will.
+    /// The request has not changed anything yet. An answer or a loss here means that it never will.
     Before,
-    /// The request has done what it asked for.
+    /// The request took effect.
     After,
 }
 
-/// An answer that Azure gives instead of the one it would have given.
+/// An answer instead of Azure's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultAnswer {
     /// HTTP status code.
@@ -31,18 +31,18 @@ pub struct FaultAnswer {
     pub message: String,
     /// The `Retry-After` header, in seconds.
     pub retry_after_seconds: Option<u64>,
-    /// The raw body in the place of `{"error":{"code","message"}}`.
+    /// The raw body instead of `{"error":{"code","message"}}`.
     pub body: Option<String>,
 }
 
 impl FaultAnswer {
-    /// An answer with this status and code, wrapped as Resource Manager wraps its errors.
+    /// An answer with this status and code, in the form of Resource Manager's errors.
     #[must_use]
     pub fn new(status: u16, code: &str) -> Self {
         Self {
             status,
             code: code.to_owned(),
-            message: format!("The simulator was told to answer {code}."),
+            message: format!("The simulator answers {code} because of an injected fault."),
             retry_after_seconds: None,
             body: None,
         }
@@ -56,31 +56,31 @@ impl FaultAnswer {
     }
 }
 
-/// What happens to a request that is struck.
+/// The effect of a fault on a request.
 #[derive(Debug, Clone)]
 pub enum Effect {
     /// Another answer than the request's own.
     Answer(When, FaultAnswer),
-    /// The connection breaks and no answer comes.
+    /// The connection breaks without an answer.
     Drop(When),
-    /// Time passes.
+    /// The request takes longer.
     Delay(When, Duration),
-    /// The answer's own body, cut after so many bytes.
+    /// The answer's own body, truncated after this number of bytes.
     Truncate(usize),
     /// The answer's own status and headers with this body.
     ReplaceBody(String),
     /// The server's certificate cannot be verified, so the client ends the connection before the request.
     UntrustedCertificate,
-    /// A replica that lags behind answers, if the request reads a container group, a record set, or a list of either.
+    /// A stale replica answers, if the request reads a container group, a record set, or a list of either.
     Stale(Staleness),
-    /// Nothing happens until the gate is opened.
+    /// The request waits until the gate is opened.
     Hold(When, Gate),
     /// All of these, in this order.
     All(Vec<Effect>),
 }
 
 impl Effect {
-    /// The effects that this one consists of, none of them `All`.
+    /// The effects in this one, without `All`.
     pub(super) fn flatten(self) -> Vec<Self> {
         match self {
             Self::All(effects) => effects.into_iter().flat_map(Self::flatten).collect(),
@@ -89,32 +89,32 @@ impl Effect {
     }
 }
 
-/// Which requests a fault strikes, and how.
+/// A fault: which requests it affects, and how.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Only requests of this method; of any, when absent.
+    /// Only requests with this method; any method by default.
     pub method: Option<Method>,
-    /// Only requests whose path and query contain this, whatever the case.
+    /// Only requests whose path and query contain this, in any case.
     pub path_contains: String,
-    /// So many matching requests pass unharmed first.
+    /// The number of matching requests that are not affected at first.
     pub skip: u64,
-    /// So many are struck then.
+    /// The number of affected requests after that.
     pub times: u64,
-    /// None is struck from this time on, counted from when the simulator was made.
+    /// No request is affected from this time on, counted from the creation of the simulator.
     pub until: Option<Duration>,
-    /// What happens to them.
+    /// The effect on them.
     pub effect: Effect,
 }
 
 impl Fault {
-    /// Strikes the first request of this method whose path contains this text.
+    /// Affects the first request with this method whose path contains this text.
     #[must_use]
     pub fn once(method: Method, path_contains: &str, effect: Effect) -> Self {
         let path_contains = path_contains.to_owned();
         Self { method: Some(method), path_contains, skip: 0, times: 1, until: None, effect }
     }
 
-    /// Whether the fault strikes a request that arrives at this time; counts it if it matches.
+    /// Whether the fault affects a request that arrives at this time; counts matching requests.
     pub(super) fn strikes(&mut self, method: &Method, path_and_query: &str, now: Duration) -> bool {
         let matches = self.method.as_ref().is_none_or(|wanted| wanted == method)
             && path_and_query.to_ascii_lowercase().contains(&self.path_contains.to_ascii_lowercase());
@@ -130,7 +130,7 @@ impl Fault {
     }
 }
 
-/// Holds requests back until it is opened. Clones are the same gate.
+/// Holds requests until it is opened. Clones are the same gate.
 #[derive(Debug, Clone)]
 pub struct Gate {
     reached: watch::Sender<u64>,
@@ -150,14 +150,14 @@ impl Gate {
         Self { reached: watch::Sender::new(0), released: watch::Sender::new(false) }
     }
 
-    /// Waits until a request stands before the gate, or has passed it.
+    /// Waits until a request is at the gate, or has passed it.
     pub async fn reached(&self) {
         let mut reached = self.reached.subscribe();
-        // It fails only once the sender is gone, and `self` is one.
+        // It fails only after the sender is dropped, and `self` is one.
         let _ = reached.wait_for(|count| *count > 0).await;
     }
 
-    /// Opens the gate for all who wait and for all who come.
+    /// Opens the gate for all requests, now and later.
     pub fn release(&self) {
         self.released.send_replace(true);
     }
@@ -169,17 +169,17 @@ impl Gate {
     }
 }
 
-/// Marks, among the extensions of a response, that there is no response: the connection broke.
+/// A response extension that means: no response, the connection broke.
 ///
-/// Over HTTP the connection really breaks. A client that calls the router in process looks for this extension
-/// and turns it into an I/O error.
+/// Over HTTP the connection really breaks. A client that calls the router in process checks for this
+/// extension and turns it into an I/O error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionDropped;
 
-/// Marks, among the extensions of a response, that there is no response: the client did not trust the certificate.
+/// A response extension that means: no response, the client did not trust the certificate.
 ///
-/// Without TLS there is no certificate: over HTTP the connection breaks. A client that calls the router in process
-/// looks for this extension and turns it into the error of its TLS library.
+/// Without TLS there is no certificate: over HTTP the connection breaks. A client that calls the router in
+/// process checks for this extension and turns it into the error of its TLS library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateRefused;
 
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_skips_then_strikes_then_lets_pass() {
+    fn a_fault_skips_requests_then_affects_some_and_then_ends() {
         let mut fault =
             Fault { skip: 1, times: 2, ..Fault::once(Method::PUT, "/PTR/", Effect::Drop(When::After)) };
         let mut strikes = |method: &Method, path| fault.strikes(method, path, Duration::ZERO);

@@ -1,26 +1,26 @@
-//! Former versions of what can be read, for a read that a replica answers which lags behind.
+//! Former versions of resources, for reads from a stale replica.
 //!
-//! A former version ends with a change of the world (its revision, counted from 1) and at a time. It is kept when the
-//! change happens, so what never changes costs nothing. Of each resource the latest [`KEPT`] are kept; a replica that
-//! lags further behind answers from the oldest one.
+//! A former version ends with a change of the world (its revision, counted from 1) and at a time. It is
+//! stored when the change happens, so unchanged resources cost nothing. The latest [`KEPT`] versions of each
+//! resource are kept; an older replica answers from the oldest one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 const KEPT: usize = 16;
 
-/// How far behind the replica is that answers a read.
+/// How stale a replica is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Staleness {
-    /// The answer is what it would have been this long ago.
+    /// The answer of this long ago.
     Behind(Duration),
-    /// The answer is what it would have been at this moment.
+    /// The answer at this moment.
     AsOf(Moment),
-    /// The answer is what it was before the latest changes of what is read: this many of them, at least one.
+    /// The answer before the latest changes of the resource: this many of them, at least one.
     Versions(usize),
-    /// What is read does not exist yet: 404, or an empty list.
+    /// The resource does not exist yet: 404, or an empty list.
     NotYet,
-    /// The resource group of what is read does not exist yet: 404 `ResourceGroupNotFound`.
+    /// The resource group does not exist yet: 404 `ResourceGroupNotFound`.
     ResourceGroupNotYet,
 }
 
@@ -31,21 +31,21 @@ pub struct Moment {
     pub(super) elapsed: Duration,
 }
 
-/// From where on the versions of a resource are invisible.
+/// Which versions of a resource are invisible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// Nothing is invisible.
+    /// None.
     Present,
-    /// Changes after this revision are, and the clock shows this time.
+    /// Changes after this revision, with this time in answers.
     After(Moment),
-    /// Changes after this time are.
+    /// Changes after this time.
     Later(Duration),
-    /// Everything is.
+    /// All.
     Everything,
 }
 
 impl Cut {
-    /// The time that the answer shows.
+    /// The time in the answer.
     pub(super) fn time(self, now: Duration) -> Duration {
         match self {
             Self::After(moment) => moment.elapsed,
@@ -67,10 +67,10 @@ impl Cut {
 /// A version that a change ended.
 #[derive(Debug)]
 struct Former<T> {
-    /// The revision that the change made.
+    /// The revision of the change.
     revision: u64,
     at: Duration,
-    /// Nothing, where the resource did not exist.
+    /// `None` if the resource did not exist.
     value: Option<T>,
 }
 
@@ -85,7 +85,7 @@ impl<K, T> Default for History<K, T> {
 }
 
 impl<K: Ord + Clone, T> History<K, T> {
-    /// Keeps the version that a change is about to end. Of one change, the first version counts.
+    /// Stores the version that a change is about to end. Only the first version of one change is stored.
     pub(super) fn keep(&mut self, key: &K, change: Moment, value: impl FnOnce() -> Option<T>) {
         if !self.0.contains_key(key) {
             self.0.insert(key.clone(), VecDeque::new());
@@ -100,7 +100,7 @@ impl<K: Ord + Clone, T> History<K, T> {
         }
     }
 
-    /// What a replica that is so far behind does not see of the resources of this scope.
+    /// The versions of the resources of this scope that a stale replica does not show.
     pub(super) fn cut(
         &self,
         staleness: Option<Staleness>,
@@ -123,7 +123,7 @@ impl<K: Ord + Clone, T> History<K, T> {
         }
     }
 
-    /// The version of one resource that is seen.
+    /// The visible version of one resource.
     pub(super) fn version<'a>(&'a self, key: &K, cut: Cut, present: Option<&'a T>) -> Option<&'a T> {
         if cut == Cut::Everything {
             return None;
@@ -132,7 +132,7 @@ impl<K: Ord + Clone, T> History<K, T> {
         former.map_or(present, |former| former.value.as_ref())
     }
 
-    /// The keys of which there are former versions.
+    /// The keys with former versions.
     pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.keys()
     }
@@ -146,7 +146,8 @@ mod tests {
         Moment { revision, elapsed: Duration::from_secs(seconds) }
     }
 
-    /// A resource that is made by revision 1 at 10 s, changed by 3 at 20 s and by 4 at 20 s, and removed by 7 at 50 s.
+    /// A resource that revision 1 creates at 10 s, revisions 3 and 4 change at 20 s, and revision 7 removes
+    /// at 50 s.
     fn history() -> History<&'static str, &'static str> {
         let mut history = History::default();
         history.keep(&"web", moment(1, 10), || None);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_shows_what_was_there_so_long_ago() {
+    fn a_stale_replica_shows_the_version_of_that_time() {
         let behind = |seconds| Staleness::Behind(Duration::from_secs(seconds));
         check(behind(5), None);
         check(behind(10), None);
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_stands_still_shows_the_versions_of_that_moment() {
+    fn a_stopped_replica_shows_the_versions_of_one_moment() {
         check(Staleness::AsOf(moment(0, 0)), None);
         check(Staleness::AsOf(moment(2, 20)), Some("first"));
         check(Staleness::AsOf(moment(3, 20)), Some("second"));
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_counted_back_from_the_latest_change_of_what_is_read() {
+    fn versions_are_counted_back_from_the_latest_change() {
         check(Staleness::Versions(0), Some("third"));
         check(Staleness::Versions(1), Some("third"));
         check(Staleness::Versions(2), Some("second"));
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_yet_has_no_version() {
+    fn a_resource_that_does_not_exist_yet_has_no_version() {
         check(Staleness::NotYet, None);
         let mut history = History::default();
         assert_eq!(history.version(&"web", Cut::Everything, Some(&1)), None);

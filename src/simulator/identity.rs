@@ -1,6 +1,6 @@
 //! The managed identity endpoint of App Service
 //! (<https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>), and
-//! whether a token is one that it issued.
+//! the validation of its tokens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,14 +20,14 @@ const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
 const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\
                          11111111-1111-1111-1111-111111111111\", error=\"invalid_token\"";
 
-/// The managed identities that are assigned to the app, and the form of the answers to it.
+/// The managed identities of the app, and the format of answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssignedIdentities {
     /// Whether there is a system-assigned one. Default: yes.
     pub system_assigned: bool,
-    /// The client ids of the user-assigned ones. Default: any that is asked for.
+    /// The client ids of the user-assigned ones. Default: any.
     pub client_ids: Option<Vec<String>>,
-    /// The form of `expires_on`. Default: text.
+    /// The format of `expires_on`. Default: text.
     pub expires_on: ExpiryForm,
 }
 
@@ -37,7 +37,7 @@ impl Default for AssignedIdentities {
     }
 }
 
-/// The form of a time in Unix seconds in the answer to a request for a token.
+/// The format of a Unix time in the answer to a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpiryForm {
     /// `"1586984735"`, as App Service documents it.
@@ -47,7 +47,7 @@ pub enum ExpiryForm {
 }
 
 impl AssignedIdentities {
-    /// The client id of the identity that a request means, or why there is none.
+    /// The client id of the requested identity, or why there is none.
     fn choose<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, &'static str> {
         let assigned = self.client_ids.as_deref();
         let is_assigned =
@@ -65,7 +65,7 @@ impl AssignedIdentities {
     }
 }
 
-/// The tokens that were issued.
+/// The issued tokens.
 #[derive(Debug)]
 pub(super) struct Identity {
     ids: Identifiers,
@@ -90,7 +90,7 @@ impl Identity {
         self.requests
     }
 
-    /// The token for a resource: the same one, as the platform caches it, for half of its life.
+    /// The token for a resource: the same one for half of its lifetime, because the platform caches it.
     fn token(
         &mut self,
         resource: &str,

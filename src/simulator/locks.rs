@@ -1,10 +1,10 @@
-//! Management locks (<https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources>): what is
-//! locked, and the refusal of a request that a lock forbids.
+//! Management locks (<https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources>),
+//! and the refusal of requests that a lock forbids.
 //!
-//! A lock holds for its scope and everything below. Resource Manager checks it after the rights of the caller and before
-//! the resource provider sees the request, so a request for something that does not exist is refused as well. The
-//! messages are those of the real service
-//! (<https://github.com/Azure/azure-cli/issues/20232>, <https://github.com/Azure/azure-sdk-for-java/issues/2560>).
+//! A lock applies to its scope and below. Resource Manager checks it after the caller's rights and before the
+//! resource provider, so it also refuses a request for a missing resource. The messages are those of the real
+//! service (<https://github.com/Azure/azure-cli/issues/20232>,
+//! <https://github.com/Azure/azure-sdk-for-java/issues/2560>).
 
 use http::{Method, StatusCode};
 
@@ -12,12 +12,12 @@ use super::authorization::is_above;
 use super::messages::{Answer, Request, gateway};
 use super::{Azure, World};
 
-/// What a lock forbids.
+/// The level of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockLevel {
-    /// Deleting.
+    /// Forbids deletions.
     CanNotDelete,
-    /// Deleting, writing and actions (POST).
+    /// Forbids deletions, writes and actions (POST).
     ReadOnly,
 }
 
@@ -42,7 +42,7 @@ impl LockLevel {
     }
 }
 
-/// A lock, and its scope as it was spelled.
+/// A lock, with its scope as given.
 #[derive(Debug)]
 pub(super) struct Lock {
     scope: String,

@@ -1,4 +1,4 @@
-//! A request that was read, an answer in the making, and the two forms of errors.
+//! A request, an answer, and the two formats of errors.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::history::Staleness;
 
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
-/// A request that was read to its end.
+/// A request with its whole body.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
@@ -26,7 +26,7 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     /// Scheme and host that the client used, for absolute links in answers.
     pub(super) origin: String,
-    /// How far behind the replica is that reads for it.
+    /// How stale the replica is that answers its reads.
     pub(super) staleness: Option<Staleness>,
 }
 
@@ -75,7 +75,7 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// A parameter of the query, whatever the case of its name.
+    /// A parameter of the query, with its name in any case.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         self.query.get(&name.to_ascii_lowercase()).map(String::as_str)
     }
@@ -85,7 +85,7 @@ impl Request {
         self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The path's segments, decoded.
+    /// The decoded segments of the path.
     pub(super) fn segments(&self) -> Vec<String> {
         let decode = |segment: &str| {
             // A segment is decoded like a query value, except that `+` is itself.
@@ -107,7 +107,7 @@ impl Request {
         self.path.eq_ignore_ascii_case("/msi/token")
     }
 
-    /// Whether a replica that is so far behind reads for it.
+    /// Whether a stale replica answers its reads.
     pub(super) fn is_read_at(&self, staleness: Staleness) -> bool {
         self.method == Method::GET && self.staleness == Some(staleness)
     }
@@ -121,7 +121,7 @@ impl Request {
         })
     }
 
-    /// The link to the page of a list that begins after this one.
+    /// The link to the next page of a list, after this item.
     pub(super) fn next_link(&self, skip_token: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in url::form_urlencoded::parse(self.raw_query.as_bytes()) {
@@ -152,7 +152,7 @@ impl Request {
     }
 }
 
-/// An answer in the making.
+/// An answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -199,7 +199,7 @@ impl Answer {
         Self { status, ..self }.header("content-type", content_type)
     }
 
-    /// Marks that the request has changed something.
+    /// Marks that the request changed something.
     pub(super) fn effective(self) -> Self {
         Self { took_effect: true, ..self }
     }
@@ -216,12 +216,12 @@ impl Answer {
     }
 }
 
-/// A member of an object; null, when there is none.
+/// A member of an object; null if it is missing.
 pub(super) fn field<'a>(value: &'a Value, name: &str) -> &'a Value {
     value.get(name).unwrap_or(&Value::Null)
 }
 
-/// An error in the form of Resource Manager and of most services.
+/// An error in the format of Resource Manager and of most services.
 pub(super) fn wrapped(status: StatusCode, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!({"error": {"code": code, "message": message}}))
 }

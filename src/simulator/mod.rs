@@ -1,5 +1,5 @@
-//! Azure in memory: container groups, Private DNS, storage queues, managed identity and Event Grid events, as one
-//! process.
+//! Azure in memory: container groups, Private DNS, storage queues, managed identity and Event Grid events, in
+//! one process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
 //! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
@@ -8,21 +8,23 @@
 //! address, a record set that stays when it is emptied.
 //!
 //! Rules:
-//! - It shares no type with the rest of the crate, or a misspelled field would pass every test. For the same
-//!   reason a record set with a property that the API does not have is refused, where the service may be lenient.
-//! - It is deterministic: no wall clock, no random numbers, ordered maps. Time is `tokio`'s, so a test may pause it.
+//! - It shares no type with the rest of the crate, because then a misspelled field would pass every test. For
+//!   the same reason it refuses a record set with an unknown property, although the service may accept it.
+//! - It is deterministic: no wall clock, no random numbers, ordered maps. Time is `tokio`'s, so a test can
+//!   pause it.
 //! - All state is behind one mutex, which is never held across an `await`.
-//! - A request that has arrived is carried out even when its client is gone, as in a real service.
+//! - A request that has arrived is processed even if its client disconnects, as in a real service.
 //!
 //! It deliberately does not check permissions (but those that were taken away), resolve names, deliver events, or
 //! model virtual networks beyond the addresses of a subnet and the zones that are linked. A request for what it does not
 //! simulate is answered 501.
 //!
-//! # Three ways to drive it
+//! # Three interfaces
 //!
-//! Methods of [`Azure`] do what people, the platform and other tools do to the world: [`Azure::create_group`],
-//! [`Azure::move_group`], [`Azure::put_record_set`]. Those of which Azure would tell queue Event Grid events
-//! ([`Azure::take_events`]). REST does what the real API can express. What it cannot is under `/simulator`:
+//! Methods of [`Azure`] perform the actions of people, the platform and other programs:
+//! [`Azure::create_group`], [`Azure::move_group`], [`Azure::put_record_set`]. Those that raise events in
+//! Azure queue Event Grid events ([`Azure::take_events`]). REST covers the real API. Everything else is under
+//! `/simulator`:
 //!
 //! | request | does |
 //! |---|---|
@@ -42,7 +44,7 @@
 //! | `POST /simulator/groups/provisioning-state` | `{"id","value"}`: any string |
 //! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
 //! | `PUT /simulator/throttles` | `{"creates","updates","deletes","gets","lists"}` per zone and minute; `null` switches off |
-//! | `PUT /simulator/permissions` | `{"scope","actions","notActions"}`: all that whoever asks may do there and below; with `principal`: all that somebody else may do there |
+//! | `PUT /simulator/permissions` | `{"scope","actions","notActions"}`: the caller's permissions there and below; with `principal`: the permissions of another principal |
 //! | `POST /simulator/record-sets` | `{"zone","type","name","properties"}`: stores them as they are, unchecked |
 //! | `PUT /simulator/identity` | `{"systemAssigned","clientIds","expiresOn"}`, see [`AssignedIdentities`] |
 //! | `PUT /simulator/locks` | `{"scope","level"}`: `CanNotDelete` or `ReadOnly`; `null` unlocks |
@@ -59,13 +61,13 @@
 //! | `drop` | | gets no answer |
 //! | `certificate` | | is not sent, because the certificate cannot be verified; without TLS like `drop` |
 //! | `delay` | `milliseconds` | takes longer |
-//! | `truncate` | `bytes` | gets its answer cut off |
+//! | `truncate` | `bytes` | gets a truncated answer |
 //! | `replace` | `body` | gets this body |
-//! | `stale` | one of the next lines | is a read, and is answered by a replica that lags behind |
-//! | | `versions` (default 1) | as before so many changes of what is read |
-//! | | `behindSeconds` | as so long ago |
+//! | `stale` | one of the next lines | is a read that a stale replica answers |
+//! | | `versions` (default 1) | as before this many changes of the resource |
+//! | | `behindSeconds` | as this long ago |
 //! | | `asOf`: `now` | as at the time of the injection |
-//! | | `absent`: `resource` or `resourceGroup` | 404, as if what is read, or its resource group, were too new |
+//! | | `absent`: `resource` or `resourceGroup` | 404, as if the resource, or its resource group, were too new |
 
 mod addresses;
 mod api_versions;
@@ -149,30 +151,30 @@ use queues::{Queue, QueueKey};
 use resource_groups_rest::ResourceGroup;
 use tls::TlsListener;
 
-/// What was asked for does not exist in the simulated world.
+/// The resource does not exist in the simulated Azure.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("{0} does not exist in the simulated Azure")]
 pub struct Missing(String);
 
-/// How the simulated Azure behaves.
+/// The settings of the simulated Azure.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The moment at which simulated time starts, in Unix seconds. Serve real clients with the present, or they
-    /// take every token for expired. Default: 2026-01-01T00:00:00Z.
+    /// The start of simulated time, in Unix seconds. For real clients, set it to the present; otherwise they
+    /// treat every token as expired. Default: 2026-01-01T00:00:00Z.
     pub epoch_seconds: u64,
     /// Seed of every identifier and `ETag`.
     pub seed: u64,
     /// How long a request takes, one half before its effect and one half after it. Default: no time.
     pub latency: Duration,
-    /// Whether requests to Resource Manager need a token that was issued here. Default: yes.
+    /// Whether requests to Resource Manager need a token of the simulator. Default: yes.
     pub require_token: bool,
-    /// What `X-IDENTITY-HEADER` has to be.
+    /// The required value of `X-IDENTITY-HEADER`.
     pub identity_header: String,
-    /// How long a token is good for. Default: 24 hours.
+    /// The lifetime of a token. Default: 24 hours.
     pub token_lifetime: Duration,
-    /// The managed identities of the app that asks for tokens. Default: any.
+    /// The managed identities of the app. Default: any.
     pub identities: AssignedIdentities,
-    /// How long a container group that comes by REST takes to be provisioned. Default: no time.
+    /// How long provisioning takes for a container group that is created by REST. Default: no time.
     pub provisioning: Duration,
     /// How long a container group is `Deleting`. Default: no time, and the answer is 200 instead of 202.
     pub deleting: Duration,
@@ -180,19 +182,19 @@ pub struct Settings {
     pub zone_operations: Duration,
     /// Whether a stopped group's answer still tells of the address that it has released. Default: no.
     pub stopped_keeps_address: bool,
-    /// Whether the events of a deployment, restart or start come when its provisioning has ended, and not when
-    /// it was accepted. Default: no, the harder case.
+    /// Whether a deployment, restart or start raises its event when its provisioning ends, instead of when it
+    /// is accepted. Default: no, which is the harder case.
     pub events_when_provisioned: bool,
-    /// Requests to Private DNS per zone and minute. Default: as many as come.
+    /// The limits of requests to Private DNS per zone and minute. Default: none.
     pub throttles: Option<Throttles>,
-    /// How many calls the log keeps; counts are kept of all. Default: all.
+    /// How many calls the log keeps; all calls are counted. Default: all.
     pub calls_kept: usize,
     /// Container groups on one page of a list. Default: 100.
     pub group_page_size: usize,
-    /// How long reads of a container group that is new are answered as if it did not exist, as those of a region
-    /// that has not learnt of it yet. Default: no time.
+    /// How long reads of a new container group answer as if it did not exist, as in a region with a stale
+    /// replica. Default: no time.
     pub visible_after: Duration,
-    /// The storage account with the queues. `require_token` counts for it, too.
+    /// The storage account with the queues. `require_token` applies to it, too.
     pub storage: StorageSettings,
 }
 
@@ -224,15 +226,15 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallView {
-    /// Counts the requests, from 1.
+    /// The number of the request, from 1.
     pub sequence: u64,
-    /// Since the simulator was made.
+    /// The time since the creation of the simulator.
     pub elapsed: Duration,
     /// HTTP method.
     pub method: Method,
-    /// The path as it was sent.
+    /// The path as sent.
     pub path: String,
-    /// The query as it was sent, without the question mark.
+    /// The query as sent, without the question mark.
     pub query: String,
     /// The `If-Match` header.
     pub if_match: Option<String>,
@@ -240,7 +242,7 @@ pub struct CallView {
     pub if_none_match: Option<String>,
 }
 
-/// Decides, for each request, what is to go wrong with it.
+/// Decides for each request which fault it meets.
 pub type Interceptor = Box<dyn FnMut(&CallView) -> Option<Effect> + Send>;
 type Listener = Box<dyn FnMut(&View<'_>) + Send>;
 
@@ -252,7 +254,7 @@ pub struct Azure {
 
 struct Shared {
     world: Mutex<World>,
-    /// Apart from the world, so that an interceptor may use the methods of `Azure`.
+    /// Separate from the world, so that an interceptor may use the methods of `Azure`.
     interceptor: Mutex<Option<Interceptor>>,
 }
 
@@ -269,7 +271,7 @@ impl Default for Azure {
 }
 
 impl Azure {
-    /// An Azure with nothing in it.
+    /// An empty Azure.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let world = World {
@@ -303,7 +305,7 @@ impl Azure {
         Self { shared: Arc::new(Shared { world: Mutex::new(world), interceptor: Mutex::new(None) }) }
     }
 
-    /// Changes how it behaves from now on. The seed is read once, at the start.
+    /// Changes the settings from now on. The seed is read only at the start.
     pub fn configure(&self, configure: impl FnOnce(&mut Settings)) {
         configure(&mut self.world().settings);
     }
@@ -321,25 +323,25 @@ impl Azure {
         Duration::from_secs(world.settings.epoch_seconds) + world.now()
     }
 
-    /// How much time has passed since the simulator was made.
+    /// The time since the creation of the simulator.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.world().now()
     }
 
-    /// This moment, for reads that are answered as of it.
+    /// The current moment, for reads that answer as of it.
     #[must_use]
     pub fn moment(&self) -> Moment {
         let world = self.world();
         Moment { revision: world.revision, elapsed: world.now() }
     }
 
-    /// Lets something go wrong. Several faults strike in the order in which they were injected.
+    /// Injects a fault. Several faults apply in the order of their injection.
     pub fn inject(&self, fault: Fault) {
         self.world().faults.push(fault);
     }
 
-    /// Holds back the next request of this method whose path contains this text.
+    /// Holds the next request with this method whose path contains this text.
     #[must_use]
     pub fn hold(&self, method: Method, path_contains: &str, when: When) -> Gate {
         let gate = Gate::new();
@@ -347,67 +349,67 @@ impl Azure {
         gate
     }
 
-    /// Forgets all faults that were injected.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.world().faults.clear();
     }
 
-    /// Shows every request to this function before anything else happens to it, and lets it decide what does.
-    /// It may use this `Azure`'s methods, except this one.
+    /// Calls this function with every request before any other effect; it decides about a fault. It may use
+    /// this `Azure`'s methods, except this one.
     pub fn set_interceptor(&self, interceptor: Interceptor) {
         *self.shared.interceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(interceptor);
     }
 
-    /// Shows the world to this function after each change of it. The function runs inside the change: it must not
-    /// use this `Azure`'s methods, only the view.
+    /// Calls this function with the world after each change. It runs inside the change, so it must not use
+    /// this `Azure`'s methods, only the view.
     pub fn on_change(&self, listener: impl FnMut(&View<'_>) + Send + 'static) {
         self.world().listeners.push(Box::new(listener));
     }
 
-    /// The requests to Resource Manager, oldest first, as far as they are kept.
+    /// The requests to Resource Manager in the log, oldest first.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.world().calls.all()
     }
 
-    /// The requests to the Queue service, oldest first, as far as they are kept.
+    /// The requests to the Queue service in the log, oldest first.
     #[must_use]
     pub fn queue_calls(&self) -> Vec<Call> {
         self.world().queue_calls.all()
     }
 
-    /// The requests of this method.
+    /// The requests with this method.
     #[must_use]
     pub fn calls_of(&self, method: &Method) -> Vec<Call> {
         self.calls().into_iter().filter(|call| call.method == method).collect()
     }
 
-    /// How many requests of each method came, also of those that are not kept.
+    /// The number of requests by method, including those that are no longer in the log.
     #[must_use]
     pub fn call_counts(&self) -> BTreeMap<String, u64> {
         self.world().calls.counts()
     }
 
-    /// Forgets the requests so far, and their counts.
+    /// Removes all requests from the log, and resets the counts.
     pub fn clear_calls(&self) {
         let mut world = self.world();
         world.calls.clear();
         world.queue_calls.clear();
     }
 
-    /// How many times a token was asked for at the identity endpoint, wrongly or rightly.
+    /// The number of token requests at the identity endpoint, valid or not.
     #[must_use]
     pub fn token_requests(&self) -> u64 {
         self.world().identity.requests()
     }
 
-    /// Takes the Event Grid events (in Event Grid schema) that were queued, oldest first.
+    /// Takes the queued Event Grid events (in Event Grid schema), oldest first.
     #[must_use]
     pub fn take_events(&self) -> Vec<Value> {
         std::mem::take(&mut self.world().events)
     }
 
-    /// Shows the world as it is now.
+    /// The current world.
     pub fn read<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
         read(&View { world: &self.world() })
     }
@@ -417,7 +419,7 @@ impl Azure {
         interceptor.as_mut().and_then(|interceptor| interceptor(call))
     }
 
-    /// The world, with everything done that is due by now.
+    /// The world, after all due actions.
     fn world(&self) -> MutexGuard<'_, World> {
         let mut world = self.shared.world.lock().unwrap_or_else(PoisonError::into_inner);
         world.catch_up();
@@ -432,13 +434,13 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// Since the simulator was made.
+    /// The time since the creation of the simulator.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.world.now()
     }
 
-    /// The record sets of a zone (its name or its resource id) by type and name; none, when there is no such zone.
+    /// The record sets of a zone (by name or resource id) by type and name; `None` if there is no such zone.
     #[must_use]
     pub fn record_sets(&self, zone: &str) -> Vec<RecordSetView> {
         self.world.zone(zone).map(Zone::views).unwrap_or_default()
@@ -478,7 +480,7 @@ struct World {
     /// By lower-case resource id.
     groups: BTreeMap<String, ContainerGroup>,
     former_groups: History<String, ContainerGroup>,
-    /// When something happens to which group.
+    /// The time of the next action, and its group.
     agenda: BTreeSet<(Duration, String)>,
     /// By lower-case resource id of the subnet.
     pools: BTreeMap<String, AddressPool>,
@@ -486,11 +488,11 @@ struct World {
     zone_operations: VecDeque<ZoneOperation>,
     /// By lower-case resource id.
     zones: BTreeMap<String, Zone>,
-    /// What whoever asks may do, by lower-case scope.
+    /// The caller's permissions, by lower-case scope.
     permissions: BTreeMap<String, Vec<Permission>>,
     /// By lower-case scope.
     locks: BTreeMap<String, Lock>,
-    /// What others may do.
+    /// The role assignments of other principals.
     assignments: Vec<Assignment>,
     event_grid: EventGrid,
     events: Vec<Value>,
@@ -516,7 +518,7 @@ impl World {
         self.timestamp_at(self.now())
     }
 
-    /// A time as HTTP headers write it.
+    /// A time in the format of HTTP headers.
     fn http_date(&self, elapsed: Duration) -> String {
         clock::http_date(self.settings.epoch_seconds, elapsed)
     }
@@ -525,12 +527,12 @@ impl World {
         clock::timestamp(self.settings.epoch_seconds, elapsed)
     }
 
-    /// The moment that the change makes which is under way.
+    /// The moment of the current change.
     fn change(&self) -> Moment {
         Moment { revision: self.revision + 1, elapsed: self.now() }
     }
 
-    /// Ends a change, and shows the world to those who listen for changes.
+    /// Ends a change, and calls the listeners.
     fn changed(&mut self) {
         self.revision += 1;
         let mut listeners = std::mem::take(&mut self.listeners);
@@ -540,7 +542,7 @@ impl World {
         self.listeners = listeners;
     }
 
-    /// Does what the agenda has for the time that has come.
+    /// Performs the actions that are due.
     fn catch_up(&mut self) {
         while let Some((due, id)) = self.agenda.first().cloned() {
             if due > self.now() {

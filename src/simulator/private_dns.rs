@@ -1,4 +1,4 @@
-//! Private DNS zones and their record sets, and the verbs of a person who edits them in the portal.
+//! Private DNS zones and their record sets, and the actions of a person in the portal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ pub(super) const MAX_RECORDS: usize = 20;
 pub(super) const MAX_RECORD_SETS: usize = 25_000;
 pub(super) const MAX_TTL: u64 = 2_147_483_647;
 
-/// Types of record sets that Private DNS knows, in the order of its lists here.
+/// The types of record sets in Private DNS, in the order of lists here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RecordType {
     A,
@@ -50,7 +50,7 @@ impl RecordType {
         }
     }
 
-    /// The property that holds the records.
+    /// The property with the records.
     pub(super) fn property(self) -> &'static str {
         match self {
             Self::A => "aRecords",
@@ -64,12 +64,12 @@ impl RecordType {
         }
     }
 
-    /// Whether the property holds one record and not a list.
+    /// Whether the property contains one record instead of a list.
     pub(super) fn is_single(self) -> bool {
         matches!(self, Self::Cname | Self::Soa)
     }
 
-    /// The properties of a record, in the order in which a zone file has them.
+    /// The properties of a record, in the order of a zone file.
     pub(super) fn fields(self) -> &'static [&'static str] {
         match self {
             Self::A => &["ipv4Address"],
@@ -85,7 +85,7 @@ impl RecordType {
         }
     }
 
-    /// A record from its value as a zone file has it.
+    /// Parses a record from its value in a zone file.
     fn record(self, value: &str) -> Value {
         if self == Self::Txt {
             return json!({"value": [value]});
@@ -102,7 +102,7 @@ impl RecordType {
         Value::Object(record.collect())
     }
 
-    /// The value of a record as a zone file has it.
+    /// The value of a record in a zone file.
     fn value(self, record: &Value) -> String {
         let text = |value: &Value| match value {
             Value::String(text) => text.clone(),
@@ -114,7 +114,7 @@ impl RecordType {
     }
 }
 
-/// A record set as it is, in a form that compares and prints well.
+/// A record set, in a form that compares and prints well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSetView {
     /// Name of the zone.
@@ -127,13 +127,13 @@ pub struct RecordSetView {
     pub fqdn: String,
     /// In seconds.
     pub ttl: u64,
-    /// The records, each as a zone file has it.
+    /// The records, in the format of a zone file.
     pub values: Vec<String>,
-    /// Metadata; empty also when there is none at all.
+    /// Metadata; empty also if there is none.
     pub metadata: BTreeMap<String, String>,
-    /// Whether Azure keeps the set by itself, for a virtual machine.
+    /// Whether Azure maintains it for a virtual machine.
     pub is_auto_registered: bool,
-    /// A new one after each write.
+    /// Changes with each write.
     pub etag: String,
 }
 
@@ -152,7 +152,7 @@ impl fmt::Display for RecordSetView {
     }
 }
 
-/// A record set to be written, as a person would in the portal.
+/// A record set to write, as a person would in the portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSetSpec {
     /// `A`, `PTR` and so on.
@@ -161,11 +161,11 @@ pub struct RecordSetSpec {
     pub name: String,
     /// In seconds.
     pub ttl: u64,
-    /// The records, each as a zone file has it.
+    /// The records, in the format of a zone file.
     pub values: Vec<String>,
     /// Metadata.
     pub metadata: BTreeMap<String, String>,
-    /// Whether Azure keeps the set by itself, for a virtual machine.
+    /// Whether Azure maintains it for a virtual machine.
     pub is_auto_registered: bool,
 }
 
@@ -195,12 +195,12 @@ impl RecordSetSpec {
 #[derive(Debug, Clone)]
 pub(super) struct RecordSet {
     pub(super) ttl: u64,
-    /// The list of records, or the one record.
+    /// The list of records, or the single record.
     pub(super) records: Value,
     pub(super) metadata: Option<Map<String, Value>>,
     pub(super) is_auto_registered: bool,
     pub(super) etag: String,
-    /// The properties that answers show instead, but for `fqdn` and `isAutoRegistered`.
+    /// Properties that replace the others in answers, except `fqdn` and `isAutoRegistered`.
     pub(super) stored: Option<Map<String, Value>>,
 }
 
@@ -239,7 +239,7 @@ impl Zone {
         }
     }
 
-    /// Writes or removes a record set, and answers the one that was there.
+    /// Writes or removes a record set, and returns the previous one.
     pub(super) fn replace(
         &mut self,
         key: &RecordKey,
@@ -254,7 +254,7 @@ impl Zone {
         former
     }
 
-    /// The record sets of a list from a key on, as a replica sees them, in the order of their keys.
+    /// The record sets of a list from a key on, in a replica, in the order of their keys.
     pub(super) fn seen<'a>(
         &'a self,
         staleness: Option<Staleness>,
@@ -309,10 +309,10 @@ pub(super) fn zone_id(subscription: &str, resource_group: &str, name: &str) -> S
     )
 }
 
-/// The verbs of people. A zone is named by its name, or by its resource id where two have the same name.
+/// Actions of people. A zone is given by its name, or by its resource id if two have the same name.
 impl Azure {
-    /// Creates a zone, with its SOA record set, and answers its resource id. One that exists stays as it is.
-    #[expect(clippy::must_use_candidate, reason = "what matters is that the zone comes to be")]
+    /// Creates a zone with its SOA record set, and returns its resource id. An existing zone does not change.
+    #[expect(clippy::must_use_candidate, reason = "callers often need the zone only")]
     pub fn create_zone(&self, subscription: &str, resource_group: &str, name: &str) -> String {
         let mut world = self.world();
         world.ensure_resource_group(subscription, resource_group);
@@ -321,7 +321,7 @@ impl Azure {
         id
     }
 
-    /// Deletes a zone and all that is in it.
+    /// Deletes a zone with all record sets.
     pub fn delete_zone(&self, zone: &str) -> Result<(), Missing> {
         let mut world = self.world();
         let id = world.zone_key(zone)?;
@@ -330,7 +330,7 @@ impl Azure {
         Ok(())
     }
 
-    /// Writes a record set, whatever was there, and answers its new `ETag`.
+    /// Writes a record set unconditionally, and returns its new `ETag`.
     pub fn put_record_set(&self, zone: &str, spec: &RecordSetSpec) -> Result<String, Missing> {
         let record_type =
             RecordType::parse(&spec.record_type).ok_or_else(|| Missing(spec.record_type.clone()))?;
@@ -361,8 +361,8 @@ impl Azure {
         Ok(etag)
     }
 
-    /// Stores the properties of a record set as they are, also those that the API would refuse, and answers its new
-    /// `ETag`: metadata with a number or null, a record without a value, no TTL. Answers show them unchanged.
+    /// Stores the properties of a record set unchecked, and returns its new `ETag`: metadata with a number or
+    /// null, a record without a value, no TTL. Answers contain them unchanged.
     pub fn store_record_set(
         &self,
         zone: &str,
@@ -389,7 +389,7 @@ impl Azure {
         Ok(etag)
     }
 
-    /// Removes a record set, and says whether there was one.
+    /// Removes a record set, and returns whether there was one.
     pub fn remove_record_set(&self, zone: &str, record_type: &str, name: &str) -> Result<bool, Missing> {
         let record_type = RecordType::parse(record_type).ok_or_else(|| Missing(record_type.to_owned()))?;
         let mut world = self.world();
@@ -403,7 +403,7 @@ impl Azure {
         Ok(removed.is_some())
     }
 
-    /// One record set, if it exists.
+    /// A record set, if it exists.
     #[must_use]
     pub fn record_set(&self, zone: &str, record_type: &str, name: &str) -> Option<RecordSetView> {
         let world = self.world();
@@ -412,7 +412,7 @@ impl Azure {
         zone.record_sets.get(&key).map(|set| zone.view(key.0, &key.1, set))
     }
 
-    /// The record sets of a zone by type and name; none, when there is no such zone.
+    /// The record sets of a zone by type and name; `None` if there is no such zone.
     #[must_use]
     pub fn record_sets(&self, zone: &str) -> Vec<RecordSetView> {
         self.read(|view| view.record_sets(zone))
@@ -431,7 +431,7 @@ impl World {
         found.map(|(id, _)| id.clone()).ok_or_else(|| Missing(zone.to_owned()))
     }
 
-    /// Creates a zone unless it exists, and answers its resource id.
+    /// Creates a zone if it does not exist, and returns its resource id.
     pub(super) fn create_zone(
         &mut self,
         subscription: &str,
@@ -458,7 +458,7 @@ impl World {
     }
 }
 
-/// The record set that every zone has.
+/// The record set of every zone.
 fn start_of_authority(etag: String) -> RecordSet {
     RecordSet {
         ttl: 3600,

@@ -1,10 +1,10 @@
 //! The REST API of record sets (<https://learn.microsoft.com/rest/api/dns/privatedns/record-sets>).
 //!
-//! Conditional writes as the service documents them
+//! Conditional writes follow the documentation
 //! (<https://learn.microsoft.com/azure/dns/dns-private-records#etags>): without a condition a write always
-//! succeeds; `If-Match: <etag>` needs the record set as it was seen; `If-Match: *` needs any; `If-None-Match: *`
-//! needs none. Errors that the service itself finds are flat; a missing zone is found by Resource Manager, which
-//! wraps.
+//! succeeds; `If-Match: <etag>` requires the unchanged record set; `If-Match: *` requires any;
+//! `If-None-Match: *` requires none. Errors of the service itself are flat; Resource Manager reports a
+//! missing zone, and wraps the error.
 
 use std::ops::Bound;
 
@@ -23,7 +23,7 @@ const DEFAULT_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 
 impl World {
-    /// Answers a request to the provider of private zones; nothing, when it has no such resource.
+    /// Answers a request to the provider of private zones; `None` if it has no such resource.
     pub(super) fn answer_private_dns(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
         if let Some(answer) = self.answer_zone_operation(request, path) {
             return Some(answer);
@@ -209,7 +209,7 @@ impl World {
         Ok(Answer::empty(StatusCode::OK).effective())
     }
 
-    /// A CNAME record set shares its name with no other.
+    /// A CNAME record set cannot share its name.
     fn check_alias(&self, target: &RecordSetTarget) -> Result<(), Answer> {
         let zone = self.zones.get(&target.zone).ok_or_else(zone_vanished)?;
         let is_alias = target.record_type == RecordType::Cname;
@@ -271,7 +271,7 @@ impl World {
     }
 }
 
-/// The record set that a request names. The zone is the lower-case resource id of one that exists.
+/// The record set in a request. The zone is the lower-case resource id of an existing one.
 struct RecordSetTarget {
     zone: String,
     record_type: RecordType,
@@ -285,7 +285,7 @@ impl RecordSetTarget {
     }
 }
 
-/// Checks `If-None-Match` and `If-Match` against what there is.
+/// Checks `If-None-Match` and `If-Match` against the current record set.
 fn check_conditions(
     request: &Request,
     target: &RecordSetTarget,

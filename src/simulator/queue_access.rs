@@ -1,8 +1,11 @@
-//! Who may use the queues: tokens of the identity endpoint, shared access signatures, and signatures with the account's
-//! key (<https://learn.microsoft.com/rest/api/storageservices/authorize-requests-to-azure-storage>).
+//! Access to the queues: tokens of the identity endpoint, shared access signatures, and signatures with the
+//! account's key
+//! (<https://learn.microsoft.com/rest/api/storageservices/authorize-requests-to-azure-storage>).
 //!
-//! A token needs the data action of the operation at the queue or above; what the caller holds there is said by
-//! [`Azure::set_permissions`], with [`queue_scope`] as the scope. A key and a signature that grants it need no right.
+//! A token needs the data action of the operation at the queue or above; [`Azure::set_permissions`] sets the
+//! caller's rights there, with [`queue_scope`] as the scope. A key, or a signature that grants the operation,
+//! needs no right.
+//!
 //! Deliberately accepted: tokens over plain HTTP, which the real service and Azurite refuse.
 
 use std::time::Duration;
@@ -19,12 +22,12 @@ use super::queue_rest::{Operation, QueueTarget};
 use super::resource_ids::DEFAULT_SUBSCRIPTION;
 use super::{Azure, World};
 
-/// The version that the signatures of [`Azure::queue_url`] are made for.
+/// The version of the signatures of [`Azure::queue_url`].
 const SIGNED_VERSION: &str = "2024-11-04";
 const CHALLENGE: &str = "Bearer authorization_uri=https://login.microsoftonline.com/\
                          11111111-1111-1111-1111-111111111111/oauth2/authorize resource_id=https://storage.azure.com";
 
-/// The headers whose values a signature with the key covers, in this order.
+/// The headers that a signature with the key covers, in this order.
 const SIGNED_HEADERS: [&str; 11] = [
     "content-encoding",
     "content-language",
@@ -39,8 +42,8 @@ const SIGNED_HEADERS: [&str; 11] = [
     "range",
 ];
 
-/// The scope at which rights to a queue are looked up: a resource id in the resource group `rg-aci-dns` of the default
-/// subscription. Without a name, that of the account.
+/// The scope of rights to a queue: a resource id in the resource group `rg-aci-dns` of the default
+/// subscription. Without a name, the scope of the account.
 #[must_use]
 pub fn queue_scope(account: &str, queue: &str) -> String {
     let account = format!(
@@ -82,7 +85,7 @@ impl Operation {
         }
     }
 
-    /// Permission in a signature for one queue; none, where such a signature is not enough.
+    /// Permission in a signature for one queue; `None` if such a signature is not enough.
     fn queue_permission(self) -> Option<char> {
         match self {
             Self::GetMetadata | Self::PeekMessages => Some('r'),
@@ -99,8 +102,8 @@ impl Operation {
 }
 
 impl Azure {
-    /// The address of a queue below an origin such as `http://127.0.0.1:8181`, with a signature that lets its holder do
-    /// everything for a year.
+    /// The URL of a queue below an origin such as `http://127.0.0.1:8181`, with a signature for all
+    /// operations that is valid for a year.
     #[must_use]
     pub fn queue_url(&self, origin: &str, queue: &str) -> String {
         let expires = self.unix_time() + Duration::from_hours(24 * 365);
@@ -207,7 +210,7 @@ impl World {
         if may { None } else { Some(self.not_permitted()) }
     }
 
-    /// Whether the `Authorization` header `SharedKey <account>:<signature>` is right.
+    /// Whether the `Authorization` header `SharedKey <account>:<signature>` is valid.
     fn is_signed_with_key(&self, request: &Request, target: &QueueTarget, signed: &str) -> bool {
         let header = |name: &str| request.header(name).unwrap_or_default();
         let mut lines = vec![request.method.to_string()];
@@ -284,7 +287,7 @@ impl World {
     }
 }
 
-/// A time as a signature has it, with or without a time of day, since the beginning of 1970.
+/// A time in the format of a signature, with or without a time of day, since the beginning of 1970.
 fn read_time(text: &str) -> Option<Duration> {
     let whole = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
     let seconds = OffsetDateTime::parse(&whole, &Rfc3339).ok()?.unix_timestamp();
@@ -302,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_the_one_that_others_make() {
+    fn a_signature_equals_that_of_another_implementation() {
         // From Python: base64(hmac(base64-decode(key), text, sha256)).
         assert_eq!(
             sign("a2V5", "The quick brown fox jumps over the lazy dog"),

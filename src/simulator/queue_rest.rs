@@ -1,8 +1,9 @@
-//! The REST API of the Queue service (<https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>),
-//! as far as a queue trigger of the Functions host and the clients of its messages use it.
+//! The REST API of the Queue service
+//! (<https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>), as far as a queue trigger
+//! of the Functions host and the clients of its messages use it.
 //!
 //! The account is the first segment of the path, as in Azurite, or the first label of a host
-//! `<account>.queue.<suffix>`. Codes, messages and limits are those that the service documents and Azurite answers.
+//! `<account>.queue.<suffix>`. Codes, messages and limits follow the documentation and Azurite.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,18 +12,18 @@ use http::{Method, StatusCode};
 
 use super::World;
 use super::messages::{Answer, Request};
-use super::queue_xml::{Told, read_message};
+use super::queue_xml::{MessageForm, read_message};
 use super::queues::{Queue, QueueKey};
 
 const WEEK_SECONDS: u64 = 7 * 24 * 60 * 60;
 const MOST_BYTES: usize = 64 * 1024;
 const MOST_MESSAGES: u64 = 32;
 
-/// What a request to the Queue service is about.
+/// The resource of a request to the Queue service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QueueTarget {
     pub(super) account: String,
-    /// Queue, `messages`, and id of a message, as far as they are there.
+    /// Queue, `messages`, and id of a message, as far as given.
     rest: Vec<String>,
     /// The address of the account.
     endpoint: String,
@@ -78,7 +79,7 @@ impl QueueTarget {
     }
 }
 
-/// Why an operation is refused.
+/// The refusal of an operation.
 struct Refusal {
     status: StatusCode,
     code: &'static str,
@@ -105,7 +106,7 @@ fn queue_not_found() -> Refusal {
 }
 
 impl World {
-    /// What a request to the Queue service is about; nothing, when it is for something else.
+    /// The resource of a request to the Queue service; `None` for other requests.
     pub(super) fn queue_target(&self, request: &Request) -> Option<QueueTarget> {
         let mut segments = request.segments();
         let host = request.origin.split("://").nth(1).unwrap_or_default();
@@ -228,7 +229,7 @@ impl World {
             }
         };
         let message = self.new_message(text, now + Duration::from_secs(hidden), expires);
-        let answer = self.message_list(StatusCode::CREATED, &[&message], Told::Put).effective();
+        let answer = self.message_list(StatusCode::CREATED, &[&message], MessageForm::Put).effective();
         self.existing_queue(target)?.messages.push(message);
         self.changed();
         Ok(answer)
@@ -250,7 +251,7 @@ impl World {
         let queue = self.queues.get(&target.key()).ok_or_else(queue_not_found)?;
         let by_id = |id: &String| queue.messages.iter().find(|message| message.view.id == *id);
         let messages: Vec<_> = got.iter().filter_map(by_id).collect();
-        let answer = self.message_list(StatusCode::OK, &messages, Told::Got);
+        let answer = self.message_list(StatusCode::OK, &messages, MessageForm::Got);
         if got.is_empty() {
             return Ok(answer);
         }
@@ -266,7 +267,7 @@ impl World {
         let mut visible: Vec<_> = queue.messages.iter().filter(|message| message.is_visible(now)).collect();
         visible.sort_by_key(|message| message.view.visible);
         visible.truncate(most);
-        Ok(self.message_list(StatusCode::OK, &visible, Told::Peeked))
+        Ok(self.message_list(StatusCode::OK, &visible, MessageForm::Peeked))
     }
 
     fn update_message(&mut self, request: &Request, target: &QueueTarget) -> Result<Answer, Refusal> {
@@ -292,7 +293,7 @@ impl World {
         Ok(self.done(StatusCode::NO_CONTENT))
     }
 
-    /// The place in its queue of the message that a request names by id and pop receipt.
+    /// The position in its queue of the message with the id and pop receipt in a request.
     fn received_message(&mut self, request: &Request, target: &QueueTarget) -> Result<usize, Refusal> {
         let receipt = request.query("popreceipt").ok_or_else(|| required_parameter("popreceipt"))?;
         let queue = self.existing_queue(target)?;
@@ -314,7 +315,7 @@ fn required_parameter(name: &'static str) -> Refusal {
     Refusal { details, ..refuse(StatusCode::BAD_REQUEST, "MissingRequiredQueryParameter", message) }
 }
 
-/// The text of the body of a request.
+/// The text in the body of a request.
 fn message_text(request: &Request) -> Result<String, Refusal> {
     let text = read_message(&request.body).ok_or_else(|| {
         refuse(StatusCode::BAD_REQUEST, "InvalidXmlDocument", "XML specified is not syntactically valid.")
@@ -328,7 +329,7 @@ fn message_text(request: &Request) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// A parameter in seconds, up to a week; nothing, when it is absent.
+/// A parameter in seconds, up to a week; `None` if it is missing.
 fn seconds(request: &Request, name: &'static str, least: u64) -> Result<Option<u64>, Refusal> {
     number(request, name, least, WEEK_SECONDS)
 }

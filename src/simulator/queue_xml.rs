@@ -1,4 +1,4 @@
-//! The XML of the Queue service: the body of a message that is put, and the bodies of the answers.
+//! The XML of the Queue service: the body of a new message, and the bodies of answers.
 
 use http::StatusCode;
 
@@ -6,14 +6,14 @@ use super::World;
 use super::messages::Answer;
 use super::queues::Message;
 
-/// What an answer tells of a message.
+/// Which parts of a message an answer contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    /// After it was put: no text.
+pub(super) enum MessageForm {
+    /// After a put: no text.
     Put,
-    /// After it was got: all.
+    /// After a get: everything.
     Got,
-    /// After it was peeked at: nothing that would let the caller change it.
+    /// After a peek: nothing that would allow the caller to change it.
     Peeked,
 }
 
@@ -24,7 +24,7 @@ pub(super) fn document(status: StatusCode, content: &str) -> Answer {
     Answer::text(format!("\u{feff}{DECLARATION}{content}")).with(status, "application/xml")
 }
 
-/// The text of `<QueueMessage><MessageText>…</MessageText></QueueMessage>`. Nothing, when the body is something else.
+/// The text of `<QueueMessage><MessageText>…</MessageText></QueueMessage>`; `None` for other bodies.
 pub(super) fn read_message(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?.trim_start_matches('\u{feff}').trim();
     let text = match text.strip_prefix("<?xml") {
@@ -78,23 +78,28 @@ fn element(name: &str, text: &str) -> String {
 }
 
 impl World {
-    pub(super) fn message_list(&self, status: StatusCode, messages: &[&Message], told: Told) -> Answer {
-        let messages: String = messages.iter().map(|message| self.message_element(message, told)).collect();
+    pub(super) fn message_list(
+        &self,
+        status: StatusCode,
+        messages: &[&Message],
+        form: MessageForm,
+    ) -> Answer {
+        let messages: String = messages.iter().map(|message| self.message_element(message, form)).collect();
         document(status, &format!("<QueueMessagesList>{messages}</QueueMessagesList>"))
     }
 
-    fn message_element(&self, message: &Message, told: Told) -> String {
+    fn message_element(&self, message: &Message, form: MessageForm) -> String {
         let view = &message.view;
         let expires =
             view.expires.map_or("Fri, 31 Dec 9999 23:59:59 GMT".to_owned(), |it| self.http_date(it));
         let mut content = element("MessageId", &view.id)
             + &element("InsertionTime", &self.http_date(view.inserted))
             + &element("ExpirationTime", &expires);
-        if told != Told::Peeked {
+        if form != MessageForm::Peeked {
             content += &element("PopReceipt", &message.pop_receipt);
             content += &element("TimeNextVisible", &self.http_date(view.visible));
         }
-        if told != Told::Put {
+        if form != MessageForm::Put {
             content += &element("DequeueCount", &view.dequeue_count.to_string());
             content += &element("MessageText", &view.text);
         }
@@ -116,7 +121,7 @@ impl World {
         document(StatusCode::OK, &content)
     }
 
-    /// An error as the service writes it. `details` are further elements.
+    /// An error of the service. `details` are further elements.
     pub(super) fn queue_error(
         &mut self,
         status: StatusCode,
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_is_unescaped() {
+    fn escaped_text_is_unescaped() {
         let text = "a<b>&\"'&amp;\r\n€";
         assert_eq!(unescape(&escape(text)).as_deref(), Some(text));
     }

@@ -1,22 +1,22 @@
-//! The queues of a storage account, and the verbs of people who look after them.
+//! The queues of a storage account, and the actions of people on them.
 //!
-//! A message is visible or not by the simulator's clock. Getting one hides it for a time and gives it a pop receipt,
-//! without which it can neither be changed nor deleted; each time counts. Messages come out in the order in which they
-//! became visible; the real service promises no order.
+//! A message is visible or hidden by the simulator's clock. A get hides it for a time and gives it a pop
+//! receipt, which changes and deletions require; each get is counted. Messages are returned in the order in
+//! which they became visible; the real service promises no order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Azure, Missing, World};
 
-/// The account of the path-style addresses, as Azurite has it.
+/// The account of path-style URLs, as in Azurite.
 pub(super) const DEFAULT_ACCOUNT: &str = "devstoreaccount1";
 
-/// How a storage account lets callers in.
+/// How a storage account authenticates callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageSettings {
-    /// The account whose queues stand below `/<account>/`. An account that is named by the host, as in
-    /// `<account>.queue.core.windows.net`, may be any. Default: `devstoreaccount1`.
+    /// The account whose queues are below `/<account>/`. An account in the host, as in
+    /// `<account>.queue.core.windows.net`, can have any name. Default: `devstoreaccount1`.
     pub account: String,
     /// The account's key, in Base64. Default: the well-known one of Azurite.
     pub key: String,
@@ -38,20 +38,20 @@ impl Default for StorageSettings {
     }
 }
 
-/// A message in a queue, seen from outside. Times count from when the simulator was made.
+/// The external view of a message in a queue. Times count from the creation of the simulator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageView {
-    /// Its id, which stays.
+    /// Its id, which does not change.
     pub id: String,
-    /// Its text as it was put.
+    /// Its text.
     pub text: String,
     /// When it was put.
     pub inserted: Duration,
-    /// When it can be got (again).
+    /// From when on it is visible.
     pub visible: Duration,
-    /// When it vanishes; never, when absent.
+    /// When it expires; never by default.
     pub expires: Option<Duration>,
-    /// How often it was got.
+    /// How often it was read.
     pub dequeue_count: u64,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Forgets what has expired.
+    /// Removes expired messages.
     pub(super) fn expire(&mut self, now: Duration) {
         self.messages.retain(|message| message.view.expires.is_none_or(|expires| expires > now));
     }
@@ -91,7 +91,7 @@ impl Queue {
 /// Account and name of a queue.
 pub(super) type QueueKey = (String, String);
 
-/// The verbs of people. The queues are those of the account of the settings.
+/// Actions of people. The queues are those of the account in the settings.
 impl Azure {
     /// Creates a queue, unless it exists.
     pub fn create_queue(&self, name: &str) {
@@ -109,7 +109,7 @@ impl Azure {
         world.changed();
     }
 
-    /// Puts a message that never expires into a queue, visible after a delay, and answers its id.
+    /// Puts a message that never expires into a queue, visible after a delay, and returns its id.
     pub fn put_message(&self, queue: &str, text: &str, delay: Duration) -> Result<String, Missing> {
         let mut world = self.world();
         let (key, now) = (world.queue_key(queue), world.now());
@@ -131,7 +131,7 @@ impl Azure {
         world.changed();
     }
 
-    /// The messages of a queue, visible or not, in the order in which they were put; nothing, when there is no such
+    /// The messages of a queue, visible or not, in the order in which they were put; `None` if there is no such
     /// queue.
     #[must_use]
     pub fn messages(&self, queue: &str) -> Option<Vec<MessageView>> {
@@ -169,7 +169,7 @@ impl World {
         Message { view, pop_receipt: self.pop_receipt() }
     }
 
-    /// A new pop receipt. As a real one it has characters that a client must escape in a query.
+    /// A new pop receipt. Like a real one, it contains characters that a client must escape in a query.
     pub(super) fn pop_receipt(&mut self) -> String {
         let guid = self.message_ids.guid();
         let mut parts = guid.split('-');

@@ -1,4 +1,4 @@
-//! Reading the body of a write to a record set: what Private DNS accepts, and why not.
+//! Parses the body of a write to a record set: what Private DNS accepts and why it refuses.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::messages::{Answer, field, flat};
 use super::private_dns::{MAX_RECORDS, MAX_TTL, RecordSet, RecordType};
 
-/// Applies the body of a PUT (to an empty set) or of a PATCH (to the one that exists).
+/// Applies the body of a PUT (to an empty set) or of a PATCH (to the existing one).
 ///
-/// The service may ignore a property that it does not know; here it is an error, so that a misspelled field shows.
+/// The service may ignore an unknown property; here it is an error, so that a misspelled field is found.
 pub(super) fn change(set: &mut RecordSet, body: &Value, record_type: RecordType) -> Result<(), Answer> {
     let properties =
         field(body, "properties").as_object().ok_or_else(|| bad_request("The properties are missing."))?;
@@ -22,7 +22,7 @@ pub(super) fn change(set: &mut RecordSet, body: &Value, record_type: RecordType)
                     ttl.ok_or_else(|| bad_request("The TTL must be between 0 and 2147483647 seconds."))?;
             }
             "metadata" => set.metadata = read_metadata(value)?,
-            // Read-only properties that a client may send back as it got them.
+            // Read-only properties, which a client may send back.
             "fqdn" | "isAutoRegistered" => {}
             name if name == record_type.property() => set.records = read_records(value, record_type)?,
             name => {

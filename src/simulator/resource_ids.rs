@@ -1,4 +1,4 @@
-//! How resource ids of container groups are spelled.
+//! Resource ids of container groups.
 
 pub(super) const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 pub(super) const PROVIDER: &str = "Microsoft.ContainerInstance";

@@ -1,8 +1,8 @@
-//! From a request to its answer: what goes wrong on purpose, the order of Resource Manager's own
-//! checks, and what all answers have in common.
+//! From a request to its answer: injected faults, the order of Resource Manager's own checks, and the common
+//! parts of all answers.
 //!
-//! A request is logged when it arrives; half of the latency passes; it takes effect; the other half passes; the
-//! answer leaves. Faults strike before or after the effect.
+//! A request is logged when it arrives; half of the latency passes; it takes effect; the other half passes;
+//! the answer is sent. Faults apply before or after the effect.
 
 use std::io;
 
@@ -21,7 +21,7 @@ use futures::stream;
 use http::{HeaderName, Method, StatusCode};
 
 impl Azure {
-    /// The REST API, for a server and for calls in process alike.
+    /// The REST API, for a server and for calls in process.
     pub fn router(&self) -> Router {
         self.router_over("http")
     }
@@ -75,7 +75,7 @@ impl Azure {
         outcome
     }
 
-    /// What an effect makes of a request at this point, if it ends it.
+    /// The answer of a fault's effect at this point, if it ends the request.
     async fn strike(&self, request: &Request, effect: &Effect, now: When) -> Option<Outcome> {
         match effect {
             Effect::Answer(when, fault) if *when == now => {
@@ -103,7 +103,7 @@ impl Azure {
         }
     }
 
-    /// Logs a request and finds out what is to go wrong with it.
+    /// Logs a request and selects its faults.
     fn arrive(&self, request: &Request) -> (u64, Vec<Effect>) {
         let mut world = self.world();
         let sequence = world.calls.next_sequence();
@@ -150,7 +150,7 @@ async fn answer(
     if request.is_for_control() {
         return azure.control(&request).into_response();
     }
-    // A task of its own, because a real service does not stop working when its client goes away.
+    // A separate task, because a real service continues when its client disconnects.
     let carried_out = tokio::spawn(async move { azure.carry_out(request).await }).await;
     match carried_out {
         Ok(Outcome::Answer(answer)) => answer.into_response(),
@@ -190,8 +190,8 @@ fn spoil(mut answer: Answer, effect: &Effect) -> Answer {
     answer
 }
 
-/// In process, the extension says that there is no response. Over HTTP, the body fails before its first byte,
-/// upon which the server closes the connection without an answer.
+/// In process, the extension means that there is no response. Over HTTP, the body fails before its first
+/// byte, and the server closes the connection without an answer.
 fn dropped(mark: impl Clone + Send + Sync + 'static) -> Response {
     let lost = stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
     let mut response = Response::new(Body::from_stream(lost));
@@ -200,16 +200,16 @@ fn dropped(mark: impl Clone + Send + Sync + 'static) -> Response {
     response
 }
 
-/// Where a request points to, below a subscription. Names are spelled as they were sent.
+/// The resource of a request, below a subscription. Names are spelled as sent.
 pub(super) struct ArmPath {
     pub(super) subscription: String,
     pub(super) resource_group: Option<String>,
-    /// What follows the provider's name, such as `containerGroups`, `web`.
+    /// The part after the provider's name, such as `containerGroups`, `web`.
     pub(super) rest: Vec<String>,
 }
 
 impl World {
-    /// Completes a call in the log that it is in.
+    /// Completes a call in its log.
     fn complete_call(&mut self, sequence: u64, complete: impl Fn(&mut Call)) {
         self.calls.complete(sequence, &complete);
         self.queue_calls.complete(sequence, &complete);
@@ -259,7 +259,7 @@ impl World {
         self.route(request).unwrap_or_else(|| not_simulated(request))
     }
 
-    /// Finds who is responsible. Nothing, when nobody is.
+    /// Selects the provider of a request. `None` if there is none.
     fn route(&mut self, request: &Request) -> Option<Answer> {
         let segments = request.segments();
         if let Some(answer) = self.answer_subscriptions(request, &segments) {
@@ -403,7 +403,8 @@ mod tests {
         json!({"properties": {"ttl": 60, "aRecords": [{"ipv4Address": "10.1.5.4"}]}})
     }
 
-    /// Injects an effect on the PUT of a record set, sends it, and says what was answered and whether it is there.
+    /// Injects an effect on the PUT of a record set, sends it, and returns the answer and whether the record
+    /// set exists.
     async fn put_with(effect: Effect) -> (u16, bool, bool) {
         let azure = azure_with_zone(Settings::default());
         azure.inject(Fault::once(Method::PUT, "/a/WEB", effect));
@@ -472,7 +473,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_is_carried_out_when_its_client_is_gone() {
+    async fn a_request_is_processed_after_its_client_disconnects() {
         let azure = azure_with_zone(Settings { latency: Duration::from_secs(2), ..Settings::default() });
         let impatient = tokio::time::timeout(Duration::from_millis(500), put(&azure, &web(), body())).await;
         assert!(impatient.is_err());

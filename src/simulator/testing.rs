@@ -1,4 +1,4 @@
-//! One request in process and its answer, for the tests of this folder.
+//! A request in process and its answer, for the tests of this folder.
 
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::Value;
@@ -12,7 +12,7 @@ pub(super) const ZONES: &str = "/subscriptions/00000000-0000-0000-0000-000000000
                                 /providers/Microsoft.Network/privateDnsZones";
 pub(super) const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
-/// An Azure that needs no token, with the resource groups of the constants above.
+/// An Azure without tokens, with the resource groups of the constants above.
 pub(super) fn azure(settings: Settings) -> Azure {
     let azure = Azure::new(Settings { require_token: false, ..settings });
     azure.create_resource_group(SUBSCRIPTION, "rg-spoke1");
@@ -20,7 +20,7 @@ pub(super) fn azure(settings: Settings) -> Azure {
     azure
 }
 
-/// An answer, read to its end.
+/// An answer with its whole body.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) status: StatusCode,
@@ -38,7 +38,7 @@ impl Answered {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Status and error code, in either form.
+    /// Status and error code, in either format.
     pub(super) fn error(&self) -> (u16, String) {
         let body = self.json();
         let code = body["code"].as_str().or_else(|| body["error"]["code"].as_str()).unwrap();

@@ -1,6 +1,7 @@
-//! How many requests per zone and minute Private DNS takes before it answers 429.
+//! How many requests per zone and minute Private DNS accepts before it answers 429.
 //!
-//! The numbers are those that operators report; Microsoft documents 500 reads in five minutes for a subscription
+//! The numbers come from reports of operators; Microsoft documents 500 reads in five minutes for a
+//! subscription
 //! (<https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling>).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,9 +12,9 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// Requests per zone and minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Throttles {
-    /// Record sets that come to be.
+    /// Creations of record sets.
     pub creates: usize,
-    /// Writes of record sets that exist.
+    /// Writes of existing record sets.
     pub updates: usize,
     /// Deletions.
     pub deletes: usize,
@@ -29,7 +30,7 @@ impl Default for Throttles {
     }
 }
 
-/// What a request to Private DNS counts as.
+/// The quota of a request to Private DNS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Create,
@@ -58,7 +59,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Admits a request, or says how many seconds it is until the next one would be.
+    /// Admits a request, or returns how many seconds remain until the next one is admitted.
     pub(super) fn admit(&mut self, throttles: Throttles, kind: Kind, now: Duration) -> Result<(), u64> {
         let admitted = self.admitted.entry(kind).or_default();
         while admitted.front().is_some_and(|at| *at + WINDOW <= now) {

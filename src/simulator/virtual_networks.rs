@@ -1,5 +1,5 @@
-//! Subnets, as far as the addresses of container groups come from them, and the links between zones and virtual
-//! networks (<https://learn.microsoft.com/rest/api/dns/privatedns/virtual-network-links>).
+//! Subnets, as far as the addresses of container groups come from them, and the links between zones and
+//! virtual networks (<https://learn.microsoft.com/rest/api/dns/privatedns/virtual-network-links>).
 //!
 //! A virtual network exists as soon as something stands in it, and nothing of it is known but its subnets, whose names are
 //! in lower case. It is read, and a subnet can be given another range; other writes are not simulated.
@@ -14,14 +14,14 @@ use super::private_zones_rest::link_body;
 use super::rest::ArmPath;
 use super::{Azure, Missing, World};
 
-/// The virtual network that the default subnet of a resource group is in.
+/// The virtual network of the default subnet of a resource group.
 pub(super) fn default_network(subscription: &str, resource_group: &str) -> String {
     let subnet = default_subnet(subscription, resource_group);
     subnet.split("/subnets/").next().unwrap_or_default().to_owned()
 }
 
 impl Azure {
-    /// Links a zone (its name or its resource id) to a virtual network, which then resolves its names.
+    /// Links a zone (by name or resource id) to a virtual network, which then resolves its names.
     pub fn link(&self, zone: &str, network: &str) -> Result<(), Missing> {
         let mut world = self.world();
         let etag = world.etags.guid();
@@ -49,13 +49,13 @@ impl Azure {
         Ok(())
     }
 
-    /// Makes Azure say this of all links of a zone, such as `InProgress`.
+    /// Sets the state of all links of a zone, such as `InProgress`.
     pub fn set_link_state(&self, zone: &str, state: &str) -> Result<(), Missing> {
         let mut world = self.world();
         let key = world.zone_key(zone)?;
         for link in world.zones.get_mut(&key).into_iter().flat_map(|zone| zone.links.values_mut()) {
-            if let Some(told) = link.pointer_mut("/properties/virtualNetworkLinkState") {
-                *told = state.into();
+            if let Some(reported) = link.pointer_mut("/properties/virtualNetworkLinkState") {
+                *reported = state.into();
             }
         }
         world.changed();
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_subnet_tells_its_range() {
+    async fn a_subnet_reports_its_range() {
         let azure = azure(Settings::default());
         assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
         let subnet = default_subnet(SUBSCRIPTION, "rg-spoke1");
@@ -273,12 +273,12 @@ mod tests {
         let network = default_network(SUBSCRIPTION, "rg-spoke1");
         azure.link("contoso.internal", &network).unwrap();
         let links = format!("{ZONES}/contoso.internal/virtualNetworkLinks");
-        let told = async || get(&azure, &links).await.json()["value"].clone();
-        assert_eq!(told().await[0]["properties"]["virtualNetwork"]["id"], network);
+        let reported = async || get(&azure, &links).await.json()["value"].clone();
+        assert_eq!(reported().await[0]["properties"]["virtualNetwork"]["id"], network);
         azure.set_link_state("contoso.internal", "InProgress").unwrap();
-        assert_eq!(told().await[0]["properties"]["virtualNetworkLinkState"], "InProgress");
+        assert_eq!(reported().await[0]["properties"]["virtualNetworkLinkState"], "InProgress");
         azure.unlink("contoso.internal", &network.to_uppercase()).unwrap();
-        assert_eq!(told().await, json!([]));
+        assert_eq!(reported().await, json!([]));
         assert!(azure.link("none.internal", &network).is_err());
     }
 }

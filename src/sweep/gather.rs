@@ -1,4 +1,4 @@
-//! Reads the world by lists: each scope and each zone once.
+//! Reads all lists of a sweep: each scope and each zone once.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
         territory.zones.iter().map(|zones| (zones, false)).chain(serving.iter().map(|zones| (zones, true)))
     {
         forward.add(&zones.forward, is_serving);
-        // A zone that was replaced may be deleted already.
+        // A replaced zone may already be deleted.
         for zone in zones.former() {
             forward.add(&zone, false);
         }
@@ -54,8 +54,8 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
         reverse.buffer_unordered(LISTED_AT_ONCE).collect(),
     )
     .await;
-    // A zone that does not exist is a fault only where a group needs it: of several subscriptions, the map may mean
-    // one that has it and others that have not.
+    // A missing zone is a failure only if a group needs it: a key of the map may match several subscriptions,
+    // and only some of them contain the zone.
     let is_needed = |is_serving: bool, kind: Option<Kind>| is_serving || kind != Some(Kind::Missing);
     for (zone, is_serving, listed) in forward {
         if is_needed(is_serving, listed.as_ref().err().map(ArmError::kind)) {
@@ -70,7 +70,7 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
     Ok(snapshot)
 }
 
-/// Zones to be listed, each once, and whether a group that exists needs them.
+/// The zones to list, each once, and whether an existing group needs them.
 #[derive(Default)]
 struct ToList(BTreeMap<Place, (Zone, bool)>);
 

@@ -1,4 +1,5 @@
-//! Who is meant by what: the marks and the PTR targets of a whole snapshot, the other way round.
+//! An inverted index of a snapshot: from a group to the record sets that carry its mark, and from a name to
+//! the addresses whose PTR records point to it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,29 +13,29 @@ use crate::{
     decide::ExtraLookups,
     desired::Desired,
     dns::{DomainName, Owner, Place, PtrTarget, RelativeName, ReverseZone},
-    findings::Stray,
+    findings::UnattributedRecord,
     resource_id::ContainerGroupId,
 };
 
-/// Why what is left in a former zone is reported.
-const FORMER: &str = "it is left of a forward zone that was replaced (formerZones)";
+/// The reason for records in a former zone.
+const FORMER: &str = "it belongs to a replaced forward zone (formerZones)";
 
-/// What a snapshot says about whom.
+/// The index.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     marks: BTreeMap<Owner, Marks>,
-    /// The groups that marks name.
+    /// The groups in owner marks.
     owners: BTreeSet<ContainerGroupId>,
-    /// Where PTR record sets say a name.
+    /// The addresses whose PTR records point to a name.
     said: HashMap<DomainName, Vec<(Place, Ipv4Addr)>>,
-    /// The zones that serve each of the groups that marks name.
+    /// The zones that serve each group in an owner mark.
     serving: BTreeMap<Owner, Zones>,
     managed: BTreeMap<Place, usize>,
-    /// PTR values inside forward zones that were replaced: where each stands.
+    /// PTR values inside replaced forward zones.
     former: Vec<FormerValue>,
 }
 
-/// A PTR value inside a forward zone that was replaced.
+/// A PTR value inside a replaced forward zone.
 #[derive(Debug)]
 struct FormerValue {
     place: Place,
@@ -48,7 +49,7 @@ struct FormerValue {
 struct Marks {
     names: Vec<(Place, RelativeName)>,
     addresses: Vec<(Place, Ipv4Addr)>,
-    /// Those that are no record set of any address.
+    /// PTR record sets whose name is not an address.
     others: Vec<(Place, RelativeName)>,
 }
 
@@ -97,17 +98,17 @@ impl Index {
         self.marks.entry(owner).or_default()
     }
 
-    /// How many record sets carry a mark, by zone.
+    /// The number of record sets with an owner mark, by zone.
     pub(super) fn managed(&self) -> &BTreeMap<Place, usize> {
         &self.managed
     }
 
-    /// The groups that marks name.
+    /// The groups in owner marks.
     pub(super) fn owners(&self) -> impl Iterator<Item = &ContainerGroupId> {
         self.owners.iter()
     }
 
-    /// Where a pass about a group has to look besides, and whether the zones say anything about it at all.
+    /// The extra lookups of a pass for a group, and whether any record in the zones refers to it.
     pub(super) fn about(
         &self,
         snapshot: &Snapshot,
@@ -117,7 +118,8 @@ impl Index {
     ) -> (ExtraLookups, bool) {
         let desired = match group.map(|group| Desired::of(id, group, zones)) {
             Some(Ok(Some(desired))) => desired,
-            // Tagged to be ignored, or with tags that cannot be read: nothing is done, so nothing is hinted.
+            // The group is ignored by a tag, or its tags are invalid: the pass does nothing, so it needs no
+            // lookups.
             Some(Ok(None) | Err(_)) => return (ExtraLookups::default(), false),
             None => Desired::of_absent(id, zones),
         };
@@ -138,36 +140,36 @@ impl Index {
         }
         let is_named = matches!(snapshot.a_record_set(&zones.forward, &desired.name), Ok(Some(_)));
         let is_concerned = is_named || hints != ExtraLookups::default();
-        // The name that counts is looked at anyway.
+        // The pass reads the effective name anyway.
         hints.names.remove(&desired.name);
         (hints, is_concerned)
     }
 
-    /// The PTR values inside forward zones that were replaced, but for those in record sets that a plan changes.
-    pub(super) fn former_values(&self, touched: &BTreeSet<(Place, RelativeName)>) -> Vec<Stray> {
+    /// The PTR values inside replaced forward zones, except those in record sets that a plan changes.
+    pub(super) fn former_values(&self, touched: &BTreeSet<(Place, RelativeName)>) -> Vec<UnattributedRecord> {
         let is_left = |former: &&FormerValue| !touched.contains(&(former.place.clone(), former.name.clone()));
-        let stray = |former: &FormerValue| Stray {
+        let record = |former: &FormerValue| UnattributedRecord {
             record: format!("PTR {} {}", former.name.within(&former.place.2), former.value),
             owner: former.owner.clone(),
             reason: FORMER,
         };
-        self.former.iter().filter(is_left).map(stray).collect()
+        self.former.iter().filter(is_left).map(record).collect()
     }
 
-    /// The marked record sets that no verdict about a group covers.
-    pub(super) fn strays(&self, snapshot: &Snapshot) -> Vec<Stray> {
-        let mut strays = vec![];
+    /// The record sets with a mark that belong to no group of the sweep.
+    pub(super) fn unattributed(&self, snapshot: &Snapshot) -> Vec<UnattributedRecord> {
+        let mut unattributed = vec![];
         for (owner, marks) in &self.marks {
             let id = owner.container_group();
             let unknown = match (&id, self.serving.get(owner)) {
                 (None, _) => Some("the mark names no container group"),
-                (Some(_), None) => Some("no entry of ACI_DNS_ZONES serves this group any more"),
+                (Some(_), None) => Some("no entry of ACI_DNS_ZONES serves this group"),
                 (Some(id), Some(_)) if !snapshot.is_in_sight(id) => {
-                    Some("this group was not looked for, so it is not known whether it lives")
+                    Some("this group was not listed, so it is not known whether it exists")
                 }
                 (Some(_), Some(_)) => None,
             };
-            let elsewhere = Some("another zone serves this group now");
+            let elsewhere = Some("another zone now serves this group");
             let serving = self.serving.get(owner);
             let is_forward = |place: &Place| serving.is_some_and(|zones| zones.forward.place() == *place);
             let is_reverse = |place: &Place| {
@@ -175,7 +177,7 @@ impl Index {
             };
             let mut add = |record_type: &str, name: DomainName, reason: Option<&'static str>| {
                 if let Some(reason) = reason {
-                    strays.push(Stray {
+                    unattributed.push(UnattributedRecord {
                         record: format!("{record_type} {name}"),
                         owner: Some(owner.clone()),
                         reason,
@@ -198,10 +200,10 @@ impl Index {
                 }
             }
             for (place, name) in &marks.others {
-                let reason = unknown.or(Some("it is the record set of no address"));
+                let reason = unknown.or(Some("its name is not an address"));
                 add("PTR", name.within(&place.2), reason);
             }
         }
-        strays
+        unattributed
     }
 }

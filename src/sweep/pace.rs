@@ -1,12 +1,11 @@
-//! How fast record sets are written: no more than the writes that one zone takes in a minute.
+//! Limits the writes of a repair to the number that one zone accepts per minute.
 //!
-//! Operators report that Private DNS takes 60 writes per zone and minute and answers the next ones with 429
-//! (<https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling> names a limit
-//! for reads only). A repair of everything would meet that at once, and take it away from the events that come
-//! meanwhile.
+//! Operators report that Private DNS accepts 60 writes per zone and minute and answers further ones with 429
+//! (<https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling> names
+//! a limit for reads only). A large repair would reach that limit at once, and events would be throttled too.
 //!
-//! [`crate::arm`] has a pace of its own, which is another thing: it learns from a 429 when Azure takes requests again,
-//! and knows nothing of what is going to be written. This one plans ahead so that the 429 does not come.
+//! The cooldowns in [`crate::arm`] are different: they start after a 429 and do not know the planned writes.
+//! The budget here avoids the 429.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,17 +17,17 @@ use tokio::time::Instant;
 
 use crate::{change::Change, dns::Place};
 
-/// Writes that one zone takes.
+/// The writes that one zone accepts within [`WINDOW`].
 const WRITES: usize = 60;
-/// In this time.
+/// The period of the limit.
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// The writes of the last minute, by zone.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<BTreeMap<Place, VecDeque<Instant>>>);
+pub(super) struct WriteBudget(Mutex<BTreeMap<Place, VecDeque<Instant>>>);
 
-impl Pace {
-    /// Reserves the writes of some changes, and says when they may start.
+impl WriteBudget {
+    /// Reserves the writes of some changes, and returns when they may start.
     pub(super) fn reserve(&self, changes: &[Change], now: Instant) -> Instant {
         let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut start = now;
@@ -41,7 +40,7 @@ impl Pace {
             while written.front().is_some_and(|at| *at + WINDOW <= now) {
                 written.pop_front();
             }
-            // As many of the oldest have to be a minute old as the new ones would be too many.
+            // Wait until enough of the oldest writes are a minute old.
             let too_many = (written.len() + count).saturating_sub(WRITES);
             if let Some(at) = too_many
                 .checked_sub(1)
@@ -65,7 +64,7 @@ mod tests {
         dns::{Content, Metadata, Zone},
     };
 
-    /// That many record sets of a zone are created.
+    /// Creates this number of record sets in a zone.
     fn changes(zone: &str, count: usize) -> Vec<Change> {
         let zone = Zone {
             subscription: "s1".to_owned(),
@@ -78,8 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn sixty_writes_are_free_at_once_and_the_next_when_the_oldest_is_a_minute_old() {
-        let (pace, now) = (Pace::default(), Instant::now());
+    fn sixty_writes_start_at_once_and_the_next_when_the_oldest_is_a_minute_old() {
+        let (pace, now) = (WriteBudget::default(), Instant::now());
         let seconds = Duration::from_secs;
         let reserve = |zone: &str, count, after| {
             let now = now + seconds(after);
@@ -88,16 +87,16 @@ mod tests {
         assert_eq!(reserve("contoso.internal", 59, 0), 0);
         assert_eq!(reserve("contoso.internal", 1, 10), 0);
         assert_eq!(reserve("contoso.internal", 2, 20), 40);
-        // Another zone has a minute of its own.
+        // Another zone has its own limit.
         assert_eq!(reserve("example.internal", 60, 20), 0);
-        // The first 59 are a minute old; the three that came since are not.
+        // The first 59 are a minute old; the later three are not.
         assert_eq!(reserve("contoso.internal", 57, 60), 0);
         assert_eq!(reserve("contoso.internal", 1, 60), 10);
     }
 
     #[test]
-    fn a_group_waits_for_the_slowest_of_its_zones_and_one_of_very_many_writes_waits_for_an_empty_minute() {
-        let (pace, now) = (Pace::default(), Instant::now());
+    fn a_group_waits_for_the_slowest_of_its_zones_and_a_very_large_group_for_an_empty_minute() {
+        let (pace, now) = (WriteBudget::default(), Instant::now());
         pace.reserve(&changes("contoso.internal", 60), now);
         let both = [changes("contoso.internal", 1), changes("example.internal", 1)].concat();
         assert_eq!(pace.reserve(&both, now), now + WINDOW);

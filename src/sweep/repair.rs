@@ -1,7 +1,7 @@
-//! Repairs what a sweep found, one group after the other, through the reconciler that events use.
+//! Repairs the findings of a sweep, one group after the other, through the reconciler that events use.
 //!
-//! Each group is observed anew before anything is written to it, so a repair that was interrupted anywhere is resumed
-//! by sweeping again: what was done is right by then.
+//! Each group is read again before a write. So an interrupted repair is resumed by another sweep, which finds
+//! the repaired groups correct.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::{
     report::{Outcome, Report},
 };
 
-/// How long one group may take, where invocations have less: nobody delivers a repair again, so a throttle that ends
-/// within the minute is waited for.
+/// The time limit for one group. It is longer than that of an invocation: a repair is not delivered again, so
+/// it waits for a throttle that ends within a minute.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Tells a repair to end after the group in flight.
+/// A signal that ends a repair after the current group.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
@@ -38,52 +38,52 @@ impl Stop {
         Self(watch::Sender::new(false).subscribe())
     }
 
-    /// Whether it is time to end.
+    /// Whether the signal was sent.
     #[must_use]
     pub fn is_now(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until it is.
-    pub async fn come(&self) {
+    /// Waits for the signal.
+    pub async fn signalled(&self) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|is_now| *is_now).await.is_err() {
-            // Nobody is left who could say so.
+            // The sender is dropped, so the signal can no longer be sent.
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// One group that was repaired, or not.
+/// A group that was repaired, or whose repair failed.
 #[derive(Debug)]
 pub struct Step<'a> {
-    /// What was found.
+    /// The finding.
     pub found: &'a Found,
-    /// What became of it.
+    /// The report of the repair.
     pub report: &'a Report,
-    /// How many groups come after it.
+    /// How many groups follow.
     pub left: usize,
 }
 
-/// What a repair came to.
+/// The result of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repaired {
-    /// Groups that are right now.
+    /// Repaired groups.
     pub done: usize,
-    /// Groups that could not be made right.
+    /// Groups whose repair failed.
     pub failed: usize,
-    /// Groups that were not come to.
+    /// Groups that were not processed.
     pub left: usize,
     /// Requests to Resource Manager.
     pub requests: u32,
-    /// The gravest outcome.
-    pub gravest: Outcome,
+    /// The most severe outcome.
+    pub most_severe: Outcome,
     /// The error of the first group that failed.
     pub error: Option<String>,
 }
 
 impl Repaired {
-    /// One sentence.
+    /// The result in one sentence.
     #[must_use]
     pub fn summary(&self) -> String {
         let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
@@ -93,15 +93,16 @@ impl Repaired {
 }
 
 impl Sweeper {
-    /// Reconciles the groups that something would be written for, at the pace of the zones. Ends when all are done,
-    /// after the group in flight when it is told to stop, or when there is no time left for the next one. A group
-    /// that is not done as soon as an invocation would be after it was told to stop is cut off, which does no harm.
+    /// Reconciles the groups that need a write, within the write limits of the zones. Ends when all are
+    /// processed, after the current group if `stop` is sent, or when no time is left for the next one. After
+    /// `stop`, the current group has the time of an invocation and is then cut off, which is safe. `on_step`
+    /// receives each result.
     pub async fn repair(
         &self,
         found: &[Found],
         deadline: Instant,
         stop: &Stop,
-        mut tell: impl FnMut(&Step<'_>),
+        mut on_step: impl FnMut(&Step<'_>),
     ) -> Repaired {
         let due: Vec<&Found> = found.iter().filter(|found| !found.changes.is_empty()).collect();
         let mut repaired = Repaired {
@@ -109,16 +110,16 @@ impl Sweeper {
             failed: 0,
             left: due.len(),
             requests: 0,
-            gravest: Outcome::Converged,
+            most_severe: Outcome::Converged,
             error: None,
         };
         for found in due {
-            let start = self.pace.reserve(&found.changes, Instant::now());
+            let start = self.write_budget.reserve(&found.changes, Instant::now());
             if stop.is_now() || start >= deadline {
                 break;
             }
             tokio::select! {
-                () = stop.come() => break,
+                () = stop.signalled() => break,
                 () = sleep_until(start) => {}
             }
             let now = Instant::now();
@@ -126,25 +127,25 @@ impl Sweeper {
             let order = Order { lookups: found.lookups.clone(), evidence: found.evidence, slot: None };
             let report = tokio::select! {
                 report = self.reconciler.repair(&found.id, order, time) => report,
-                () = self.patience_ends(stop) => break,
+                () = self.grace_period(stop) => break,
             };
             repaired.left -= 1;
             repaired.requests = repaired.requests.saturating_add(report.arm_calls);
-            repaired.gravest = repaired.gravest.max(report.outcome);
+            repaired.most_severe = repaired.most_severe.max(report.outcome);
             if report.outcome.status() == 200 {
                 repaired.done += 1;
             } else {
                 repaired.failed += 1;
                 repaired.error = repaired.error.take().or_else(|| report.error.clone());
             }
-            tell(&Step { found, report: &report, left: repaired.left });
+            on_step(&Step { found, report: &report, left: repaired.left });
         }
         repaired
     }
 
-    /// Comes when somebody who wants an end has waited for as long as an invocation may take.
-    async fn patience_ends(&self, stop: &Stop) {
-        stop.come().await;
+    /// Returns when the time of an invocation has passed since `stop`.
+    async fn grace_period(&self, stop: &Stop) {
+        stop.signalled().await;
         sleep(self.settings.deadline).await;
     }
 }

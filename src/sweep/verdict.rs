@@ -1,4 +1,4 @@
-//! What a look at one group amounts to. Pure.
+//! Classifies the comparison of one group. Pure.
 
 use super::Look;
 use crate::{
@@ -9,25 +9,25 @@ use crate::{
     report::{Drift, DriftEvent, DriftKind, Outcome, Report},
 };
 
-/// What is said of one group.
-pub(super) enum Sentence {
-    /// Its records are right.
+/// The class of a group.
+pub(super) enum Classification {
+    /// Its records are correct.
     Right,
     /// It is being provisioned.
     Settling,
     /// It is not managed, or not now.
     Unmanaged,
-    /// It is gone, and so are its records.
+    /// It is deleted, and no records are left.
     Nothing,
-    /// There is something to say.
+    /// It has a finding.
     Found(Box<Found>),
 }
 
-pub(super) fn of(look: Look) -> Sentence {
+pub(super) fn of(look: Look) -> Classification {
     let report = &look.dry_run.report;
     let is_planned = !report.plan.is_empty() || !report.withheld.is_empty();
     let mut kinds: Vec<DriftKind> = look.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
-    // What is only forgotten or marked changes no answer.
+    // Changes of metadata alone change no answer of DNS.
     let is_answer_changed = !report.withheld.is_empty()
         || look.dry_run.changes.iter().any(|change| change.effect() != Effect::Marks);
     let mut is_unknown = false;
@@ -38,7 +38,7 @@ pub(super) fn of(look: Look) -> Sentence {
             | ReconcileError::Deleting(_)
             | ReconcileError::NotVisible(_)
             | ReconcileError::HolderPending(_),
-        ) => return Sentence::Settling,
+        ) => return Classification::Settling,
         Some(ReconcileError::Tag(_)) => kinds.push(DriftKind::BadTag),
         Some(ReconcileError::NoReverseZone { .. }) => {
             kinds.retain(|kind| *kind != DriftKind::PtrMissing);
@@ -57,7 +57,7 @@ pub(super) fn of(look: Look) -> Sentence {
         ) => is_unknown = true,
     }
     let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
-    match look.standing {
+    match look.state {
         AddressState::Running(_) => {
             if is_first {
                 kinds.push(DriftKind::AMissing);
@@ -89,10 +89,10 @@ pub(super) fn of(look: Look) -> Sentence {
     kinds.sort_unstable();
     kinds.dedup();
     if kinds.is_empty() && !is_planned && !is_unknown {
-        return match (look.standing, report.outcome) {
-            (AddressState::Deleted, _) => Sentence::Nothing,
-            (_, Outcome::Unmanaged) => Sentence::Unmanaged,
-            _ => Sentence::Right,
+        return match (look.state, report.outcome) {
+            (AddressState::Deleted, _) => Classification::Nothing,
+            (_, Outcome::Unmanaged) => Classification::Unmanaged,
+            _ => Classification::Right,
         };
     }
     let verdict = match (is_unknown, kinds.is_empty()) {
@@ -106,7 +106,7 @@ pub(super) fn of(look: Look) -> Sentence {
         None => Drift { event, kinds, dns_addresses: held(&look.dry_run.changes), dns_ptr: vec![] },
     });
     let report = Report { drift, ..look.dry_run.report };
-    Sentence::Found(Box::new(Found {
+    Classification::Found(Box::new(Found {
         id: look.id,
         verdict,
         report,
@@ -116,7 +116,7 @@ pub(super) fn of(look: Look) -> Sentence {
     }))
 }
 
-/// The addresses of the A record sets that would go.
+/// The addresses of the A record sets that would be removed.
 fn held(changes: &[Change]) -> Vec<std::net::Ipv4Addr> {
     let held = |change: &Change| match change {
         Change::A(edit) => edit.before.as_ref().map(|before| before.content.records.clone()),

@@ -1,14 +1,14 @@
 //! Telemetry for Application Insights, through OpenTelemetry.
 //!
-//! An event is a span below the Functions host's own operation, each of its requests to Resource Manager a
-//! dependency below that, its failure an exception, and what the drift tracker found a custom event. Counters and
-//! the time from event to DNS go out once a minute.
+//! An event is a span below the Functions host's operation; each request to Resource Manager is a dependency
+//! below that; a failure is an exception; a finding of the drift tracker is a custom event. Counters and the
+//! time from event to DNS are sent once a minute.
 //!
-//! Nothing waits for any of it: spans go into a bounded queue, threads of the SDK deliver them, and what cannot be
-//! delivered is counted ([`delivery`]).
+//! Nothing waits for telemetry: spans go into a bounded queue, threads of the SDK deliver them, and
+//! undelivered items are counted ([`delivery`]).
 //!
-//! Traps of the platform: the host's `traceparent` always says *not sampled*, so everything is sampled here; a span
-//! of kind `Server` would be a second request row, so an event's is `Internal`.
+//! Pitfalls of the platform: the host's `traceparent` always says *not sampled*, so everything is sampled
+//! here; a span of kind `Server` would be a second request row, so an event's span is `Internal`.
 //!
 //! Source: <https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete>
 
@@ -45,23 +45,23 @@ use crate::{
     report::{Exchange, Report},
 };
 
-/// How many spans wait at most for their delivery; further ones are counted and dropped.
+/// The largest number of spans in the queue; further ones are dropped and counted.
 const QUEUE: usize = 2048;
 
-/// How many spans one request carries at most: a few hundred kilobytes before compression.
+/// The largest number of spans in one request: a few hundred kilobytes before compression.
 const BATCH: usize = 256;
 
-/// How long spans wait for others to go out with them.
+/// How long spans wait for others to be sent with them.
 const SPAN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often counters go out.
+/// How often counters are sent.
 const METRIC_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The longest value of a property, in bytes. The service cuts at 8192, and the exporter must not have to, because
-/// it would cut in the middle of a character.
+/// The longest value of a property, in bytes. The service truncates at 8192, and the exporter would do so in
+/// the middle of a character.
 const LONGEST_VALUE: usize = 8000;
 
-/// What a custom event says of the facts of its event.
+/// The facts in a custom event.
 const DRIFT_FACTS: [&str; 10] = [
     "drift.event",
     "drift.kinds",
@@ -75,17 +75,17 @@ const DRIFT_FACTS: [&str; 10] = [
     "function.name",
 ];
 
-/// What an exception says of the facts of its event.
+/// The facts in an exception.
 const FAILURE_FACTS: [&str; 6] =
     ["outcome", "container_group.id", "dns.fqdn", "event.id", "invocation.id", "function.name"];
 
-/// What a request says of the facts of its event.
+/// The facts in a request.
 const REQUEST_FACTS: [&str; 2] = ["invocation.id", "function.name"];
 
-/// What the spans carry twice otherwise: they are part of a trace.
+/// Facts that spans do not repeat, because they are part of the trace.
 const TRACE_FACTS: [&str; 2] = ["trace.id", "trace.parent"];
 
-/// Where telemetry goes that goes to a file.
+/// A placeholder for the endpoint of telemetry that is written to a file.
 pub(super) fn nowhere() -> ApplicationInsights {
     ApplicationInsights {
         instrumentation_key: "00000000-0000-0000-0000-000000000000".to_owned(),
@@ -122,16 +122,17 @@ struct Counters {
 }
 
 impl Insights {
-    /// Starts the threads that deliver.
+    /// Starts the threads that deliver telemetry.
     pub(super) fn new(settings: &ApplicationInsights, sender: Sender) -> Self {
         let losses = Arc::new(Losses::default());
-        // The endpoint that counts is the sender's: the exporter makes every one `https`, a test's on loopback too.
+        // The sender's endpoint counts: the exporter changes every endpoint to `https`, even a test's on
+        // loopback.
         let connection = format!(
             "InstrumentationKey={};IngestionEndpoint={}",
             settings.instrumentation_key, settings.ingestion_endpoint
         );
         let exporter = Exporter::new_from_connection_string(connection, sender.counting(&losses))
-            .expect("the parts of the connection string were read before");
+            .expect("the connection string was parsed before");
         let instance =
             settings.role_instance.clone().map(|instance| KeyValue::new("service.instance.id", instance));
         let resource = Resource::builder_empty()
@@ -177,7 +178,7 @@ impl Insights {
         Self { tracer: spans.tracer("aci_dns"), spans, metrics, counters, losses }
     }
 
-    /// Records one event that ended now.
+    /// Records an event that ended now.
     pub(super) fn record(
         &self,
         invocation: &Invocation,
@@ -225,7 +226,7 @@ impl Insights {
         self.count(event, report, now);
     }
 
-    /// Starts a span and ends it; gives the context that its children are to have.
+    /// Creates a span that has ended. Returns the context for its children.
     fn end(&self, span: SpanBuilder, parent: &Context, is_failure: bool, end: SystemTime) -> Context {
         let mut span = self.tracer.build_with_context(span, parent);
         span.set_status(if is_failure { Status::error("") } else { Status::Ok });
@@ -264,16 +265,16 @@ impl Insights {
         let written = report.exchanges.iter().rfind(|exchange| exchange.has_written());
         if let (Some(raised), Some(written)) = (raised, written) {
             let written = now - written.age + written.duration;
-            // Clocks of two machines: what was written before it was asked for took no time.
+            // The clocks of two machines differ: a negative duration counts as zero.
             let latency = written.duration_since(raised).unwrap_or_default();
             event_to_dns_ms.record(latency.as_secs_f64() * 1000.0, &[]);
         }
     }
 
-    /// Delivers what is left, for so long at most. Blocks.
+    /// Delivers the remaining telemetry within a time limit. Blocks.
     pub(super) fn close(&self, patience: Duration) {
         let started = std::time::Instant::now();
-        // What fails here is counted where it failed.
+        // A failure is counted where it happens.
         let _ = self.spans.shutdown_with_timeout(patience);
         let _ = self.metrics.shutdown_with_timeout(patience.saturating_sub(started.elapsed()));
         self.losses.end();
@@ -305,7 +306,7 @@ fn request(exchange: &Exchange, facts: &Fields, started: SystemTime) -> SpanBuil
         )
 }
 
-/// Facts as the service takes them: as text, lists as JSON.
+/// Facts in the service's types: text, and lists as JSON.
 fn attributes(facts: &Fields, is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = KeyValue> {
     facts.iter().filter(move |(name, _)| is_wanted(name)).filter_map(|(name, value)| match value {
         Value::Null => None,

@@ -1,10 +1,10 @@
-//! Log lines: one flat JSON object on one line of stdout for each.
+//! Log lines: each is a flat JSON object on one line of stdout.
 //!
-//! Keys are dotted as they stand, lists are arrays, and text of others cannot break a line, because JSON escapes it.
-//! Libraries that handle tokens are never heard below `warn`, whatever the filter says.
+//! Keys contain dots, lists are arrays, and JSON escapes any text, so no text can break a line. The filter
+//! cannot lower the level of libraries that handle tokens below `warn`.
 //!
-//! The Functions host takes each line of stdout for one entry and of stderr for an error, so nothing is written
-//! to stderr in normal operation, a panic included.
+//! The Functions host takes each line of stdout for one entry and each line of stderr for an error, so
+//! nothing is written to stderr in normal operation, not even by a panic.
 
 use std::{
     error::Error,
@@ -30,16 +30,16 @@ use tracing_subscriber::{
 use super::{outbox::Outbox, readable::readable};
 use crate::{config::LogFilter, report::Chain};
 
-/// The name of a log event that says that an event of Azure failed. Its line is written whatever the filter says, so
-/// that no filter hides that work is not done.
+/// The name of the log event of a failed event. Its line is written whatever the filter says, so that no
+/// filter hides a failure.
 pub(super) const FAILED: &str = "event failed";
-/// The name of a log event that says what became of any other event of Azure.
+/// The name of the log event of any other event.
 pub(super) const HANDLED: &str = "event handled";
 
-/// The field of a log event that holds members of its line, as the text of a JSON object.
+/// A field of a log event that contains members of its line, as the text of a JSON object.
 pub(super) const FACTS: &str = "facts";
 
-/// Writes every log line through `sink`, which is given the line without its end.
+/// Writes every log line to `sink`, without its line break.
 #[must_use]
 pub fn subscriber(
     filter: &LogFilter,
@@ -49,10 +49,10 @@ pub fn subscriber(
     Registry::default().with(JsonLines { sink }.with_filter(filter))
 }
 
-/// How long a panic waits for its line: it may end the process.
+/// How long a panic waits for its line, because it may end the process.
 const PANIC_WAIT: Duration = Duration::from_millis(100);
 
-/// The lines of this process on their way to stdout.
+/// The queue of lines to stdout.
 static OUTBOX: OnceLock<Outbox> = OnceLock::new();
 
 /// Writes every log line, and a line for every panic, to stdout from now on, without waiting for its reader.
@@ -62,7 +62,7 @@ pub fn install(filter: &LogFilter) -> Result<(), tracing::subscriber::SetGlobalD
             let outbox = OUTBOX.get_or_init(|| outbox);
             tracing::subscriber::set_global_default(subscriber(filter, |line| outbox.push(line)))?;
         }
-        // There is no thread to be had.
+        // The thread cannot be started.
         Err(_) => tracing::subscriber::set_global_default(subscriber(filter, write_line))?,
     }
     std::panic::set_hook(Box::new(|panic| {
@@ -74,25 +74,25 @@ pub fn install(filter: &LogFilter) -> Result<(), tracing::subscriber::SetGlobalD
     Ok(())
 }
 
-/// Waits until the lines so far are written, but no longer than this.
+/// Waits until the queued lines are written, up to a time limit.
 pub fn flush(longest: Duration) {
     if let Some(outbox) = OUTBOX.get() {
         outbox.flush(longest);
     }
 }
 
-/// The line that says how many lines nobody read.
+/// The line that reports the number of dropped lines.
 fn dropped(count: u64) -> String {
     let mut fields = Fields::default();
     fields.set("timestamp", timestamp(SystemTime::now()));
     fields.set("level", "warn");
-    fields.set("message", format!("{count} log lines were dropped, because nothing read stdout"));
+    fields.set("message", format!("{count} log lines were dropped, because stdout was not read"));
     fields.set("target", module_path!());
     fields.set("lines.dropped", count);
     fields.to_string()
 }
 
-/// Writes a line to stdout in one piece. Where nobody reads it any more there is nobody to tell.
+/// Writes a line to stdout in one piece. If stdout is closed, the error cannot be reported anywhere.
 fn write_line(line: &str) {
     if std::io::stdout().is_terminal() {
         let _ = writeln!(anstream::stdout(), "{}", readable(line));
@@ -102,7 +102,7 @@ fn write_line(line: &str) {
     let _ = stdout.write_all(format!("{line}\n").as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Libraries that send tokens are heard only when something is wrong: their steps may show headers and bodies.
+/// Limits libraries that send tokens to `warn`: their debug events may contain headers and bodies.
 fn quiet() -> FilterFn {
     filter_fn(|metadata| *metadata.level() <= Level::WARN || !is_capped(metadata))
 }
@@ -118,7 +118,7 @@ fn is_capped(metadata: &Metadata<'_>) -> bool {
         .any(|prefix| metadata.target().starts_with(prefix))
 }
 
-/// A layer that makes one line of every log event.
+/// A layer that writes each log event as one line.
 struct JsonLines<Sink> {
     sink: Sink,
 }
@@ -152,7 +152,7 @@ where
         fields.set("message", "");
         fields.set("target", metadata.target());
         event.record(&mut fields);
-        // Facts say of themselves what they are about.
+        // Facts name their subject themselves.
         let scope = context.event_scope(event).filter(|_| fields.facts.is_none());
         for span in scope.into_iter().flatten() {
             if let Some(inherited) = span.extensions().get::<Fields>() {
@@ -163,16 +163,16 @@ where
     }
 }
 
-/// Members of a line, in the order in which they were first set. Its text is that of a JSON object.
+/// The members of a line, in the order in which they were first set. Displayed as a JSON object.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Fields {
     members: Vec<(&'static str, Value)>,
-    /// The text of a JSON object whose members follow.
+    /// Further members, as the text of a JSON object.
     facts: Option<String>,
 }
 
 impl Fields {
-    /// Sets a member, once.
+    /// Sets a member, unless it is set.
     pub(super) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         match self.members.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value.into(),
@@ -180,7 +180,7 @@ impl Fields {
         }
     }
 
-    /// Sets a member where there is something to say.
+    /// Sets a member if there is a value.
     pub(super) fn set_some(&mut self, name: &'static str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.set(name, value);
@@ -258,7 +258,7 @@ impl Visit for Fields {
     }
 }
 
-/// A moment as RFC 3339 in UTC, with milliseconds; moments before 1970 are not told apart.
+/// A time as RFC 3339 in UTC, with milliseconds; times before 1970 become 1970.
 #[must_use]
 pub fn timestamp(time: SystemTime) -> String {
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -268,8 +268,8 @@ pub fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
 }
 
-/// The year, month and day of a number of days after 1970-01-01, in years that begin on the first of March, so
-/// that a leap day is the last of its year.
+/// The year, month and day of a number of days after 1970-01-01, in years that begin on the first of March,
+/// so that a leap day is the last of its year.
 ///
 /// Source: <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
 fn date(days_since_1970: u64) -> (u64, u64, u64) {

@@ -1,7 +1,7 @@
-//! Drift events as rows of a table in Log Analytics, through the Logs Ingestion API.
+//! Stores drift events as rows of a table in Log Analytics, through the Logs Ingestion API.
 //!
-//! A row that is not stored fails its invocation, so that it comes again: at least once, and the service removes no
-//! duplicates.
+//! An invocation whose row is not stored fails, so that its event is delivered again: at least once, and the
+//! service does not remove duplicates.
 //!
 //! Source: <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
 
@@ -30,19 +30,19 @@ use crate::{
     wire::{self, Wire, WireError},
 };
 
-/// The largest body, before compression: the service takes a megabyte.
+/// The largest body, before compression, in bytes: the service accepts a megabyte.
 const BATCH_BYTES: usize = 900 * 1024;
 
-/// How long one request may take.
+/// The timeout of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The first wait before a repetition; each further one is twice as long.
+/// The first wait before a retry; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// The largest answer that is read.
+/// The largest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
-/// How much of what the service says about an error is kept.
+/// How much of the service's error message is kept, in characters.
 const MESSAGE_CHARACTERS: usize = 500;
 
 /// A stream of a data collection rule.
@@ -52,7 +52,7 @@ pub(super) struct LogAnalytics {
     scope: String,
     wire: Wire,
     tokens: Tokens,
-    /// How long an invocation may last.
+    /// The deadline of an invocation.
     deadline: Duration,
 }
 
@@ -98,31 +98,31 @@ pub(super) enum LogAnalyticsError {
     /// The rows cannot be compressed.
     #[error("the row for Log Analytics cannot be compressed")]
     Compress(#[source] io::Error),
-    /// There is no answer.
-    #[error("Log Analytics cannot be reached")]
+    /// No answer arrived.
+    #[error("cannot reach Log Analytics")]
     Unreachable(#[source] WireError),
-    /// There was none in time.
+    /// No answer arrived in time.
     #[error("Log Analytics did not answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// The service said no.
+    /// The service refuses the rows.
     #[error("Log Analytics answered {status} to the row{}", hint(*.status))]
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// What the service says about it.
+        /// The message of the service.
         #[source]
         message: Message,
-        /// How long it asks to be left alone.
+        /// The wait that the service asks for.
         retry_after: Option<Duration>,
     },
 }
 
-/// The words of the service.
+/// The message of the service.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Message(String);
 
-/// What to do about a status.
+/// The fix for a status.
 fn hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::FORBIDDEN => {
@@ -159,10 +159,7 @@ impl LogAnalytics {
         let path = format!("dataCollectionRules/{rule_id}/streams/{stream}?api-version=2023-01-01");
         let uri = endpoint.join(&path).map(|url| url.as_str().parse());
         Self {
-            uri: uri
-                .ok()
-                .and_then(Result::ok)
-                .expect("the settings hold nothing that could not stand in a path"),
+            uri: uri.ok().and_then(Result::ok).expect("the settings only contain valid path segments"),
             scope: format!("{}/.default", settings.cloud.monitor_audience()),
             wire: wire.clone(),
             tokens: tokens.clone(),
@@ -170,7 +167,7 @@ impl LogAnalytics {
         }
     }
 
-    /// Stores rows of an invocation that was received then, in as few requests as there may be.
+    /// Stores rows of an invocation that was received at this time, in as few requests as possible.
     pub(super) async fn store(&self, rows: &[Row<'_>], received: Instant) -> Result<(), LogAnalyticsError> {
         let deadline = received + self.deadline;
         for batch in batches(rows) {
@@ -197,7 +194,7 @@ impl LogAnalytics {
             if !error.may_pass() || Instant::now() + pause >= deadline {
                 return Err(error);
             }
-            tracing::debug!(%error, wait_ms = pause.as_millis(), "rows are sent once more");
+            tracing::debug!(%error, wait_ms = pause.as_millis(), "retrying to send rows");
             sleep(pause).await;
             wait *= 2;
         }
@@ -243,7 +240,7 @@ fn judge(response: &Response<Bytes>) -> Result<(), LogAnalyticsError> {
     })
 }
 
-/// The rows as JSON arrays that are each small enough.
+/// The rows as JSON arrays within the size limit.
 fn batches(rows: &[Row<'_>]) -> Vec<String> {
     let mut batches: Vec<String> = vec![];
     for row in rows {

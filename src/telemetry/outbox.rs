@@ -1,7 +1,7 @@
-//! Lines that are written on a thread of their own, so that a stdout that nobody reads never holds up an event.
+//! Writes lines on a separate thread, so that a blocked stdout never delays an event.
 //!
-//! Lines wait in memory up to a limit. What comes beyond it is dropped and counted, and a line says how many were
-//! dropped once there is room again.
+//! Lines wait in a bounded queue. Further lines are dropped and counted, and a line reports their number once
+//! there is room again.
 
 use std::{
     collections::VecDeque,
@@ -11,17 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many bytes of lines wait at most: some ten thousand lines.
+/// The largest size of the queue in bytes: about ten thousand lines.
 const LIMIT: usize = 8 * 1024 * 1024;
 
-/// Lines on their way out. Cheap to clone.
+/// The queue of lines. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Outbox(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// The lines changed, or were written.
+    /// Lines were added or written.
     changed: Condvar,
 }
 
@@ -30,7 +30,7 @@ struct State {
     lines: VecDeque<String>,
     bytes: usize,
     dropped: u64,
-    /// Whether lines that are not among `lines` any more are being written.
+    /// Whether lines that are no longer in `lines` are being written.
     is_writing: bool,
 }
 
@@ -41,8 +41,8 @@ impl Shared {
 }
 
 impl Outbox {
-    /// Starts the thread. `write` is given a line without its end; `dropped` makes the line that says how many lines
-    /// were dropped.
+    /// Starts the thread. `write` gets a line without its line break; `dropped` creates the line that reports
+    /// the number of dropped lines.
     pub(super) fn start(
         mut write: impl FnMut(&str) + Send + 'static,
         dropped: fn(u64) -> String,
@@ -65,7 +65,7 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// Hands a line over, or drops it where too many wait.
+    /// Adds a line, or drops it if the queue is full.
     pub(super) fn push(&self, line: &str) {
         let mut state = self.0.state();
         if state.bytes.saturating_add(line.len()) > LIMIT {
@@ -78,7 +78,7 @@ impl Outbox {
         self.0.changed.notify_all();
     }
 
-    /// Waits until all lines are written, but no longer than this.
+    /// Waits until all lines are written, up to a time limit.
     pub(super) fn flush(&self, longest: Duration) {
         let end = Instant::now() + longest;
         let mut state = self.0.state();
@@ -92,7 +92,7 @@ impl Outbox {
     }
 }
 
-/// Waits for lines, and takes all that wait, with the number of those that were dropped after them.
+/// Waits for lines, and takes all of them, with the number of lines that were dropped after them.
 fn next(shared: &Shared) -> (VecDeque<String>, u64) {
     let state = shared.state();
     let waited = shared.changed.wait_while(state, |state| state.lines.is_empty() && state.dropped == 0);
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_written_in_order_and_beyond_the_limit_counted() {
+    fn lines_are_written_in_order_and_counted_beyond_the_limit() {
         let (written, lines) = mpsc::channel();
         let (open, gate) = mpsc::channel::<()>();
         let (arrived, arrival) = mpsc::channel();
@@ -121,7 +121,7 @@ mod tests {
         let outbox = Outbox::start(write, |lost| format!("{lost} lost")).unwrap();
         outbox.push("first");
         arrival.recv().unwrap();
-        // The writer holds the first line, and nobody reads.
+        // The writer holds the first line, and stdout is not read.
         let long = "x".repeat(LIMIT / 4);
         for number in 0..10 {
             outbox.push(&format!("{number}{long}"));

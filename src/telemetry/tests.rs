@@ -1,4 +1,4 @@
-//! Each line against what it has to say.
+//! The content of each line.
 
 use std::{
     collections::BTreeSet,
@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// The lines that are written with a filter, without the time.
-fn lines(filter: &str, speak: impl FnOnce()) -> Vec<Value> {
+fn lines(filter: &str, log: impl FnOnce()) -> Vec<Value> {
     let written = Arc::new(Mutex::new(Vec::new()));
     let sink = {
         let written = Arc::clone(&written);
         move |line: &str| written.lock().unwrap().push(line.to_owned())
     };
-    with_default(subscriber(&filter.parse().unwrap(), sink), speak);
+    with_default(subscriber(&filter.parse().unwrap(), sink), log);
     let lines = written.lock().unwrap();
     let read = |line: &String| {
         assert!(!line.contains(['\n', '\r', '\u{1b}']), "{line}");
@@ -53,7 +53,7 @@ fn event() -> Event {
     }
 }
 
-/// A report that has something to say about everything.
+/// A report with every field set.
 fn full() -> Report {
     Report {
         is_warning: true,
@@ -78,7 +78,7 @@ fn full() -> Report {
     }
 }
 
-/// The names that queries, alerts and the workbook ask for, which are held to this file in their turn.
+/// The names in queries, alerts and the workbook. Another check holds these files to the same list.
 fn fields(of: &str) -> BTreeSet<String> {
     let fields: Value = serde_json::from_str(include_str!("../../infra/queries/fields.json")).unwrap();
     let names = fields[of].as_array().unwrap().iter();
@@ -90,7 +90,7 @@ fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 }
 
 #[test]
-fn queries_can_ask_for_every_fact_and_for_nothing_else() {
+fn queries_use_the_same_names_as_the_facts() {
     let facts = facts(&invocation(), Some(&Ok(event())), &full(), Duration::ZERO);
     let facts = facts.iter().map(|(name, _)| name).filter(|name| !name.starts_with("trace."));
     let beside = ["message", "attempt", "kind"];
@@ -114,7 +114,7 @@ fn queries_can_ask_for_every_fact_and_for_nothing_else() {
 }
 
 #[test]
-fn a_line_says_everything_that_there_is_to_say() {
+fn a_line_contains_every_fact() {
     let full = full();
     let lines = lines("info", || {
         Telemetry::default().report(&invocation(), Some(&Ok(event())), &full, Duration::from_micros(1900));
@@ -156,7 +156,7 @@ fn a_line_says_everything_that_there_is_to_say() {
 }
 
 #[test]
-fn a_line_leaves_out_what_does_not_apply_but_for_the_ids() {
+fn a_line_omits_absent_facts_except_ids() {
     let invocation = Invocation { id: None, trace: None, ..invocation() };
     let short = Report::new(Outcome::Ignored, "nothing");
     let lines = lines("info", || Telemetry::default().report(&invocation, None, &short, Duration::ZERO));
@@ -176,7 +176,7 @@ fn a_line_leaves_out_what_does_not_apply_but_for_the_ids() {
 }
 
 #[test]
-fn the_level_says_who_has_to_act() {
+fn the_level_depends_on_the_outcome() {
     for (outcome, expected) in [
         (Outcome::Converged, Level::INFO),
         (Outcome::Planned, Level::INFO),
@@ -197,7 +197,7 @@ fn the_level_says_who_has_to_act() {
 }
 
 #[test]
-fn the_line_of_an_event_that_failed_is_written_whatever_the_filter_says() {
+fn the_filter_cannot_hide_a_failed_event() {
     for filter in ["off", "error", "hyper=warn", "Information", "aci_dns=off"] {
         let written = lines(filter, || {
             for outcome in [
@@ -220,7 +220,7 @@ fn the_line_of_an_event_that_failed_is_written_whatever_the_filter_says() {
 }
 
 #[test]
-fn steps_carry_what_they_are_steps_of() {
+fn debug_lines_carry_the_ids_of_their_event() {
     let lines = lines("debug", || {
         let outer = tracing::info_span!("outer", invocation.id = "i1", step = 1);
         outer.in_scope(|| tracing::debug!(step = 2, "looked"));
@@ -233,7 +233,7 @@ fn steps_carry_what_they_are_steps_of() {
 }
 
 #[test]
-fn libraries_that_handle_tokens_are_not_heard_below_warn() {
+fn libraries_that_handle_tokens_do_not_log_below_warn() {
     for filter in ["trace", "azure_identity=trace,hyper=trace", "reqwest::connect=trace"] {
         let lines = lines(filter, || {
             tracing::info!(target: "azure_identity::x", "token");
@@ -249,7 +249,7 @@ fn libraries_that_handle_tokens_are_not_heard_below_warn() {
 }
 
 #[test]
-fn an_error_is_told_with_all_its_causes() {
+fn an_error_is_reported_with_all_its_causes() {
     let source = "x".parse::<ContainerGroupId>().unwrap_err();
     let error = EventError::Subject { id: "e1".into(), source };
     let expected = "the event has an unusable subject: \"x\" is not a resource id";
@@ -275,7 +275,7 @@ fn a_trace_parent_is_read_or_left_out() {
 }
 
 #[test]
-fn a_moment_is_told_in_utc_with_milliseconds() {
+fn a_time_is_written_in_utc_with_milliseconds() {
     for (seconds, expected) in [
         (0, "1970-01-01T00:00:00.007Z"),
         (951_782_399, "2000-02-28T23:59:59.007Z"),

@@ -1,4 +1,4 @@
-//! The cache with a credential that does as it is told, and the platform's identity endpoint over TCP.
+//! The cache with a prepared credential, and the platform's identity endpoint over TCP.
 
 use std::{
     collections::VecDeque,
@@ -16,10 +16,10 @@ use crate::{
 
 const SCOPE: &str = "https://management.azure.com/.default";
 
-/// What one fetch gives: a token that serves for so many seconds, or an error.
+/// The result of one fetch: the lifetime of the token in seconds, or an error.
 type Fetched = Result<u64, ErrorKind>;
 
-/// Gives `token-1`, `token-2` and so on; takes a second each time.
+/// Returns `token-1`, `token-2` and so on; each fetch takes a second.
 #[derive(Clone, Debug, Default)]
 struct Identity {
     outcomes: Arc<Mutex<VecDeque<Fetched>>>,
@@ -66,7 +66,7 @@ fn unavailable() -> ErrorKind {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_at_the_same_time_share_one_fetch() {
+async fn concurrent_requests_share_one_fetch() {
     let identity = Identity::new([Ok(3600)]);
     let tokens = identity.tokens();
     let all = futures::future::join_all((0..50).map(|_| bearer(&tokens))).await;
@@ -76,7 +76,7 @@ async fn requests_at_the_same_time_share_one_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fetch_that_was_given_up_does_not_hold_up_the_next() {
+async fn a_cancelled_fetch_does_not_block_the_next() {
     let identity = Identity::new([Ok(3600)]);
     let tokens = identity.tokens();
     assert!(timeout(Duration::from_millis(10), bearer(&tokens)).await.is_err());
@@ -84,7 +84,7 @@ async fn a_fetch_that_was_given_up_does_not_hold_up_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_refreshed_before_its_end_while_all_requests_go_on() {
+async fn a_token_is_refreshed_before_its_expiry_without_blocking_requests() {
     let identity = Identity::new([Ok(3600), Ok(3600)]);
     let tokens = identity.tokens();
     bearer(&tokens).await;
@@ -101,7 +101,7 @@ async fn a_token_is_refreshed_before_its_end_while_all_requests_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_serves_until_its_end_when_refreshing_fails() {
+async fn a_token_is_used_until_its_expiry_if_refreshing_fails() {
     let identity = Identity::new([Ok(3600), Err(unavailable()), Err(ErrorKind::Credential), Ok(3600)]);
     let tokens = identity.tokens();
     bearer(&tokens).await;
@@ -118,7 +118,7 @@ async fn a_token_serves_until_its_end_when_refreshing_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_not_accepted_is_dropped_but_not_its_successor() {
+async fn a_rejected_token_is_dropped_but_not_its_successor() {
     let identity = Identity::new([Ok(3600), Ok(3600)]);
     let tokens = identity.tokens();
     bearer(&tokens).await;
@@ -138,7 +138,7 @@ async fn each_scope_has_its_own_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_an_endpoint_that_fails_is_worth_another_try() {
+async fn only_a_failing_endpoint_is_retried() {
     let wrapped = |kind: ErrorKind| {
         azure_core1::Error::with_error(
             ErrorKind::Credential,
@@ -162,7 +162,8 @@ async fn only_an_endpoint_that_fails_is_worth_another_try() {
     }
 }
 
-/// A record set read from a Resource Manager that accepts one token only: the requests, the error if any.
+/// Reads a record set from a Resource Manager that accepts one token only. Returns the requests, and the
+/// error if there is one.
 async fn read(identity: &Identity, endpoint: &str, accepted: &'static str) -> (u32, Option<Kind>) {
     let answer = move |request: http::Request<axum::body::Body>| async move {
         let is_accepted = request.headers()["authorization"] == format!("Bearer {accepted}");
@@ -184,7 +185,7 @@ async fn read(identity: &Identity, endpoint: &str, accepted: &'static str) -> (u
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_not_authenticated_is_sent_once_more_with_a_new_token() {
+async fn an_unauthenticated_request_is_retried_once_with_a_new_token() {
     let endpoint = "https://management.azure.com/";
     let identity = Identity::new([Ok(3600), Ok(3600)]);
     assert_eq!(read(&identity, endpoint, "token-2").await, (2, None));
@@ -193,14 +194,14 @@ async fn a_request_that_was_not_authenticated_is_sent_once_more_with_a_new_token
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_token_is_fetched_for_an_address_that_it_must_not_go_to() {
+async fn no_token_is_fetched_for_a_refused_address() {
     let identity = Identity::new([Ok(3600)]);
     assert_eq!(read(&identity, "http://10.0.0.4/", "token-1").await, (0, Some(Kind::Refused)));
     assert_eq!(identity.fetches(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_was_warmed_up_has_its_token() {
+async fn a_warmed_up_client_has_a_token() {
     let identity = Identity::new([Err(ErrorKind::Credential), Ok(3600)]);
     let url = "https://management.azure.com/".parse().unwrap();
     let settings = ArmSettings { endpoint: url, scope: SCOPE.to_owned(), jitter_seed: 1 };
@@ -208,7 +209,7 @@ async fn a_client_that_was_warmed_up_has_its_token() {
     let arm = Arm::new(settings, Wire::embedded(axum::Router::new()), tokens.clone());
     arm.warm_up().await;
     arm.warm_up().await;
-    assert_eq!(identity.fetches(), 2, "the first came to nothing");
+    assert_eq!(identity.fetches(), 2, "the first fetch failed");
     let started = Instant::now();
     assert_eq!((bearer(&tokens).await, started.elapsed()), ("token-2".to_owned(), Duration::ZERO));
 }
@@ -225,8 +226,8 @@ async fn a_deadline_ends_the_wait_for_a_token() {
     assert_eq!((error.kind(), writer.reader().calls()), (Kind::Transient, 0));
 }
 
-/// With the environment of a function app: `IDENTITY_ENDPOINT` is read from the process's environment only, so
-/// each of these starts itself once more, in a process that has it.
+/// With the environment of a function app. `IDENTITY_ENDPOINT` is read from the environment of the process
+/// only, so each of these tests runs itself again in a child process.
 mod platform {
     use std::{
         fmt::Write,
@@ -243,11 +244,11 @@ mod platform {
 
     const SECRET: &str = "identity-secret";
 
-    /// Set in the process that plays the function app, or the container.
+    /// Set in the child process.
     const IS_PLAYED: &str = "ACI_DNS_TEST_IS_PLAYED";
 
-    /// Runs the test of this name once more, as a function app whose identity endpoint answers like this. There,
-    /// this is where the test ends: it reads record sets, and reports.
+    /// Runs the test of this name again, in a child process as a function app with this identity endpoint.
+    /// The child process reads record sets, reports, and ends here.
     async fn play(
         test: &str,
         status: u16,
@@ -278,10 +279,10 @@ mod platform {
             .output()
             .await
             .unwrap();
-        let told = text(&output);
-        assert!(output.status.success(), "{told}");
+        let reported = text(&output);
+        assert!(output.status.success(), "{reported}");
         let seen = seen.lock().unwrap().clone();
-        (told, seen)
+        (reported, seen)
     }
 
     fn granted() -> String {
@@ -297,8 +298,8 @@ mod platform {
     }
 
     #[tokio::test]
-    async fn the_managed_identity_is_asked_once_and_its_token_is_in_no_log() {
-        const TEST: &str = "the_managed_identity_is_asked_once_and_its_token_is_in_no_log";
+    async fn the_managed_identity_gets_one_request_and_its_token_is_in_no_log() {
+        const TEST: &str = "the_managed_identity_gets_one_request_and_its_token_is_in_no_log";
         for (client_id, query) in [("", ""), ("c1", "&client_id=c1")] {
             let (text, requests) = play(TEST, 200, granted(), &[("TEST_CLIENT_ID", client_id)]).await;
             assert!(text.contains("calls=3 kind=None authorization=Bearer platform-token x3"), "{text}");
@@ -309,8 +310,8 @@ mod platform {
     }
 
     #[tokio::test]
-    async fn an_identity_that_is_not_assigned_is_a_persons_task() {
-        const TEST: &str = "an_identity_that_is_not_assigned_is_a_persons_task";
+    async fn an_unassigned_identity_is_a_permanent_failure() {
+        const TEST: &str = "an_unassigned_identity_is_a_permanent_failure";
         let (text, requests) = play(TEST, 400, r#"{"statusCode":400}"#.to_owned(), &[]).await;
         assert!(text.contains("calls=0 kind=Some(Forbidden)"), "{text}");
         assert!(text.contains("AZURE_CLIENT_ID"), "{text}");
@@ -318,8 +319,8 @@ mod platform {
     }
 
     #[tokio::test]
-    async fn the_words_of_the_identity_endpoint_are_repeated_with_the_fix_that_fits() {
-        const TEST: &str = "the_words_of_the_identity_endpoint_are_repeated_with_the_fix_that_fits";
+    async fn the_message_of_the_identity_endpoint_is_reported_with_its_fix() {
+        const TEST: &str = "the_message_of_the_identity_endpoint_is_reported_with_its_fix";
         let several = r#"{"error": "invalid_request", "error_description": "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}"#;
         let none = r#"{"statusCode":400,"message":"No managed identity found"}"#;
         for (body, client_id, words, fix) in [
@@ -346,8 +347,8 @@ mod platform {
     }
 
     #[tokio::test]
-    async fn a_token_whose_end_is_a_number_is_a_token() {
-        const TEST: &str = "a_token_whose_end_is_a_number_is_a_token";
+    async fn a_token_with_a_numeric_expiry_is_accepted() {
+        const TEST: &str = "a_token_with_a_numeric_expiry_is_accepted";
         for end in ["4102444800", "4102444800.0"] {
             let body = format!(
                 r#"{{"access_token":"platform-token","expires_on":{end},"resource":"x","token_type":"Bearer"}}"#
@@ -358,16 +359,16 @@ mod platform {
     }
 
     #[tokio::test]
-    async fn an_identity_endpoint_that_fails_is_asked_again_and_then_left_for_later() {
-        const TEST: &str = "an_identity_endpoint_that_fails_is_asked_again_and_then_left_for_later";
+    async fn a_failing_identity_endpoint_is_retried_within_limits() {
+        const TEST: &str = "a_failing_identity_endpoint_is_retried_within_limits";
         let (text, requests) = play(TEST, 503, "busy".to_owned(), &[]).await;
         assert!(text.contains("calls=0 kind=Some(Transient)"), "{text}");
         assert_eq!(requests.len(), 3);
     }
 
     #[tokio::test]
-    async fn a_machine_without_ca_certificates_says_so_at_each_request() {
-        const TEST: &str = "a_machine_without_ca_certificates_says_so_at_each_request";
+    async fn a_machine_without_ca_certificates_is_reported_at_each_request() {
+        const TEST: &str = "a_machine_without_ca_certificates_is_reported_at_each_request";
         let none = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/dev/null")];
         let (text, requests) = play(TEST, 200, granted(), &none).await;
         assert!(text.contains("calls=0 kind=Some(Refused)"), "{text}");
@@ -375,10 +376,11 @@ mod platform {
         assert_eq!(requests.len(), 0);
     }
 
-    /// A Linux container group is told no `IDENTITY_ENDPOINT`. The address is fixed, so an embedded service answers.
+    /// A Linux container group has no `IDENTITY_ENDPOINT`. The address is fixed, so an embedded service
+    /// answers.
     #[tokio::test]
-    async fn a_container_group_has_its_identity_at_the_metadata_service() {
-        const TEST: &str = "a_container_group_has_its_identity_at_the_metadata_service";
+    async fn a_container_group_uses_the_metadata_service() {
+        const TEST: &str = "a_container_group_uses_the_metadata_service";
         if env::var_os(IS_PLAYED).is_some() {
             let seen = Arc::new(Mutex::new(Vec::new()));
             let requests = seen.clone();
@@ -395,20 +397,22 @@ mod platform {
             process::exit(0);
         }
         let (_, module) = module_path!().split_once("::").unwrap();
-        for told in [("IDENTITY_HEADER", SECRET), ("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")] {
+        for reported in
+            [("IDENTITY_HEADER", SECRET), ("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")]
+        {
             let output = Command::new(env::current_exe().unwrap())
                 .args(["--exact", &format!("{module}::{TEST}"), "--nocapture"])
                 .env_clear()
-                .envs([told, (IS_PLAYED, "yes")])
+                .envs([reported, (IS_PLAYED, "yes")])
                 .output()
                 .await
                 .unwrap();
             let expected = r#"platform-token ["169.254.169.254 /metadata/identity/oauth2/token true"]"#;
-            assert!(text(&output).contains(expected), "{told:?}: {}", text(&output));
+            assert!(text(&output).contains(expected), "{reported:?}: {}", text(&output));
         }
     }
 
-    /// Everything that anybody logs.
+    /// Every log event of every library.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<String>>);
 
@@ -447,8 +451,8 @@ mod platform {
         }
     }
 
-    /// Reads three record sets with a token of the platform, and says how that went. Whatever happens, no log line
-    /// of any level and of anybody holds a secret.
+    /// Reads three record sets with a token of the platform, and reports the result. Asserts that no log line
+    /// of any level and any library contains a secret.
     async fn function_app() -> String {
         let log = Log::default();
         tracing::subscriber::set_global_default(log.clone()).unwrap();
@@ -483,9 +487,9 @@ mod platform {
         let authorizations = authorizations.lock().unwrap();
         let authorization = authorizations.first().cloned().unwrap_or_default();
         let count = authorizations.len();
-        let told = failure.as_ref().map_or_else(String::new, |error| Chain(error).to_string());
+        let reported = failure.as_ref().map_or_else(String::new, |error| Chain(error).to_string());
         assert!(!format!("{failure:?}").contains(SECRET));
-        let report = format!("calls={calls} kind={kind:?} authorization={authorization} x{count} {told}");
+        let report = format!("calls={calls} kind={kind:?} authorization={authorization} x{count} {reported}");
         let log = log.text();
         assert!(log.contains("the following request will be passed to the transport"), "{log}");
         for secret in ["platform-token", SECRET] {

@@ -59,10 +59,10 @@ pub(crate) async fn examine_for(
 }
 
 /// Each finding: `problem: the zone ...`, with short ids.
-fn told(diagnosis: &Diagnosis) -> Vec<String> {
+fn reported(diagnosis: &Diagnosis) -> Vec<String> {
     let findings = diagnosis.checks.iter().flat_map(|check| &check.findings);
-    let told = findings.map(|finding| format!("{}: {}", finding.state.as_str(), finding.what));
-    told.map(|text| brief(&text)).collect()
+    let reported = findings.map(|finding| format!("{}: {}", finding.state.as_str(), finding.what));
+    reported.map(|text| brief(&text)).collect()
 }
 
 fn brief(text: &str) -> String {
@@ -77,7 +77,7 @@ async fn check(act: impl FnOnce(&Azure), expected: &[&str]) -> Diagnosis {
     let azure = azure();
     act(&azure);
     let diagnosis = examine(&azure, &map(), &[]).await;
-    assert_eq!(told(&diagnosis), expected);
+    assert_eq!(reported(&diagnosis), expected);
     diagnosis
 }
 
@@ -112,7 +112,7 @@ async fn of_a_world_that_is_well_nothing_is_told_and_nothing_is_written() {
     let azure = azure();
     azure.clear_calls();
     let diagnosis = examine(&azure, &map(), &[]).await;
-    assert_eq!(told(&diagnosis), [""; 0]);
+    assert_eq!(reported(&diagnosis), [""; 0]);
     assert_eq!((diagnosis.state(), diagnosis.count(State::Ok)), (State::Ok, 15));
     // Rights and groups of two scopes; rights of their subscription; zone, links and rights of two zones; two subnets;
     // the topics of a subscription, of which there are two, and its other event subscriptions; the record sets of two
@@ -134,7 +134,7 @@ async fn each_action_that_is_missing_is_named_with_the_command_that_grants_it() 
             azure.set_permissions(&zone_id(REVERSE), vec![Permission::new(&["*/read"], &[])]);
         },
         &[
-            "not checked: could not be looked at: to list container groups of /rg-spoke2 needs action \
+            "not checked: a read failed: to list container groups of /rg-spoke2 needs action \
              Microsoft.ContainerInstance/containerGroups/read",
             "problem: Microsoft.ContainerInstance/containerGroups/read is missing on /rg-spoke2",
             "problem: Microsoft.Network/privateDnsZones/PTR/write is missing on 1.10.in-addr.arpa",
@@ -144,7 +144,7 @@ async fn each_action_that_is_missing_is_named_with_the_command_that_grants_it() 
         ],
     )
     .await;
-    let mends: Vec<_> = diagnosis.checks[4].findings.iter().map(|finding| finding.mend.as_str()).collect();
+    let mends: Vec<_> = diagnosis.checks[4].findings.iter().map(|finding| finding.fix.as_str()).collect();
     let role =
         "az role assignment create --assignee OBJECT_ID --role \"Private DNS Zone Contributor\" --scope ";
     assert_eq!(mends[1], format!("{role}{}", zone_id(REVERSE)));
@@ -158,7 +158,7 @@ async fn what_the_policy_does_not_do_needs_no_right() {
         azure.set_permissions(&zone_id(zone), vec![Permission::new(&["*/read"], &[])]);
     }
     let diagnosis = examine(&azure, &map(), &[("ACI_DNS_POLICY", "observe")]).await;
-    assert_eq!(told(&diagnosis), ["warning: ACI_DNS_POLICY is observe"]);
+    assert_eq!(reported(&diagnosis), ["warning: ACI_DNS_POLICY is observe"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +178,7 @@ async fn what_may_not_be_looked_at_is_not_checked_and_the_action_is_named() {
     for principal in [None, Some(PRINCIPAL)] {
         let diagnosis = examine_for(principal, &azure, &map(), &[]).await;
         assert_eq!(diagnosis.state(), State::NotChecked);
-        named.extend(told(&diagnosis));
+        named.extend(reported(&diagnosis));
     }
     let is_of_invocations =
         |action: &&str| ["containerGroups/", "/A/", "/PTR/"].iter().any(|part| action.contains(part));
@@ -201,8 +201,8 @@ async fn the_rights_that_count_may_be_those_of_somebody_else() {
             "warning: Microsoft.ContainerInstance/containerGroups/read is granted on {names} only, not on "
         )
     };
-    assert_eq!(told(&diagnosis), [alone("rg-spoke1, rg-spoke2")]);
-    assert_eq!(diagnosis.checks[4].looked, format!("2 zones, rights of {PRINCIPAL}"));
+    assert_eq!(reported(&diagnosis), [alone("rg-spoke1, rg-spoke2")]);
+    assert_eq!(diagnosis.checks[4].examined, format!("2 zones, rights of {PRINCIPAL}"));
     assert_eq!(azure.calls_of(&Method::GET).len(), azure.calls().len());
 
     let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke1");
@@ -216,9 +216,9 @@ async fn the_rights_that_count_may_be_those_of_somebody_else() {
         "problem: Microsoft.Network/privateDnsZones/A/write is missing on spoke1.contoso.internal",
         "problem: Microsoft.Network/privateDnsZones/A/delete is missing on spoke1.contoso.internal",
     ];
-    assert_eq!(told(&diagnosis), expected);
-    let mend = format!("az role assignment create --assignee {PRINCIPAL} --role \"Reader\" --scope {group}");
-    assert_eq!(diagnosis.checks[3].findings[0].mend, mend);
+    assert_eq!(reported(&diagnosis), expected);
+    let fix = format!("az role assignment create --assignee {PRINCIPAL} --role \"Reader\" --scope {group}");
+    assert_eq!(diagnosis.checks[3].findings[0].fix, fix);
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,11 +244,11 @@ async fn a_name_that_a_tag_chooses_and_the_map_does_not_allow_is_told_as_json_to
         "the tag aci-dns-hostname of 1 container group chooses a name that hostnames of the key \"rg-spoke1\" does \
          not allow: nexus (rg-spoke1/web-1)"
     );
-    let (_, entry) = finding.mend.split_once("ACI_DNS_ZONES: ").unwrap();
+    let (_, entry) = finding.fix.split_once("ACI_DNS_ZONES: ").unwrap();
     let entry: Value = serde_json::from_str(entry).unwrap();
     assert_eq!(entry, json!({"rg-spoke1": {"hostnames": ["nexus", "portal"]}}));
     map["rg-spoke1"]["hostnames"] = entry["rg-spoke1"]["hostnames"].clone();
-    assert_eq!(told(&examine(&azure, &map, &[]).await), [""; 0]);
+    assert_eq!(reported(&examine(&azure, &map, &[]).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,24 +271,24 @@ async fn record_sets_without_a_mark_are_told_under_strict_as_json_to_merge() {
              A web-1.{FORWARD}, PTR 4.5.{REVERSE}"
         )
     );
-    let (command, entry) = finding.mend.split_once("; or merge into ACI_DNS_ZONES: ").unwrap();
+    let (command, entry) = finding.fix.split_once("; or merge into ACI_DNS_ZONES: ").unwrap();
     assert!(command.starts_with("aci-dns sync --adopt-only"), "{command}");
     let entry: Value = serde_json::from_str(entry).unwrap();
     assert_eq!(entry, json!({"rg-spoke1": {"ownership": "adopt"}}));
     map["rg-spoke1"]["ownership"] = entry["rg-spoke1"]["ownership"].clone();
-    assert_eq!(told(&examine(&azure, &map, &[]).await), [""; 0]);
+    assert_eq!(reported(&examine(&azure, &map, &[]).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_matches_nothing_is_told_with_the_nearest_name() {
     let azure = azure();
     let diagnosis = examine(&azure, &json!({"rg-spoke1": zones(), "rg-spokes2": zones()}), &[]).await;
-    assert_eq!(told(&diagnosis), ["warning: /rg-spokes2 does not exist"]);
-    let mend = &diagnosis.checks[2].findings[0].mend;
-    assert!(mend.starts_with("correct the key (did you mean \"rg-spoke2\"?), or"), "{mend}");
+    assert_eq!(reported(&diagnosis), ["warning: /rg-spokes2 does not exist"]);
+    let fix = &diagnosis.checks[2].findings[0].fix;
+    assert!(fix.starts_with("correct the key (did you mean \"rg-spoke2\"?), or"), "{fix}");
     assert!(!diagnosis.is_map_void);
     let with_pattern = json!({"rg-spoke1": zones(), "rg-spokes2": zones(), "prod-*": zones()});
-    let found = told(&examine(&azure, &with_pattern, &[]).await);
+    let found = reported(&examine(&azure, &with_pattern, &[]).await);
     let expected = [
         "warning: the key \"rg-spokes2\" of ACI_DNS_ZONES matches no container group; did you mean \"rg-spoke2\"?",
         "warning: the key \"prod-*\" of ACI_DNS_ZONES matches no container group",
@@ -321,9 +321,9 @@ async fn a_zone_that_no_group_needs_may_stand_elsewhere() {
         Stage::new(settings.unwrap(), azure.clone())
     };
     let deadline = Instant::now() + Duration::from_mins(1);
-    assert_eq!(told(&stage(&map()).examine(None, deadline).await.unwrap()), [""; 0]);
+    assert_eq!(reported(&stage(&map()).examine(None, deadline).await.unwrap()), [""; 0]);
     let other = json!({"rg-spoke1": zones(), "rg-spoke3": {"forwardZone": "c.internal", "reverseZones": [], "zoneResourceGroup": "rg-dns"}});
-    let found = told(&stage(&other).examine(None, deadline).await.unwrap());
+    let found = reported(&stage(&other).examine(None, deadline).await.unwrap());
     assert_eq!(found.len(), 3, "{found:#?}");
     assert_eq!(found[0], "warning: /rg-spoke3 does not exist");
     assert!(found[1].ends_with("/rg-dns/privateDnsZones/c.internal does not exist"), "{found:#?}");
@@ -357,8 +357,8 @@ async fn a_network_that_resolves_names_has_to_resolve_addresses() {
         &["problem: 1.10.in-addr.arpa is not linked to /rg-spoke2/virtualNetworks/vnet, as its forward zone is"],
     )
     .await;
-    let mend = &diagnosis.checks[7].findings[0].mend;
-    assert!(mend.ends_with(&format!("--virtual-network {}", network("rg-spoke2"))), "{mend}");
+    let fix = &diagnosis.checks[7].findings[0].fix;
+    assert!(fix.ends_with(&format!("--virtual-network {}", network("rg-spoke2"))), "{fix}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -394,11 +394,11 @@ fn wide_subnet(azure: &Azure) {
 async fn an_address_that_a_group_can_have_needs_a_reverse_zone() {
     let diagnosis = check(
         wide_subnet,
-        &["problem: no reverse zone holds 10.0.0.0/16 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa"],
+        &["problem: no reverse zone covers 10.0.0.0/16 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa"],
     )
     .await;
-    let mend = &diagnosis.checks[8].findings[0].mend;
-    assert!(mend.contains("--name 0.10.in-addr.arpa"), "{mend}");
+    let fix = &diagnosis.checks[8].findings[0].fix;
+    assert!(fix.contains("--name 0.10.in-addr.arpa"), "{fix}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -409,7 +409,7 @@ async fn where_a_subnet_may_not_be_read_the_addresses_of_its_groups_stand_for_it
             vec![Permission::new(&["*"], &["Microsoft.Network/virtualNetworks/*"])],
         );
     };
-    let hidden = "warning: could not be looked at: to read subnet /rg-spoke2/virtualNetworks/vnet/subnets/default needs \
+    let hidden = "warning: a read failed: to read subnet /rg-spoke2/virtualNetworks/vnet/subnets/default needs \
                   action Microsoft.Network/virtualNetworks/subnets/read";
     let diagnosis = check(
         |azure| {
@@ -419,8 +419,8 @@ async fn where_a_subnet_may_not_be_read_the_addresses_of_its_groups_stand_for_it
         &[hidden],
     )
     .await;
-    let breaks = &diagnosis.checks[8].findings[0].breaks;
-    assert!(breaks.contains("only the 2 addresses that groups have there now"), "{breaks}");
+    let impact = &diagnosis.checks[8].findings[0].impact;
+    assert!(impact.contains("only the 2 addresses that groups have there now"), "{impact}");
     check(
         |azure| {
             wide_subnet(azure);
@@ -429,7 +429,7 @@ async fn where_a_subnet_may_not_be_read_the_addresses_of_its_groups_stand_for_it
         },
         &[
             hidden,
-            "problem: no reverse zone holds 10.0.0.4 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa",
+            "problem: no reverse zone covers 10.0.0.4 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa",
         ],
     )
     .await;
@@ -441,7 +441,7 @@ async fn no_reverse_zones_on_purpose_need_none() {
     wide_subnet(&azure);
     let bare = json!({"forwardZone": FORWARD, "reverseZones": [], "zoneResourceGroup": "rg-dns"});
     let diagnosis = examine(&azure, &json!({"rg-spoke1": bare, "rg-spoke2": bare}), &[]).await;
-    assert_eq!(told(&diagnosis), [""; 0]);
+    assert_eq!(reported(&diagnosis), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -449,25 +449,25 @@ async fn a_function_that_nobody_tells_is_told_of() {
     let diagnosis = check(
         |azure| azure.delete_from_event_grid(&topic("rg-spoke2")).unwrap(),
         &[
-            "problem: no event subscription tells function_aci_reconcile of /rg-spoke2",
-            "warning: no event subscription tells function_drift_tracker of /rg-spoke2",
+            "problem: no event subscription delivers events of /rg-spoke2 to function_aci_reconcile",
+            "warning: no event subscription delivers events of /rg-spoke2 to function_drift_tracker",
         ],
     )
     .await;
-    let mend = &diagnosis.checks[9].findings[0].mend;
+    let fix = &diagnosis.checks[9].findings[0].fix;
     assert!(
-        mend.contains("az eventgrid system-topic create") && mend.contains("--resource-group rg-spoke2"),
-        "{mend}"
+        fix.contains("az eventgrid system-topic create") && fix.contains("--resource-group rg-spoke2"),
+        "{fix}"
     );
     let diagnosis = check(
         |azure| azure.delete_from_event_grid(&event_subscription("rg-spoke1", RECONCILE)).unwrap(),
-        &["problem: no event subscription tells function_aci_reconcile of /rg-spoke1"],
+        &["problem: no event subscription delivers events of /rg-spoke1 to function_aci_reconcile"],
     )
     .await;
-    let mend = &diagnosis.checks[9].findings[0].mend;
+    let fix = &diagnosis.checks[9].findings[0].fix;
     assert!(
-        !mend.contains("system-topic create") && mend.contains("--system-topic-name aci-dns-events"),
-        "{mend}"
+        !fix.contains("system-topic create") && fix.contains("--system-topic-name aci-dns-events"),
+        "{fix}"
     );
 }
 
@@ -491,30 +491,30 @@ async fn an_event_subscription_has_to_be_healthy() {
     check(change(json!({"provisioningState": "Updating"})), &[&format!("warning: {id} is Updating")]).await;
     check(
         change(json!({"deadLetterWithResourceIdentity": null})),
-        &[&format!("warning: {id} keeps no dead letters")],
+        &[&format!("warning: {id} has no dead-letter destination")],
     )
     .await;
     check(
         change(json!({"expirationTimeUtc": "2026-02-01T00:00:00Z"})),
-        &[&format!("warning: {id} ends by itself at 2026-02-01T00:00:00Z")],
+        &[&format!("warning: {id} expires at 2026-02-01T00:00:00Z")],
     )
     .await;
     check(
         change(json!({"destination": {"endpointType": "WebHook", "properties": {"endpointBaseUrl": "https://x"}}})),
-        &["problem: no event subscription tells function_aci_reconcile of /rg-spoke1"],
+        &["problem: no event subscription delivers events of /rg-spoke1 to function_aci_reconcile"],
     )
     .await;
     let types = ["Microsoft.Resources.ResourceWriteSuccess", "Microsoft.Resources.ResourceDeleteSuccess"];
     check(
         change(json!({"filter": {"includedEventTypes": types}})),
-        &[&format!("problem: the filter of {id} keeps out Microsoft.Resources.ResourceActionSuccess")],
+        &[&format!("problem: the filter of {id} excludes Microsoft.Resources.ResourceActionSuccess")],
     )
     .await;
     let all = ["Write", "Delete", "Action"].map(|verb| format!("Microsoft.Resources.Resource{verb}Success"));
     check(
         change(json!({"filter": {"includedEventTypes": all, "subjectBeginsWith": "/subscriptions/"}})),
         &[&format!(
-            "warning: the filter of {id} keeps out {}",
+            "warning: the filter of {id} excludes {}",
             ["ActionCancel", "ActionFailure", "DeleteCancel", "DeleteFailure", "WriteCancel", "WriteFailure"]
                 .map(|name| format!("Microsoft.Resources.Resource{name}"))
                 .join(", ")
@@ -525,7 +525,7 @@ async fn an_event_subscription_has_to_be_healthy() {
     check(
         change(json!({"filter": {"advancedFilters": odd}})),
         &[&format!(
-            "warning: what the condition NumberGreaterThan data.size in the filter of {id} keeps out is not known here"
+            "warning: it is unknown which events the condition NumberGreaterThan data.size in the filter of {id} excludes"
         )],
     )
     .await;
@@ -536,8 +536,8 @@ async fn an_event_subscription_has_to_be_healthy() {
 async fn told_of_filter(filter: Value, settings: &[(&str, &str)]) -> Vec<String> {
     let azure = azure();
     let id = event_subscription("rg-spoke1", RECONCILE);
-    azure.change_event_subscription(&id, |told| told["filter"] = filter).unwrap();
-    told(&examine(&azure, &map(), settings).await)
+    azure.change_event_subscription(&id, |reported| reported["filter"] = filter).unwrap();
+    reported(&examine(&azure, &map(), settings).await)
 }
 
 #[tokio::test(start_paused = true)]
@@ -550,13 +550,13 @@ async fn a_filter_that_keeps_something_out_is_found_by_samples_of_every_operatio
     );
     let condition = |operator: &str, key: &str, values: Value| json!({"advancedFilters": [{"operatorType": operator, "key": key, "values": values}]});
     let tags = format!(
-        "warning: the filter of {id} keeps out tags that are written through the Tags API (provider \
+        "warning: the filter of {id} excludes tags that are written through the Tags API (provider \
          Microsoft.Resources, operation Microsoft.Resources/tags/write)"
     );
     let without_stop = || condition("StringIn", "data.operationName", json!(operations));
     let found = told_of_filter(without_stop(), &[]).await;
     let stop =
-        format!("problem: the filter of {id} keeps out stop (Microsoft.Resources.ResourceActionSuccess)");
+        format!("problem: the filter of {id} excludes stop (Microsoft.Resources.ResourceActionSuccess)");
     assert_eq!(found, [stop, tags.clone()]);
     let found = told_of_filter(without_stop(), &[("ACI_DNS_STOPPED", "keep")]).await;
     assert_eq!(found, [tags.as_str()], "records of stopped groups stay");
@@ -567,13 +567,13 @@ async fn a_filter_that_keeps_something_out_is_found_by_samples_of_every_operatio
 
     let found = told_of_filter(json!({"subjectBeginsWith": format!("{groups}web")}), &[]).await;
     assert_eq!(found.len(), 1, "{found:?}");
-    let problem = format!("problem: the filter of {id} keeps out ");
+    let problem = format!("problem: the filter of {id} excludes ");
     let names = " of container groups whose names do not begin with \"web\"";
     assert!(found[0].starts_with(&problem) && found[0].ends_with(names), "{found:?}");
 
     let case_sensitive = json!({"subjectBeginsWith": groups, "isSubjectCaseSensitive": true});
     let warning = format!(
-        "warning: the filter of {id} is case-sensitive, and keeps out ids with resourcegroups or \
+        "warning: the filter of {id} is case-sensitive, and excludes ids with resourcegroups or \
          microsoft.containerinstance in lower case"
     );
     assert_eq!(told_of_filter(case_sensitive, &[]).await, [warning]);
@@ -594,8 +594,8 @@ async fn a_right_that_goes_with_the_resource_group_is_a_warning() {
                    not on ";
     let diagnosis = check(|azure| rights_of_the_subscription(azure, &others), &[warning]).await;
     let finding = diagnosis.checks.iter().flat_map(|check| &check.findings).next().unwrap();
-    assert!(finding.breaks.contains("aci-dns sync"), "{}", finding.breaks);
-    assert!(finding.mend.ends_with(&format!("--scope /subscriptions/{SUBSCRIPTION}")), "{}", finding.mend);
+    assert!(finding.impact.contains("aci-dns sync"), "{}", finding.impact);
+    assert!(finding.fix.ends_with(&format!("--scope /subscriptions/{SUBSCRIPTION}")), "{}", finding.fix);
     let all = [&others[..], &["Microsoft.ContainerInstance/containerGroups/read"]].concat();
     check(|azure| rights_of_the_subscription(azure, &all), &[]).await;
 }
@@ -608,16 +608,18 @@ async fn the_filter_that_mends_is_that_of_the_deployment() {
     for (check, function) in [(9, RECONCILE), (10, "function_drift_tracker")] {
         let id = event_subscription("rg-spoke1", function);
         azure
-            .change_event_subscription(&id, |told| told["filter"] = json!({"subjectEndsWith": "/web"}))
+            .change_event_subscription(&id, |reported| {
+                reported["filter"] = json!({"subjectEndsWith": "/web"});
+            })
             .unwrap();
         let diagnosis = examine(&azure, &map(), &[]).await;
-        let mend = &diagnosis.checks[check].findings[0].mend;
-        let body = mend.split_once("--body '").unwrap().1.strip_suffix('\'').unwrap();
+        let fix = &diagnosis.checks[check].findings[0].fix;
+        let body = fix.split_once("--body '").unwrap().1.strip_suffix('\'').unwrap();
         let condition = json!({"operatorType": "StringContains", "key": "subject", "values": [events["subjectContains"]]});
         let expected =
             json!({"includedEventTypes": events["functions"][function], "advancedFilters": [condition]});
         assert_eq!(serde_json::from_str::<Value>(body).unwrap(), json!({"filter": expected}));
-        assert!(mend.contains(&format!("--url {id}?api-version=")), "{mend}");
+        assert!(fix.contains(&format!("--url {id}?api-version=")), "{fix}");
     }
 }
 
@@ -625,19 +627,19 @@ async fn the_filter_that_mends_is_that_of_the_deployment() {
 async fn a_pattern_needs_to_be_told_of_the_whole_subscription() {
     let azure = azure();
     let map = json!({"rg-*": zones()});
-    let partly = |name: &str| format!("warning: no event subscription tells {name} of all of ");
+    let partly = |name: &str| format!("warning: no event subscription delivers events of all of  to {name}");
     let expected = [RECONCILE, "function_drift_tracker"].map(partly);
-    assert_eq!(told(&examine(&azure, &map, &[]).await), expected);
+    assert_eq!(reported(&examine(&azure, &map, &[]).await), expected);
     azure.subscribe(
         SUBSCRIPTION,
         None,
         "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Web/sites/aci-dns",
     );
-    assert_eq!(told(&examine(&azure, &map, &[]).await), [""; 0]);
+    assert_eq!(reported(&examine(&azure, &map, &[]).await), [""; 0]);
     for group in ["rg-spoke1", "rg-spoke2", "rg-dns"] {
         azure.delete_from_event_grid(&topic(group)).unwrap();
     }
-    let found = told(&examine(&azure, &map, &[]).await);
+    let found = reported(&examine(&azure, &map, &[]).await);
     assert_eq!(found.iter().filter(|text| text.starts_with("problem")).count(), 2, "{found:#?}");
 }
 
@@ -645,7 +647,9 @@ async fn a_pattern_needs_to_be_told_of_the_whole_subscription() {
 async fn an_event_subscription_without_a_topic_of_its_own_tells_as_well() {
     let azure = azure();
     let broken = event_subscription("rg-spoke1", RECONCILE);
-    azure.change_event_subscription(&broken, |told| told["provisioningState"] = json!("Failed")).unwrap();
+    azure
+        .change_event_subscription(&broken, |reported| reported["provisioningState"] = json!("Failed"))
+        .unwrap();
     let app = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Web/sites/aci-dns";
     for function in [RECONCILE, "function_drift_tracker"] {
         let destination = json!({"endpointType": "AzureFunction", "properties": {"resourceId": format!("{app}/functions/{function}")}});
@@ -660,9 +664,9 @@ async fn an_event_subscription_without_a_topic_of_its_own_tells_as_well() {
         assert_eq!(answer.status(), 201);
     }
     // One that is as it should be makes up for one that is not, and for a topic that is gone.
-    assert_eq!(told(&examine(&azure, &map(), &[]).await), [""; 0]);
+    assert_eq!(reported(&examine(&azure, &map(), &[]).await), [""; 0]);
     azure.delete_from_event_grid(&topic("rg-spoke1")).unwrap();
-    assert_eq!(told(&examine(&azure, &map(), &[]).await), [""; 0]);
+    assert_eq!(reported(&examine(&azure, &map(), &[]).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -676,13 +680,13 @@ async fn a_zone_that_is_nearly_full_is_told_and_one_that_is_full_is_a_problem() 
     let azure = azure();
     // The SOA and the records of four groups are there already.
     fill(&azure, 0, 19_994);
-    assert_eq!(told(&examine(&azure, &map(), &[]).await), [""; 0]);
+    assert_eq!(reported(&examine(&azure, &map(), &[]).await), [""; 0]);
     fill(&azure, 19_994, 19_995);
     let nearly = ["warning: spoke1.contoso.internal has 20000 of 25000 record sets"];
-    assert_eq!(told(&examine(&azure, &map(), &[]).await), nearly);
+    assert_eq!(reported(&examine(&azure, &map(), &[]).await), nearly);
     fill(&azure, 19_995, 24_995);
     let without_room = ["problem: spoke1.contoso.internal has 25000 of 25000 record sets"];
-    assert_eq!(told(&examine(&azure, &map(), &[]).await), without_room);
+    assert_eq!(reported(&examine(&azure, &map(), &[]).await), without_room);
 }
 
 #[tokio::test(start_paused = true)]
@@ -693,7 +697,7 @@ async fn a_read_that_fails_is_not_checked() {
     azure.inject(Fault { times: u64::MAX, ..Fault::once(Method::GET, "virtualNetworkLinks", effect) });
     let diagnosis = examine(&azure, &map(), &[]).await;
     assert_eq!((diagnosis.state(), diagnosis.count(State::NotChecked)), (State::NotChecked, 2));
-    let found = told(&diagnosis);
+    let found = reported(&diagnosis);
     assert!(
         found[0].contains("cannot list the virtual networks") && found[0].contains("status 500"),
         "{found:#?}"
@@ -760,12 +764,12 @@ fn large() -> Simulated {
     Simulated::new(&["--groups", "2000", "--resource-groups", "20", "--subscriptions", "3"], &map)
 }
 
-fn check_snapshot(name: &str, told: &str) {
+fn check_snapshot(name: &str, reported: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, told));
+    settings.bind(|| insta::assert_snapshot!(name, reported));
 }
 
 #[test]

@@ -236,6 +236,6 @@ async fn each_event_of_an_array_is_told_of_once() {
     world.create_at("api", 5);
     let events = vec![world.event("web"), world.event("api"), world.event("web")];
     let done = world.deliver(TRACK_DRIFT, &events.into()).await;
-    let told = done.lines.iter().filter(|line| line["drift.event"] == "first_seen").count();
-    assert_eq!((done.status, told, done.lines.len()), (200, 3, 3));
+    let reported = done.lines.iter().filter(|line| line["drift.event"] == "first_seen").count();
+    assert_eq!((done.status, reported, done.lines.len()), (200, 3, 3));
 }

@@ -8,7 +8,7 @@ use aci_dns::{
     findings::Findings,
     replay::stage::Stage,
     simulator::{Azure, RecordSetView, Seed, Throttles},
-    sweep::{Manner, Repaired, Stop},
+    sweep::{Repaired, Stop, SweepOptions},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -57,8 +57,8 @@ impl Fleet {
     }
 
     async fn look(&self) -> Findings {
-        let manner = Manner { deadline: Instant::now() + Duration::from_hours(1), is_thorough: false };
-        self.stage.functions.sweeper.look(manner).await.unwrap()
+        let options = SweepOptions { deadline: Instant::now() + Duration::from_hours(1), is_thorough: false };
+        self.stage.functions.sweeper.look(options).await.unwrap()
     }
 
     async fn repair(&self, findings: &Findings) -> Repaired {

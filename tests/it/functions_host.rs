@@ -296,7 +296,7 @@ async fn what_is_not_ours_is_acknowledged() {
         (
             "ignored-type",
             event_of("Microsoft.Storage.BlobCreated", &subject("web")),
-            "events of type \"Microsoft.Storage.BlobCreated\" are not ours",
+            "events of type \"Microsoft.Storage.BlobCreated\" are ignored",
         ),
         ("ignored-resource", event_of(WRITTEN, other), &format!("{other:?} is not a container group")),
         ("ignored-empty", json!([]), "the invocation carries no event"),
@@ -495,12 +495,12 @@ async fn a_caller_that_hangs_up_does_not_cut_off_the_work() {
     drop(connection);
     settle().await;
     served.gate.open(1);
-    let told = async {
+    let reported = async {
         while log::of_invocation("hang-up").is_empty() {
             settle().await;
         }
     };
-    timeout(Duration::from_secs(5), told).await.unwrap();
+    timeout(Duration::from_secs(5), reported).await.unwrap();
     assert_eq!(log::of_invocation("hang-up")[0]["outcome"], "changed");
 }
 
@@ -682,9 +682,9 @@ async fn the_program_serves_until_sigterm_and_exits_with_0() {
         let body = envelope(&event_of("Other", "")).to_string();
         let response =
             connection.post("/function_drift_tracker", "real", body.as_bytes(), Framing::Chunked).await;
-        assert_eq!(response.judge(), succeeded(&["events of type \"Other\" are not ours"]));
-        let told = line();
-        assert_eq!((&told["invocation.id"], &told["outcome"]), (&json!("real"), &json!("ignored")));
+        assert_eq!(response.judge(), succeeded(&["events of type \"Other\" are ignored"]));
+        let reported = line();
+        assert_eq!((&reported["invocation.id"], &reported["outcome"]), (&json!("real"), &json!("ignored")));
 
         let process_id = process.id().to_string();
         assert!(Command::new("kill").args([signal, &process_id]).status().unwrap().success());

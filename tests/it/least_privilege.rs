@@ -10,7 +10,7 @@ use aci_dns::{
     config::Policy,
     dns::RecordType,
     doctor::{self, rights},
-    sweep::{Manner, Stop},
+    sweep::{Stop, SweepOptions},
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -69,7 +69,7 @@ async fn sweep(world: &World) -> Actions {
     let sweeper = &world.stage.functions.sweeper;
     let deadline = Instant::now() + Duration::from_hours(1);
     world.azure.clear_calls();
-    let findings = sweeper.look(Manner { deadline, is_thorough: true }).await.unwrap();
+    let findings = sweeper.look(SweepOptions { deadline, is_thorough: true }).await.unwrap();
     sweeper.repair(&findings.found, deadline, &Stop::never(), |_| ()).await;
     drop(world.take_lines());
     needed(world)

@@ -219,13 +219,14 @@ fn terminal() -> (File, OwnedFd) {
 }
 
 #[track_caller]
-fn check(name: &str, told: &[(&str, Ran)]) {
-    let told: Vec<_> = told.iter().map(|(command, ran)| format!("$ {command}\n{}", ran.text())).collect();
+fn check(name: &str, reported: &[(&str, Ran)]) {
+    let reported: Vec<_> =
+        reported.iter().map(|(command, ran)| format!("$ {command}\n{}", ran.text())).collect();
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/operate"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, told.join("\n")));
+    settings.bind(|| insta::assert_snapshot!(name, reported.join("\n")));
 }
 
 /// A cloud in which everything is the matter that a sweep knows, and something that is none of its business.
@@ -304,7 +305,7 @@ fn drift_tells_each_kind_of_drift_to_people_and_to_programs_and_writes_nothing()
     let table = cloud.run(&["drift"]);
     let json = cloud.run(&["drift", "--output", "json"]);
     let groups = json.json()["groups"].as_array().unwrap().clone();
-    let told: BTreeSet<String> = groups
+    let reported: BTreeSet<String> = groups
         .iter()
         .flat_map(|group| group["kinds"].as_array().unwrap())
         .map(|kind| kind.as_str().unwrap().to_owned())
@@ -318,7 +319,7 @@ fn drift_tells_each_kind_of_drift_to_people_and_to_programs_and_writes_nothing()
         .filter(|kind| !kind.is_empty())
         .map(str::to_owned)
         .collect();
-    assert_eq!((kinds.len(), &told), (11, &kinds));
+    assert_eq!((kinds.len(), &reported), (11, &kinds));
     assert_eq!((cloud.writes(), cloud.record_sets()), (0, before));
     check("drift", &[("aci-dns drift", table), ("aci-dns drift --output json", json)]);
 }
@@ -407,17 +408,17 @@ fn to_interrupt_the_question_is_to_say_no() {
     let (_keyboard, terminal) = terminal();
     let mut child = cloud.command(&["sync"]).stdin(terminal).spawn().unwrap();
     let mut stderr = child.stderr.take().unwrap();
-    let mut told = vec![];
-    while !told.ends_with(b"[y/N] ") {
+    let mut reported = vec![];
+    while !reported.ends_with(b"[y/N] ") {
         let mut byte = [0];
         stderr.read_exact(&mut byte).unwrap();
-        told.extend(byte);
+        reported.extend(byte);
     }
     interrupt(&child);
-    stderr.read_to_end(&mut told).unwrap();
+    stderr.read_to_end(&mut reported).unwrap();
     let ran = ran(child);
     assert_eq!((ran.code, cloud.writes()), (1, 0));
-    assert!(String::from_utf8(told).unwrap().ends_with("\nerror: nothing was written\n"));
+    assert!(String::from_utf8(reported).unwrap().ends_with("\nerror: nothing was written\n"));
 }
 
 #[test]
@@ -512,7 +513,7 @@ fn a_list_that_fails_leaves_its_zone_unknown_and_the_other_judged() {
     let cloud = Cloud::with(&["one", "rg-spoke2/two"]);
     cloud.address("one", [10, 1, 5, 30]);
     cloud.address("rg-spoke2/two", [10, 2, 6, 30]);
-    let mut told = vec![];
+    let mut reported = vec![];
     for (path, name) in
         [(FORWARD[0], "forward"), (REVERSE[0], "reverse"), ("/resourceGroups/rg-spoke1/", "groups")]
     {
@@ -523,7 +524,7 @@ fn a_list_that_fails_leaves_its_zone_unknown_and_the_other_judged() {
         }));
         let ran = cloud.run(&["drift"]);
         ran.ends(1, "1 list failed");
-        told.push((name, ran));
+        reported.push((name, ran));
     }
     let json = cloud.run(&["drift", "--output", "json"]).json();
     assert_eq!(json["groups"].as_array().unwrap().len(), 1, "{json:#}");
@@ -533,8 +534,8 @@ fn a_list_that_fails_leaves_its_zone_unknown_and_the_other_judged() {
     let is_of_spoke2 = |path: &str| path.contains(FORWARD[1]) || path.contains(REVERSE[1]);
     let writes = cloud.azure.calls().into_iter().filter(|call| call.method != Method::GET);
     assert!(writes.map(|call| call.path).all(|path| is_of_spoke2(&path)));
-    told.push(("aci-dns sync --yes (likewise)", sync));
-    check("list-failed", &told);
+    reported.push(("aci-dns sync --yes (likewise)", sync));
+    check("list-failed", &reported);
 }
 
 #[test]

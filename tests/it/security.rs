@@ -105,7 +105,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let answers = Answers::default();
-        let told = Arc::clone(&answers);
+        let reported = Arc::clone(&answers);
         let azure = Server::start(move |method, path| {
             if path.contains("/msi/token") {
                 let end = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 86_400;
@@ -115,9 +115,9 @@ impl Scene {
                 });
                 return ("200 OK\r\n".into(), body.to_string().into_bytes());
             }
-            let told = told.lock().unwrap();
+            let reported = reported.lock().unwrap();
             let request = format!("{method} {}", path.split('?').next().unwrap());
-            match told.iter().find(|(end, ..)| request.ends_with(end)) {
+            match reported.iter().find(|(end, ..)| request.ends_with(end)) {
                 Some((_, rest, body)) => (rest.clone(), body.clone()),
                 None if request.ends_with("/A") || request.ends_with("/PTR") => {
                     ("200 OK\r\n".into(), br#"{"value":[]}"#.to_vec())
@@ -332,9 +332,9 @@ fn hostile_events_ask_for_nothing() {
         (format!("{}/", id("rg", "web")), 200),
     ] {
         let (status, text) = scene.event(&subject);
-        let shown: String = subject.chars().take(200).collect();
-        assert_eq!(status, expected, "{shown:?}: {}", text.chars().take(300).collect::<String>());
-        assert!(text.len() < 3000, "{shown:?} is repeated at length");
+        let displayed: String = subject.chars().take(200).collect();
+        assert_eq!(status, expected, "{displayed:?}: {}", text.chars().take(300).collect::<String>());
+        assert!(text.len() < 3000, "{displayed:?} is repeated at length");
     }
     assert_eq!(scene.azure.take_paths(), BTreeSet::new());
 

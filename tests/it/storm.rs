@@ -427,23 +427,23 @@ impl Aftermath {
     /// Requests that went to a zone before the time that the same invocation was told to let pass, with the same
     /// method. An invocation begins with a look at its container group.
     fn impatient(&self) -> Vec<String> {
-        let mut told = HashMap::<((usize, Id), &str, Method), (Instant, Instant)>::new();
+        let mut reported = HashMap::<((usize, Id), &str, Method), (Instant, Instant)>::new();
         let mut impatient = vec![];
         let mut sent: Vec<_> = self.sent.iter().collect();
         sent.sort_by_key(|sent| sent.arrived);
         for sent in sent {
             let Some(zone) = sent.zone() else {
-                told.retain(|(by, ..), _| *by != sent.by);
+                reported.retain(|(by, ..), _| *by != sent.by);
                 continue;
             };
             let key = (sent.by, zone, sent.method.clone());
-            if let Some((since, until)) = told.get(&key)
+            if let Some((since, until)) = reported.get(&key)
                 && (*since..*until).contains(&sent.arrived)
             {
                 impatient.push(format!("{} {} {:?} early", sent.method, sent.path, *until - sent.arrived));
             }
             if let Some(wait) = sent.retry_after {
-                told.insert(key, (sent.answered, sent.answered + wait));
+                reported.insert(key, (sent.answered, sent.answered + wait));
             }
         }
         impatient

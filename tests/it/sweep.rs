@@ -6,7 +6,7 @@ use aci_dns::{
     findings::{ChangeGuard, Findings, Verdict},
     replay::stage::Stage,
     simulator::{Effect, Fault, FaultAnswer, RecordSetSpec, Throttles, When},
-    sweep::{Manner, Repaired, Stop},
+    sweep::{Repaired, Stop, SweepOptions},
 };
 use axum::body::Body;
 use http::{Method, Request};
@@ -18,20 +18,20 @@ use crate::world::{FORWARD, REVERSE, SUBSCRIPTION, World, a, id, ptr};
 
 const WHERE: (&str, &str) = ("ACI_DNS_SUBSCRIPTIONS", SUBSCRIPTION);
 
-fn manner(is_thorough: bool) -> Manner {
-    Manner { deadline: Instant::now() + std::time::Duration::from_hours(1), is_thorough }
+fn options(is_thorough: bool) -> SweepOptions {
+    SweepOptions { deadline: Instant::now() + std::time::Duration::from_hours(1), is_thorough }
 }
 
 async fn look(stage: &Stage) -> Findings {
-    stage.functions.sweeper.look(manner(false)).await.unwrap()
+    stage.functions.sweeper.look(options(false)).await.unwrap()
 }
 
 async fn repair(stage: &Stage, findings: &Findings) -> Repaired {
-    stage.functions.sweeper.repair(&findings.found, manner(false).deadline, &Stop::never(), |_| ()).await
+    stage.functions.sweeper.repair(&findings.found, options(false).deadline, &Stop::never(), |_| ()).await
 }
 
 /// Each group about which there is something to say, and the kinds of drift: `web: address, ptr_stale`.
-fn told(findings: &Findings) -> Vec<String> {
+fn reported(findings: &Findings) -> Vec<String> {
     let kinds = |found: &aci_dns::findings::Found| {
         let kinds: Vec<_> = found.kinds().iter().map(|kind| kind.as_str()).collect();
         format!("{}: {}", found.id.name(), kinds.join(", "))
@@ -55,7 +55,7 @@ async fn world(settings: &[(&str, &str)], names: &[&str]) -> World {
 async fn what_is_right_costs_one_list_for_each_scope_and_zone_and_nothing_is_written() {
     let world = world(&[], &["one", "two"]).await;
     let findings = look(&world.stage).await;
-    assert_eq!(told(&findings), [""; 0]);
+    assert_eq!(reported(&findings), [""; 0]);
     assert_eq!((findings.tally.right, findings.tally.asked, findings.tally.requests), (2, 0, 4));
     let repaired = repair(&world.stage, &findings).await;
     assert_eq!((repaired.done, repaired.requests), (0, 0));
@@ -75,7 +75,7 @@ async fn what_moved_stopped_went_or_came_is_found_and_repaired_and_what_is_forei
     world.put("A other 60 10.9.9.9");
     let findings = look(&world.stage).await;
     assert_eq!(
-        told(&findings),
+        reported(&findings),
         [
             "gone: orphan",
             "moved: address, ptr_missing, ptr_stale",
@@ -102,7 +102,7 @@ async fn what_moved_stopped_went_or_came_is_found_and_repaired_and_what_is_forei
         &format!("PTR 88.5.{REVERSE} 60 printer.example.org"),
         &format!("A other.{FORWARD} 60 10.9.9.9"),
     ]);
-    assert_eq!(told(&look(&world.stage).await), [""; 0]);
+    assert_eq!(reported(&look(&world.stage).await), [""; 0]);
 }
 
 fn findings_of(name: &str, world: &World) -> u8 {
@@ -181,7 +181,7 @@ async fn a_repair_that_is_told_to_stop_does_not_sit_out_a_throttle() {
     let sweeper = &world.stage.functions.sweeper;
     let started = Instant::now();
     let stop = Stop::when(receiver);
-    let repair = sweeper.repair(&findings.found, manner(false).deadline, &stop, |_| ());
+    let repair = sweeper.repair(&findings.found, options(false).deadline, &stop, |_| ());
     let (repaired, ()) = tokio::join!(repair, async {
         crate::world::pass(10).await;
         sender.send_replace(true);
@@ -214,7 +214,7 @@ async fn a_list_that_breaks_off_in_the_middle_is_no_shorter_list() {
     let findings = look(&world.stage).await;
     assert_eq!((findings.failures.len(), findings.planned(), findings.tally.groups), (1, 0, 0));
     // Nobody knows whether the groups live whose records are there.
-    assert_eq!(findings.strays.len(), 6);
+    assert_eq!(findings.unattributed.len(), 6);
     assert_eq!(look(&world.stage).await.tally.right, 3);
 }
 
@@ -224,9 +224,9 @@ async fn a_thorough_sweep_does_not_believe_a_list_that_tells_the_address_of_a_st
     world.azure.configure(|settings| settings.stopped_keeps_address = true);
     world.azure.stop_group(&id("stopped")).unwrap();
     let findings = look(&world.stage).await;
-    assert_eq!((told(&findings).len(), findings.tally.asked), (0, 0));
-    let findings = world.stage.functions.sweeper.look(manner(true)).await.unwrap();
-    assert_eq!((told(&findings), findings.tally.asked), (vec!["stopped: a_stale".to_owned()], 2));
+    assert_eq!((reported(&findings).len(), findings.tally.asked), (0, 0));
+    let findings = world.stage.functions.sweeper.look(options(true)).await.unwrap();
+    assert_eq!((reported(&findings), findings.tally.asked), (vec!["stopped: a_stale".to_owned()], 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +240,7 @@ async fn groups_that_are_listed_at_one_address_are_asked_for_by_themselves() {
     let findings = look(&world.stage).await;
     // The list alone says that both are there, and that the A record sets of both are right.
     assert_eq!(
-        (told(&findings), findings.tally.asked),
+        (reported(&findings), findings.tally.asked),
         (vec!["new: ptr_mismatch".to_owned(), "old: a_stale".to_owned()], 2)
     );
     assert_eq!(repair(&world.stage, &findings).await.done, 2);
@@ -280,7 +280,7 @@ async fn a_mark_of_a_group_that_was_not_looked_for_is_no_orphan() {
     let world = world(&[], &[]).await;
     world.put("A far 60 10.1.5.9 aci-dns-owner=11111111-0000-0000-0000-000000000000/rg-spoke1/far");
     let findings = look(&world.stage).await;
-    assert_eq!((told(&findings).len(), findings.strays.len(), findings.planned()), (0, 1, 0));
+    assert_eq!((reported(&findings).len(), findings.unattributed.len(), findings.planned()), (0, 1, 0));
 }
 
 /// Another program wrote an empty address into a record set of its own.
@@ -335,19 +335,19 @@ async fn what_is_left_of_a_former_forward_zone_is_reported_and_values_in_it_are_
     world.put("PTR 4.5 60 web.old.contoso.internal owner=web");
     world.put("PTR 77.5 60 api.old.contoso.internal");
     let findings = look(&world.stage).await;
-    let strays = |findings: &Findings| -> Vec<String> {
-        let strays = findings.strays.iter();
-        strays.map(|stray| format!("{}: {}", stray.record, stray.reason)).collect()
+    let unattributed = |findings: &Findings| -> Vec<String> {
+        let unattributed = findings.unattributed.iter();
+        unattributed.map(|record| format!("{}: {}", record.record, record.reason)).collect()
     };
-    let reason = "it is left of a forward zone that was replaced (formerZones)";
+    let reason = "it belongs to a replaced forward zone (formerZones)";
     let left = [format!("A web.{OLD}: {reason}"), format!("PTR 77.5.{REVERSE} api.{OLD}: {reason}")];
-    assert_eq!((findings.failures.len(), strays(&findings)), (0, left.to_vec()));
-    assert_eq!(told(&findings), ["web: ptr_mismatch"]);
+    assert_eq!((findings.failures.len(), unattributed(&findings)), (0, left.to_vec()));
+    assert_eq!(reported(&findings), ["web: ptr_mismatch"]);
     repair(&world.stage, &findings).await;
     assert!(world.records().contains(&ptr("web", 4)), "{:#?}", world.records());
     // The timer says so, too, and what is left there stays.
     let again = look(&world.stage).await;
-    assert_eq!((told(&again), strays(&again)), (vec![], left.to_vec()));
+    assert_eq!((reported(&again), unattributed(&again)), (vec![], left.to_vec()));
     let report = world.stage.functions.sweeper.run(|_, _| ()).await;
     assert_eq!((report.outcome.as_str(), report.is_warning), ("reported", true));
     assert!(
@@ -393,13 +393,14 @@ async fn a_repair_that_is_stopped_is_resumed() {
     let sweeper = &world.stage.functions.sweeper;
     let findings = look(&world.stage).await;
     let halt = |_: &aci_dns::sweep::Step<'_>| _ = sender.send_replace(true);
-    let repaired = sweeper.repair(&findings.found, manner(false).deadline, &Stop::when(receiver), halt).await;
+    let repaired =
+        sweeper.repair(&findings.found, options(false).deadline, &Stop::when(receiver), halt).await;
     assert_eq!((repaired.done, repaired.left), (1, 2));
     let rest = look(&world.stage).await;
-    assert_eq!(told(&rest), ["b: a_missing", "c: a_missing"]);
-    let repaired = sweeper.repair(&rest.found, manner(false).deadline, &Stop::never(), |_| ()).await;
+    assert_eq!(reported(&rest), ["b: a_missing", "c: a_missing"]);
+    let repaired = sweeper.repair(&rest.found, options(false).deadline, &Stop::never(), |_| ()).await;
     assert_eq!((repaired.done, repaired.left), (2, 0));
-    assert_eq!(told(&look(&world.stage).await), [""; 0]);
+    assert_eq!(reported(&look(&world.stage).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -276,10 +276,10 @@ fn each_event_is_a_span_below_the_hosts_with_its_requests_and_its_custom_event()
         "dns.addresses": "[\"10.1.5.4\"]",
         "dns.ptr": "[\"web-1.spoke1.contoso.internal\"]",
     });
-    let told = json!({
+    let reported = json!({
         "outcome": "reported", "arm.calls": "3", "message": "web-1.spoke1.contoso.internal: no_change",
     });
-    assert_eq!(properties(tracked), with(with(common(TRACK_DRIFT), drift.clone()), told));
+    assert_eq!(properties(tracked), with(with(common(TRACK_DRIFT), drift.clone()), reported));
     let data = &reconciled["data"]["baseData"];
     assert_eq!(
         (&data["name"], &data["resultCode"], &data["success"], &reconciled["data"]["baseType"]),
@@ -462,7 +462,7 @@ fn what_is_lost_is_counted_and_told_once() {
     assert_eq!(lost, 8);
     let levels: Vec<_> = lines.iter().map(|line| (&line["level"], &line["telemetry.lost"])).collect();
     assert_eq!(levels[0], (&json!("warn"), &json!(lost)));
-    let message = "telemetry for Application Insights is being lost";
+    let message = "telemetry for Application Insights cannot be delivered";
     assert_eq!(lines.iter().filter(|line| line["message"] == message).count(), 1, "{lines:?}");
 }
 

@@ -1,7 +1,10 @@
-//! What answers mean, and what requests look like.
+//! Classification of answers, and the form of requests.
 
 use super::*;
-use crate::dns::{PtrTarget, RecordSet};
+use crate::{
+    container_group::{Container, IpAddress},
+    dns::{PtrTarget, RecordSet},
+};
 
 async fn read(body: &Value) -> Result<Option<ARecordSet>, ArmError> {
     Azure::new([reply(200, body)]).writer().reader().a_record_set(&zone(), &name()).await
@@ -30,7 +33,7 @@ async fn requests_ask_for_the_stable_versions_and_carry_the_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_set_is_created_only_where_there_is_none() {
+async fn a_record_set_is_created_only_if_it_does_not_exist() {
     let azure = Azure::new([reply(201, &web())]);
     let etag = azure.writer().put_a_record_set(&zone(), &name(), &web_content(), &Precondition::Absent).await;
     assert_eq!(etag.unwrap(), ETag::from("e1".to_owned()));
@@ -39,7 +42,7 @@ async fn a_record_set_is_created_only_where_there_is_none() {
     assert_eq!(seen.headers["if-none-match"], "*");
     assert_eq!(seen.headers["content-type"], "application/json");
     assert!(!seen.headers.contains_key("if-match"));
-    // The whole text: a key that appears twice would be lost in a parsed comparison.
+    // The whole text: a parsed comparison would not see a duplicate key.
     assert_eq!(
         seen.body,
         r#"{"properties":{"metadata":{"aci-dns-owner":"s1/rg/web","costs":"42"},"ttl":60,"aRecords":[{"ipv4Address":"10.1.5.4"}]}}"#
@@ -47,7 +50,7 @@ async fn a_record_set_is_created_only_where_there_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_set_is_replaced_only_as_it_was_read() {
+async fn a_record_set_is_replaced_only_with_the_etag_of_the_read() {
     let azure = Azure::new([reply(200, &web())]);
     let content = Content {
         ttl: 60,
@@ -66,7 +69,7 @@ async fn a_record_set_is_replaced_only_as_it_was_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_set_that_is_removed_or_not_there_is_removed() {
+async fn deleting_a_missing_record_set_succeeds() {
     for gone in [
         Reply::Answer(200, vec![], Bytes::new()),
         Reply::Answer(204, vec![], Bytes::new()),
@@ -85,7 +88,7 @@ async fn a_record_set_that_is_removed_or_not_there_is_removed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_set_is_read_whole() {
+async fn every_part_of_a_record_set_is_read() {
     let expected =
         RecordSet { etag: ETag::from("e1".to_owned()), content: web_content(), is_auto_registered: false };
     assert_eq!(read(&web()).await.unwrap(), Some(expected));
@@ -100,7 +103,7 @@ async fn an_emptied_record_set_is_read_as_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_auto_registered_record_set_is_known_as_one() {
+async fn auto_registration_is_read() {
     let mut body = web();
     body["properties"]["isAutoRegistered"] = true.into();
     assert!(read(&body).await.unwrap().unwrap().is_auto_registered);
@@ -118,7 +121,7 @@ async fn ptr_targets_keep_their_spelling() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_write_would_lose_is_refused() {
+async fn a_record_set_that_a_write_would_damage_is_refused() {
     for (pointer, value) in [
         ("/properties/metadata/costs", json!(42)),
         ("/properties/metadata/costs", json!(null)),
@@ -136,7 +139,7 @@ async fn what_a_write_would_lose_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_describes_no_record_set_is_unreadable() {
+async fn an_answer_without_a_record_set_is_unreadable() {
     for body in [json!({}), json!([]), json!({"status": "up"}), json!({"etag": "e1"}), json!({"etag": ""})] {
         let error = read(&body).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Transient, "{body}: {}", chain(&error));
@@ -174,7 +177,7 @@ async fn a_container_group_is_read_with_its_states_and_tags() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_group_is_gone_only_when_azure_says_so() {
+async fn a_container_group_is_absent_only_if_azure_says_so() {
     for code in ["ContainerGroupNotFound", "ResourceNotFound", "NotFound", "ResourceGroupNotFound"] {
         let azure = Azure::new([error(404, code)]);
         assert_eq!(azure.writer().reader().container_group(&group_id()).await.unwrap(), None, "{code}");
@@ -209,7 +212,7 @@ async fn a_record_set_is_absent_only_in_a_zone_that_exists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_says_what_was_attempted_and_what_azure_said() {
+async fn an_error_names_the_operation_and_azures_message() {
     let azure = Azure::new([error(403, "AuthorizationFailed")]);
     let error = azure.writer().reader().a_record_set(&zone(), &name()).await.unwrap_err();
     assert_eq!(
@@ -219,7 +222,7 @@ async fn an_error_says_what_was_attempted_and_what_azure_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_that_could_change_the_path_is_never_sent() {
+async fn a_segment_that_could_change_the_path_is_never_sent() {
     for (subscription, resource_group) in [("s1/../s2", "rg"), ("s1", ".."), ("s1", "rg?x"), ("", "rg")] {
         let azure = Azure::new([reply(200, &web())]);
         let zone =

@@ -1,6 +1,7 @@
-//! Lists of container groups: by subscription or resource group, whole or an error.
+//! Lists of container groups: by subscription or resource group, complete or an error.
 
 use super::*;
+use crate::container_group::{Container, IpAddress};
 
 const SUBNET: &str =
     "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/aci";
@@ -53,7 +54,7 @@ async fn a_scope_is_a_subscription_or_a_resource_group_and_each_page_is_one_requ
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listed_group_has_all_but_the_state_that_lists_leave_out() {
+async fn a_listed_group_lacks_only_its_state() {
     let azure = Azure::new([page(&[group("rg", "web")], None)]);
     let listed = azure.writer().reader().list_container_groups(&Scope::new("s1", None)).await.unwrap();
     let expected = ContainerGroup {
@@ -75,7 +76,7 @@ async fn a_resource_group_that_does_not_exist_holds_no_groups() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_of_groups_that_fails_or_is_none_is_no_empty_list() {
+async fn a_failed_or_unreadable_list_of_groups_is_not_empty() {
     let next = format!("https://management.azure.com/subscriptions/s1/{GROUPS}?api-version=2023-05-01");
     let mut elsewhere = group("rg", "b");
     elsewhere["id"] = "/subscriptions/s1".into();
@@ -94,7 +95,7 @@ async fn a_list_of_groups_that_fails_or_is_none_is_no_empty_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_whose_name_no_record_set_could_have_is_left_out() {
+async fn a_group_whose_name_is_invalid_for_a_record_set_is_left_out() {
     let azure = Azure::new([page(&[group("rg", "a_b"), group("rg", "web")], None)]);
     assert_eq!(list(&azure, None).await.unwrap(), [ContainerGroupId::new("s1", "rg", "web").unwrap()]);
 }
@@ -112,7 +113,7 @@ mod snapshot {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_group_is_absent_only_where_a_list_that_did_not_fail_does_not_hold_it() {
+    async fn a_group_is_absent_only_if_a_successful_list_does_not_contain_it() {
         let mut snapshot = Snapshot::default();
         let web = ContainerGroup { state: None, ..ContainerGroup::default() };
         snapshot.add_container_groups(
@@ -133,7 +134,7 @@ mod snapshot {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_about_one_group_counts_more_than_the_list() {
+    async fn a_single_read_of_a_group_overrides_the_list() {
         let mut snapshot = Snapshot::default();
         let listed = vec![(id("s1", "rg"), ContainerGroup::default())];
         snapshot.add_container_groups(Scope::new("s1", None), Ok(Some(listed)));
@@ -144,14 +145,14 @@ mod snapshot {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_zone_that_was_not_or_could_not_be_listed_holds_nothing_that_could_be_called_absent() {
+    async fn nothing_is_absent_from_a_zone_without_a_successful_list() {
         let mut snapshot = Snapshot::default();
         let absent =
             |snapshot: &Snapshot| snapshot.a_record_set(&zone(), &name()).map_err(|error| error.kind());
         assert_eq!(absent(&snapshot), Err(Kind::Refused));
         snapshot.add_a_record_sets(zone(), failed().await);
         assert_eq!(absent(&snapshot), Err(Kind::Forbidden));
-        // Of the record sets of one type nothing follows for another.
+        // The list of one record type says nothing about another type.
         snapshot.add_ptr_record_sets(zone(), Ok(vec![]));
         assert_eq!(absent(&snapshot), Err(Kind::Forbidden));
         snapshot.add_a_record_sets(zone(), Ok(vec![]));

@@ -1,4 +1,4 @@
-//! Repetitions, deadlines, and what a failure leaves behind.
+//! Retries, deadlines, and the effect of a failure on later requests.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn conflict() -> Reply {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_is_repeated_after_whatever_may_pass() {
+async fn a_read_is_repeated_after_temporary_failures() {
     for failure in [
         error(408, "RequestTimeout"),
         error(429, "TooManyRequests"),
@@ -40,7 +40,7 @@ async fn a_read_is_repeated_after_whatever_may_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_certificate_that_cannot_be_verified_is_a_persons_task() {
+async fn a_certificate_that_cannot_be_verified_is_a_permanent_failure() {
     let azure = Azure::new([Reply::Untrusted]);
     let writer = azure.writer();
     for error in [read(&writer).await.unwrap_err(), write(&writer).await.unwrap_err()] {
@@ -49,12 +49,12 @@ async fn a_certificate_that_cannot_be_verified_is_a_persons_task() {
         assert!(text.contains("the certificate of management.azure.com cannot be verified"), "{text}");
         assert!(text.contains("SSL_CERT_FILE") && text.contains("UnknownIssuer"), "{text}");
     }
-    assert_eq!(writer.reader().calls(), 2, "what will never pass is not repeated");
+    assert_eq!(writer.reader().calls(), 2, "a permanent failure is not repeated");
 }
 
 /// A command has hours; an invocation tries until its deadline.
 #[tokio::test(start_paused = true)]
-async fn a_command_without_a_network_fails_after_ten_seconds_and_says_what_to_check() {
+async fn a_command_without_a_network_fails_after_ten_seconds_with_a_hint() {
     for (deadline, longest) in [(Duration::from_hours(6), 16), (Duration::from_secs(25), 25)] {
         let azure = Azure::new([Reply::Unreachable]);
         let start = Instant::now();
@@ -76,7 +76,7 @@ async fn a_command_without_a_network_fails_after_ten_seconds_and_says_what_to_ch
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_is_repeated_only_after_what_certainly_did_not_process_it() {
+async fn a_write_is_repeated_only_if_azure_did_not_process_it() {
     for failure in [error(429, "TooManyRequests"), conflict(), Reply::Unreachable] {
         let azure = Azure::new([failure.clone(), failure, reply(201, &web())]);
         let writer = azure.writer();
@@ -109,7 +109,7 @@ async fn a_write_whose_answer_is_lost_is_uncertain_and_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_will_not_change_is_not_repeated() {
+async fn a_permanent_failure_is_not_repeated() {
     for (failure, expected) in [
         (error(400, "BadRequest"), Kind::Refused),
         (error(403, "AuthorizationFailed"), Kind::Forbidden),
@@ -131,7 +131,7 @@ async fn what_will_not_change_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replacing_what_was_removed_meanwhile_is_a_race() {
+async fn replacing_a_record_set_that_was_deleted_meanwhile_is_a_race() {
     let azure = Azure::new([reply(404, &json!({"code": "NotFound", "message": "no such record set"}))]);
     let precondition = Precondition::Unchanged(ETag::from("e1".to_owned()));
     let writer = azure.writer();
@@ -140,7 +140,7 @@ async fn replacing_what_was_removed_meanwhile_is_a_race() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttling_is_waited_out_as_long_as_azure_asks() {
+async fn a_throttled_request_waits_as_long_as_azure_asks() {
     for (answer, seconds) in [
         (throttled(429, "retry-after", "7"), 7),
         (throttled(503, "retry-after", "7"), 7),
@@ -167,7 +167,7 @@ async fn throttling_beyond_the_deadline_fails_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_invocation_was_told_spares_others_their_requests() {
+async fn a_throttle_of_one_invocation_stops_requests_of_others() {
     let azure = Azure::new([throttled(429, "retry-after", "40"), reply(200, &web())]);
     let arm = azure.arm();
     let after = |seconds| arm.invocation(Instant::now() + Duration::from_secs(seconds));
@@ -177,19 +177,19 @@ async fn what_one_invocation_was_told_spares_others_their_requests() {
     assert_eq!((error.kind(), writer.reader().calls()), (Kind::Transient, 0));
     assert_eq!(
         chain(&error),
-        "cannot read A web in spoke1.contoso.internal now: Azure throttles such requests and takes the next one in \
-         40 s, after the deadline of the invocation; it was not sent"
+        "cannot read A web in spoke1.contoso.internal now: Azure throttles such requests for \
+         40 s, until after the deadline of the invocation; the request was not sent"
     );
     write(&writer).await.unwrap();
     assert_eq!(begin.elapsed(), Duration::ZERO);
-    // More time, or a later time, and it is sent.
+    // With more time, or later, the request is sent.
     read(&after(41)).await.unwrap();
     assert_eq!(begin.elapsed().as_secs(), 40);
     assert_eq!(azure.lines().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_that_does_not_say_how_long_concerns_nobody_else() {
+async fn a_429_without_retry_after_does_not_affect_other_invocations() {
     let azure = Azure::new([error(429, "TooManyRequests"), reply(200, &web())]);
     let (arm, begin) = (azure.arm(), Instant::now());
     read(&arm.invocation(begin + Duration::from_millis(50))).await.unwrap_err();
@@ -198,7 +198,7 @@ async fn a_429_that_does_not_say_how_long_concerns_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn repetitions_become_rarer_and_end_before_the_deadline() {
+async fn retries_back_off_and_end_before_the_deadline() {
     let azure = Azure::new([error(500, "InternalServerError")]);
     let (writer, begin) = (azure.writer(), Instant::now());
     assert_eq!(read(&writer).await.unwrap_err().kind(), Kind::Transient);
@@ -246,7 +246,7 @@ async fn an_answer_is_read_up_to_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_error_counts_by_its_status() {
+async fn a_large_error_is_classified_by_its_status() {
     let azure = Azure::new([Reply::Answer(403, vec![], vec![b'x'; 1 << 20].into())]);
     assert_eq!(read(&azure.writer()).await.unwrap_err().kind(), Kind::Forbidden);
 }

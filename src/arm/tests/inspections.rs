@@ -1,7 +1,7 @@
-//! What a preflight reads: from Azure's own words to what is made of them.
+//! The reads of a preflight: Azure's answers and the values that they become.
 
 use super::*;
-use crate::inventory::{Asker, Condition, Filter, Permission, Quota, ZoneState};
+use crate::inventory::{Caller, Condition, Filter, Permission, Quota, ZoneState};
 
 const GROUP: &str = "/subscriptions/s1/resourceGroups/rg";
 
@@ -10,21 +10,21 @@ fn inspector(azure: &Azure) -> Inspector {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_goes_on_to_its_last_page() {
+async fn a_list_is_read_to_its_last_page() {
     let next = "https://management.azure.com/subscriptions/s1/more?$skipToken=x";
     let azure = Azure::new([
         reply(200, &json!({"value": [{"actions": ["*/read"], "notActions": ["x"]}], "nextLink": next})),
         reply(200, &json!({"value": [{"actions": null}], "nextLink": ""})),
     ]);
     let expected = Permission { actions: vec!["*/read".into()], not_actions: vec!["x".into()] };
-    let told = inspector(&azure).permissions(GROUP).await.unwrap();
-    assert_eq!(told, Some(vec![expected, Permission::default()]));
+    let reported = inspector(&azure).permissions(GROUP).await.unwrap();
+    assert_eq!(reported, Some(vec![expected, Permission::default()]));
     let path = format!("GET {GROUP}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01");
     assert_eq!(azure.lines(), [path, "GET /subscriptions/s1/more?$skipToken=x".to_owned()]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn roles_are_asked_for_by_whoever_holds_them_and_read_by_name() {
+async fn roles_are_listed_by_principal_and_read_by_name() {
     let assignment = json!({"properties": {
         "roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/acdd72a7", "scope": GROUP
     }});
@@ -61,7 +61,7 @@ async fn a_link_to_another_host_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_without_end_and_a_list_without_a_value_are_errors() {
+async fn an_endless_list_and_a_list_without_a_value_are_errors() {
     let endless = json!({"value": [], "nextLink": format!("{GROUP}/again")});
     let azure = Azure::new([reply(200, &endless)]);
     let error = inspector(&azure).permissions(GROUP).await.unwrap_err();
@@ -71,7 +71,7 @@ async fn a_list_without_end_and_a_list_without_a_value_are_errors() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_exist_is_nothing() {
+async fn a_missing_resource_is_none() {
     for code in
         ["ResourceGroupNotFound", "ResourceNotFound", "ParentResourceNotFound", "SubscriptionNotFound"]
     {
@@ -88,7 +88,7 @@ async fn what_does_not_exist_is_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_tells_how_full_it_is() {
+async fn a_zone_reports_how_full_it_is() {
     let properties = json!({
         "numberOfRecordSets": 7, "maxNumberOfRecordSets": 25000,
         "numberOfVirtualNetworkLinks": 2, "provisioningState": "Succeeded"
@@ -104,7 +104,7 @@ async fn a_zone_tells_how_full_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_link_is_read_in_whatever_state_it_is() {
+async fn a_link_is_read_in_every_state() {
     let network = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/v";
     let link = |properties: Value| json!({"name": "l", "location": "global", "properties": properties});
     let page = json!({"value": [
@@ -157,7 +157,7 @@ async fn only_topics_of_subscriptions_and_resource_groups_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_subscription_is_read_as_far_as_it_says_something() {
+async fn an_event_subscription_may_lack_fields() {
     let id = format!("{GROUP}/providers/Microsoft.EventGrid/systemTopics/t/eventSubscriptions/e");
     let function = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Web/sites/a/functions/function_aci_reconcile";
     let destination = json!({"endpointType": "AzureFunction", "properties": {"resourceId": function}});
@@ -191,8 +191,8 @@ async fn an_event_subscription_is_read_as_far_as_it_says_something() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_says_whom_it_speaks_for_where_it_can_be_read() {
-    let asker = async |token: &str| {
+async fn the_caller_is_read_from_a_readable_token() {
+    let caller = async |token: &str| {
         let azure = Azure::new([reply(200, &json!({}))]);
         let settings = ArmSettings {
             endpoint: "https://management.azure.com/".parse().unwrap(),
@@ -200,13 +200,13 @@ async fn a_token_says_whom_it_speaks_for_where_it_can_be_read() {
             jitter_seed: 1,
         };
         let arm = Arm::new(settings, azure.wire(), Tokens::fixed(token));
-        arm.inspection(Instant::now() + Duration::from_secs(25)).asker().await.unwrap()
+        arm.inspection(Instant::now() + Duration::from_secs(25)).caller().await.unwrap()
     };
     // {"oid":"o","appid":"a","upn":"ada@contoso.com"}
     let token = "eyJhbGciOiJub25lIn0.eyJvaWQiOiJvIiwiYXBwaWQiOiJhIiwidXBuIjoiYWRhQGNvbnRvc28uY29tIn0.s";
     let [object_id, application_id, name] = ["o", "a", "ada@contoso.com"].map(|text| Some(text.to_owned()));
-    assert_eq!(asker(token).await, Asker { object_id, application_id, name });
+    assert_eq!(caller(token).await, Caller { object_id, application_id, name });
     for token in ["", "opaque", "a.b.c", "a.e30.c"] {
-        assert_eq!(asker(token).await, Asker::default(), "{token}");
+        assert_eq!(caller(token).await, Caller::default(), "{token}");
     }
 }

@@ -1,4 +1,4 @@
-//! Lists: whole or an error, and no further than the endpoint.
+//! Lists: complete or an error, and from the endpoint only.
 
 use super::*;
 
@@ -39,7 +39,7 @@ async fn a_list_follows_its_pages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn invocations_share_one_client_and_run_side_by_side() {
+async fn invocations_share_one_client_and_run_concurrently() {
     let arm = Azure::new([page(&[item("a")], None)]).arm();
     let tasks = (0..3).map(|_| {
         let writer = arm.clone().invocation(Instant::now() + Duration::from_secs(25));
@@ -71,7 +71,7 @@ async fn ptr_record_sets_are_listed_with_their_targets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_fails_on_the_way_is_no_list() {
+async fn a_list_with_a_failed_page_is_an_error() {
     let next = format!("https://management.azure.com{SUBSCRIPTION}/z/A?api-version=2024-06-01");
     for (second, expected) in [
         (error(403, "AuthorizationFailed"), Kind::Forbidden),
@@ -115,7 +115,7 @@ async fn a_record_set_that_cannot_be_represented_is_left_out_with_a_warning_that
     for (warning, (name, problem)) in warnings.iter().zip([
         ("number", "metadata"),
         ("null", "metadata"),
-        ("empty", "is no address"),
+        ("empty", "is not an address"),
         ("ttl", "no TTL"),
         ("4.5", "no target"),
     ]) {
@@ -125,7 +125,7 @@ async fn a_record_set_that_cannot_be_represented_is_left_out_with_a_warning_that
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_list_is_no_empty_list() {
+async fn an_answer_that_is_no_list_is_an_error() {
     let mut nameless = item("web");
     nameless["name"].take();
     for answer in [json!({}), json!({"value": null}), json!([[]]), web(), json!({"value": [nameless]})] {
@@ -136,7 +136,7 @@ async fn what_is_no_list_is_no_empty_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_without_end_is_refused() {
+async fn an_endless_list_is_refused() {
     let next = format!("https://management.azure.com{SUBSCRIPTION}/z/A?api-version=2024-06-01");
     let azure = Azure::new([page(&[], Some(&next))]);
     let writer = azure.writer();
@@ -145,7 +145,7 @@ async fn a_list_without_end_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_next_page_elsewhere_is_refused_before_it_is_asked_for() {
+async fn a_next_page_on_another_host_is_refused_before_the_request() {
     for next in [
         "https://elsewhere.example/subscriptions/s1?x=1",
         "https://management.azure.com.elsewhere.example/subscriptions/s1",
@@ -170,7 +170,7 @@ async fn a_next_page_elsewhere_is_refused_before_it_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_others_could_listen_to_is_refused() {
+async fn an_endpoint_without_encryption_is_refused() {
     for (endpoint, is_sent) in [
         ("http://management.azure.com/", false),
         ("http://10.0.0.4/", false),

@@ -1,4 +1,4 @@
-//! Exchanges with an Azure that answers as it is told and remembers what it was asked. Time is paused.
+//! A fake of Azure that gives prepared answers and records requests. Time is paused.
 
 mod answers;
 mod container_groups;
@@ -28,19 +28,19 @@ const TOKEN: &str = "secret-token";
 const SUBSCRIPTION: &str =
     "/subscriptions/s1/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones";
 
-/// What happens to one request.
+/// The answer to one request.
 #[derive(Clone)]
 enum Reply {
     Answer(u16, Vec<(&'static str, String)>, Bytes),
     /// The connection breaks before the answer.
     Lost,
-    /// The connection breaks within the answer.
+    /// The connection breaks during the answer.
     Truncated(u16),
-    /// There is no connection.
+    /// The connection fails.
     Unreachable,
-    /// There is a connection to somebody else, or to somebody whose certificate nobody signed.
+    /// The host presents a certificate that cannot be verified.
     Untrusted,
-    /// There is never an answer.
+    /// No answer ever arrives.
     Silence,
 }
 
@@ -52,7 +52,7 @@ struct Seen {
     body: Bytes,
 }
 
-/// Answers in the order it was told, the last answer for ever.
+/// Gives the prepared answers in order, then the last one again and again.
 #[derive(Clone)]
 struct Azure {
     replies: Arc<Mutex<VecDeque<Reply>>>,
@@ -105,7 +105,7 @@ impl Azure {
         arm(self.wire(), "https://management.azure.com/")
     }
 
-    /// An invocation with the time that one usually has.
+    /// An invocation with a usual amount of time.
     fn writer(&self) -> Writer {
         self.arm().invocation(Instant::now() + Duration::from_secs(25))
     }

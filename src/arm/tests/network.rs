@@ -1,4 +1,4 @@
-//! The same over TCP, on this machine.
+//! Requests over TCP on this machine.
 
 use std::{
     collections::HashSet,
@@ -16,7 +16,7 @@ use tokio::{
 use super::*;
 use crate::config::Proxy;
 
-/// Answers each connection's first request with the same text, counts connections, and tells where it listens.
+/// Answers each connection's first request with the same text and counts connections. Returns its address.
 async fn raw(answer: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -38,7 +38,8 @@ fn writer(address: SocketAddr, deadline: Duration) -> Writer {
     arm(Wire::network(), &format!("http://{address}/")).invocation(Instant::now() + deadline)
 }
 
-/// Answers every request with the same record set, and keeps connections open. Tells the peers that connected.
+/// Answers every request with the same record set and keeps connections open. Returns the peers that
+/// connected.
 async fn keep_alive() -> (SocketAddr, Arc<Mutex<HashSet<SocketAddr>>>) {
     let peers = Arc::new(Mutex::new(HashSet::new()));
     let seen = peers.clone();
@@ -65,7 +66,7 @@ async fn one_connection_serves_many_requests() {
 }
 
 #[tokio::test]
-async fn a_storm_of_requests_shares_at_most_32_connections() {
+async fn many_requests_share_at_most_32_connections() {
     let (address, peers) = keep_alive().await;
     let arm = arm(Wire::network(), &format!("http://{address}/"));
     let event = async |_| {
@@ -79,29 +80,29 @@ async fn a_storm_of_requests_shares_at_most_32_connections() {
     assert!((2..=32).contains(&connections), "{connections}");
 }
 
-/// Takes one connection, keeps what it says, and turns it away.
+/// Accepts one connection, records its request and closes it.
 async fn proxy() -> (Proxy, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://user:secret@{}", listener.local_addr().unwrap()).parse().unwrap();
-    let heard = tokio::spawn(async move {
+    let request = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut said = [0; 4096];
         let length = stream.read(&mut said).await.unwrap();
         stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         String::from_utf8(said[..length].to_vec()).unwrap()
     });
-    (Proxy { url, except: String::new() }, heard)
+    (Proxy { url, except: String::new() }, request)
 }
 
 #[tokio::test]
 async fn a_proxy_carries_requests_by_https() {
-    let (proxy, heard) = proxy().await;
+    let (proxy, request) = proxy().await;
     let arm = arm(Wire::network_through(Some(proxy)), "https://management.azure.com/");
     let writer = arm.invocation(Instant::now() + Duration::from_millis(500));
     let error = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
-    let heard = heard.await.unwrap();
-    assert!(heard.starts_with("CONNECT management.azure.com:443 HTTP/1.1\r\n"), "{heard}");
-    assert!(heard.to_lowercase().contains("proxy-authorization: basic"), "{heard}");
+    let request = request.await.unwrap();
+    assert!(request.starts_with("CONNECT management.azure.com:443 HTTP/1.1\r\n"), "{request}");
+    assert!(request.to_lowercase().contains("proxy-authorization: basic"), "{request}");
     assert_eq!(error.kind(), Kind::Transient);
     assert!(!chain(&error).contains("secret"), "{}", chain(&error));
 }
@@ -114,12 +115,12 @@ async fn no_proxy_carries_requests_to_this_machine() {
         format!("https://{address}/"),
         format!("https://localhost:{}/", address.port()),
     ] {
-        let (proxy, heard) = proxy().await;
+        let (proxy, request) = proxy().await;
         let arm = arm(Wire::network_through(Some(proxy)), &endpoint);
         let writer = arm.invocation(Instant::now() + Duration::from_millis(300));
         let _ = writer.reader().a_record_set(&zone(), &name()).await;
-        assert!(!heard.is_finished(), "{endpoint}");
-        heard.abort();
+        assert!(!request.is_finished(), "{endpoint}");
+        request.abort();
     }
     assert!(connections.load(Ordering::SeqCst) > 2, "the others went to this machine");
 }
@@ -140,7 +141,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_asked_for_again_and_leaves_a_write_uncertain() {
+async fn a_truncated_answer_is_retried_for_a_read_and_uncertain_for_a_write() {
     let (address, connections) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"na").await;
     let writer = writer(address, Duration::from_secs(1));
     let reading = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
@@ -156,7 +157,7 @@ async fn a_truncated_answer_is_asked_for_again_and_leaves_a_write_uncertain() {
 }
 
 #[tokio::test]
-async fn an_announced_size_beyond_the_limit_is_not_waited_for() {
+async fn an_answer_whose_announced_size_exceeds_the_limit_is_not_read() {
     let (address, _) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n{").await;
     let writer = writer(address, Duration::from_secs(5));
     let error = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
@@ -164,7 +165,7 @@ async fn an_announced_size_beyond_the_limit_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_write_that_found_no_connection_certainly_did_not_happen() {
+async fn a_write_without_a_connection_did_not_happen() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -38,7 +38,7 @@ fn etag(answered: &Answered) -> String {
 
 // Recording test_CrudRecordSet_PTRRecord_ExpectCrudSuccessful of Azure/azure-cli.
 #[tokio::test]
-async fn a_record_set_is_created_with_201_updated_with_200_and_stays_when_emptied() {
+async fn a_record_set_is_created_with_201_updated_with_200_and_kept_when_emptied() {
     let azure = azure_with_zone();
     let path = path("PTR/4.5");
     let body = json!({"properties": {"ttl": 3600}});
@@ -104,7 +104,7 @@ async fn a_failed_precondition_is_a_flat_412_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn if_match_needs_the_record_set_as_it_was_seen_and_a_star_needs_any() {
+async fn if_match_needs_the_unchanged_record_set_and_a_star_needs_any() {
     let azure = azure_with_zone();
     let refused = put_if(&azure, ("if-match", "*"), a("10.1.5.4")).await;
     assert_eq!(refused.error(), (412, "PreconditionFailed".to_owned()));
@@ -143,7 +143,7 @@ async fn a_missing_record_set_is_flat_and_a_missing_zone_is_wrapped() {
 }
 
 #[tokio::test]
-async fn names_come_back_in_lower_case() {
+async fn names_are_returned_in_lower_case() {
     let azure = azure_with_zone();
     let written = put(&azure, &format!("{ZONES}/Spoke1.Contoso.Internal/a/WEB"), a("10.1.5.4")).await.json();
     assert_eq!(written["name"], "web");
@@ -178,7 +178,7 @@ async fn an_invalid_record_set_is_a_flat_400() {
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names() {
+async fn a_patch_changes_only_the_given_properties() {
     let azure = azure_with_zone();
     let patch = async |headers: &[(&'static str, &str)], properties| {
         send(&azure, Method::PATCH, &path("A/web"), headers, json!({"properties": properties})).await
@@ -193,7 +193,7 @@ async fn a_patch_changes_what_it_names() {
 }
 
 #[tokio::test]
-async fn a_list_of_2500_record_sets_comes_in_pages_of_100_or_of_what_top_says() {
+async fn a_list_of_2500_record_sets_has_pages_of_100_or_of_top() {
     let azure = azure_with_zone();
     for number in 0..2500 {
         let spec = RecordSetSpec::new("A", &format!("host-{number:04}"), &["10.1.5.4"]);
@@ -226,7 +226,7 @@ async fn a_list_of_2500_record_sets_comes_in_pages_of_100_or_of_what_top_says() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttle_answers_429_with_the_seconds_until_a_slot_is_free() {
+async fn a_throttle_answers_429_with_the_seconds_to_wait() {
     let azure = azure_with_zone();
     azure.configure(|settings| {
         settings.throttles = Some(Throttles { creates: 1, ..Throttles::default() });

@@ -1,4 +1,4 @@
-//! What happens to containers and addresses without anybody's request.
+//! Containers that end and addresses that change without a request.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn web(restart_policy: RestartPolicy) -> GroupSpec {
 }
 
 /// Group state, address, and the container: its state, detail, previous state and number of restarts.
-async fn told(azure: &Azure, id: &str) -> String {
+async fn reported(azure: &Azure, id: &str) -> String {
     let body = get(azure, id).await.json();
     assert_eq!(body["properties"]["provisioningState"], "Succeeded");
     let text = |pointer: &str| match body.pointer(&format!("/properties{pointer}")) {
@@ -63,23 +63,23 @@ async fn sleep(seconds: u64) {
 
 // Recordings test_container_create_msi-012 and -004 of Azure/azure-cli: the two forms of a group between two restarts.
 #[tokio::test(start_paused = true)]
-async fn between_two_restarts_a_group_looks_ended_and_then_running_and_keeps_its_address() {
+async fn between_two_restarts_a_group_is_ended_then_running_and_keeps_its_address() {
     let (azure, id) = azure_with(web(RestartPolicy::Always));
     sleep(3).await;
     azure.exit_containers(&id, 0).unwrap();
     let ended = "Succeeded 10.1.5.4 | Terminated 0 Completed | previously - - | 0 restarts";
-    assert_eq!(told(&azure, &id).await, ended);
+    assert_eq!(reported(&azure, &id).await, ended);
     sleep(5).await;
     let waiting = "Running 10.1.5.4 | Waiting - CrashLoopBackOff: Back-off 10s restarting failed \
                    | previously Terminated 0 | 0 restarts";
-    assert_eq!(told(&azure, &id).await, waiting);
+    assert_eq!(reported(&azure, &id).await, waiting);
     sleep(5).await;
     let running = "Running 10.1.5.4 | Running -  | previously Terminated 0 | 1 restarts";
-    assert_eq!(told(&azure, &id).await, running);
+    assert_eq!(reported(&azure, &id).await, running);
 
     azure.exit_containers(&id, 137).unwrap();
     let failed = "Failed 10.1.5.4 | Terminated 137 Error | previously Terminated 0 | 1 restarts";
-    assert_eq!(told(&azure, &id).await, failed);
+    assert_eq!(reported(&azure, &id).await, failed);
     let body = get(&azure, &id).await.json();
     let view = &body["properties"]["containers"][0]["properties"]["instanceView"];
     assert_eq!(
@@ -111,9 +111,9 @@ async fn between_two_restarts_a_group_looks_ended_and_then_running_and_keeps_its
     let other = azure.create_group(GroupSpec::new("rg-spoke1", "other"));
     assert_eq!(azure.group_address(&other).unwrap().to_string(), "10.1.5.5", "the address is not free");
     sleep(10).await;
-    assert!(told(&azure, &id).await.contains("Back-off 20s"));
+    assert!(reported(&azure, &id).await.contains("Back-off 20s"));
     sleep(10).await;
-    assert!(told(&azure, &id).await.ends_with("2 restarts"));
+    assert!(reported(&azure, &id).await.ends_with("2 restarts"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +122,7 @@ async fn the_time_between_two_restarts_doubles_up_to_five_minutes_until_the_grou
     let back_off = async || {
         azure.exit_containers(&id, 1).unwrap();
         let mut seconds = 0;
-        while !told(&azure, &id).await.contains("| Running") {
+        while !reported(&azure, &id).await.contains("| Running") {
             sleep(5).await;
             seconds += 5;
         }
@@ -151,10 +151,10 @@ async fn the_policy_and_the_exit_code_decide_whether_a_group_ends_and_releases_i
         sleep(60).await;
         let body = get(&azure, &id).await.json();
         assert_eq!(body["properties"]["restartPolicy"], format!("{policy:?}"));
-        let told = told(&azure, &id).await;
-        assert!(told.starts_with(expected), "{policy:?} {exit_code}: {told}");
+        let reported = reported(&azure, &id).await;
+        assert!(reported.starts_with(expected), "{policy:?} {exit_code}: {reported}");
         assert_eq!(azure.group_address(&id).is_some(), expected.contains("10.1.5.4"));
-        assert_eq!(azure.take_events(), Vec::<Value>::new(), "no event tells");
+        assert_eq!(azure.take_events(), Vec::<Value>::new(), "no event is raised");
     }
 }
 
@@ -168,14 +168,14 @@ async fn an_operation_ends_the_time_between_two_restarts() {
     let (azure, id) = exited();
     azure.stop_group(&id).unwrap();
     sleep(60).await;
-    assert!(told(&azure, &id).await.starts_with("Stopped - | Terminated 0"), "it stays stopped");
+    assert!(reported(&azure, &id).await.starts_with("Stopped - | Terminated 0"), "it stays stopped");
 
     let (azure, id) = exited();
     azure.restart_group(&id).unwrap();
     let restarted = "Running 10.1.5.5 | Running -  | previously Terminated 1 | 1 restarts";
-    assert_eq!(told(&azure, &id).await, restarted);
+    assert_eq!(reported(&azure, &id).await, restarted);
     sleep(60).await;
-    assert_eq!(told(&azure, &id).await, restarted);
+    assert_eq!(reported(&azure, &id).await, restarted);
 
     let (azure, id) = exited();
     azure.delete_group(&id).unwrap();
@@ -185,11 +185,11 @@ async fn an_operation_ends_the_time_between_two_restarts() {
     let (azure, id) = exited();
     assert!(azure.exit_containers(&id, 1).is_err(), "there is no running container");
     azure.complete_provisioning(&id).unwrap();
-    assert!(told(&azure, &id).await.contains("| Running"));
+    assert!(reported(&azure, &id).await.contains("| Running"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_comes_by_rest_counts() {
+async fn a_policy_from_rest_is_used() {
     let azure = azure(Settings::default());
     let container = json!({"name": "web", "properties": {"image": "nginx"}});
     let mut properties = json!({"containers": [container], "osType": "Linux", "restartPolicy": "Never"});
@@ -197,12 +197,12 @@ async fn a_policy_that_comes_by_rest_counts() {
     put(&azure, &id, json!({"location": "westeurope", "properties": properties})).await;
     azure.exit_containers(&id, 0).unwrap();
     sleep(60).await;
-    assert!(told(&azure, &id).await.starts_with("Succeeded"));
+    assert!(reported(&azure, &id).await.starts_with("Succeeded"));
     properties.as_object_mut().unwrap().remove("restartPolicy");
     put(&azure, &id, json!({"location": "westeurope", "properties": properties})).await;
     azure.exit_containers(&id, 0).unwrap();
     sleep(60).await;
-    assert!(told(&azure, &id).await.starts_with("Running"), "a missing policy means Always");
+    assert!(reported(&azure, &id).await.starts_with("Running"), "a missing policy means Always");
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,7 +221,7 @@ async fn a_group_of_a_standby_pool_is_pre_provisioned_until_it_is_claimed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_is_handed_from_one_group_to_another() {
+async fn an_address_changes_from_one_group_to_another() {
     let (azure, web) = azure_with(GroupSpec::new("rg-spoke1", "web"));
     let api = azure.create_group(GroupSpec::new("rg-spoke1", "api"));
     azure.hand_over_address(&web, &api).unwrap();
@@ -246,5 +246,5 @@ async fn the_verbs_end_containers_claim_groups_and_hand_addresses_over() {
     assert_eq!(post("claim", json!({"id": pooled})).await.status, 204);
     assert_eq!(post("claim", json!({"id": pooled})).await.status, 400);
     assert_eq!(post("exit", json!({"id": web, "exitCode": 2})).await.status, 204);
-    assert!(told(&azure, &web).await.starts_with("Failed - | Terminated 2 Error"));
+    assert!(reported(&azure, &web).await.starts_with("Failed - | Terminated 2 Error"));
 }

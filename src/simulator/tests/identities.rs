@@ -1,4 +1,4 @@
-//! The managed identities of the app, and the forms of a token.
+//! The managed identities of the app, and the formats of a token.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ async fn token(azure: &Azure, query: &str) -> Answered {
     send(azure, Method::GET, &path, &[("x-identity-header", "simulated-identity-header")], Value::Null).await
 }
 
-/// The identity that a token is for, or the description of the error.
+/// The identity of a token, or the description of the error.
 async fn chosen(azure: &Azure, query: &str) -> String {
     let answered = token(azure, query).await;
     let body = answered.json();
@@ -26,7 +26,7 @@ async fn chosen(azure: &Azure, query: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_identity_is_the_one_that_is_named_or_the_only_one() {
+async fn the_identity_is_the_named_one_or_the_only_one() {
     let azure = azure(Settings::default());
     let assign = |system_assigned, ids: &[&str]| {
         let client_ids = Some(ids.iter().map(|id| (*id).to_owned()).collect());

@@ -1,4 +1,4 @@
-//! What can be made to happen to the simulated Azure, one file for each kind of weather.
+//! Tests of the simulated Azure, one file per subject.
 
 mod container_lives;
 mod identities;

@@ -1,4 +1,4 @@
-//! Record sets as they stand in old zones: empty ones, and ones that no client can represent.
+//! Unusual record sets of old zones: empty ones, and ones that no client can represent.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ async fn an_emptied_a_record_set_stays_with_its_metadata() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_represented_is_stored_and_shown_as_it_is() {
+async fn an_unrepresentable_record_set_is_stored_and_returned_unchanged() {
     let azure = azure_with_zone();
     let path = format!("{ZONES}/{ZONE}/A/scanner");
     for properties in [

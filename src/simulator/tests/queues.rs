@@ -1,4 +1,4 @@
-//! The Queue service: what is put comes out, hidden and counted, and who may do it.
+//! The Queue service: messages, visibility, counts and access.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::super::{
 
 const QUEUE: &str = "/devstoreaccount1/aci-dns-retry";
 
-/// Sends a request to the account, with a message where there is a text.
+/// Sends a request to the account, with a message if a text is given.
 async fn ask(
     azure: &Azure,
     method: Method,
@@ -45,7 +45,7 @@ async fn get_messages(azure: &Azure, query: &str) -> Answered {
     ask(azure, Method::GET, &format!("{QUEUE}/messages?{query}"), &[], None).await
 }
 
-/// Every element of this name, by its text.
+/// Every element with this name, by its text.
 fn elements(answered: &Answered, name: &str) -> Vec<String> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let parts = answered.text.split(&open).skip(1);
@@ -56,7 +56,7 @@ fn texts(answered: &Answered) -> Vec<String> {
     elements(answered, "MessageText")
 }
 
-/// Status, and the code in header and body alike.
+/// The status, and the code, which is the same in header and body.
 fn failure(answered: &Answered) -> (u16, String) {
     let code = answered.header("x-ms-error-code").unwrap().to_owned();
     assert_eq!(elements(answered, "Code"), std::slice::from_ref(&code), "{}", answered.text);
@@ -67,7 +67,7 @@ fn failed(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }
 
-/// A query parameter with a value that has to be escaped.
+/// A query parameter with a value that needs escaping.
 fn parameter(name: &str, value: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
@@ -125,7 +125,7 @@ async fn a_message_is_put_got_and_deleted_with_the_documents_of_the_service() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_is_hidden_for_its_time_and_each_get_counts() {
+async fn a_message_is_hidden_for_its_time_and_each_get_is_counted() {
     let azure = azure_with_queue();
     put_message(&azure, "visibilitytimeout=15", "later").await;
     put_message(&azure, "", "now").await;
@@ -176,7 +176,7 @@ async fn an_update_needs_the_latest_receipt_and_gives_a_new_one() {
     assert_eq!(texts(&got), ["second"], "an update without a body leaves the text");
     assert_eq!(elements(&got, "DequeueCount"), ["2"], "an update does not count");
     let late = ask(&azure, Method::DELETE, &uri(new), &[], None).await;
-    assert_eq!(failure(&late), failed(400, "PopReceiptMismatch"), "somebody else has got it since");
+    assert_eq!(failure(&late), failed(400, "PopReceiptMismatch"), "another caller has read it since");
 }
 
 #[tokio::test]
@@ -193,8 +193,8 @@ async fn a_queue_is_created_counted_listed_cleared_and_deleted() {
     put_message(&azure, "", "a").await;
     put_message(&azure, "visibilitytimeout=60", "b").await;
     let metadata = queue(Method::GET, "?comp=metadata", &[]).await;
-    let told = (metadata.header("x-ms-approximate-messages-count"), metadata.header("x-ms-meta-team"));
-    assert_eq!(told, (Some("2"), Some("dns")));
+    let reported = (metadata.header("x-ms-approximate-messages-count"), metadata.header("x-ms-meta-team"));
+    assert_eq!(reported, (Some("2"), Some("dns")));
     let list = ask(&azure, Method::GET, "/devstoreaccount1?comp=list&prefix=aci", &[], None).await;
     assert_eq!(elements(&list, "Name"), ["aci-dns-retry"]);
     assert_eq!(ask(&azure, Method::DELETE, &format!("{QUEUE}/messages"), &[], None).await.status, 204);
@@ -205,7 +205,7 @@ async fn a_queue_is_created_counted_listed_cleared_and_deleted() {
 }
 
 #[tokio::test]
-async fn what_the_service_would_not_take_is_refused_with_its_codes() {
+async fn an_invalid_request_is_refused_with_the_codes_of_the_service() {
     let azure = azure_with_queue();
     let out_of_range = failed(400, "OutOfRangeQueryParameterValue");
     let invalid = failed(400, "InvalidQueryParameterValue");
@@ -263,7 +263,7 @@ async fn an_account_may_be_named_by_the_host() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_strike_the_queue_like_everything_else() {
+async fn faults_affect_the_queue_too() {
     let azure = azure_with_queue();
     let busy = FaultAnswer::new(503, "ServerBusy").retry_after(7);
     azure.inject(Fault::once(Method::POST, "/messages", Effect::Answer(When::Before, busy)));
@@ -282,7 +282,7 @@ async fn faults_strike_the_queue_like_everything_else() {
     assert_eq!(azure.calls(), [], "the queue is not Resource Manager");
 }
 
-/// An Azure that asks for credentials, and a token for this resource.
+/// An Azure that requires credentials, and a token for this resource.
 async fn azure_with_token(resource: &str) -> (Azure, String) {
     let azure = azure_with_queue();
     azure.configure(|settings| settings.require_token = true);
@@ -294,7 +294,7 @@ async fn azure_with_token(resource: &str) -> (Azure, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_for_storage_and_its_holder_has_the_data_action() {
+async fn a_token_needs_the_storage_audience_and_the_data_action() {
     let (azure, token) = azure_with_token("https://storage.azure.com/").await;
     let put = async |token: &str| {
         ask(&azure, Method::POST, &format!("{QUEUE}/messages"), &[("authorization", token)], Some("a")).await
@@ -320,8 +320,8 @@ async fn a_token_is_for_storage_and_its_holder_has_the_data_action() {
     assert_eq!(put(&token).await.status, 403, "an owner of the account has no right to its data");
     let permissions =
         format!("{}/providers/Microsoft.Authorization/permissions", queue_scope("devstoreaccount1", ""));
-    let told = get(&azure, &permissions);
-    assert_eq!(told.await.status, 401, "Resource Manager has its own tokens");
+    let reported = get(&azure, &permissions);
+    assert_eq!(reported.await.status, 401, "Resource Manager has its own tokens");
 
     azure.configure(|settings| settings.storage.accepts_tokens = false);
     assert_eq!(failure(&put(&token).await), failed(401, "InvalidAuthenticationInfo"));
@@ -336,7 +336,7 @@ async fn a_token_is_for_storage_and_its_holder_has_the_data_action() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signature_is_checked_for_what_it_grants_and_until_when() {
+async fn a_signature_is_checked_for_its_permissions_and_its_expiry() {
     let azure = azure_with_queue();
     azure.configure(|settings| settings.require_token = true);
     let url = azure.queue_url("http://127.0.0.1:4711", "aci-dns-retry");
@@ -375,9 +375,9 @@ async fn the_verbs_create_and_show_queues() {
     assert_eq!(create.status, 204);
     let id = azure.put_message("aci-dns-retry", "a", Duration::from_secs(5)).unwrap();
     assert!(azure.put_message("none", "a", Duration::ZERO).is_err());
-    let shown = get(&azure, "/simulator/queues").await.json();
-    assert_eq!(shown[0]["name"], "aci-dns-retry");
-    let message = &shown[0]["messages"][0];
+    let displayed = get(&azure, "/simulator/queues").await.json();
+    assert_eq!(displayed[0]["name"], "aci-dns-retry");
+    let message = &displayed[0]["messages"][0];
     assert_eq!(
         (&message["id"], &message["text"], &message["dequeueCount"]),
         (&json!(id), &json!("a"), &json!(0))

@@ -1,4 +1,4 @@
-//! Writes that Azure refuses: locks, missing rights, names that a CNAME has.
+//! Writes that Azure refuses: locks, missing rights, names of CNAME record sets.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ async fn a_read_only_lock_refuses_writes_and_actions_and_lets_reads_pass() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_denied_is_403_and_can_be_given_back() {
+async fn a_denied_right_is_403_and_can_be_granted_again() {
     let (azure, path) = azure_with_record_set();
     let zone = format!("{ZONES}/{ZONE}");
     azure.deny(&zone, "Microsoft.Network/privateDnsZones/*/delete");
@@ -88,7 +88,7 @@ async fn a_right_that_is_denied_is_403_and_can_be_given_back() {
 // The texts: https://github.com/kubernetes-sigs/external-dns/issues/5358 and
 // https://github.com/rcl-letsencrypt-auto-ssl/Lets-Encrypt-Auto/issues/26
 #[tokio::test]
-async fn a_cname_shares_its_name_with_nothing() {
+async fn a_cname_cannot_share_its_name() {
     let (azure, path) = azure_with_record_set();
     let alias = format!("{ZONES}/{ZONE}/CNAME/app");
     let made = put(&azure, &alias, cname("app.example.net")).await;

@@ -1,4 +1,4 @@
-//! Replicas that lag behind, and resources that reads do not see yet.
+//! Stale replicas, and new resources that reads do not find yet.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::super::{Azure, Effect, Fault, GroupSpec, RecordSetSpec, Settings, Sta
 
 const ZONE: &str = "spoke1.contoso.internal";
 
-/// The next reads whose path contains a text are this stale.
+/// Makes the next reads whose path contains a text this stale.
 fn stale(azure: &Azure, path: &str, staleness: Staleness) {
     azure.inject(Fault { times: u64::MAX, ..Fault::once(Method::GET, path, Effect::Stale(staleness)) });
 }
 
-/// The address that an answer shows, or its status.
+/// The address in an answer, or its status.
 async fn address(azure: &Azure, path: &str) -> String {
     let answered = get(azure, path).await;
     match answered.status.as_u16() {
@@ -24,7 +24,7 @@ async fn address(azure: &Azure, path: &str) -> String {
     }
 }
 
-/// The members of a list, each by its name and its only value.
+/// The members of a list, each with its name and its only value.
 async fn listed(azure: &Azure, path: &str) -> Vec<String> {
     let page = get(azure, path).await.json();
     let value = |properties: &Value| {
@@ -43,7 +43,7 @@ fn azure_with_group() -> (Azure, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_lags_shows_a_group_as_it_was() {
+async fn a_stale_replica_shows_an_old_group() {
     let (azure, id) = azure_with_group();
     tokio::time::sleep(Duration::from_secs(10)).await;
     azure.move_group(&id).unwrap();
@@ -59,7 +59,7 @@ async fn a_replica_that_lags_shows_a_group_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_stands_still_shows_one_moment() {
+async fn a_stopped_replica_shows_one_moment() {
     let (azure, id) = azure_with_group();
     azure.stop_group(&id).unwrap();
     stale(&azure, "/containerGroups", Staleness::AsOf(azure.moment()));
@@ -91,7 +91,7 @@ async fn an_old_provisioning_state_is_that_of_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn record_sets_and_their_lists_are_read_as_they_were() {
+async fn record_sets_and_their_lists_can_be_stale() {
     let azure = azure(Settings::default());
     azure.create_zone(SUBSCRIPTION, "rg-dns", ZONE);
     let path = format!("{ZONES}/{ZONE}/A/web");
@@ -119,7 +119,7 @@ async fn record_sets_and_their_lists_are_read_as_they_were() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_list_comes_in_pages_too() {
+async fn a_stale_list_has_pages_too() {
     let azure = azure(Settings { group_page_size: 1, ..Settings::default() });
     azure.create_zone(SUBSCRIPTION, "rg-dns", ZONE);
     for name in ["a", "b", "c"] {
@@ -143,7 +143,7 @@ async fn an_old_list_comes_in_pages_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_yet_is_not_found() {
+async fn a_resource_that_does_not_exist_yet_is_not_found() {
     let (azure, id) = azure_with_group();
     azure.create_zone(SUBSCRIPTION, "rg-dns", ZONE);
     azure.put_record_set(ZONE, &RecordSetSpec::new("A", "web", &["10.1.5.4"])).unwrap();
@@ -178,7 +178,7 @@ async fn a_new_group_is_invisible_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_verbs_switch_a_replica_on_for_a_number_of_answers_or_a_time() {
+async fn the_verbs_make_reads_stale_for_a_number_of_answers_or_a_time() {
     let (azure, id) = azure_with_group();
     let post = async |fault: Value| {
         send(&azure, Method::POST, "/simulator/faults", &[], fault).await.status.as_u16()

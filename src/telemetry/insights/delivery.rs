@@ -1,8 +1,8 @@
-//! How telemetry travels, and what becomes of what does not arrive.
+//! Delivers telemetry and counts what is lost.
 //!
-//! The exporter repeats what may pass (408, 429, 439, 500, 503, a broken connection, the refused part of a 206) for
-//! half a minute. What is lost then is counted, and told once per outage: telemetry of telemetry must not become
-//! the problem.
+//! For half a minute, the exporter retries temporary failures (408, 429, 439, 500, 503, a broken connection,
+//! the refused part of a 206). What is lost then is counted and logged once per outage, so that an outage of
+//! telemetry does not flood the log.
 
 use std::{
     fs::File,
@@ -36,26 +36,26 @@ use crate::{
     wire::Wire,
 };
 
-/// How long one request to the ingestion endpoint may take.
+/// The timeout of one request to the ingestion endpoint.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest answer of the ingestion endpoint that is read.
+/// The largest answer of the ingestion endpoint that is read, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What was not delivered.
+/// The items that were not delivered.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     lost: AtomicU64,
-    /// Spans that wait for their delivery.
+    /// Spans in the queue.
     waiting: AtomicUsize,
-    /// Whether the present outage was told already.
-    is_told: AtomicBool,
+    /// Whether the current outage was logged already.
+    is_logged: AtomicBool,
 }
 
 impl Losses {
-    /// How many items were lost since the process started.
+    /// The number of lost items since the start of the process.
     pub(super) fn total(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -63,19 +63,19 @@ impl Losses {
     fn lose(&self, items: usize, reason: &dyn std::fmt::Display) {
         let items = u64::try_from(items).unwrap_or(u64::MAX);
         let total = self.lost.fetch_add(items, Ordering::Relaxed).saturating_add(items);
-        if !self.is_told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(telemetry.lost = total, %reason, "telemetry for Application Insights is being lost");
+        if !self.is_logged.swap(true, Ordering::Relaxed) {
+            tracing::warn!(telemetry.lost = total, %reason, "telemetry for Application Insights cannot be delivered");
         }
     }
 
     fn arrived(&self) {
-        if self.is_told.swap(false, Ordering::Relaxed) {
+        if self.is_logged.swap(false, Ordering::Relaxed) {
             let total = self.total();
-            tracing::info!(telemetry.lost = total, "telemetry for Application Insights arrives again");
+            tracing::info!(telemetry.lost = total, "telemetry for Application Insights is delivered again");
         }
     }
 
-    /// What still waits when the process ends is lost, too.
+    /// Items in the queue at the end of the process are lost, too.
     pub(super) fn end(&self) {
         let waiting = self.waiting.swap(0, Ordering::Relaxed);
         if waiting > 0 {
@@ -88,7 +88,7 @@ impl Losses {
     }
 }
 
-/// Where telemetry is sent.
+/// The destination of telemetry.
 #[derive(Clone, Debug)]
 pub(in crate::telemetry) struct Sender {
     way: Way,
@@ -106,9 +106,9 @@ enum Way {
 struct Network {
     url: Uri,
     wire: Wire,
-    /// Whose tokens, and for what, where the endpoint wants any.
+    /// The source and the scope of tokens, if the endpoint requires them.
     tokens: Option<(Tokens, String)>,
-    /// The threads of the SDK have no reactor: requests run where everything else does.
+    /// The SDK's threads have no reactor, so requests run on the runtime.
     runtime: Handle,
 }
 
@@ -125,11 +125,11 @@ impl Sender {
             let is_other = entra.client_id.is_some() && entra.client_id.as_deref() != client_id;
             let tokens = if is_other { Tokens::azure(entra.client_id.clone(), wire) } else { tokens.clone() };
             let audience = entra.audience.as_deref().unwrap_or(cloud.monitor_audience());
-            // Microsoft's exporters ask for the audience with a slash at its end, which makes two.
+            // Like Microsoft's exporters: the audience ends with a slash, and the scope adds a second one.
             (tokens, format!("{audience}//.default"))
         });
         let url = settings.ingestion_endpoint.join("v2.1/track").map(|url| url.as_str().parse());
-        let url = url.ok().and_then(Result::ok).expect("a path can be joined to an endpoint");
+        let url = url.ok().and_then(Result::ok).expect("an endpoint accepts a relative path");
         let way = Way::Network(Network { url, wire: wire.clone(), tokens, runtime: Handle::current() });
         Self { way, losses: Arc::default() }
     }
@@ -192,7 +192,7 @@ fn write(file: &Mutex<File>, body: &[u8]) -> Result<Response<Bytes>, BoxError> {
     Ok(Response::new(Bytes::new()))
 }
 
-/// How many items of a request were refused in a way that no repetition mends, where others were taken.
+/// The number of permanently refused items of a request, if others were accepted.
 fn refused_for_good(response: &Response<Bytes>) -> usize {
     if response.status() != StatusCode::PARTIAL_CONTENT {
         return 0;
@@ -201,7 +201,7 @@ fn refused_for_good(response: &Response<Bytes>) -> usize {
     let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let statuses = errors.iter().filter_map(|error| error.get("statusCode")?.as_u64());
     let refused = statuses.filter(|status| ![206, 408, 429, 439, 500, 503].contains(status)).count();
-    // Where nothing is worth a repetition, the exporter calls the whole request failed, which is counted there.
+    // If no item can be retried, the exporter reports the whole request as failed, and it is counted there.
     if refused == errors.len() { 0 } else { refused }
 }
 
@@ -258,7 +258,7 @@ impl<Exporter: PushMetricExporter> PushMetricExporter for Counted<Exporter> {
     }
 }
 
-/// A processor that takes so many spans at most; the SDK's own bound does not tell how many it dropped.
+/// A processor with a bounded queue; the SDK's own bound does not report how many spans it dropped.
 #[derive(Debug)]
 pub(super) struct Bounded<Processor> {
     processor: Processor,
@@ -281,7 +281,7 @@ impl<Processor: SpanProcessor> SpanProcessor for Bounded<Processor> {
         let waiting = self.losses.waiting.fetch_add(1, Ordering::Relaxed);
         if waiting >= self.most {
             self.losses.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.losses.lose(1 + span.events.len(), &"too much of it waits");
+            self.losses.lose(1 + span.events.len(), &"the queue is full");
             return;
         }
         self.processor.on_end(span);

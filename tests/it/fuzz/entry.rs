@@ -236,7 +236,7 @@ const WAITS: [&str; 8] =
 
 /// How an answer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
+enum Delivery {
     Whole,
     Truncated,
     Lost,
@@ -247,7 +247,7 @@ enum Manner {
 #[derive(Clone, Debug)]
 struct Answers {
     status: u16,
-    manner: Manner,
+    delivery: Delivery,
     wait: Option<(&'static str, &'static str)>,
     body: Bytes,
     /// The body, as far as it is JSON.
@@ -260,17 +260,17 @@ impl Answers {
     fn new(data: &[u8]) -> Self {
         let (head, body) = data.split_at(data.len().min(2));
         let byte = |index: usize| usize::from(head.get(index).copied().unwrap_or_default());
-        let manner = match byte(1) % 16 {
-            13 => Manner::Truncated,
-            14 => Manner::Lost,
-            15 => Manner::Silent,
-            _ => Manner::Whole,
+        let delivery = match byte(1) % 16 {
+            13 => Delivery::Truncated,
+            14 => Delivery::Lost,
+            15 => Delivery::Silent,
+            _ => Delivery::Whole,
         };
         let header = ["retry-after", "retry-after-ms"][byte(1) / 16 % 2];
         let wait = (byte(1) >= 16).then(|| (header, WAITS[byte(1) / 32]));
         Self {
             status: STATUSES[byte(0) % STATUSES.len()],
-            manner,
+            delivery,
             wait,
             body: Bytes::copy_from_slice(body),
             said: serde_json::from_slice(body).unwrap_or_default(),
@@ -294,11 +294,11 @@ impl Answers {
         if let Some((header, text)) = self.wait {
             response = response.header(header, text);
         }
-        let body = match self.manner {
-            Manner::Lost => return Err(io::ErrorKind::ConnectionReset.into()),
-            Manner::Silent => std::future::pending().await,
-            Manner::Whole => Body::from(self.body),
-            Manner::Truncated => {
+        let body = match self.delivery {
+            Delivery::Lost => return Err(io::ErrorKind::ConnectionReset.into()),
+            Delivery::Silent => std::future::pending().await,
+            Delivery::Whole => Body::from(self.body),
+            Delivery::Truncated => {
                 let frames = [Ok(self.body), Err(io::Error::from(io::ErrorKind::UnexpectedEof))];
                 Body::from_stream(futures::stream::iter(frames))
             }
@@ -314,7 +314,7 @@ impl Answers {
     }
 
     fn is_whole(&self, status: u16) -> bool {
-        self.manner == Manner::Whole && self.status == status
+        self.delivery == Delivery::Whole && self.status == status
     }
 
     /// Whether this error, and one of these codes, was said.
@@ -326,7 +326,7 @@ impl Answers {
 
     /// Whether a write that is answered like this may have happened.
     fn is_uncertain(&self) -> bool {
-        matches!(self.manner, Manner::Lost | Manner::Silent)
+        matches!(self.delivery, Delivery::Lost | Delivery::Silent)
             || (200..300).contains(&self.status)
             || self.status == 408
             || self.status >= 500
@@ -559,7 +559,7 @@ async fn write(answers: &Answers) {
     }
     match answers.writer().delete_record_set(RecordType::A, &zone(), &name(), &etag).await {
         Ok(()) => {
-            let is_arrived = matches!(answers.manner, Manner::Whole | Manner::Truncated);
+            let is_arrived = matches!(answers.delivery, Delivery::Whole | Delivery::Truncated);
             let is_done = is_arrived && [200, 204].contains(&answers.status);
             assert!(is_done || answers.is_absence(&["notfound", "resourcenotfound"]));
         }

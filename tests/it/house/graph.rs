@@ -360,7 +360,7 @@ fn cycles(files: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn a_cycle_is_found_and_told() {
     let library = ("src/lib.rs", "pub mod a; pub mod b; pub mod c;");
-    let told = cycles(&[
+    let reported = cycles(&[
         library,
         ("src/a.rs", "use crate::b::{self, Thing as Other}; fn f() {}"),
         ("src/b.rs", "fn f() { crate::c::f() }"),
@@ -369,28 +369,28 @@ fn a_cycle_is_found_and_told() {
     ]);
     let expected =
         "a -> b: src/a.rs names b::Thing\nb -> c: src/b.rs names c::f\nc -> a: src/c/d.rs names a::Thing";
-    assert_eq!(told, [expected]);
+    assert_eq!(reported, [expected]);
 
     // Between files of one folder, by way of a name that the folder's root imports.
-    let told = cycles(&[
+    let reported = cycles(&[
         ("src/lib.rs", "mod a;"),
         ("src/a/mod.rs", "mod b; mod c; pub use c::Thing; use self::b::f; struct Own;"),
         ("src/a/b.rs", "use super::{Own, Thing};"),
         ("src/a/c.rs", "use super::f;"),
     ]);
-    assert_eq!(told, ["b -> c: src/a/b.rs names a::Thing\nc -> b: src/a/c.rs names a::f"]);
+    assert_eq!(reported, ["b -> c: src/a/b.rs names a::Thing\nc -> b: src/a/c.rs names a::f"]);
 }
 
 #[test]
 fn what_is_no_import_makes_no_cycle() {
-    let told = cycles(&[
+    let reported = cycles(&[
         ("src/lib.rs", "mod a; mod b;"),
         ("src/a.rs", "mod c; mod d; use crate::b::f; use std::fmt; struct Own;"),
         ("src/a/c.rs", "use super::Own; pub(in crate::a) fn g() -> impl Fn() + use<> { self::h() }"),
         ("src/a/d.rs", "use super::c::g; mod inner { use super::g; }"),
         ("src/b.rs", "use a::b; pub(in crate::a) fn f(a: other::crate_a) {}"),
     ]);
-    assert_eq!(told, Vec::<String>::new());
+    assert_eq!(reported, Vec::<String>::new());
 }
 
 #[test]
