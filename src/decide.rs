@@ -1,21 +1,23 @@
-//! The decision: what is known about a container group and its record sets -> what to read, what to write, or the
-//! verdict. The only place that decides ownership, policy, and the order of reads and writes.
+//! The decision: from the facts about a container group and its record sets to the reads, the writes, or the
+//! verdict. This is the only place that decides ownership, policy, and the order of reads and writes.
 //!
-//! [`decide`] is pure and total: no clock, no I/O, no panic. The driver ([`crate::driver`]) carries out one
-//! [`Step`], lets the [`Facts`] learn the answers, and asks again, until the step is a verdict. The same function
-//! decides for events, for sweeps over lists, for dry runs and for the drift tracker: they differ in their [`Goal`]
-//! and in what answers the reads.
+//! [`decide`] is pure and total: no clock, no I/O, no panic. The driver ([`crate::driver`]) executes one
+//! [`Step`], lets the [`Facts`] learn the answers, and repeats until the step is a verdict. Events, sweeps
+//! over lists, dry runs and the drift tracker use the same function; they differ in their [`Goal`] and in the
+//! reader.
 //!
-//! Rules that hold for every step:
+//! Rules of every step:
 //!
-//! * A write rests on known facts only. The one read that may still be missing is that of the PTR record sets while
-//!   the A record set is written.
-//! * Nothing of a live name is removed, emptied or taken from another owner because of a single read.
-//! * An existing group: the A record set with its memory first, then PTR record sets, then the forgetting.
-//! * A deleted group: PTR record sets first, the A record set last, because its memory exists as long as it does.
-//! * A failed write ends the pass: no later write is sent. A refused delete is no failure: the record set is emptied.
-//!   A clash says that the name is another's: what a conflict leaves to do is done.
-//! * What was written is verified: the group and the A record set are read again and have to be as they were.
+//! * A write rests on known facts only. The one read that may still be missing is that of the PTR record
+//!   sets, while the A record set is written.
+//! * No record set of a live name is removed, emptied or taken from another owner because of a single read.
+//! * An existing group: first the A record set with its previous addresses, then PTR record sets, then the
+//!   forgetting.
+//! * A deleted group: first PTR record sets, last the A record set, because that contains the previous
+//!   addresses.
+//! * A failed write ends the pass: no later write is sent. A refused delete is not a failure: the record set
+//!   is emptied. A clash shows that the name is foreign, so the rest of the pass is that of a conflict.
+//! * Writes are verified: the group and the A record set are read again and must be unchanged.
 
 mod drift;
 mod facts;
@@ -53,23 +55,24 @@ use crate::{
     resource_id::ContainerGroupId,
 };
 
-/// What an operator decided for the record sets of one container group.
+/// The settings for the record sets of one container group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// What happens to record sets without a mark.
+    /// The treatment of record sets without a mark.
     pub ownership: Ownership,
-    /// Whether an unmarked record set is taken over at a name that a tag chose: only an operator does so.
+    /// Whether an unmarked record set at a name that a tag chose is taken over: only on request of an
+    /// operator.
     pub adopts_tagged: bool,
     /// What may be written.
     pub policy: Policy,
-    /// What happens to the records of a stopped group.
+    /// The treatment of the records of a stopped group.
     pub stopped: Stopped,
-    /// For how many seconds an address is remembered at least.
+    /// How long a previous address is kept at least, in seconds.
     pub memory_seconds: u64,
 }
 
 impl Rules {
-    /// The rules of the map's entry, and what the command line overrides.
+    /// The rules of the map's entry, with the overrides of the command line.
     #[must_use]
     pub fn of(settings: &Settings, zones: &Zones) -> Self {
         let (ownership, adopts_tagged, policy) = match settings.takeover {
@@ -93,68 +96,67 @@ impl Rules {
         matches!(self.policy, Policy::Sync | Policy::Observe)
     }
 
-    /// Whether an A record set remembers the addresses that it held.
+    /// Whether an A record set stores its previous addresses.
     fn remembers(&self) -> bool {
         self.policy != Policy::UpsertOnly
     }
 }
 
-/// What a decision is about.
+/// The subject of a decision.
 #[derive(Clone, Debug)]
 pub struct Goal {
     /// The container group.
     pub id: ContainerGroupId,
-    /// The mark of its record sets.
+    /// The owner mark of its record sets.
     pub owner: Owner,
-    /// The relative name that it has without a tag.
+    /// Its relative name without a tag.
     pub own_name: RelativeName,
     /// The zones that serve it.
     pub zones: Zones,
-    /// The whole map: it says which name another group should have.
+    /// The whole map, for the name that another group should have.
     pub map: Arc<ZoneMap>,
-    /// Where else to look.
+    /// Extra lookups.
     pub lookups: ExtraLookups,
-    /// What is to be found out or done.
+    /// The purpose of the decision.
     pub purpose: Purpose,
-    /// How much evidence a "not found" has already.
+    /// How much evidence a 404 has already.
     pub evidence: Evidence,
 }
 
-/// How much a "not found" of the group proves. New resources can answer 404 for some time, in another region for
+/// How much a 404 of the group proves. A new resource may answer 404 for some time, in another region for
 /// minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Evidence {
     /// Nothing: the group may not be visible yet.
     #[default]
     None,
-    /// That there is nothing to do, where no record set carries the group's mark: after an event that may have
-    /// ended with the group's absence.
+    /// If no record set carries the group's mark, there is nothing to do: after an event that may have ended
+    /// with the group's absence.
     Absence,
-    /// That the group is deleted, once a confirmation says so too: after a delete event, an old event, or in a sweep.
+    /// The group is deleted, if a confirmation agrees: after a delete event, an old event, or in a sweep.
     Deletion,
 }
 
-/// What a decision is for.
+/// The purpose of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The record sets become what the live group calls for.
+    /// The record sets become the desired ones.
     Reconcile,
-    /// The record sets are compared with what the live group calls for. No step writes.
+    /// The record sets are compared with the desired ones. No step writes.
     Compare,
 }
 
-/// What else is known to matter for a group, beyond what its own records lead to: found where whole zones were
-/// listed.
+/// Further lookups for a group that a list of whole zones suggests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtraLookups {
-    /// Addresses whose PTR record set says the group's name or carries its mark.
+    /// Addresses whose PTR record set names the group or carries its mark.
     pub addresses: BTreeSet<Ipv4Addr>,
     /// Names in the forward zone whose A record set carries its mark.
     pub names: BTreeSet<RelativeName>,
 }
 
 impl Goal {
-    /// A goal for one container group of the map, or nothing where no entry manages it.
+    /// The goal for a container group of the map; `None` if no entry manages it.
     #[must_use]
     pub fn new(id: &ContainerGroupId, map: &Arc<ZoneMap>, purpose: Purpose) -> Option<Self> {
         Some(Self {
@@ -169,7 +171,7 @@ impl Goal {
         })
     }
 
-    /// The record set that a change is about, or nothing where it lies outside of the goal's zones.
+    /// The record set of a change; `None` if it is outside of the goal's zones.
     #[must_use]
     pub fn key_of(&self, change: &Change) -> Option<Key> {
         match change {
@@ -182,7 +184,7 @@ impl Goal {
         }
     }
 
-    /// The PTR record set of an address, or nothing where no reverse zone contains it.
+    /// The PTR record set of an address; `None` if no reverse zone contains the address.
     fn ptr_key(&self, address: Ipv4Addr) -> Option<PtrKey> {
         let (in_zone, name) = self.zones.reverse_name(address)?;
         let zone = self.zones.reverse.iter().position(|zone| zone.zone() == in_zone)?;
@@ -190,12 +192,12 @@ impl Goal {
     }
 }
 
-/// What to do next, and what is known so far.
+/// The next step, and the results so far.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// What to do next.
+    /// The next step.
     pub step: Step,
-    /// Which name the group should have, and at which address it is reached.
+    /// The name of the group and its live address.
     pub target: Option<Target>,
     /// The changes that the policy forbids.
     pub withheld: Vec<Change>,
@@ -210,7 +212,7 @@ pub struct Target {
     pub address: Option<Ipv4Addr>,
 }
 
-/// What to do next.
+/// The next step.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Send these writes and these reads together, and learn all answers.
@@ -220,35 +222,35 @@ pub enum Step {
         /// What to write.
         write: Vec<Change>,
     },
-    /// The address is being assigned: pause, then read the group again.
+    /// The address is being assigned: wait, then read the group again.
     Poll,
-    /// Everything is written: read the group and its A record set again.
+    /// All writes are done: read the group and its A record set again.
     Verify,
-    /// What was read is outdated: forget it and start another pass.
+    /// The facts are outdated: forget them and start another pass.
     Repeat,
-    /// Nothing is left to do.
+    /// The decision is final.
     Done(Verdict),
 }
 
-/// What became of the goal.
+/// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The record sets are right.
+    /// The record sets are correct.
     Right(Right),
     /// The group is not managed, or not now.
     Unmanaged(Unmanaged),
-    /// What the comparison found.
+    /// The result of the comparison.
     Compared(Drift),
-    /// DNS could not be made right.
+    /// The record sets could not be corrected.
     Failed(PlanError),
 }
 
-/// In which way the record sets are right.
+/// The way in which the record sets are correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
     /// They name this address.
     Named(Ipv4Addr),
-    /// There are none, and there should be none.
+    /// There are none (expected).
     Absent,
     /// The group is stopped, and its records are kept.
     Kept,
@@ -263,8 +265,8 @@ pub enum Unmanaged {
     /// It has a public address.
     #[error("its address is public")]
     Public,
-    /// It waits in a standby pool.
-    #[error("it waits in a standby pool (PreProvisioned)")]
+    /// It is in a standby pool.
+    #[error("it is in a standby pool (PreProvisioned)")]
     StandbyPool,
     /// Its deployment failed, and it has no address.
     #[error("its provisioning failed, and it has no address")]
@@ -272,7 +274,7 @@ pub enum Unmanaged {
     /// It runs without an address.
     #[error("it runs without an ipAddress (deployed without ports), so there is no address to publish")]
     NoAddress,
-    /// It does not exist. Only a comparison says so, here and below.
+    /// It does not exist. This reason and the following ones occur in comparisons only.
     #[error("there is no such container group")]
     Deleted,
     /// It is being deleted.
@@ -286,16 +288,16 @@ pub enum Unmanaged {
     Released,
 }
 
-/// Why DNS could not be made right.
+/// Why the record sets could not be corrected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlanError {
-    /// A tag of the group cannot be read.
+    /// A tag of the group is invalid.
     Tag(TagError),
     /// The name belongs to another owner.
     Conflict(Conflict),
     /// A PTR record set at the group's address belongs to another owner.
     PtrConflict(Conflict),
-    /// Likewise, and the other owner is being provisioned.
+    /// Like `PtrConflict`, but the other owner is being provisioned.
     HolderPending(Conflict),
     /// The address lies outside of the ranges of the map.
     AddressRefused {
@@ -315,15 +317,15 @@ pub enum PlanError {
     AddressPending,
     /// The group is being deleted.
     Deleting,
-    /// The group answers 404, and may not be visible yet.
+    /// The group answers 404 and may not be visible yet.
     NotVisible,
-    /// Each of [`MAX_PASSES`] passes met another writer, or lost an answer.
+    /// Each of [`MAX_PASSES`] passes lost a race or an answer.
     LostRaces,
-    /// The request for this failed.
+    /// This request failed.
     Request(Key),
 }
 
-/// What the group's records become.
+/// The treatment of the group's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DesiredAction {
     /// They name this address.
@@ -332,15 +334,15 @@ enum DesiredAction {
     Reserve,
     /// They are removed, with enough evidence.
     RemoveDeleted,
-    /// They are removed where they carry our mark.
+    /// They are removed if they carry our mark.
     RemovePublic,
-    /// They stay as they are, on purpose.
+    /// They do not change, on purpose.
     Keep,
-    /// Nothing can be said yet.
+    /// Nothing can be decided yet.
     Wait,
     /// The group is being deleted.
     WaitForDeletion,
-    /// The group is not managed. Waiting may show an address.
+    /// The group is not managed, unless a wait shows an address.
     Unmanaged(Unmanaged),
 }
 
@@ -352,8 +354,8 @@ pub fn decide(rules: Rules, goal: &Goal, facts: &Facts) -> Decision {
     Decision { step, target: decider.target, withheld: decider.withheld }
 }
 
-/// One decision in the making. A rule that needs a fact, or something written, ends the decision early: its `Err` is
-/// the step.
+/// The state of one decision. A rule that needs a fact or a write ends the decision early: its `Err` is the
+/// step.
 struct Decider<'a> {
     rules: Rules,
     goal: &'a Goal,
@@ -402,15 +404,15 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// The group and the A record set at its own name, read together. A verification reads the A record set at the
-    /// name that counts along.
+    /// The group and the A record set at its own name, read together. A verification also reads the A record
+    /// set at the effective name.
     fn observe(&self) -> Result<(&'a Observation, Option<&'a ARecordSet>), Step> {
         let mut lookup = Lookup::new(self.facts);
         if let Some(expected) = &self.facts.pass.expected {
             lookup.group();
             _ = expected.a.as_ref().map(|(name, _)| lookup.a(name));
         }
-        // The record set first: where Azure throttles the reads of its zone, the read of the group is not sent.
+        // The record set first: if Azure throttles its zone, the read of the group is not sent.
         let (own, group) = (lookup.a(&self.goal.own_name), lookup.group());
         lookup.finish()?;
         let (Some(own), Some(group)) = (own, group) else { return Err(Step::Repeat) };
@@ -434,8 +436,8 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// The group read once more says the same: before anything of a live name is removed or emptied. What else is
-    /// missing is read along.
+    /// A second read of the group agrees. Required before any record of a live name is removed or emptied.
+    /// Other missing facts are read together with it.
     fn confirm<'l>(
         &self,
         action: DesiredAction,
@@ -449,7 +451,7 @@ impl<'a> Decider<'a> {
         if is_same { Ok(lookup) } else { Err(self.repeat()) }
     }
 
-    /// Ends a verification that shows something else than what the writes of this pass rested on.
+    /// Ends a verification that differs from the facts behind the writes of this pass.
     fn verify(&self, action: DesiredAction, desired: &Desired) -> Result<(), Step> {
         let Some(expected) = &self.facts.pass.expected else { return Ok(()) };
         let is_same_action = self.action(expected.observation.state) == action;
@@ -466,7 +468,7 @@ impl<'a> Decider<'a> {
         if is_same { Ok(()) } else { Err(self.repeat()) }
     }
 
-    /// Ends a pass that is done with its writes: verifies them, where some were sent and are not verified yet.
+    /// Ends a pass after its writes: verifies them, if there are any and they are not verified yet.
     fn finish(&self) -> Result<(), Step> {
         let pass = &self.facts.pass;
         if pass.has_written && pass.expected.is_none() { Err(Step::Verify) } else { Ok(()) }
@@ -480,7 +482,7 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// The writes of one step of a pass, or nothing where all of them are done. No write follows a failed one.
+    /// The writes of one step; does nothing if all are done. No write follows a failed one.
     fn write(&self, changes: impl IntoIterator<Item = Change>) -> Result<(), Step> {
         if !self.facts.pass.failed_writes.is_empty() {
             return Ok(());
@@ -489,7 +491,8 @@ impl<'a> Decider<'a> {
         if write.is_empty() { Ok(()) } else { Err(Step::Act { read: Vec::new(), write }) }
     }
 
-    /// A change, unless this pass made it already. What Azure refused to delete is emptied instead.
+    /// A change, unless this pass made it already. If Azure refused a delete, the record set is emptied
+    /// instead.
     fn due(&self, change: Change) -> Option<Change> {
         let key = self.goal.key_of(&change)?;
         if self.facts.is_written(&key) {
@@ -506,8 +509,8 @@ impl<'a> Decider<'a> {
         changes.iter().any(|change| self.due(change.clone()).is_some())
     }
 
-    /// Ends a pass in which requests failed, with the failure that decides the answer: one that a retry may fix before
-    /// one that needs a person, because the retry reports the other.
+    /// Ends a pass with failed requests. A failure that a retry may fix is reported before one that needs a
+    /// person, because the retry reports the other one.
     fn check_failures(&self, failures: impl Iterator<Item = (Key, FailureKind)>) -> Result<(), Step> {
         let all = failures.chain(self.facts.pass.failed_writes.iter().cloned());
         let most_severe = all.max_by_key(|(_, kind)| match kind {
@@ -517,8 +520,8 @@ impl<'a> Decider<'a> {
         most_severe.map_or(Ok(()), |(key, _)| Err(failed(PlanError::Request(key))))
     }
 
-    /// The A record sets of ours under other names than the one that counts. One that was emptied because Azure refuses
-    /// to delete it counts as removed.
+    /// Our A record sets under other names than the effective one. If Azure refused to delete one and it was
+    /// emptied, it counts as removed.
     fn old_names(&self, desired: &Desired) -> BTreeMap<RelativeName, ARecordSet> {
         let others = self.facts.pass.a.iter().filter(|(name, _)| **name != desired.name);
         let marked = others.filter_map(|(name, read)| Some((name, read.as_ref().ok()?.as_ref()?)));
@@ -527,7 +530,7 @@ impl<'a> Decider<'a> {
         left.map(|(name, set)| (name.clone(), set.clone())).collect()
     }
 
-    /// The names that count as ours in PTR records, but for the one that the group should have.
+    /// The names that count as ours in PTR records, except the effective one.
     fn names(&self, desired: &Desired) -> Names {
         let qualify = |name: &RelativeName| name.within(&desired.zones.forward.name);
         let mut names = Names { former_zones: desired.zones.former_zones.clone(), ..Names::default() };
@@ -543,15 +546,14 @@ impl<'a> Decider<'a> {
     }
 }
 
-/// The addresses that an A record set holds or remembers.
+/// The current and previous addresses of an A record set.
 fn addresses_of(record_set: &ARecordSet) -> impl Iterator<Item = Ipv4Addr> + use<> {
     let memory = RecordSet::memory(record_set);
     let held = record_set.content.records.clone();
     held.into_iter().chain(memory.addresses().collect::<Vec<_>>())
 }
 
-/// What a removal leaves where Azure refuses to delete: the record set, empty, with its mark. Nothing where it is so
-/// already.
+/// The record set after a refused delete: empty, with its mark. `None` if it is so already.
 fn emptied<Record: Clone>(edit: &Edit<Record>) -> Option<Edit<Record>> {
     let before = edit.before.as_ref()?;
     let mut metadata = before.content.metadata.clone();
@@ -561,8 +563,7 @@ fn emptied<Record: Clone>(edit: &Edit<Record>) -> Option<Edit<Record>> {
     (!is_done).then(|| Edit { after: Some(content), ..edit.clone() })
 }
 
-/// What the record sets of an observed group should be. A group that is tagged to be ignored, or whose tags cannot be
-/// read, ends the decision.
+/// The desired record sets of an observed group. Ends the decision if a tag ignores the group or is invalid.
 fn desired(observation: &Observation) -> Result<Arc<Desired>, Step> {
     match &observation.desired {
         Ok(Some(desired)) => Ok(Arc::clone(desired)),

@@ -20,6 +20,7 @@
 //! connections, tokens and cooldowns after a throttle.
 
 mod error;
+mod groups;
 mod inspection;
 mod pace;
 mod prune;
@@ -41,7 +42,6 @@ use azure_core::{ClientOptions, RetryOptions, TransportOptions};
 use azure_mgmt_containerinstance::package_preview_2024_05::{self as container_instances, container_groups};
 use azure_mgmt_privatedns::package_2024_06::{self as private_dns, models, record_sets};
 use futures::TryStreamExt;
-use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
@@ -52,11 +52,12 @@ pub use self::{
 };
 use self::{
     error::{Operation, Subject},
+    groups::container_group,
     pace::{Cooldowns, QuotaKey},
     transport::{Endpoint, Placeholder, Transport},
 };
 use crate::{
-    container_group::{Container, ContainerGroup, IpAddress},
+    container_group::ContainerGroup,
     dns::{ARecordSet, Content, ETag, Precondition, PtrRecordSet, PtrTarget, RecordType, RelativeName, Zone},
     report::Exchange,
     resource_id::{
@@ -567,52 +568,4 @@ fn check_zone(zone: &Zone) -> Result<(), Cause> {
         return refuse(&zone.resource_group, "resource group", RESOURCE_GROUP_RULE);
     }
     Ok(())
-}
-
-fn container_group(model: container_instances::models::ContainerGroup) -> ContainerGroup {
-    use container_instances::models::{
-        container_group_properties::properties::RestartPolicy, ip_address::Type,
-    };
-    let tags = match model.resource.tags {
-        Some(Value::Object(tags)) => tags,
-        _ => serde_json::Map::new(),
-    };
-    let tag = |(name, value)| match value {
-        Value::Null => None,
-        Value::String(text) => Some((name, text)),
-        // Not text, but kept: the reader of the tag reports an unusable value.
-        value => Some((name, value.to_string())),
-    };
-    let properties = model.container_group_properties.properties;
-    ContainerGroup {
-        tags: tags.into_iter().filter_map(tag).collect(),
-        provisioning_state: properties.provisioning_state,
-        state: properties.instance_view.and_then(|view| view.state),
-        ip_address: properties.ip_address.map(|address| IpAddress {
-            kind: match address.type_ {
-                Type::Public => Some("Public".to_owned()),
-                Type::Private => Some("Private".to_owned()),
-                Type::UnknownValue(text) => Some(text).filter(|text| !text.is_empty()),
-            },
-            ip: address.ip,
-        }),
-        containers: properties
-            .containers
-            .into_iter()
-            .map(|container| {
-                let state = container.properties.instance_view.and_then(|view| view.current_state);
-                state.map_or_else(Container::default, |state| Container {
-                    state: state.state,
-                    exit_code: state.exit_code.map(i64::from),
-                })
-            })
-            .collect(),
-        restart_policy: properties.restart_policy.map(|policy| match policy {
-            RestartPolicy::Always => "Always".to_owned(),
-            RestartPolicy::OnFailure => "OnFailure".to_owned(),
-            RestartPolicy::Never => "Never".to_owned(),
-            RestartPolicy::UnknownValue(text) => text,
-        }),
-        subnets: properties.subnet_ids.iter().filter_map(|subnet| subnet.id.parse().ok()).collect(),
-    }
 }

@@ -402,7 +402,7 @@ fn the_map_may_be_a_file_in_utf_8_or_utf_16() {
         (
             "@zones.json",
             "{rg: {}}",
-            "lost its double quotes on the way, as PowerShell removes them from a value for az: \
+            "has no double quotes, because PowerShell removes them from a value for az; \
           escape each as \\\", or name a file: @FILE",
         ),
         ("@zones.json", "@zones.json", "is not JSON: expected value at line 1 column 1"),

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Decider<'_> {
-    /// Compares what the live group calls for with its record sets. What is only partly read is no verdict.
+    /// Compares the desired record sets with the current ones. Partial reads give no verdict.
     pub(super) fn compare(
         &mut self,
         observation: &Observation,
@@ -52,13 +52,13 @@ impl Decider<'_> {
         let ptrs = self.facts.ptrs(&self.goal.zones);
         let plan = self.plan_ptrs(&desired, Some(address), &ptrs)?;
         self.target = Some(Target { fqdn: desired.fqdn(), address: Some(address) });
-        // An empty record set of ours reserves the name: it counts as absent.
+        // An empty record set of ours reserves the name and counts as absent.
         let set = set.filter(|set| !(set.content.records.is_empty() && is_ours(set, &desired)));
         Ok(Step::Done(Verdict::Compared(compare(&desired, address, set, conflict.as_ref(), &ptrs, &plan))))
     }
 }
 
-/// Compares what a group at an address calls for with what there is.
+/// Compares the desired record sets of a group with an address with the current ones.
 #[must_use]
 pub fn compare(
     desired: &Desired,

@@ -1,10 +1,10 @@
-//! What is known about one container group and its record sets, and how answers change it.
+//! The facts about one container group and its record sets, and how answers change them.
 //!
 //! A *pass* is everything that is read and written until another writer, a lost answer, a confirmation or a
-//! verification makes it outdated. [`Facts::begin_pass`] forgets the pass and keeps [`RunState`], which later passes
-//! still need: where this invocation wrote, which names it removed, and what Azure refused.
+//! verification makes it outdated. [`Facts::begin_pass`] forgets the pass and keeps [`RunState`] for later
+//! passes: the addresses and names that this invocation wrote or removed, and what Azure refused.
 //!
-//! Pure: the driver ([`crate::driver`]) and the tests feed answers in; nothing here sends a request.
+//! Pure: the driver ([`crate::driver`]) and the tests supply the answers; this module sends no request.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,11 +23,11 @@ use crate::{
     failure::FailureKind,
 };
 
-/// How many passes one invocation makes at most.
+/// The largest number of passes of one invocation.
 pub const MAX_PASSES: u32 = 5;
 
-/// The pause after the first pass that has to be repeated; the pauses double. The first repetition after a lost race
-/// needs none: the other writer has finished by then.
+/// The pause after the second outdated pass; later pauses double. There is no pause after the first lost
+/// race, because the other writer has finished by then.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The first pause between two reads of a group whose address is being assigned; the pauses double.
@@ -35,13 +35,13 @@ const FIRST_POLL: Duration = Duration::from_millis(500);
 /// The longest of these pauses.
 const LONGEST_POLL: Duration = Duration::from_secs(3);
 
-/// The ETag of a record set that a dry run assumes to have written.
+/// The ETag of a record set that a dry run pretends to have written.
 const ASSUMED_ETAG: &str = "assumed";
 
-/// The answer to a read, or why there is none.
+/// The answer to a read, or the kind of its failure.
 pub type Read<Value> = Result<Value, FailureKind>;
 
-/// Something that a decision can rest on.
+/// The key of a fact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The A record set of a name in the forward zone.
@@ -50,11 +50,11 @@ pub enum Key {
     Cname(RelativeName),
     /// The container group.
     Group,
-    /// The container group once more, at least three seconds after the first read of the pass.
+    /// The second read of the container group, at least three seconds after the first read of the pass.
     Confirmation,
-    /// The group that an owner mark names.
+    /// The group in an owner mark.
     Owner(Owner),
-    /// That group once more, at least three seconds after its first read in the pass.
+    /// The second read of that group, at least three seconds after its first read in the pass.
     OwnerConfirmation(Owner),
     /// One PTR record set.
     Ptr(PtrKey),
@@ -65,18 +65,18 @@ pub enum Key {
 }
 
 impl Key {
-    /// Whether nothing can be decided without the answer. A PTR record set that cannot be read does not stop the
-    /// A record set from being repaired.
+    /// Whether a decision is impossible without the answer. A failed read of a PTR record set does not
+    /// prevent a correction of the A record set.
     #[must_use]
     pub fn is_required(&self) -> bool {
         !matches!(self, Self::Ptr(_) | Self::PtrList(_))
     }
 }
 
-/// Which PTR record set: ordered by address, as plans show it.
+/// A PTR record set; ordered by address, like plans.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PtrKey {
-    /// The address that the record set is about, where its name stands for one.
+    /// The address in its name, if there is one.
     pub address: Option<Ipv4Addr>,
     /// The reverse zone, as its index in [`Zones::reverse`].
     pub zone: usize,
@@ -84,7 +84,7 @@ pub struct PtrKey {
     pub name: RelativeName,
 }
 
-/// An answer, with what it is about.
+/// An answer with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// The A record set of a name, if there is one.
@@ -93,11 +93,11 @@ pub enum Fact {
     Cname(RelativeName, Read<Option<String>>),
     /// The container group.
     Group(Read<Observation>),
-    /// The container group once more.
+    /// The second read of the container group.
     Confirmation(Read<Observation>),
-    /// The group that a mark names.
+    /// The group in a mark.
     Owner(Owner, Read<OwnerObservation>),
-    /// That group once more.
+    /// The second read of that group.
     OwnerConfirmation(Owner, Read<OwnerObservation>),
     /// A PTR record set, if there is one.
     Ptr(PtrKey, Read<Option<PtrRecordSet>>),
@@ -107,17 +107,17 @@ pub enum Fact {
     AList(Read<Vec<(RelativeName, ARecordSet)>>),
 }
 
-/// What one GET of the container group shows, as far as decisions depend on it.
+/// The parts of one read of the container group that decisions use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// What its address is treated as.
+    /// The state of its address.
     pub state: AddressState,
-    /// What its record sets should be; nothing when it is tagged to be ignored.
+    /// Its desired record sets; `None` if a tag says to ignore it.
     pub desired: Result<Option<Arc<Desired>>, TagError>,
 }
 
 impl Observation {
-    /// What a group, or its absence, shows.
+    /// The observation of a group, or of its absence.
     #[must_use]
     pub fn of(goal: &Goal, group: Option<&ContainerGroup>) -> Self {
         let desired = match group {
@@ -128,72 +128,73 @@ impl Observation {
     }
 }
 
-/// Everything that is known. See the module's documentation.
+/// All facts. See the module's documentation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The time, in unix seconds.
+    /// The time in Unix seconds.
     pub now: u64,
-    /// What outlives a pass.
+    /// The state that outlives a pass.
     pub run: RunState,
     pub(super) pass: Pass,
 }
 
-/// What later passes of the same invocation still need to know.
+/// The state for later passes of the same invocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunState {
-    /// How many passes were outdated.
+    /// The number of outdated passes.
     pub(super) outdated_passes: u32,
-    /// How long the invocation may still wait for an address.
+    /// The remaining wait for an address.
     pub(super) wait_left: Duration,
     /// The pause before the next pass.
     backoff: Duration,
-    /// The addresses at which a PTR was written or removed, or may have been, and those of A record sets that were
-    /// removed: later passes read them again.
+    /// The addresses at which a PTR record was or may have been written or removed, and those of removed A
+    /// record sets. Later passes read them again.
     pub(super) touched_addresses: BTreeSet<Ipv4Addr>,
     /// The owners whose mark was replaced, by address.
     taken: BTreeMap<Ipv4Addr, Owner>,
-    /// The names whose A record set carried our mark and was removed.
+    /// The names whose A record set with our mark was removed.
     pub(super) removed_names: BTreeSet<RelativeName>,
-    /// The names whose A record set was written, or may have been: they are old names once a tag chooses another.
+    /// The names whose A record set was or may have been written: they are old names once a tag chooses
+    /// another.
     pub(super) written_names: BTreeSet<RelativeName>,
     /// The record sets that Azure refused to delete.
     pub(super) refused_deletes: BTreeSet<Key>,
-    /// The versions that this invocation deleted. A read that shows one of them is stale: the record set is absent.
+    /// The ETags that this invocation deleted. A read of one of them is stale: the record set is absent.
     deleted_versions: BTreeSet<ETag>,
 }
 
 impl RunState {
-    /// The state at the start of an invocation that may wait so long for an address. A PTR may have been written at
-    /// these addresses by an earlier invocation that failed.
+    /// The state at the start of an invocation with this wait for an address. An earlier, failed invocation
+    /// may have written PTR records at these addresses.
     #[must_use]
     pub fn new(wait: Duration, touched_addresses: BTreeSet<Ipv4Addr>) -> Self {
         Self { wait_left: wait, touched_addresses, ..Self::default() }
     }
 
-    /// The owners whose mark was replaced at addresses that the group does not have after all.
+    /// The owners whose mark was replaced at addresses that the group does not have.
     pub fn given_up(&self, address: Option<Ipv4Addr>) -> impl Iterator<Item = &Owner> {
         self.taken.iter().filter(move |(taken, _)| Some(**taken) != address).map(|(_, owner)| owner)
     }
 
-    /// How long the invocation may still wait for an address.
+    /// The remaining wait for an address.
     #[must_use]
     pub fn wait_left(&self) -> Duration {
         self.wait_left
     }
 
-    /// Where this invocation wrote PTR records, or removed A records.
+    /// The addresses at which this invocation wrote PTR records or removed A records.
     #[must_use]
     pub fn touched_addresses(&self) -> &BTreeSet<Ipv4Addr> {
         &self.touched_addresses
     }
 
-    /// The record sets that Azure refused to delete, and that were emptied instead.
+    /// The record sets that Azure refused to delete and that were emptied instead.
     pub fn refused_deletes(&self) -> impl Iterator<Item = &Key> {
         self.refused_deletes.iter()
     }
 }
 
-/// What was read and written in one pass.
+/// The reads and writes of one pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pass {
     pub(super) group: Option<Read<Observation>>,
@@ -205,43 +206,43 @@ pub(super) struct Pass {
     pub(super) ptr_lists: BTreeMap<usize, Read<Vec<(PtrKey, PtrRecordSet)>>>,
     pub(super) owners: BTreeMap<Owner, Read<OwnerObservation>>,
     pub(super) owner_confirmations: BTreeMap<Owner, Read<OwnerObservation>>,
-    /// What was written, or what a dry run assumes to be written.
+    /// The record sets that were written, or in a dry run would be.
     pub(super) written: BTreeSet<Key>,
-    /// The names at which Azure refused to create an A record set because of another record set.
+    /// The names at which Azure refused an A record set because of another record set.
     pub(super) clashes: BTreeSet<RelativeName>,
-    /// The other writes that failed and certainly did not happen.
+    /// The other failed writes, which certainly did not happen.
     pub(super) failed_writes: Vec<(Key, FailureKind)>,
-    /// Whether a write was sent and succeeded, so that it has to be verified.
+    /// Whether a write succeeded, so that it must be verified.
     pub(super) has_written: bool,
-    /// Another writer was first, or it is not known whether a write happened.
+    /// Another writer was first, or the result of a write is unknown.
     pub(super) outdated: Option<FailureKind>,
-    /// What the verification expects.
+    /// The expectation of the verification.
     pub(super) expected: Option<Expected>,
-    /// The pause before the group is read again.
+    /// The pause before the next read of the group.
     poll: Duration,
 }
 
-/// What was true when the writes of a pass were done.
+/// The state after the writes of a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Expected {
     pub(super) observation: Observation,
-    /// Name and version of the A record set; nothing where it does not matter any more.
+    /// Name and ETag of the A record set; `None` if it does not matter any more.
     pub(super) a: Option<(RelativeName, Option<ETag>)>,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteResult {
-    /// It happened; the new version, where the record set still exists.
+    /// It succeeded; with the new ETag, if the record set still exists.
     Written(Option<ETag>),
-    /// A dry run assumes that it happened.
+    /// A dry run pretends that it succeeded.
     Assumed,
     /// It failed.
     Failed(FailureKind),
 }
 
 impl Facts {
-    /// Nothing is known yet.
+    /// No facts.
     #[must_use]
     pub fn new(run: RunState) -> Self {
         Self { now: 0, run, pass: Pass::default() }
@@ -263,7 +264,8 @@ impl Facts {
         }
     }
 
-    /// Notes that writes are about to be sent. Their answers may be lost, so what they touch is kept from now on.
+    /// Records writes before they are sent. Their answers may be lost, so the addresses and names are kept
+    /// from now on.
     pub fn expect_writes(&mut self, goal: &Goal, changes: &[Change]) {
         for change in changes {
             match change {
@@ -284,7 +286,7 @@ impl Facts {
         }
     }
 
-    /// Learns what became of a write.
+    /// Learns the result of a write.
     pub fn learn_write(&mut self, goal: &Goal, change: &Change, result: WriteResult) {
         let Some(key) = goal.key_of(change) else { return };
         let etag = match result {
@@ -340,8 +342,8 @@ impl Facts {
         pause
     }
 
-    /// Forgets the group, and returns the pause before it is read again. The A record set at its own name is read
-    /// again, too: what was read before the pause may be old by then.
+    /// Forgets the group, and returns the pause before its next read. The A record set at its own name is
+    /// also read again, because the first read may be old by then.
     pub fn begin_poll(&mut self, goal: &Goal) -> Duration {
         let pause = self.pass.poll.max(FIRST_POLL).min(LONGEST_POLL).min(self.run.wait_left);
         self.run.wait_left -= pause;
@@ -351,7 +353,7 @@ impl Facts {
         pause
     }
 
-    /// Forgets the group and its A record set, so that the next decision rests on what they are after the writes.
+    /// Forgets the group and its A record set, so that the next decision reads them after the writes.
     pub fn begin_verification(&mut self) {
         let Some(Ok(observation)) = self.pass.group.take() else { return };
         let mut a = None;
@@ -364,13 +366,13 @@ impl Facts {
         self.pass.expected = Some(Expected { observation, a });
     }
 
-    /// The PTR record sets that were read one by one, and could be.
+    /// The PTR record sets from successful single reads.
     pub(super) fn ptrs<'a>(&'a self, zones: &'a Zones) -> Vec<ObservedPtr<'a>> {
         let known = self.pass.ptr.iter().filter_map(|(key, read)| Some((key, read.as_ref().ok()?)));
         known.filter_map(|(key, set)| observed(zones, key, set.as_ref())).collect()
     }
 
-    /// The PTR record sets that lists hold or that were read one by one, as they are after what was written since.
+    /// The PTR record sets from lists and single reads, updated by later writes.
     pub(super) fn all_ptrs<'a>(&'a self, zones: &'a Zones) -> impl Iterator<Item = ObservedPtr<'a>> {
         let listed = self.pass.ptr_lists.values().flatten().flatten();
         let only_listed = listed.filter(|(key, _)| !matches!(self.pass.ptr.get(key), Some(Ok(_))));
@@ -378,7 +380,7 @@ impl Facts {
         self.ptrs(zones).into_iter().chain(only_listed)
     }
 
-    /// The PTR reads that failed, as lists and one by one, in the order in which they were sent.
+    /// The failed PTR reads, lists and single reads, in the order of the requests.
     pub(super) fn failed_ptr_reads(&self) -> impl Iterator<Item = (Key, FailureKind)> + '_ {
         let sets = self
             .pass
@@ -396,8 +398,8 @@ impl Facts {
             .filter_map(|(zone, read)| Some((Key::PtrList(*zone), *read.as_ref().err()?)))
     }
 
-    /// Where an invocation that ends with this verdict wrote PTR records that nothing else may lead to. A name that
-    /// was given up leaves none, once all PTR record sets of it could be read and made right.
+    /// The addresses at which an invocation with this verdict may have left PTR records that no later pass
+    /// would find. None for a name that was given up, if all its PTR record sets could be read and corrected.
     #[must_use]
     pub fn unverified_ptrs(&self, goal: &Goal, verdict: &Verdict) -> BTreeSet<Ipv4Addr> {
         let is_read = |address: &Ipv4Addr| {
@@ -417,7 +419,7 @@ impl Facts {
         }
     }
 
-    /// Whether this pass wrote, or assumes to have written, a record set.
+    /// Whether this pass wrote a record set, or in a dry run would have.
     pub(super) fn is_written(&self, key: &Key) -> bool {
         self.pass.written.contains(key)
     }
@@ -428,7 +430,7 @@ fn observed<'a>(zones: &'a Zones, key: &'a PtrKey, set: Option<&'a PtrRecordSet>
     Some(ObservedPtr { address: key.address, zone, name: &key.name, record_set: set })
 }
 
-/// What a read shows, unless that is a version that this invocation deleted.
+/// The record set of a read, unless this invocation deleted that version.
 fn existing<Record>(
     read: Read<Option<RecordSet<Record>>>,
     deleted: &BTreeSet<ETag>,
@@ -452,7 +454,7 @@ fn after<Record: Clone>(edit: &Edit<Record>, etag: Option<ETag>) -> Option<Recor
     Some(RecordSet { content: edit.after.clone()?, etag: etag?, is_auto_registered: false })
 }
 
-/// The other owner whose mark a change replaces by ours.
+/// The other owner whose mark a change replaces with ours.
 fn taken_from(edit: &Edit<PtrTarget>, us: &Owner) -> Option<Owner> {
     let before = edit.before.as_ref()?;
     let is_ours = edit.after.as_ref()?.metadata.get(OWNER_KEY).is_some_and(|mark| mark == us.as_str());

@@ -1,7 +1,8 @@
-//! What becomes of A record sets.
+//! Plans A record sets.
 //!
-//! No address leaves the A record set before its metadata remembers it; no address is forgotten before its PTR was
-//! seen not to name us and no slow writer can still believe in it.
+//! No address leaves the A record set before its metadata contains it as a previous address. No previous
+//! address is forgotten before its PTR record was seen not to name the group, and before no slow writer can
+//! still write for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,22 +19,22 @@ use crate::{
     },
 };
 
-/// The A record set at our name, once it is ours or may be taken over, with what it has to remember.
+/// The A record set at our name, if it is ours or may be taken over, with the addresses that it must store.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedA {
     /// The record set.
     pub record_set: Option<ARecordSet>,
-    /// Whether the reverse zones had to be listed and could not be, all of them: then the address is repaired,
-    /// and the mark waits, so that the next pass lists again.
+    /// Whether the reverse zones had to be listed and a list failed. Then the address is corrected without the mark, so
+    /// that the next pass lists again.
     pub is_listing_incomplete: bool,
-    /// The addresses whose PTR was found to name us in a list of the reverse zones: asked only when the record
-    /// set is to be taken over, because one that does not carry our mark cannot remember for us.
+    /// The addresses whose PTR record names the group, from lists of the reverse zones. Needed only for a takeover,
+    /// because a record set without our mark could not store previous addresses.
     pub listed: BTreeSet<Ipv4Addr>,
-    /// The A record sets of ours under old names: what they hold and remember goes over to the new name.
+    /// Our A record sets under old names: the new name takes over their current and previous addresses.
     pub old_names: Vec<ARecordSet>,
 }
 
-/// What the A record set of a group becomes, or nothing when it is right. A group without an address keeps an empty
+/// The desired A record set of a group; `None` if it is correct. A group without an address keeps an empty
 /// one, which reserves the name.
 #[must_use]
 pub fn forward(
@@ -86,7 +87,7 @@ pub fn forward(
     Some(Edit { zone, name, before, after: Some(content) })
 }
 
-/// Whether a change makes the A record set remember an address that it neither held nor remembered.
+/// Whether a change stores a previous address that the A record set neither contained nor stored.
 pub(super) fn remembers_more(edit: &Edit<Ipv4Addr>) -> bool {
     let memory = |metadata: &Metadata| Memory::parse(metadata.get(PREVIOUS_KEY).map_or("", String::as_str));
     let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
@@ -94,8 +95,8 @@ pub(super) fn remembers_more(edit: &Edit<Ipv4Addr>) -> bool {
     memory(&after.metadata).addresses().any(|address| !known.contains(&address))
 }
 
-/// The A record set without what it need not remember any longer: addresses that are old, and whose PTR was
-/// seen not to name us (`clean`). A time that lies far in the future is corrected. Nothing when nothing changes.
+/// The A record set without the previous addresses that are old and whose PTR record was seen not to name the
+/// group (`clean`). A time far in the future is corrected. `None` if nothing changes.
 #[must_use]
 pub fn forget(
     desired: &Desired,
@@ -109,7 +110,7 @@ pub fn forget(
     }
     let mut memory = record_set.memory();
     let before = memory.clone();
-    // An address that no reverse zone contains has no PTR that could name us.
+    // At an address outside of all reverse zones, no PTR record can name the group.
     let is_clean =
         |address: &Ipv4Addr| clean.contains(address) || desired.zones.reverse_name(*address).is_none();
     for address in memory.old(now, rules.memory_seconds).into_iter().filter(is_clean) {

@@ -1,5 +1,6 @@
-//! A group that exists: its A record set names its address, and the PTR at the address names the group. Of a stopped
-//! group, the A record set stays empty, which reserves the name, and the PTR values are removed.
+//! A group that exists: its A record set contains its address, and the PTR record at the address names the
+//! group. The A record set of a stopped group stays empty, which reserves the name, and its PTR values are
+//! removed.
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
@@ -19,21 +20,21 @@ use crate::{
     dns::{ARecordSet, Owner, PtrTarget},
 };
 
-/// Whose the A record set at the group's name is.
+/// The owner of the A record set at the group's name.
 pub(super) enum Holder {
-    /// There is none.
+    /// There is no A record set.
     Absent,
     /// It is the group's.
     Ours,
     /// It may be taken over.
     Free,
-    /// It is another's.
+    /// It belongs to another owner.
     Foreign(Conflict),
 }
 
 impl Decider<'_> {
-    /// Makes the records name an address, or reserve the name where there is no address. `Ok` when nothing is left
-    /// to do.
+    /// Makes the records name an address, or reserve the name if there is no address. `Ok` if everything is
+    /// done.
     pub(super) fn keep(
         &mut self,
         desired: &Desired,
@@ -51,7 +52,7 @@ impl Decider<'_> {
         lookup.finish()?;
         let set = set.flatten();
         if address.is_none() && set.is_some_and(|set| !is_ours(set, desired)) {
-            // The name of a stopped group has another owner: there is nothing to reserve.
+            // The name of a stopped group has another owner: it cannot be reserved.
             return Ok(());
         }
         let holder = match self.cname(desired)? {
@@ -93,8 +94,8 @@ impl Decider<'_> {
         }
         lookup.finish()?;
         if observed.is_listing_incomplete {
-            // The record set waits for our mark: it does not belong to us yet, and its owner may delete it together
-            // with the memory of our PTR.
+            // We do not own the A record set yet; its owner may delete it together with its previous
+            // addresses.
             self.check_failures(self.facts.failed_ptr_lists())?;
         }
         self.follow_names(desired)?;
@@ -125,7 +126,7 @@ impl Decider<'_> {
         }
     }
 
-    /// The conflict with a CNAME record, which Azure refuses to put an A record beside.
+    /// The conflict with a CNAME record set, beside which Azure refuses an A record set.
     fn cname(&self, desired: &Desired) -> Result<Option<Conflict>, Step> {
         if !self.facts.pass.clashes.contains(&desired.name) {
             return Ok(None);
@@ -137,7 +138,7 @@ impl Decider<'_> {
         Ok(target.map(|target| Conflict::Cname { name: desired.fqdn(), target: target.to_owned() }))
     }
 
-    /// Whose an A record set at our name is.
+    /// The owner of an A record set at our name.
     pub(super) fn holder(&self, desired: &Desired, set: Option<&ARecordSet>) -> Result<Holder, Step> {
         let Some(set) = set else { return Ok(Holder::Absent) };
         let mark = OwnerMark::of(set, &desired.owner);
@@ -152,8 +153,8 @@ impl Decider<'_> {
         })
     }
 
-    /// Whether two reads of the group that a mark names, three seconds apart, both say that it is deleted or should
-    /// have another name. A group that cannot be read for good keeps its name.
+    /// Whether two reads of the group in a mark, three seconds apart, both say that it is deleted or should
+    /// have another name. A group that permanently cannot be read keeps its name.
     fn is_freed(&self, owner: &Owner, desired: &Desired) -> Result<bool, Step> {
         let mut lookup = Lookup::new(self.facts);
         let first = lookup.owner(owner);
@@ -163,7 +164,7 @@ impl Decider<'_> {
         }
         let mut lookup = Lookup::new(self.facts);
         let second = lookup.owner_confirmation(owner);
-        // It is read whatever the confirmation says.
+        // It is read whether or not the confirmation agrees.
         if let Some(address) = self.target.as_ref().and_then(|target| target.address) {
             lookup.ptr(self.goal, address);
         }
@@ -171,8 +172,8 @@ impl Decider<'_> {
         Ok(second.flatten().is_some_and(|other| other.frees(desired)))
     }
 
-    /// The A record set at the name that counts, with what it has to remember. Where it is taken over, the PTR
-    /// records that name it are listed, because it could not remember them for us.
+    /// The A record set at the effective name, with the addresses that it must store. For a takeover, the PTR
+    /// records that name it are listed, because it could not store previous addresses for us.
     fn observe_a(
         &self,
         desired: &Desired,
@@ -197,8 +198,8 @@ impl Decider<'_> {
         Ok(observed)
     }
 
-    /// The addresses whose PTR record sets matter: the live one, those that the A record sets hold or remember, and
-    /// those that are known from elsewhere.
+    /// The addresses whose PTR record sets matter: the live address, the current and previous addresses of
+    /// the A record sets, and extra lookups.
     fn addresses(&self, address: Option<Ipv4Addr>, observed: &ObservedA) -> BTreeSet<Ipv4Addr> {
         let sets = observed.record_set.iter().chain(&observed.old_names);
         let mut addresses: BTreeSet<Ipv4Addr> = sets.flat_map(addresses_of).collect();
@@ -209,7 +210,7 @@ impl Decider<'_> {
         addresses
     }
 
-    /// Reads the names that PTR record sets of ours say besides the name that counts, and those that a list showed.
+    /// Reads the names in our PTR record sets other than the effective one, and those from a list.
     fn follow_names(&self, desired: &Desired) -> Result<(), Step> {
         let ptrs = self.facts.ptrs(&self.goal.zones);
         let said = ptrs.iter().flat_map(|ptr| ptr.other_names(desired));
@@ -220,7 +221,7 @@ impl Decider<'_> {
         lookup.finish()
     }
 
-    /// Removes the A record sets of ours under old names. The set at the new name remembers what they held by now.
+    /// Removes our A record sets under old names. The set at the new name stores their addresses by now.
     fn remove_old_names(&mut self, desired: &Desired) -> Result<(), Step> {
         let old = removals(desired, &self.old_names(desired));
         if self.rules.may_remove() {
@@ -231,7 +232,7 @@ impl Decider<'_> {
         }
     }
 
-    /// What becomes of the PTR record sets that were read.
+    /// Plans the PTR record sets that were read.
     pub(super) fn plan_ptrs(
         &self,
         desired: &Desired,
@@ -262,7 +263,8 @@ impl Decider<'_> {
         Ok(plan)
     }
 
-    /// What the groups are that mark the PTR record set at our live address. One that is deleted is read twice.
+    /// The states of the groups in the marks of the PTR record set at our live address. A deleted one is read
+    /// twice.
     fn holders(&self, address: Ipv4Addr, ptrs: &[ObservedPtr<'_>]) -> Result<Holders, Step> {
         let mut holders = Holders::new();
         let mut lookup = Lookup::new(self.facts);
@@ -285,7 +287,7 @@ impl Decider<'_> {
         Ok(holders)
     }
 
-    /// The end of a pass that left the PTR record set at the live address alone.
+    /// Ends a pass that did not change the foreign PTR record set at the live address.
     fn ptr_conflict(&self, conflict: Conflict) -> Step {
         let pass = &self.facts.pass;
         let is_pending = |owner: &Owner| {
@@ -305,9 +307,10 @@ impl Decider<'_> {
         self.goal.ptr_key(address).is_some_and(|key| self.facts.is_written(&Key::Ptr(key)))
     }
 
-    /// The name belongs to another owner: a PTR of ours that says it nevertheless is false, and nothing else leads to
-    /// it. A pass wrote it that believed in the name while another group took it over. The exception is an A record
-    /// set that another program rewrote without our mark: as long as it holds the live address, both directions agree.
+    /// The name belongs to another owner: a PTR record of ours with that name is false, and no A record set
+    /// leads to it. A pass wrote it while another group took the name over. The exception is an A record set
+    /// that another program rewrote without our mark: while it contains the live address, both directions
+    /// agree.
     fn yield_name(
         &mut self,
         desired: &Desired,
@@ -317,7 +320,7 @@ impl Decider<'_> {
     ) -> Result<(), Step> {
         let unmarked = set.filter(|set| OwnerMark::of(set, &desired.owner) == OwnerMark::None);
         let mut lookup = Lookup::new(self.facts);
-        // A record set without a mark may have been ours: its addresses may be those of our PTR records.
+        // An A record set without a mark may have been ours, so our PTR records may be at its addresses.
         let held = unmarked.into_iter().flat_map(addresses_of);
         for address in self.facts.run.touched_addresses.iter().copied().chain(held).chain([address]) {
             lookup.ptr(self.goal, address);
@@ -347,7 +350,7 @@ impl Decider<'_> {
     }
 }
 
-/// Whether a PTR value says one of these names, whatever marks its record set.
+/// Whether a PTR value is one of these names, whatever the mark of its record set.
 pub(super) fn says_held(names: &Names, target: &PtrTarget) -> bool {
     names.held.iter().any(|name| target.names(name))
 }

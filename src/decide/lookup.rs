@@ -1,4 +1,4 @@
-//! Looking up what a decision rests on. What is not known becomes a read; what could not be read ends the decision.
+//! Looks up the facts of a decision. An unknown fact becomes a read; a failed read ends the decision.
 
 use std::net::Ipv4Addr;
 
@@ -8,7 +8,7 @@ use crate::{
     failure::FailureKind,
 };
 
-/// Looks facts up, and collects the reads that are missing.
+/// Looks facts up, and collects the missing reads.
 pub(super) struct Lookup<'a> {
     facts: &'a Facts,
     /// Without duplicates.
@@ -48,14 +48,14 @@ impl<'a> Lookup<'a> {
         self.known(read, || Key::Confirmation)
     }
 
-    /// The group that a mark names; nothing where the mark names none, or the group cannot be read for good.
+    /// The group in a mark; `None` if the mark names none, or the group permanently cannot be read.
     #[expect(clippy::option_option, reason = "unknown, unreadable and read are three cases")]
     pub(super) fn owner(&mut self, owner: &Owner) -> Option<Option<&'a OwnerObservation>> {
         let read = self.facts.pass.owners.get(owner);
         self.other_group(owner, read, || Key::Owner(owner.clone()))
     }
 
-    /// That group read once more.
+    /// The second read of that group.
     #[expect(clippy::option_option, reason = "unknown, unreadable and read are three cases")]
     pub(super) fn owner_confirmation(&mut self, owner: &Owner) -> Option<Option<&'a OwnerObservation>> {
         let read = self.facts.pass.owner_confirmations.get(owner);
@@ -114,12 +114,12 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// Ends the decision where something is missing, or could not be read.
+    /// Ends the decision if a fact is missing or its read failed.
     pub(super) fn finish(self) -> Result<(), Step> {
         if self.failed.is_none() && self.missing.is_empty() { Ok(()) } else { Err(self.step()) }
     }
 
-    /// The step that reads what is missing, or the failure.
+    /// The step that reads the missing facts, or the failure.
     pub(super) fn step(self) -> Step {
         match self.failed {
             Some(key) => failed(PlanError::Request(key)),

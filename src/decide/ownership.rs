@@ -1,4 +1,4 @@
-//! Whose a record set is, and why one is not touched.
+//! The owner of a record set, and the reasons not to change one.
 
 use super::{Goal, Rules};
 use crate::{
@@ -9,14 +9,14 @@ use crate::{
     resource_id::ContainerGroupId,
 };
 
-/// The metadata keys by which other controllers mark their record sets. Private endpoints write `creator`; the others
-/// are customary. Azure compares none of them; case does not count here.
+/// The metadata keys of other controllers. Private endpoints write `creator`; the others are customary.
+/// Compared without regard to case.
 const CONTROLLER_KEYS: [&str; 4] = ["creator", "managedBy", "managed-by", "owner"];
 
-/// Why a record set at our name or address is not touched.
+/// Why a record set at our name or address is not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// The mark names a group that lives and should have this name, or that cannot be read.
+    /// The group in its mark exists and should have this name, or cannot be read.
     #[error("{record} belongs to the container group {owner}")]
     OtherGroup {
         /// Type and name of the record set.
@@ -27,7 +27,7 @@ pub enum Conflict {
     /// The platform registered it for a virtual machine.
     #[error("{0} is registered automatically for a virtual machine")]
     AutoRegistered(String),
-    /// Its metadata says that another controller writes it.
+    /// Its metadata names another controller.
     #[error("{record} belongs to another controller: its metadata says {key} = {value:?}")]
     OtherController {
         /// Type and name of the record set.
@@ -37,30 +37,30 @@ pub enum Conflict {
         /// The metadata value.
         value: String,
     },
-    /// It carries no mark, and only marked record sets may be touched.
+    /// It carries no mark, and only marked record sets may be changed.
     #[error(
         "{0} carries no owner mark, and ACI_DNS_OWNERSHIP is strict; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)"
     )]
     Unmarked(String),
-    /// It carries no mark, and a PTR record set shows that it carried ours.
+    /// It carries no mark, but its PTR record set shows that it carried ours.
     #[error(
         "{0} has lost its owner mark: another program wrote it, and the PTR record set at its address still carries the mark; to restore it, run: aci-dns sync --adopt-only"
     )]
     LostMark(String),
-    /// It carries no mark, and the name came from a tag.
+    /// It carries no mark, and a tag chose the name.
     #[error(
         "{0} carries no owner mark, and a name chosen by a tag takes over no such record set; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)"
     )]
     ChosenByTag(String),
-    /// A CNAME record stands at the name.
-    #[error("a CNAME record stands at {name} and points to {target}; remove it, or choose another name")]
+    /// A CNAME record set has the name.
+    #[error("a CNAME record at {name} points to {target}; remove it, or choose another name")]
     Cname {
         /// The fully qualified name.
         name: DomainName,
-        /// Where the CNAME points to.
+        /// The target of the CNAME record.
         target: String,
     },
-    /// Another group that lives shows the same address.
+    /// Another existing group has the same address.
     #[error("{record} belongs to the container group {owner}, which has the same address")]
     SharedAddress {
         /// Type and name of the record set.
@@ -70,7 +70,7 @@ pub enum Conflict {
     },
 }
 
-/// Which owner a record set names in its metadata.
+/// The owner in the metadata of a record set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnerMark {
     /// Our group.
@@ -91,7 +91,8 @@ pub enum OwnerMark {
 }
 
 impl OwnerMark {
-    /// Whether a record set carries no mark: not of a group, of another controller, or of the platform.
+    /// Whether a record set carries no mark: neither of a group, nor of another controller, nor of the
+    /// platform.
     #[must_use]
     pub fn is_missing<Record>(record_set: &RecordSet<Record>) -> bool {
         !record_set.is_auto_registered
@@ -117,18 +118,18 @@ fn other_controller(metadata: &Metadata) -> Option<OwnerMark> {
     Some(OwnerMark::OtherController { key: key.clone(), value: value.clone() })
 }
 
-/// What one GET of the group that a mark names shows.
+/// The parts of one read of the group in a mark that decisions use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerObservation {
-    /// What its address is treated as.
+    /// The state of its address.
     pub state: AddressState,
-    /// The forward zone and the name that it should have, where that is known. It is not known of a group that is not
-    /// mapped, that is ignored, or whose tags cannot be read.
+    /// The forward zone and the name that it should have. Unknown for a group that is not mapped, that is
+    /// ignored, or whose tags are invalid.
     pub name: Option<(Place, RelativeName)>,
 }
 
 impl OwnerObservation {
-    /// What a group, or its absence, shows.
+    /// The observation of a group, or of its absence.
     #[must_use]
     pub fn of(goal: &Goal, id: &ContainerGroupId, group: Option<&ContainerGroup>) -> Self {
         let desired = group.and_then(|group| {
@@ -139,7 +140,7 @@ impl OwnerObservation {
         Self { state: AddressState::of(group), name }
     }
 
-    /// Whether the group's mark counts for nothing at a name: it is deleted, or should have another name.
+    /// Whether the group's mark is ignored at a name: the group is deleted, or should have another name.
     pub(super) fn frees(&self, desired: &Desired) -> bool {
         let is_elsewhere = |(zone, name): &(Place, RelativeName)| {
             *zone != desired.zones.forward.place() || *name != desired.name

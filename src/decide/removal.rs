@@ -1,6 +1,6 @@
-//! A group whose records are removed, because it is deleted or has a public address: PTR values first, the A record
-//! set last. Only what carries our mark is removed; under `adopt` also unmarked PTR values that name an A record set
-//! of ours.
+//! Removes the records of a group that is deleted or has a public address: first PTR values, last the A
+//! record set. Only record sets with our mark are removed; under `adopt` also unmarked PTR values that name
+//! an A record set of ours.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Decider<'_> {
-    /// Removes the group's records, as far as the evidence allows. `Ok` when nothing is left to do.
+    /// Removes the group's records, as far as the evidence allows. `Ok` if everything is done.
     pub(super) fn remove(&mut self, desired: &Desired, action: DesiredAction) -> Result<(), Step> {
         let evidence = match action {
             DesiredAction::RemoveDeleted => self.goal.evidence,
@@ -31,7 +31,7 @@ impl Decider<'_> {
         let own =
             self.facts.pass.a.get(&desired.name).and_then(|read| read.as_ref().ok()).and_then(Option::as_ref);
         let own = own.filter(|set| is_ours(set, desired));
-        // An empty one may be all that a lock leaves of an earlier removal, which did not find the others.
+        // A lock may have left an empty record set of an earlier removal, which did not find the others.
         let is_emptied_now = self.facts.is_written(&Key::A(desired.name.clone()));
         let is_filled = |set: &ARecordSet| is_emptied_now || addresses_of(set).next().is_some();
         let mut listed = BTreeMap::new();
@@ -43,8 +43,8 @@ impl Decider<'_> {
             beside_confirmation.ptr(self.goal, address);
         }
 
-        // What is known from its name, from elsewhere or from a list is removed last; what is known only from a PTR is
-        // removed before that PTR.
+        // Names from the goal, from extra lookups or from a list are removed last; a name that only a PTR
+        // record leads to is removed before that PTR record.
         let mut old = self.old_names(desired);
         let mut last: BTreeMap<RelativeName, ARecordSet> = BTreeMap::new();
         for name in self.known_names() {
@@ -88,7 +88,7 @@ impl Decider<'_> {
                 return self.not_visible(desired, action);
             }
             if !is_deleted {
-                // Without lists, nothing else leads to a PTR record set that could not be read.
+                // Without lists, nothing else leads to a PTR record set whose read failed.
                 self.check_failures(self.facts.failed_ptr_reads())?;
             }
             self.confirm(action, desired, beside_confirmation)?.finish()?;
@@ -102,15 +102,15 @@ impl Decider<'_> {
         self.finish()
     }
 
-    /// A group that answers 404 without enough evidence: its records stay. Only the PTR records that this very
-    /// invocation wrote are removed again.
+    /// A group that answers 404 without enough evidence: its records stay. Only the PTR records of this
+    /// invocation are removed.
     fn not_visible(&mut self, desired: &Desired, action: DesiredAction) -> Result<(), Step> {
         let mut lookup = Lookup::new(self.facts);
         for address in &self.facts.run.touched_addresses {
             lookup.ptr(self.goal, *address);
         }
         lookup.finish()?;
-        // A 404 shows no tags: which name such a PTR record says is known from the A record sets that were written.
+        // A 404 has no tags, so the name in such a PTR record comes from the A record sets that were written.
         let written = self.facts.run.written_names.iter().chain([&desired.name]);
         let own = written.map(|name| name.within(&desired.zones.forward.name)).collect();
         let names = Names { own, ..Names::default() };
@@ -129,15 +129,15 @@ impl Decider<'_> {
         Err(failed(PlanError::NotVisible))
     }
 
-    /// The names that are known without a PTR record or a list that this pass read.
+    /// The names that are known without a PTR record or a list of this pass.
     fn known_names(&self) -> impl Iterator<Item = &RelativeName> {
         let elsewhere = self.goal.lookups.names.iter().chain(&self.facts.run.written_names);
         [&self.goal.own_name].into_iter().chain(elsewhere)
     }
 
-    /// Reads the A record set at the name that counts and the PTR record sets at the addresses of all that are ours, and
-    /// follows what PTR record sets of ours say until nothing new is found. Of a deleted group, the reverse zones are
-    /// listed, too: its memory ends with the A record set.
+    /// Reads the A record set at the effective name and the PTR record sets at all addresses of ours, and
+    /// follows the names in our PTR record sets until nothing new is found. For a deleted group, also lists
+    /// the reverse zones, because its previous addresses are deleted with the A record set.
     fn search(&self, desired: &Desired, is_deleted: bool) -> Result<(), Step> {
         let mut lookup = Lookup::new(self.facts);
         let own = lookup.a(&desired.name).flatten().filter(|set| is_ours(set, desired));
@@ -166,8 +166,8 @@ impl Decider<'_> {
         lookup.finish()
     }
 
-    /// The A record sets of ours under other names, from a list of the forward zone: where nothing else was found
-    /// that carries our mark, or where no reverse zone could have led to them.
+    /// Our A record sets under other names, from a list of the forward zone: if no other record set with our
+    /// mark was found, or if no reverse zone could lead to them.
     fn listed_names(
         &self,
         desired: &Desired,

@@ -1,7 +1,7 @@
-//! What becomes of PTR record sets.
+//! Plans PTR record sets.
 //!
-//! An address has one holder: at our live address, names inside the forward zones of the map are replaced, whatever
-//! wrote them. At any other address only our own names are removed, and other values stay.
+//! An address has one holder: at our live address, names inside the forward zones of the map are replaced,
+//! whatever their owner. At any other address only our own names are removed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use crate::{
 /// One PTR record set of a reverse zone, as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservedPtr<'a> {
-    /// The address, where the name stands for one.
+    /// The address in its name, if there is one.
     pub address: Option<Ipv4Addr>,
     /// The reverse zone.
     pub zone: &'a Zone,
@@ -29,52 +29,52 @@ pub struct ObservedPtr<'a> {
     pub record_set: Option<&'a PtrRecordSet>,
 }
 
-/// What becomes of PTR record sets.
+/// The plan for PTR record sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReversePlan {
-    /// What is written.
+    /// The writes.
     pub edits: Vec<Edit<PtrTarget>>,
-    /// What the policy forbids.
+    /// The changes that the policy forbids.
     pub withheld: Vec<Edit<PtrTarget>>,
-    /// The record sets at our live address that are not ours to touch.
+    /// The foreign record sets at our live address.
     pub conflicts: Vec<Conflict>,
-    /// The addresses whose PTR does not name us as it was read.
+    /// The addresses whose PTR record, as read, does not name the group.
     pub clean: BTreeSet<Ipv4Addr>,
 }
 
-/// Which PTR record sets that are not marked with our group lose the values that name us.
+/// The PTR record sets from which values with our names are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemovalScope {
-    /// Only those that carry our mark.
+    /// Only those with our mark.
     Ours,
-    /// Under `adopt`, unmarked ones too.
+    /// Under `adopt`, also unmarked ones.
     OursAndUnmarked,
-    /// Those of other groups too: the name is ours, so a value that says it at another address is false, whatever
-    /// marks its record set. Under `adopt`, unmarked ones as well.
+    /// Also those of other groups: the name is ours, so it is false at another address, whatever the mark of
+    /// the record set. Under `adopt`, also unmarked ones.
     All,
 }
 
-/// What the group that marks the PTR record set at our live address is.
+/// The state of the group in the mark of the PTR record set at our live address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OtherHolder {
-    /// It is deleted, or has another address: the record set is ours to take.
+    /// It is deleted, or has another address: the record set may be taken over.
     HasLeft,
-    /// It lives and shows our address, or cannot be read.
+    /// It exists with our address, or cannot be read.
     Claims,
     /// It is being provisioned.
     Pending,
 }
 
-/// The names that count as ours when a PTR record says them.
+/// The names that count as ours in PTR records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Names that count in every record set: those under which an A record set carries our mark, or carried it
-    /// before this invocation removed it.
+    /// Names that count in every record set: an A record set carries our mark there, or did so before this
+    /// invocation removed it.
     pub held: BTreeSet<DomainName>,
-    /// Names that count in a PTR record set of ours only: names without an A record set, which a removal that was
-    /// cut off left behind, and the name that the group should have.
+    /// Names that count only in our PTR record sets: names without an A record set, left by an interrupted
+    /// removal, and the effective name.
     pub own: BTreeSet<DomainName>,
-    /// Forward zones that were replaced: every name in them counts in a PTR record set of ours.
+    /// Replaced forward zones: every name in them counts in our PTR record sets.
     pub former_zones: Vec<DomainName>,
 }
 
@@ -87,7 +87,8 @@ impl Names {
 }
 
 impl ReversePlan {
-    /// Makes the PTR record set of our live address name us. `holder` is known where another group marks it.
+    /// Makes the PTR record set of our live address name the group. `holder` is known if another group marks
+    /// it.
     pub(super) fn point(
         &mut self,
         goal: &Goal,
@@ -130,7 +131,7 @@ impl ReversePlan {
         };
         let full = ptr.pointing(desired, &fqdn, &goes);
         if is_ours && rules.policy == Policy::UpsertOnly {
-            // A name that we had stays, and with it the value that says it.
+            // A former name stays, and with it the value that names it.
             let kept = ptr.pointing(desired, &fqdn, &|_| false);
             if kept != full {
                 self.withheld.extend(full);
@@ -141,7 +142,7 @@ impl ReversePlan {
         }
     }
 
-    /// Removes the values that name us from a PTR record set.
+    /// Removes the values that name the group from a PTR record set.
     pub(super) fn remove(
         &mut self,
         desired: &Desired,
@@ -162,7 +163,7 @@ impl ReversePlan {
             OwnerMark::OtherController { .. } | OwnerMark::AutoRegistered => false,
         };
         let says_us = record_set.content.records.iter().any(|target| names.said_by(target, &mark));
-        // Azure refused to delete an empty record set of ours. It counts as absent as long as the group exists.
+        // Azure refused to delete an empty record set of ours. It counts as absent while the group exists.
         let is_left = record_set.content.records.is_empty() && scope != RemovalScope::OursAndUnmarked;
         let is_clean = !says_us && (mark != OwnerMark::Ours || is_left);
         if is_clean {
@@ -182,12 +183,12 @@ impl ReversePlan {
 }
 
 impl<'a> ObservedPtr<'a> {
-    /// The record set with these content, or its removal.
+    /// The record set with this content, or its removal.
     fn edit(&self, after: Option<Content<PtrTarget>>) -> Edit<PtrTarget> {
         Edit { zone: self.zone.clone(), name: self.name.clone(), before: self.record_set.cloned(), after }
     }
 
-    /// The record set with our mark and our name, without the values that go; nothing when it is right.
+    /// The record set with our mark and our name, without the removed values; `None` if it is correct.
     fn pointing(
         &self,
         desired: &Desired,
@@ -208,7 +209,7 @@ impl<'a> ObservedPtr<'a> {
         (!is_right).then(|| self.edit(Some(content)))
     }
 
-    /// The record set with our mark and otherwise as it is, where it says our name and carries no mark.
+    /// The record set with our mark and otherwise unchanged, if it contains our name and no mark.
     fn adoption(&self, desired: &Desired) -> Option<Edit<PtrTarget>> {
         let record_set = self.record_set?;
         let is_free =
@@ -223,14 +224,14 @@ impl<'a> ObservedPtr<'a> {
         self.record_set.is_some_and(|set| OwnerMark::of(set, us) == OwnerMark::Ours)
     }
 
-    /// Whether one of the records says a name.
+    /// Whether one of the records is a name.
     #[must_use]
     pub fn says(&self, name: &DomainName) -> bool {
         self.record_set.iter().flat_map(|set| &set.content.records).any(|target| target.names(name))
     }
 
-    /// The names inside the forward zone that a record set of ours says besides the one that it should: names
-    /// that the group had, or that were removed already, or that others added.
+    /// The names inside the forward zone in our record set, other than the effective one: former names,
+    /// removed names, or names that others added.
     pub fn other_names<'b>(&self, desired: &'b Desired) -> impl Iterator<Item = RelativeName> + use<'a, 'b> {
         let ours = self.record_set.filter(|set| OwnerMark::of(set, &desired.owner) == OwnerMark::Ours);
         ours.into_iter()
@@ -240,7 +241,8 @@ impl<'a> ObservedPtr<'a> {
     }
 }
 
-/// The group that marks each PTR record set at an address, where it is not ours and the record set is not empty.
+/// The group in the mark of each PTR record set at an address, if it is not ours and the record set is not
+/// empty.
 pub(super) fn other_holders<'a>(
     ptrs: &'a [ObservedPtr<'a>],
     us: &'a Owner,
@@ -259,5 +261,5 @@ pub(super) fn other_holders<'a>(
     })
 }
 
-/// What the other groups at our live address are, by owner.
+/// The states of the other groups at our live address, by owner.
 pub(super) type Holders = BTreeMap<Owner, OtherHolder>;

@@ -62,12 +62,7 @@ pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
 }
 
 fn without_token(title: Title) -> Check {
-    let finding = Finding::new(
-        State::NotChecked,
-        "not checked: there is no token",
-        "unknown",
-        "see the check of the token",
-    );
+    let finding = Finding::new(State::NotChecked, "no access token", "unknown", "see the check of the token");
     Check { title, examined: String::new(), findings: vec![finding] }
 }
 

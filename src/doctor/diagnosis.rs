@@ -114,7 +114,7 @@ impl Finding {
             Unseen::Forbidden { .. } => grant(caller, "Reader", scope),
             Unseen::Failed(_) => "run aci-dns doctor again".to_owned(),
         };
-        let what = format!("not checked: {unseen}");
+        let what = format!("a read failed: {unseen}");
         Self::new(State::NotChecked, what, impact, fix)
     }
 }

@@ -205,7 +205,7 @@ mod tests {
             events.unreadable.iter().map(said).collect::<Vec<_>>(),
             [
                 "a.jsonl is not JSON: expected ident at line 2 column 2",
-                "b.json cannot be read: its encoding is not known: save it as UTF-8, or as UTF-16 with a \
+                "b.json cannot be read: its encoding is unknown; save it as UTF-8, or as UTF-16 with a \
                  byte-order mark",
                 "none.json cannot be read: No such file or directory (os error 2)",
             ]

@@ -299,7 +299,7 @@ mod platform {
 
     #[tokio::test]
     async fn the_managed_identity_gets_one_request_and_its_token_is_in_no_log() {
-        const TEST: &str = "the_managed_identity_is_asked_once_and_its_token_is_in_no_log";
+        const TEST: &str = "the_managed_identity_gets_one_request_and_its_token_is_in_no_log";
         for (client_id, query) in [("", ""), ("c1", "&client_id=c1")] {
             let (text, requests) = play(TEST, 200, granted(), &[("TEST_CLIENT_ID", client_id)]).await;
             assert!(text.contains("calls=3 kind=None authorization=Bearer platform-token x3"), "{text}");
@@ -311,7 +311,7 @@ mod platform {
 
     #[tokio::test]
     async fn an_unassigned_identity_is_a_permanent_failure() {
-        const TEST: &str = "an_identity_that_is_not_assigned_is_a_persons_task";
+        const TEST: &str = "an_unassigned_identity_is_a_permanent_failure";
         let (text, requests) = play(TEST, 400, r#"{"statusCode":400}"#.to_owned(), &[]).await;
         assert!(text.contains("calls=0 kind=Some(Forbidden)"), "{text}");
         assert!(text.contains("AZURE_CLIENT_ID"), "{text}");
@@ -320,7 +320,7 @@ mod platform {
 
     #[tokio::test]
     async fn the_message_of_the_identity_endpoint_is_reported_with_its_fix() {
-        const TEST: &str = "the_words_of_the_identity_endpoint_are_repeated_with_the_fix_that_fits";
+        const TEST: &str = "the_message_of_the_identity_endpoint_is_reported_with_its_fix";
         let several = r#"{"error": "invalid_request", "error_description": "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}"#;
         let none = r#"{"statusCode":400,"message":"No managed identity found"}"#;
         for (body, client_id, words, fix) in [
@@ -348,7 +348,7 @@ mod platform {
 
     #[tokio::test]
     async fn a_token_with_a_numeric_expiry_is_accepted() {
-        const TEST: &str = "a_token_whose_end_is_a_number_is_a_token";
+        const TEST: &str = "a_token_with_a_numeric_expiry_is_accepted";
         for end in ["4102444800", "4102444800.0"] {
             let body = format!(
                 r#"{{"access_token":"platform-token","expires_on":{end},"resource":"x","token_type":"Bearer"}}"#
@@ -360,7 +360,7 @@ mod platform {
 
     #[tokio::test]
     async fn a_failing_identity_endpoint_is_retried_within_limits() {
-        const TEST: &str = "an_identity_endpoint_that_fails_is_asked_again_and_then_left_for_later";
+        const TEST: &str = "a_failing_identity_endpoint_is_retried_within_limits";
         let (text, requests) = play(TEST, 503, "busy".to_owned(), &[]).await;
         assert!(text.contains("calls=0 kind=Some(Transient)"), "{text}");
         assert_eq!(requests.len(), 3);
@@ -368,7 +368,7 @@ mod platform {
 
     #[tokio::test]
     async fn a_machine_without_ca_certificates_is_reported_at_each_request() {
-        const TEST: &str = "a_machine_without_ca_certificates_says_so_at_each_request";
+        const TEST: &str = "a_machine_without_ca_certificates_is_reported_at_each_request";
         let none = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/dev/null")];
         let (text, requests) = play(TEST, 200, granted(), &none).await;
         assert!(text.contains("calls=0 kind=Some(Refused)"), "{text}");
@@ -380,7 +380,7 @@ mod platform {
     /// answers.
     #[tokio::test]
     async fn a_container_group_uses_the_metadata_service() {
-        const TEST: &str = "a_container_group_has_its_identity_at_the_metadata_service";
+        const TEST: &str = "a_container_group_uses_the_metadata_service";
         if env::var_os(IS_PLAYED).is_some() {
             let seen = Arc::new(Mutex::new(Vec::new()));
             let requests = seen.clone();

@@ -134,7 +134,7 @@ async fn each_action_that_is_missing_is_named_with_the_command_that_grants_it() 
             azure.set_permissions(&zone_id(REVERSE), vec![Permission::new(&["*/read"], &[])]);
         },
         &[
-            "not checked: could not be looked at: to list container groups of /rg-spoke2 needs action \
+            "not checked: a read failed: to list container groups of /rg-spoke2 needs action \
              Microsoft.ContainerInstance/containerGroups/read",
             "problem: Microsoft.ContainerInstance/containerGroups/read is missing on /rg-spoke2",
             "problem: Microsoft.Network/privateDnsZones/PTR/write is missing on 1.10.in-addr.arpa",
@@ -394,7 +394,7 @@ fn wide_subnet(azure: &Azure) {
 async fn an_address_that_a_group_can_have_needs_a_reverse_zone() {
     let diagnosis = check(
         wide_subnet,
-        &["problem: no reverse zone holds 10.0.0.0/16 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa"],
+        &["problem: no reverse zone covers 10.0.0.0/16 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa"],
     )
     .await;
     let fix = &diagnosis.checks[8].findings[0].fix;
@@ -409,7 +409,7 @@ async fn where_a_subnet_may_not_be_read_the_addresses_of_its_groups_stand_for_it
             vec![Permission::new(&["*"], &["Microsoft.Network/virtualNetworks/*"])],
         );
     };
-    let hidden = "warning: could not be looked at: to read subnet /rg-spoke2/virtualNetworks/vnet/subnets/default needs \
+    let hidden = "warning: a read failed: to read subnet /rg-spoke2/virtualNetworks/vnet/subnets/default needs \
                   action Microsoft.Network/virtualNetworks/subnets/read";
     let diagnosis = check(
         |azure| {
@@ -429,7 +429,7 @@ async fn where_a_subnet_may_not_be_read_the_addresses_of_its_groups_stand_for_it
         },
         &[
             hidden,
-            "problem: no reverse zone holds 10.0.0.4 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa",
+            "problem: no reverse zone covers 10.0.0.4 of /rg-spoke2/virtualNetworks/vnet/subnets/default: 1.10.in-addr.arpa",
         ],
     )
     .await;
@@ -449,8 +449,8 @@ async fn a_function_that_nobody_tells_is_told_of() {
     let diagnosis = check(
         |azure| azure.delete_from_event_grid(&topic("rg-spoke2")).unwrap(),
         &[
-            "problem: no event subscription tells function_aci_reconcile of /rg-spoke2",
-            "warning: no event subscription tells function_drift_tracker of /rg-spoke2",
+            "problem: no event subscription delivers events of /rg-spoke2 to function_aci_reconcile",
+            "warning: no event subscription delivers events of /rg-spoke2 to function_drift_tracker",
         ],
     )
     .await;
@@ -461,7 +461,7 @@ async fn a_function_that_nobody_tells_is_told_of() {
     );
     let diagnosis = check(
         |azure| azure.delete_from_event_grid(&event_subscription("rg-spoke1", RECONCILE)).unwrap(),
-        &["problem: no event subscription tells function_aci_reconcile of /rg-spoke1"],
+        &["problem: no event subscription delivers events of /rg-spoke1 to function_aci_reconcile"],
     )
     .await;
     let fix = &diagnosis.checks[9].findings[0].fix;
@@ -491,30 +491,30 @@ async fn an_event_subscription_has_to_be_healthy() {
     check(change(json!({"provisioningState": "Updating"})), &[&format!("warning: {id} is Updating")]).await;
     check(
         change(json!({"deadLetterWithResourceIdentity": null})),
-        &[&format!("warning: {id} keeps no dead letters")],
+        &[&format!("warning: {id} has no dead-letter destination")],
     )
     .await;
     check(
         change(json!({"expirationTimeUtc": "2026-02-01T00:00:00Z"})),
-        &[&format!("warning: {id} ends by itself at 2026-02-01T00:00:00Z")],
+        &[&format!("warning: {id} expires at 2026-02-01T00:00:00Z")],
     )
     .await;
     check(
         change(json!({"destination": {"endpointType": "WebHook", "properties": {"endpointBaseUrl": "https://x"}}})),
-        &["problem: no event subscription tells function_aci_reconcile of /rg-spoke1"],
+        &["problem: no event subscription delivers events of /rg-spoke1 to function_aci_reconcile"],
     )
     .await;
     let types = ["Microsoft.Resources.ResourceWriteSuccess", "Microsoft.Resources.ResourceDeleteSuccess"];
     check(
         change(json!({"filter": {"includedEventTypes": types}})),
-        &[&format!("problem: the filter of {id} keeps out Microsoft.Resources.ResourceActionSuccess")],
+        &[&format!("problem: the filter of {id} excludes Microsoft.Resources.ResourceActionSuccess")],
     )
     .await;
     let all = ["Write", "Delete", "Action"].map(|verb| format!("Microsoft.Resources.Resource{verb}Success"));
     check(
         change(json!({"filter": {"includedEventTypes": all, "subjectBeginsWith": "/subscriptions/"}})),
         &[&format!(
-            "warning: the filter of {id} keeps out {}",
+            "warning: the filter of {id} excludes {}",
             ["ActionCancel", "ActionFailure", "DeleteCancel", "DeleteFailure", "WriteCancel", "WriteFailure"]
                 .map(|name| format!("Microsoft.Resources.Resource{name}"))
                 .join(", ")
@@ -525,7 +525,7 @@ async fn an_event_subscription_has_to_be_healthy() {
     check(
         change(json!({"filter": {"advancedFilters": odd}})),
         &[&format!(
-            "warning: what the condition NumberGreaterThan data.size in the filter of {id} keeps out is not known here"
+            "warning: it is unknown which events the condition NumberGreaterThan data.size in the filter of {id} excludes"
         )],
     )
     .await;
@@ -550,13 +550,13 @@ async fn a_filter_that_keeps_something_out_is_found_by_samples_of_every_operatio
     );
     let condition = |operator: &str, key: &str, values: Value| json!({"advancedFilters": [{"operatorType": operator, "key": key, "values": values}]});
     let tags = format!(
-        "warning: the filter of {id} keeps out tags that are written through the Tags API (provider \
+        "warning: the filter of {id} excludes tags that are written through the Tags API (provider \
          Microsoft.Resources, operation Microsoft.Resources/tags/write)"
     );
     let without_stop = || condition("StringIn", "data.operationName", json!(operations));
     let found = told_of_filter(without_stop(), &[]).await;
     let stop =
-        format!("problem: the filter of {id} keeps out stop (Microsoft.Resources.ResourceActionSuccess)");
+        format!("problem: the filter of {id} excludes stop (Microsoft.Resources.ResourceActionSuccess)");
     assert_eq!(found, [stop, tags.clone()]);
     let found = told_of_filter(without_stop(), &[("ACI_DNS_STOPPED", "keep")]).await;
     assert_eq!(found, [tags.as_str()], "records of stopped groups stay");
@@ -567,13 +567,13 @@ async fn a_filter_that_keeps_something_out_is_found_by_samples_of_every_operatio
 
     let found = told_of_filter(json!({"subjectBeginsWith": format!("{groups}web")}), &[]).await;
     assert_eq!(found.len(), 1, "{found:?}");
-    let problem = format!("problem: the filter of {id} keeps out ");
+    let problem = format!("problem: the filter of {id} excludes ");
     let names = " of container groups whose names do not begin with \"web\"";
     assert!(found[0].starts_with(&problem) && found[0].ends_with(names), "{found:?}");
 
     let case_sensitive = json!({"subjectBeginsWith": groups, "isSubjectCaseSensitive": true});
     let warning = format!(
-        "warning: the filter of {id} is case-sensitive, and keeps out ids with resourcegroups or \
+        "warning: the filter of {id} is case-sensitive, and excludes ids with resourcegroups or \
          microsoft.containerinstance in lower case"
     );
     assert_eq!(told_of_filter(case_sensitive, &[]).await, [warning]);
@@ -627,7 +627,7 @@ async fn the_filter_that_mends_is_that_of_the_deployment() {
 async fn a_pattern_needs_to_be_told_of_the_whole_subscription() {
     let azure = azure();
     let map = json!({"rg-*": zones()});
-    let partly = |name: &str| format!("warning: no event subscription tells {name} of all of ");
+    let partly = |name: &str| format!("warning: no event subscription delivers events of all of  to {name}");
     let expected = [RECONCILE, "function_drift_tracker"].map(partly);
     assert_eq!(reported(&examine(&azure, &map, &[]).await), expected);
     azure.subscribe(

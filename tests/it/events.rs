@@ -136,7 +136,7 @@ fn event_files_from_windows_and_from_cat_are_played() {
     let output = replay(&[folder.path().to_str().unwrap()], b"");
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stdout}");
-    assert!(stdout.contains("a-broken.json cannot be read: its encoding is not known"), "{stdout}");
+    assert!(stdout.contains("a-broken.json cannot be read: its encoding is unknown"), "{stdout}");
     assert!(stdout.contains("6 events:"), "the others are played: {stdout}");
     assert_eq!(replay(&[broken.to_str().unwrap()], b"").status.code(), Some(2));
 }

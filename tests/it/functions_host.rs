@@ -283,7 +283,7 @@ async fn what_is_not_ours_is_acknowledged() {
         (
             "ignored-type",
             event_of("Microsoft.Storage.BlobCreated", &subject("web")),
-            "events of type \"Microsoft.Storage.BlobCreated\" are not ours",
+            "events of type \"Microsoft.Storage.BlobCreated\" are ignored",
         ),
         ("ignored-resource", event_of(WRITTEN, other), &format!("{other:?} is not a container group")),
         ("ignored-empty", json!([]), "the invocation carries no event"),
@@ -669,7 +669,7 @@ async fn the_program_serves_until_sigterm_and_exits_with_0() {
         let body = envelope(&event_of("Other", "")).to_string();
         let response =
             connection.post("/function_drift_tracker", "real", body.as_bytes(), Framing::Chunked).await;
-        assert_eq!(response.judge(), succeeded(&["events of type \"Other\" are not ours"]));
+        assert_eq!(response.judge(), succeeded(&["events of type \"Other\" are ignored"]));
         let reported = line();
         assert_eq!((&reported["invocation.id"], &reported["outcome"]), (&json!("real"), &json!("ignored")));
 

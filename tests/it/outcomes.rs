@@ -446,7 +446,7 @@ async fn an_error_is_told_with_all_its_causes() {
     world.fail(Method::PUT, "/A/web", 403, "AuthorizationFailed");
     let done = world.reconcile("web").await;
     let error = "not permitted to write A web in spoke1.contoso.internal: status 403, AuthorizationFailed: \
-                 The simulator was told to answer AuthorizationFailed.";
+                 The simulator answers AuthorizationFailed because of an injected fault.";
     assert_eq!(done.text("error"), error);
     assert!(done.body["error"]["message"].as_str().unwrap().contains(error));
     assert_eq!(done.body["error"]["code"], "failed");

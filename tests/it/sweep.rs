@@ -339,7 +339,7 @@ async fn what_is_left_of_a_former_forward_zone_is_reported_and_values_in_it_are_
         let unattributed = findings.unattributed.iter();
         unattributed.map(|record| format!("{}: {}", record.record, record.reason)).collect()
     };
-    let reason = "it is left of a forward zone that was replaced (formerZones)";
+    let reason = "it belongs to a replaced forward zone (formerZones)";
     let left = [format!("A web.{OLD}: {reason}"), format!("PTR 77.5.{REVERSE} api.{OLD}: {reason}")];
     assert_eq!((findings.failures.len(), unattributed(&findings)), (0, left.to_vec()));
     assert_eq!(reported(&findings), ["web: ptr_mismatch"]);

@@ -462,7 +462,7 @@ fn what_is_lost_is_counted_and_told_once() {
     assert_eq!(lost, 8);
     let levels: Vec<_> = lines.iter().map(|line| (&line["level"], &line["telemetry.lost"])).collect();
     assert_eq!(levels[0], (&json!("warn"), &json!(lost)));
-    let message = "telemetry for Application Insights is being lost";
+    let message = "telemetry for Application Insights cannot be delivered";
     assert_eq!(lines.iter().filter(|line| line["message"] == message).count(), 1, "{lines:?}");
 }
 

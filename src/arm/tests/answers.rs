@@ -1,7 +1,10 @@
 //! Classification of answers, and the form of requests.
 
 use super::*;
-use crate::dns::{PtrTarget, RecordSet};
+use crate::{
+    container_group::{Container, IpAddress},
+    dns::{PtrTarget, RecordSet},
+};
 
 async fn read(body: &Value) -> Result<Option<ARecordSet>, ArmError> {
     Azure::new([reply(200, body)]).writer().reader().a_record_set(&zone(), &name()).await

@@ -1,6 +1,7 @@
 //! Lists of container groups: by subscription or resource group, complete or an error.
 
 use super::*;
+use crate::container_group::{Container, IpAddress};
 
 const SUBNET: &str =
     "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/aci";

@@ -173,7 +173,7 @@ async fn a_throttle_of_one_invocation_stops_requests_of_others() {
     assert_eq!((error.kind(), writer.reader().calls()), (Kind::Transient, 0));
     assert_eq!(
         chain(&error),
-        "cannot read A web in spoke1.contoso.internal now: Azure throttles such requests and takes the next one in \
+        "cannot read A web in spoke1.contoso.internal now: Azure throttles such requests for \
          40 s, until after the deadline of the invocation; the request was not sent"
     );
     write(&writer).await.unwrap();

@@ -1,4 +1,4 @@
-//! Design, the address: what each state of the container group leads to.
+//! The heading "The address" of the design: the effect of each state of the container group.
 
 use super::world::check;
 
@@ -20,7 +20,7 @@ fn a_deleted_group_loses_its_record_sets_after_a_confirmation() {
 }
 
 #[test]
-fn a_group_with_a_public_address_loses_what_carries_its_mark_after_a_confirmation() {
+fn a_group_with_a_public_address_loses_its_marked_record_sets_after_a_confirmation() {
     for ownership in ["strict", "adopt"] {
         check(&format!(
             "rules {ownership}
@@ -99,7 +99,7 @@ fn a_group_with_a_public_address_and_no_mark_at_its_name_is_unmanaged_and_no_zon
 }
 
 #[test]
-fn a_group_that_waits_in_a_standby_pool_is_unmanaged_at_once_and_dns_stays() {
+fn a_group_in_a_standby_pool_is_unmanaged_at_once_and_dns_stays() {
     check(
         "rules wait=15
         group running 10.1.5.4 provisioning=PreProvisioned
@@ -228,7 +228,7 @@ fn an_address_that_cannot_be_used_is_pending() {
 }
 
 #[test]
-fn what_was_read_before_a_pause_is_read_again_after_it() {
+fn reads_before_a_pause_are_repeated_after_it() {
     check(
         "rules wait=15
         group pending
@@ -252,7 +252,7 @@ fn what_was_read_before_a_pause_is_read_again_after_it() {
 }
 
 #[test]
-fn the_name_of_a_stopped_group_stays_reserved_by_an_empty_record_set_and_its_ptr_goes() {
+fn the_name_of_a_stopped_group_stays_reserved_by_an_empty_record_set_and_its_ptr_is_removed() {
     for state in ["stopped 10.1.5.4", "running 10.1.5.4 state=Terminated"] {
         check(&format!(
             "group {state}
@@ -271,7 +271,7 @@ fn the_name_of_a_stopped_group_stays_reserved_by_an_empty_record_set_and_its_ptr
 }
 
 #[test]
-fn the_records_of_a_stopped_group_are_kept_where_the_rules_say_so() {
+fn the_records_of_a_stopped_group_are_kept_if_the_rules_say_so() {
     check(
         "rules keep
         group stopped 10.1.5.4
@@ -283,7 +283,7 @@ fn the_records_of_a_stopped_group_are_kept_where_the_rules_say_so() {
 }
 
 #[test]
-fn a_group_that_ran_to_its_end_and_is_not_started_again_has_released_its_address() {
+fn an_ended_group_without_a_restart_has_released_its_address() {
     for (restart, containers) in [
         ("Never", "Terminated:0,Terminated:1"),
         ("Never", "Terminated"),
@@ -425,8 +425,8 @@ fn an_ignored_group_is_not_touched() {
 }
 
 #[test]
-fn a_group_that_was_ignored_and_is_deleted_loses_only_what_carries_its_mark() {
-    // An ignored group has record sets that somebody made by hand: they carry no mark.
+fn a_deleted_group_that_was_ignored_loses_only_marked_record_sets() {
+    // The record sets of an ignored group were written by a person and carry no mark.
     for ownership in ["strict", "adopt"] {
         check(&format!(
             "rules {ownership}
@@ -442,7 +442,7 @@ fn a_group_that_was_ignored_and_is_deleted_loses_only_what_carries_its_mark() {
 }
 
 #[test]
-fn a_tag_that_cannot_be_read_is_a_failure_that_names_it() {
+fn an_invalid_tag_is_a_failure_that_names_it() {
     check(
         r#"group running 10.1.5.4 ttl=soon
         A web 10.1.5.9 owner=us

@@ -1,4 +1,5 @@
-//! Design, conditional writes and passes: what a failed read, a failed write, a lost race and a lost answer lead to.
+//! The heading "Conditional writes and passes" of the design: failed reads, failed writes, lost races and
+//! lost answers.
 
 use super::world::check;
 
@@ -46,7 +47,7 @@ fn an_a_record_set_at_a_chosen_name_that_cannot_be_read_ends_the_pass() {
 }
 
 #[test]
-fn an_owner_that_cannot_be_read_for_good_counts_as_living() {
+fn an_owner_that_permanently_cannot_be_read_counts_as_existing() {
     for kind in ["forbidden", "missing", "refused"] {
         for (request, reads) in [
             ("owner other", format!("read owner other ({kind})")),
@@ -96,7 +97,7 @@ fn an_owner_that_cannot_be_read_now_ends_the_pass() {
         read owner other again (transient), PTR 10.1.5.4
         web at 10.1.5.4: failed, owner other again (transient)",
     );
-    // The A record set is right by then: only the PTR record set waits.
+    // The A record set is correct by then: only the PTR record set waits.
     check(
         "group running 10.1.5.4
         PTR 10.1.5.4 api owner=third
@@ -111,7 +112,7 @@ fn an_owner_that_cannot_be_read_now_ends_the_pass() {
 }
 
 #[test]
-fn a_ptr_that_cannot_be_read_fails_the_invocation_and_the_a_record_set_is_repaired() {
+fn a_ptr_that_cannot_be_read_fails_the_invocation_and_the_a_record_set_is_corrected() {
     for kind in READ_FAILURES {
         check(&format!(
             "group running 10.1.5.4
@@ -300,7 +301,7 @@ fn a_failed_write_of_the_a_record_set_ends_the_pass_before_any_ptr() {
 
 #[test]
 fn no_write_follows_a_failed_one() {
-    // The A record set stays, and with it the memory that leads to the PTR record set.
+    // The A record set stays, and with it the previous addresses that lead to the PTR record set.
     for kind in ["transient", "missing"] {
         check(&format!(
             "A web 10.1.5.4 owner=us
@@ -430,7 +431,7 @@ fn a_group_that_is_deleted_at_the_verification_is_removed_with_the_ptr_that_was_
 }
 
 #[test]
-fn a_group_that_came_back_at_the_verification_gets_its_records_again() {
+fn a_group_that_exists_again_at_the_verification_gets_its_records_again() {
     check(
         "A web 10.1.5.9 owner=us
         PTR 10.1.5.9 web owner=us
@@ -455,7 +456,7 @@ fn a_group_that_came_back_at_the_verification_gets_its_records_again() {
 }
 
 #[test]
-fn a_group_that_is_being_provisioned_at_the_verification_is_waited_for() {
+fn a_group_that_is_being_provisioned_at_the_verification_is_polled() {
     check(
         "rules wait=15
         group running 10.1.5.4

@@ -1,8 +1,8 @@
-//! Design, drift: what a comparison reads and what it finds.
+//! The heading "Drift" of the design: the reads and the results of a comparison.
 
 use super::world::check;
 
-/// Plays a comparison of a group at 10.1.5.4.
+/// Runs a comparison of a group at 10.1.5.4.
 #[track_caller]
 fn compare(world: &str, happens: &str) {
     check(&format!("rules compare\ngroup running 10.1.5.4\n{world}\n=>\nread A web, group\n{happens}"));
@@ -66,7 +66,7 @@ fn a_missing_ptr_is_drift() {
 }
 
 #[test]
-fn a_ptr_that_says_another_name_is_drift() {
+fn a_ptr_with_another_name_is_drift() {
     compare(
         "rules adopt
         A web 10.1.5.4 owner=us
@@ -77,7 +77,7 @@ fn a_ptr_that_says_another_name_is_drift() {
 }
 
 #[test]
-fn a_ptr_at_a_held_or_remembered_address_that_says_our_name_is_stale() {
+fn a_ptr_with_our_name_at_a_held_or_previous_address_is_stale() {
     compare(
         "A web 10.1.5.4 owner=us previous=10.1.5.9@1
         PTR 10.1.5.4 web owner=us
@@ -104,7 +104,7 @@ fn an_unmarked_record_set_is_foreign_in_strict() {
 }
 
 #[test]
-fn a_record_set_of_another_group_is_foreign_while_that_group_lives() {
+fn a_record_set_of_another_group_is_foreign_while_that_group_exists() {
     compare(
         "A web 10.1.5.4 owner=other
         PTR 10.1.5.4 web owner=us",
@@ -185,7 +185,7 @@ fn an_empty_record_set_that_carries_our_mark_counts_as_absent() {
 }
 
 #[test]
-fn addresses_that_are_known_from_elsewhere_are_compared_too() {
+fn addresses_of_extra_lookups_are_compared_too() {
     compare(
         "lookup 10.1.5.7
         A web 10.1.5.4 owner=us
@@ -212,7 +212,7 @@ fn a_chosen_name_is_compared_at_that_name() {
 }
 
 #[test]
-fn a_group_that_wants_no_ptr_misses_none_and_one_that_says_its_name_is_stale() {
+fn a_group_without_a_ptr_misses_none_and_one_with_its_name_is_stale() {
     for (ptr, found) in [
         ("10.1.5.4 x.org", "no_change dns=10.1.5.4 ptr=x.org"),
         ("10.1.5.4 web", "drift_detected kinds=ptr_stale dns=10.1.5.4 ptr=web.spoke1.internal"),
@@ -255,7 +255,7 @@ fn a_group_without_an_address_is_not_compared() {
 }
 
 #[test]
-fn what_is_only_partly_read_is_no_verdict() {
+fn a_partial_read_gives_no_verdict() {
     compare(
         "A web 10.1.5.4 owner=us
         when read PTR 10.1.5.4: fails forbidden",

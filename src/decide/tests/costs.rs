@@ -1,13 +1,13 @@
-//! Design, invariants (bounded cost): the requests of each case, and the round trips that wait for each other.
+//! The invariant "Bounded cost" of the design: the requests of each case, and the sequential round trips.
 
 use std::net::Ipv4Addr;
 
 use super::world::{Cost, World};
 
-/// The address at which the group runs in every row.
+/// The address of the group in every row.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 5, 4);
 
-/// Compares what one invocation costs with what is expected, which is at most what the design allows.
+/// Compares the cost of one invocation with the expected one, which is at most the allowed one.
 #[track_caller]
 fn check(world: &str, expected: &str, allowed: &str) {
     let (cost, lines) = World::parse(world).cost();
@@ -31,7 +31,7 @@ fn nothing_to_do() {
         "5 GET, 2 trips",
         "5 GET, 2 trips",
     );
-    // A name chosen by a tag: one GET more.
+    // A name chosen by a tag: one more GET.
     check(
         "group running 10.1.5.4 hostname=shop
         A shop 10.1.5.4 owner=us
@@ -88,7 +88,7 @@ fn a_conflict_at_the_name() {
         "3 GET, 2 trips",
         "3 GET, 3 trips",
     );
-    // One GET for each PTR that matters: an unmarked record set may have been ours.
+    // One GET for each relevant PTR record set: an unmarked record set may have been ours.
     check(
         "group running 10.1.5.4
         A web 10.1.5.9",
@@ -118,7 +118,7 @@ fn a_conflict_at_the_name() {
 }
 
 #[test]
-fn a_deleted_group_of_which_nothing_is_left() {
+fn a_deleted_group_without_records() {
     check("zones spoke1.internal 1.10 2.10", "2 GET, 3 LIST, 3 trips", "2 GET, 3 LIST, 3 trips");
     check("zones spoke1.internal", "2 GET, 1 LIST, 2 trips", "2 GET, 1 LIST, 3 trips");
 }
@@ -142,7 +142,7 @@ fn a_deleted_group() {
 
 #[test]
 fn a_ptr_that_is_taken_from_another_group() {
-    // Beside "nothing to do" and its write: one GET more, two where it answers 404.
+    // Compared with the case without changes: one more GET, two if it answers 404.
     check(
         "group running 10.1.5.4
         A web 10.1.5.4 owner=us
@@ -161,7 +161,7 @@ fn a_ptr_that_is_taken_from_another_group() {
 }
 
 #[test]
-fn the_name_is_right_after_the_second_trip_and_the_reverse_name_after_the_third() {
+fn the_name_is_correct_after_two_trips_and_the_reverse_name_after_three() {
     for world in [
         "group running 10.1.5.4",
         "group running 10.1.5.4

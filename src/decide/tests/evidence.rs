@@ -1,4 +1,4 @@
-//! Design, evidence and confirmation: confirmations, and how much a "not found" proves.
+//! The heading "Evidence and confirmation" of the design.
 
 use super::world::check;
 
@@ -20,7 +20,7 @@ fn without_evidence_a_404_is_not_visible_yet_and_nothing_is_searched() {
 }
 
 #[test]
-fn after_a_failed_event_or_a_recheck_a_404_is_right_only_where_nothing_carries_the_mark() {
+fn after_a_failed_event_or_a_recheck_a_404_is_converged_only_without_marked_record_sets() {
     for event in ["failed", "recheck"] {
         check(&format!(
             "event {event}
@@ -81,7 +81,7 @@ fn after_a_delete_event_or_an_old_event_two_404s_remove_the_records() {
 }
 
 #[test]
-fn after_a_delete_event_a_single_404_is_right_where_nothing_carries_the_mark() {
+fn after_a_delete_event_a_single_404_is_converged_without_marked_record_sets() {
     for event in ["delete", "old"] {
         check(&format!(
             "event {event}
@@ -217,7 +217,7 @@ fn five_confirmations_that_differ_are_the_last() {
 
 #[test]
 fn a_group_that_answers_404_at_the_verification_without_evidence_loses_the_ptr_of_this_invocation() {
-    // A pass that believed in the group wrote it; the A record set may be that of the time before.
+    // A pass wrote it while the group existed; the A record set may be older.
     check(
         "event young
         group running 10.1.5.4
@@ -242,8 +242,8 @@ fn a_group_that_answers_404_at_the_verification_without_evidence_loses_the_ptr_o
 }
 
 #[test]
-fn a_ptr_of_this_invocation_goes_under_a_chosen_name_too() {
-    // A 404 shows no tags: which name the PTR says is known from the invocation.
+fn a_ptr_of_this_invocation_is_removed_under_a_chosen_name_too() {
+    // A 404 has no tags: the name in the PTR record is known from the invocation.
     check(
         "event young
         group running 10.1.5.4 hostname=shop

@@ -1,8 +1,11 @@
-//! What holds of every decision: it is total, an answer that comes early makes no write wrong, writes come to an end,
-//! nothing of a live name is taken because of a single read, and nothing of others is written.
+//! The laws of every decision: it is total, an early answer makes no write wrong, writes end, no record of a
+//! live name is removed because of a single read, and foreign record sets are not written.
+
+mod worlds;
 
 use proptest::{prelude::*, sample::Index};
 
+use self::worlds::{any_whens, any_world};
 use super::{
     values::{MARKS, NAMES, any_address, any_name, any_record_set, any_target},
     world::{MAX_STEPS, World, owner},
@@ -13,204 +16,7 @@ use crate::{
     dns::{Content, ETag, Metadata, OWNER_KEY, PtrRecordSet, PtrTarget, Zone},
 };
 
-fn any_state() -> impl Strategy<Value = String> {
-    prop_oneof![
-        6 => any_address().prop_map(|address| format!("running {address}")),
-        3 => Just("deleted".to_owned()),
-        1 => Just("deleting 10.1.5.1".to_owned()),
-        1 => Just("public 20.0.0.4".to_owned()),
-        2 => Just("stopped 10.1.5.1".to_owned()),
-        1 => Just("running 10.1.5.1 state=Succeeded restart=Never containers=Terminated:0".to_owned()),
-        1 => Just("running 10.1.5.1 state=Succeeded containers=Terminated:0".to_owned()),
-        1 => Just("running 10.1.5.1 provisioning=PreProvisioned".to_owned()),
-        1 => Just("no-address provisioning=Failed".to_owned()),
-        1 => Just("pending".to_owned()),
-        1 => Just("no-address".to_owned()),
-    ]
-}
-
-fn any_group() -> impl Strategy<Value = String> {
-    let tags = prop_oneof![
-        6 => Just(""),
-        2 => Just(" hostname=shop"),
-        1 => Just(" ptr=false"),
-        1 => Just(" hostname=old ttl=5"),
-        1 => Just(" ignore=true"),
-        1 => Just(" ttl=soon"),
-    ];
-    (any_state(), tags)
-        .prop_map(|(state, tags)| if state == "deleted" { state } else { format!("{state}{tags}") })
-}
-
-fn any_rules() -> impl Strategy<Value = String> {
-    let ownership = prop::sample::select(vec!["adopt", "strict", "adopt-tagged"]);
-    let policy = prop_oneof![
-        6 => Just("sync"),
-        2 => Just("upsert-only"),
-        1 => Just("adopt-only"),
-        1 => Just("observe"),
-        1 => Just("sync dry"),
-    ];
-    let stopped = prop_oneof![3 => Just("remove"), 1 => Just("keep")];
-    let purpose = prop_oneof![9 => Just(""), 1 => Just(" compare")];
-    let wait = prop_oneof![Just(""), Just(" wait=2")];
-    (ownership, policy, stopped, purpose, wait).prop_map(|(ownership, policy, stopped, purpose, wait)| {
-        format!("rules {ownership} {policy} {stopped}{purpose}{wait}")
-    })
-}
-
-/// What an operator decided, and which event there was.
-fn any_settings() -> impl Strategy<Value = Vec<String>> {
-    let reverse = vec!["10", "1.10", "5.1.10"];
-    let reverse = prop_oneof![
-        3 => prop::sample::subsequence(reverse.clone(), 0..=3).prop_shuffle(),
-        3 => Just(vec!["10"]),
-    ];
-    let zones = reverse.prop_map(|reverse| format!("zones spoke1.internal {}", reverse.join(" ")));
-    let event = prop::sample::select(vec!["delete", "delete", "old", "failed", "recheck", "young"]);
-    let event = event.prop_map(|event| format!("event {event}"));
-    let others =
-        prop::sample::select(vec!["spoke1.internal 10", "spoke1.internal 10", "spoke2.internal 10", "-"]);
-    let others = others.prop_map(|entry| format!("map rg-spoke2 {entry}"));
-    let rare = |line: &str| {
-        let line = line.to_owned();
-        prop_oneof![3 => Just(String::new()), 1 => Just(line)]
-    };
-    let rare =
-        (rare("former former.internal"), rare("ranges 10.1.5.0/24 10.1.6.0/24"), rare("hostnames shop"));
-    let rare = rare.prop_map(|(former, ranges, hostnames)| vec![former, ranges, hostnames]);
-    (any_rules(), zones, event, others, rare).prop_map(|(rules, zones, event, others, mut rare)| {
-        rare.extend([rules, zones, event, others]);
-        rare.retain(|line| !line.is_empty());
-        rare
-    })
-}
-
-/// Other groups, CNAME record sets and locks.
-fn any_neighbours() -> impl Strategy<Value = Vec<String>> {
-    let owner = |mark: &'static str| any_group().prop_map(move |group| format!("owner {mark} {group}"));
-    let owners = (prop::option::of(owner("other")), prop::option::of(owner("third")));
-    let cname = prop::option::weighted(0.15, any_name().prop_map(|name| format!("CNAME {name} x.org")));
-    let locks = vec!["lock spoke1.internal", "lock 10 1.10 5.1.10"];
-    let locks = prop_oneof![
-        3 => Just(vec![]),
-        1 => prop::sample::subsequence(locks, 1..=2),
-    ];
-    (owners, cname, locks).prop_map(|((other, third), cname, locks)| {
-        let locks = locks.into_iter().map(str::to_owned);
-        [other, third, cname].into_iter().flatten().chain(locks).collect()
-    })
-}
-
-/// A world without failures.
-fn any_world() -> impl Strategy<Value = World> {
-    let settings = (any_settings(), any_group(), any_neighbours());
-    let a = prop::collection::btree_map(any_name(), any_record_set(any_address()), 0..4);
-    let rival = prop::sample::select(vec!["other", "third"]);
-    let rival = prop::option::weighted(0.3, (any_name(), any_record_set(any_address()), rival));
-    // In which of the zones that contain its address a record set stands.
-    let ptr = prop::collection::vec((any_address(), any::<Index>(), any_record_set(any_target())), 0..7);
-    // In which of the zones a record set stands whose name is no address.
-    let odd = prop::collection::vec((any::<Index>(), any_record_set(any_target())), 0..2);
-    let rare_addresses = prop_oneof![3 => Just(vec![]), 1 => prop::collection::vec(any_address(), 1..3)];
-    let rare_names = prop_oneof![3 => Just(vec![]), 1 => prop::collection::vec(any_name(), 1..3)];
-    let elsewhere = (rare_addresses.clone(), rare_names, rare_addresses);
-    (settings, (a, rival), (ptr, odd), elsewhere).prop_map(
-        |((settings, group, neighbours), (mut a, rival), (ptr, odd), elsewhere)| {
-            let mut world = World::new();
-            world.apply_lines(settings);
-            world.apply_line(&format!("group {group}"));
-            world.apply_lines(neighbours);
-            let (addresses, names, touched) = elsewhere;
-            world.lookups = ExtraLookups {
-                addresses: addresses.into_iter().collect(),
-                names: names.into_iter().collect(),
-            };
-            world.touched_addresses = touched.into_iter().collect();
-            if let Some((name, mut set, mark)) = rival {
-                set.content.metadata.insert(OWNER_KEY.to_owned(), owner(mark).as_str().to_owned());
-                set.is_auto_registered = false;
-                a.insert(name, set);
-            }
-            for (name, set) in a {
-                let etag = world.next_etag();
-                // Azure allows no other record set beside a CNAME.
-                world.cnames.remove(&name);
-                world.a.insert(name, RecordSet { etag, ..set });
-            }
-            let odd = odd.into_iter().filter_map(|(index, set)| Some((odd_key(&world.zones, index)?, set)));
-            let at_addresses = ptr.into_iter().filter_map(|(address, index, set)| {
-                let keys = ptr_keys(&world.zones, address);
-                Some((keys.get(index.index(keys.len().max(1)))?.clone(), set))
-            });
-            for (key, set) in at_addresses.chain(odd).collect::<Vec<_>>() {
-                let etag = world.next_etag();
-                world.ptr.insert(key, RecordSet { etag, ..set });
-            }
-            world
-        },
-    )
-}
-
-/// Where the PTR record set of an address can stand: in each reverse zone that contains it.
-fn ptr_keys(zones: &Zones, address: Ipv4Addr) -> Vec<PtrKey> {
-    let keys = zones.reverse.iter().enumerate();
-    keys.filter_map(|(zone, reverse)| {
-        Some(PtrKey { address: Some(address), zone, name: reverse.relative_name(address)? })
-    })
-    .collect()
-}
-
-fn odd_key(zones: &Zones, index: Index) -> Option<PtrKey> {
-    let count = zones.reverse.len();
-    (count > 0).then(|| PtrKey { address: None, zone: index.index(count), name: "printer".parse().unwrap() })
-}
-
-/// Failures and stale answers of single requests, each once.
-fn any_whens() -> impl Strategy<Value = Vec<String>> {
-    let record_set = prop_oneof![
-        2 => any_name().prop_map(|name| format!("A {name}")),
-        3 => any_address().prop_map(|address| format!("PTR {address}")),
-    ];
-    let group_read = prop::sample::select(vec!["group", "group again"]);
-    let owner_read = prop::sample::select(vec!["owner other", "owner other again", "owner third"]);
-    let read = prop_oneof![
-        4 => record_set.clone(),
-        2 => group_read.clone().prop_map(str::to_owned),
-        2 => owner_read.clone().prop_map(str::to_owned),
-        1 => any_name().prop_map(|name| format!("CNAME {name}")),
-        1 => Just("list 10".to_owned()),
-        1 => Just("list A".to_owned()),
-    ];
-    let kinds = || prop::sample::select(vec!["transient", "forbidden", "missing", "refused"]);
-    let read = (read, kinds()).prop_map(|(request, kind)| format!("when read {request}: fails {kind}"));
-    let stale_group = (group_read, any_group())
-        .prop_map(|(request, group)| format!("when read {request}: stale group {group}"));
-    let stale_owner = (owner_read, any_group()).prop_map(|(request, group)| {
-        let mark = if request.contains("third") { "third" } else { "other" };
-        format!("when read {request}: stale owner {mark} {group}")
-    });
-    let failure = (record_set.clone(), kinds())
-        .prop_map(|(request, kind)| format!("when write {request}: fails {kind}"));
-    let clash = any_name().prop_map(|name| format!("when write A {name}: fails clash"));
-    let race = record_set.clone().prop_map(|request| format!("when write {request}: fails race"));
-    let lost = (record_set, prop::sample::select(vec!["lost", "lost before"]))
-        .prop_map(|(request, effect)| format!("when write {request}: {effect}"));
-    let group = any_group().prop_map(|group| format!("when verify: group {group}"));
-    let any = prop_oneof![
-        2 => read,
-        2 => stale_group,
-        3 => stale_owner,
-        2 => failure,
-        1 => clash,
-        2 => race,
-        2 => lost,
-        2 => group,
-    ];
-    prop::collection::vec(any, 0..6)
-}
-
-/// Everything that a decision about this world can ask for.
+/// Every key that a decision about this world can read.
 fn all_keys(world: &World) -> Vec<Key> {
     let known = world.ptr.keys().filter_map(|key| key.address);
     let addresses = known.chain((1..5).map(|last| Ipv4Addr::new(10, 1, 5, last)));
@@ -229,7 +35,7 @@ fn all_keys(world: &World) -> Vec<Key> {
         .collect()
 }
 
-/// Whether an answer is known, be it a failure.
+/// Whether an answer is known, including a failure.
 fn is_known(facts: &Facts, key: &Key) -> bool {
     let pass = &facts.pass;
     match key {
@@ -251,7 +57,7 @@ fn place(change: &Change) -> String {
     format!("{record_type} {name} in {}", change.zone().id())
 }
 
-/// What holds of every step, whatever is known.
+/// The law of every step, for any facts.
 fn check_step(rules: Rules, goal: &Goal, facts: &Facts, step: &Step) -> Result<(), TestCaseError> {
     let Step::Act { read, write } = step else { return Ok(()) };
     prop_assert!(!read.is_empty() || !write.is_empty(), "a step that does nothing");
@@ -310,7 +116,7 @@ fn check_step(rules: Rules, goal: &Goal, facts: &Facts, step: &Step) -> Result<(
     Ok(())
 }
 
-/// What holds of every change of either kind of record set.
+/// The law of every change, for both record types.
 fn check_edit<Record: PartialEq + std::fmt::Debug>(
     rules: Rules,
     goal: &Goal,
@@ -343,8 +149,8 @@ fn check_edit<Record: PartialEq + std::fmt::Debug>(
     Ok(())
 }
 
-/// A PTR record set of ours loses only values inside our forward zone or one that it replaced; another one, only values
-/// inside the forward zones of the map.
+/// Our PTR record set loses only values inside our forward zone or a zone that it replaced; another one loses
+/// only values inside the forward zones of the map.
 fn check_values(goal: &Goal, edit: &Edit<PtrTarget>) -> Result<(), TestCaseError> {
     let Some(before) = &edit.before else { return Ok(()) };
     let is_ours = OwnerMark::of(before, &goal.owner) == OwnerMark::Ours;
@@ -366,8 +172,8 @@ fn check_values(goal: &Goal, edit: &Edit<PtrTarget>) -> Result<(), TestCaseError
     Ok(())
 }
 
-/// No A record set is removed, emptied or given to another owner because of a single read; one without a mark is never
-/// removed, and taken over only for a live group with an address.
+/// No A record set is removed, emptied or given to another owner because of a single read. One without a mark
+/// is never removed, and taken over only for a live group with an address.
 fn check_evidence(
     rules: Rules,
     goal: &Goal,
@@ -406,7 +212,7 @@ fn check_evidence(
     Ok(())
 }
 
-/// Plays the rest of a pass, and returns its reads and writes.
+/// Runs the rest of a pass, and returns its reads and writes.
 fn rest_of_pass(
     world: &mut World,
     goal: &Goal,
@@ -425,7 +231,7 @@ fn rest_of_pass(
     Err(TestCaseError::fail("a pass that does not end"))
 }
 
-/// Plays one invocation, and returns its writes and its verdict.
+/// Runs one invocation, and returns its writes and its verdict.
 fn invocation(world: &mut World) -> Result<(Vec<Change>, Verdict), TestCaseError> {
     let (goal, mut facts) = (world.goal(), world.facts());
     let mut writes = vec![];
@@ -443,8 +249,8 @@ fn invocation(world: &mut World) -> Result<(Vec<Change>, Verdict), TestCaseError
     Err(TestCaseError::fail("an invocation that does not end"))
 }
 
-/// Whether a write of one pass is among those of another: as it is, as an A record set with the same records that
-/// remembers more, or as a PTR record set that loses more values.
+/// Whether a write of one pass is among those of another: unchanged, as an A record set with the same records
+/// and more previous addresses, or as a PTR record set that loses more values.
 fn is_among(change: &Change, writes: &[Change]) -> bool {
     let is_at_least = |other: &Change| match (change, other) {
         (Change::A(edit), Change::A(other)) => {
@@ -465,10 +271,10 @@ fn is_among(change: &Change, writes: &[Change]) -> bool {
     writes.iter().any(is_at_least)
 }
 
-/// Something that happens to facts, in any order.
+/// A change of facts, in any order.
 #[derive(Clone, Debug)]
 enum Happening {
-    /// An answer out of a world, right or wrong, or a failure.
+    /// An answer of a world, correct or stale, or a failure.
     Learn {
         is_from_other: bool,
         key: Index,
@@ -531,7 +337,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 
 proptest! {
     #[test]
-    fn a_decision_is_total_whatever_is_known(
+    fn a_decision_is_total_for_any_facts(
         world in any_world(),
         other in any_world(),
         happenings in prop::collection::vec(any_happening(), 0..30),
@@ -566,17 +372,17 @@ proptest! {
         }
     }
 
-    /// An answer that the pass asks for anyway changes no write, whenever it comes. One that the pass does not ask for
-    /// may show more names of ours, which lead to further reads: there no read fails.
+    /// An answer that the pass reads anyway changes no write, whenever it arrives. One that the pass does not
+    /// read may contain more names of ours, which lead to further reads; no such read fails here.
     #[test]
-    fn an_answer_that_comes_early_makes_no_write_wrong_that_was_decided(
+    fn an_early_answer_makes_no_decided_write_wrong(
         world in any_world(),
         whens in any_whens(),
         early in prop::collection::vec(any::<Index>(), 1..6),
         is_asked_for in any::<bool>(),
     ) {
         let mut world = world;
-        // A confirmation that fails or differs ends the pass. An early answer may be what asks for it.
+        // A confirmation that fails or differs ends the pass. An early answer may cause one.
         let is_early = |when: &&String| {
             when.starts_with("when read") && !when.contains("again") && !when.contains("stale group")
         };
@@ -616,7 +422,7 @@ proptest! {
     }
 
     #[test]
-    fn writes_come_to_an_end(world in any_world(), whens in any_whens()) {
+    fn writes_end(world in any_world(), whens in any_whens()) {
         let mut world = world;
         world.apply_lines(whens);
         invocation(&mut world)?;
@@ -627,7 +433,8 @@ proptest! {
         if !world.is_dry {
             invocation(&mut world)?;
             let (writes, _) = invocation(&mut world)?;
-            // What Azure refuses is tried once in each invocation: it succeeds when the lock or the CNAME is gone.
+            // Each invocation tries a refused write once: it succeeds when the lock or the CNAME record set
+            // is deleted.
             let done = writes.iter().filter(|change| !world.refuses(change));
             let displayed: Vec<String> = done.map(ToString::to_string).collect();
             prop_assert_eq!(displayed, Vec::<String>::new(), "{:#?}", before);
@@ -635,7 +442,7 @@ proptest! {
     }
 
     #[test]
-    fn writes_come_to_an_end_where_azure_refuses_every_deletion(world in any_world(), whens in any_whens()) {
+    fn writes_end_although_azure_refuses_every_deletion(world in any_world(), whens in any_whens()) {
         let mut world = world;
         world.apply_line("lock spoke1.internal 10 1.10 5.1.10");
         let names: BTreeSet<RelativeName> = world.a.keys().cloned().collect();
@@ -654,7 +461,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_good_verdict_says_is_true_of_the_record_sets(world in any_world(), whens in any_whens()) {
+    fn a_successful_verdict_is_true_of_the_record_sets(world in any_world(), whens in any_whens()) {
         let mut world = world;
         world.apply_line("rules sync");
         (world.is_dry, world.purpose) = (false, Purpose::Reconcile);
@@ -689,7 +496,8 @@ proptest! {
                     let ptr = ptr.unwrap();
                     prop_assert!(is_ptr_ours(ptr) && says(ptr) && ptr.content.ttl == desired.ttl);
                 }
-                // What the record set remembers is seen not to name the group any more, where it may be touched.
+                // At every previous address, the PTR record was seen not to name the group, if it may be
+                // changed.
                 for remembered in own.memory().addresses() {
                     let ptr = goal.ptr_key(remembered).and_then(|key| world.ptr.get(&key));
                     prop_assert!(!ptr.is_some_and(|set| is_ptr_ours(set) && says(set)), "{}", remembered);
@@ -716,7 +524,7 @@ proptest! {
     }
 
     #[test]
-    fn of_a_name_that_is_anothers_only_false_ptr_values_of_ours_are_written(
+    fn for_a_foreign_name_only_our_false_ptr_values_are_removed(
         world in any_world(),
         holder in any_record_set(any_address()),
         group in any_address(),

@@ -1,5 +1,5 @@
-//! Design, order of writes: what becomes of record sets that Azure refuses to delete, because of a lock or a missing
-//! right.
+//! The heading "Order of writes" of the design: record sets that Azure refuses to delete, because of a lock
+//! or a missing right.
 
 use super::world::check;
 
@@ -65,7 +65,7 @@ fn an_a_record_set_that_cannot_be_deleted_is_emptied_and_keeps_its_mark() {
 }
 
 #[test]
-fn an_empty_record_set_of_a_deleted_group_is_removed_once_the_lock_is() {
+fn an_empty_record_set_of_a_deleted_group_is_removed_after_the_lock() {
     check(
         "A web owner=us
         PTR 10.1.5.4 owner=us
@@ -158,7 +158,7 @@ fn a_record_set_that_can_neither_be_deleted_nor_emptied_is_a_failure() {
 }
 
 #[test]
-fn a_delete_that_fails_for_now_is_not_replaced() {
+fn a_delete_with_a_temporary_failure_is_not_replaced() {
     check(
         "group running 10.1.5.4
         A web 10.1.5.9 owner=us
@@ -175,7 +175,7 @@ fn a_delete_that_fails_for_now_is_not_replaced() {
 }
 
 #[test]
-fn a_later_pass_does_not_try_to_delete_what_was_refused() {
+fn a_later_pass_does_not_repeat_a_refused_delete() {
     check(
         "group running 10.1.5.4
         lock 1.10

@@ -1,8 +1,8 @@
 //! The rules of the decision, one test each.
 //!
-//! [`records`] tests the functions about single record sets, and [`properties`] states what holds of them for any
-//! value. The other files are named after the headings of the design. They play [`decide`] against a [`world`] that is
-//! written as text, and compare everything that happens. [`laws`] states what holds of any decision.
+//! [`records`] tests the functions for single record sets, and [`properties`] states their laws. The other
+//! files are named after the headings of the design. They run [`decide`] against a [`world`] that is written
+//! as text, and compare the whole output. [`laws`] states the laws of every decision.
 
 use super::*;
 
@@ -21,5 +21,6 @@ mod order;
 mod ownership;
 mod policy;
 mod properties;
+mod ptr_ownership;
 mod records;
 mod removal;

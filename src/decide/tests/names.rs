@@ -1,9 +1,9 @@
-//! Design, names: the tag `aci-dns-hostname`, and what becomes of the old name when it changes.
+//! The heading "Names" of the design: the tag `aci-dns-hostname`, and the old name after a change of the tag.
 
 use super::world::check;
 
 #[test]
-fn a_name_chosen_by_a_tag_costs_one_read_more() {
+fn a_name_chosen_by_a_tag_costs_one_more_read() {
     check(
         "group running 10.1.5.4 hostname=shop
         A shop 10.1.5.4 owner=us
@@ -43,7 +43,7 @@ fn a_tag_chooses_only_what_the_map_allows() {
 }
 
 #[test]
-fn the_own_name_is_an_old_name_once_a_tag_chose_another_and_the_new_set_takes_its_memory() {
+fn the_own_name_becomes_an_old_name_and_the_new_set_takes_its_addresses() {
     check(
         "group running 10.1.5.4 hostname=shop
         A web 10.1.5.4 owner=us previous=10.1.5.7@9900
@@ -62,7 +62,7 @@ fn the_own_name_is_an_old_name_once_a_tag_chose_another_and_the_new_set_takes_it
 }
 
 #[test]
-fn an_old_name_of_a_group_that_moved_gives_its_address_to_the_memory_of_the_new_set() {
+fn the_address_at_the_old_name_of_a_moved_group_becomes_a_previous_address() {
     check(
         "group running 10.1.5.4 hostname=shop
         A web 10.1.5.9 owner=us previous=10.1.5.7@9900
@@ -84,7 +84,7 @@ fn an_old_name_of_a_group_that_moved_gives_its_address_to_the_memory_of_the_new_
 }
 
 #[test]
-fn a_tag_that_is_removed_makes_its_name_an_old_name_that_a_ptr_of_ours_leads_to() {
+fn the_name_of_a_removed_tag_is_an_old_name_found_by_a_ptr_of_ours() {
     check(
         "group running 10.1.5.4
         A shop 10.1.5.4 owner=us previous=10.1.5.7@9900
@@ -171,7 +171,7 @@ fn a_single_read_that_shows_another_tag_removes_no_name() {
 }
 
 #[test]
-fn an_old_name_that_is_known_from_elsewhere_is_removed_after_a_confirmation() {
+fn an_old_name_of_an_extra_lookup_is_removed_after_a_confirmation() {
     check(
         "group running 10.1.5.4
         lookup old
@@ -194,7 +194,7 @@ fn an_old_name_that_is_known_from_elsewhere_is_removed_after_a_confirmation() {
 }
 
 #[test]
-fn a_name_without_our_mark_stays_with_the_ptr_value_that_says_it() {
+fn a_name_without_our_mark_stays_together_with_its_ptr_value() {
     for set in ["10.1.5.4", "10.1.5.4 owner=other", "10.1.5.4 creator=endpoint", "10.1.5.4 auto"] {
         check(&format!(
             "group running 10.1.5.4
@@ -211,7 +211,7 @@ fn a_name_without_our_mark_stays_with_the_ptr_value_that_says_it() {
 }
 
 #[test]
-fn an_old_name_is_removed_although_a_ptr_that_it_leads_to_cannot_be_read_because_the_new_set_remembers() {
+fn an_old_name_is_removed_despite_a_failed_ptr_read_because_the_new_set_remembers() {
     check(
         "group running 10.1.5.4
         A web 10.1.5.4 owner=us
@@ -288,7 +288,7 @@ fn a_group_that_moved_while_its_tag_changed_leaves_its_old_name_to_the_sweep() {
         read group, A store
         store at 10.1.5.4: named 10.1.5.4"
     ));
-    // The sweep knows from its lists where to look.
+    // The sweep knows the extra lookups from its lists.
     check(&format!(
         "{world}
         lookup 10.1.5.9 shop
@@ -310,7 +310,7 @@ fn a_group_that_moved_while_its_tag_changed_leaves_its_old_name_to_the_sweep() {
 }
 
 #[test]
-fn an_old_name_stays_while_the_new_one_is_anothers() {
+fn an_old_name_stays_while_the_new_one_is_foreign() {
     // Nothing is written for the group, so its own name still leads to it.
     check(
         "group running 10.1.5.4 hostname=shop

@@ -1,4 +1,4 @@
-//! Design, order of writes: what is read and written for a live group, and in which order.
+//! The heading "Order of writes" of the design: the reads and writes for a live group, and their order.
 
 use super::world::check;
 
@@ -18,7 +18,7 @@ fn a_new_group_gets_its_a_record_set_while_the_ptr_is_read_and_then_its_ptr() {
 }
 
 #[test]
-fn where_nothing_is_to_be_done_the_ptrs_that_matter_are_read_and_nothing_is_verified() {
+fn without_changes_the_relevant_ptrs_are_read_and_nothing_is_verified() {
     check(
         "group running 10.1.5.4
         A web 10.1.5.4 owner=us previous=10.1.5.8@9900,192.168.0.9@9900
@@ -51,7 +51,7 @@ fn a_move_replaces_the_a_record_set_first_and_then_both_ptrs_together() {
 }
 
 #[test]
-fn an_address_that_comes_back_is_remembered_no_longer() {
+fn an_address_that_is_live_again_is_no_previous_address() {
     check(
         "group running 10.1.5.4
         A web 10.1.5.9 owner=us previous=10.1.5.4@9900
@@ -86,7 +86,7 @@ fn an_address_is_forgotten_five_minutes_after_a_move_when_its_ptr_was_seen_clean
 }
 
 #[test]
-fn a_longer_memory_is_waited_for() {
+fn a_longer_memory_time_delays_forgetting() {
     check(
         "rules memory=600
         group running 10.1.5.4
@@ -130,7 +130,7 @@ fn an_address_whose_ptr_could_not_be_read_is_not_forgotten() {
 }
 
 #[test]
-fn an_address_that_no_reverse_zone_contains_fails_and_the_a_record_set_is_repaired() {
+fn an_address_that_no_reverse_zone_contains_fails_and_the_a_record_set_is_corrected() {
     check(
         "group running 192.168.0.4
         A web 10.1.5.9 owner=us
@@ -177,7 +177,7 @@ fn the_ptr_goes_into_the_longest_reverse_zone() {
 }
 
 #[test]
-fn a_group_that_wants_no_ptr_loses_the_one_of_its_own() {
+fn a_group_without_a_ptr_loses_its_own() {
     check(
         "group running 10.1.5.4 ptr=false
         A web 10.1.5.4 owner=us
@@ -217,7 +217,7 @@ fn the_ttl_of_both_record_sets_is_set() {
 }
 
 #[test]
-fn at_most_nine_addresses_are_kept_and_the_oldest_goes() {
+fn at_most_nine_addresses_are_kept_and_the_oldest_is_dropped() {
     let memory: Vec<String> = (1..=9).map(|last| format!("10.1.6.{last}@990{last}")).collect();
     let kept: Vec<String> = memory.iter().skip(1).cloned().collect();
     let reads: Vec<String> = (1..=9).map(|last| format!("PTR 10.1.6.{last}")).collect();
@@ -264,7 +264,7 @@ fn an_older_version_s_memory_of_32_addresses_is_read_and_blocks_no_move() {
 
 #[test]
 fn a_time_in_the_future_counts_as_now() {
-    // A time that lies beyond any difference of clocks is corrected at once, so that the entry grows old.
+    // A time beyond any difference of clocks is corrected at once, so that the entry becomes old.
     check(
         "group running 10.1.5.4
         A web 10.1.5.4 owner=us previous=10.1.5.8@10200,10.1.5.9@99999
@@ -281,7 +281,7 @@ fn a_time_in_the_future_counts_as_now() {
 
 #[test]
 fn an_address_whose_ptr_was_cleaned_in_this_pass_is_not_forgotten_in_it() {
-    // A slow writer may still believe in it: it was seen to name us.
+    // A slow writer may still write for it: its PTR record named the group.
     check(
         "group running 10.1.5.4
         A web 10.1.5.4 owner=us previous=10.1.5.9@1
@@ -298,7 +298,7 @@ fn an_address_whose_ptr_was_cleaned_in_this_pass_is_not_forgotten_in_it() {
 }
 
 #[test]
-fn what_an_empty_record_set_of_a_stopped_group_remembers_is_cleaned_and_forgotten() {
+fn the_previous_addresses_of_a_stopped_group_are_cleaned_and_forgotten() {
     check(
         "group stopped 10.1.5.4
         A web owner=us previous=10.1.5.8@1,10.1.5.9@9900
@@ -336,7 +336,7 @@ fn a_stopped_group_whose_name_is_reserved_is_right() {
 }
 
 #[test]
-fn where_a_reverse_zone_is_broken_the_name_of_a_stopped_group_is_emptied_all_the_same() {
+fn the_name_of_a_stopped_group_is_emptied_despite_a_broken_reverse_zone() {
     check(
         "group stopped 10.1.5.4
         A web 10.1.5.4 owner=us

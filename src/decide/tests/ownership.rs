@@ -1,8 +1,8 @@
-//! Design, ownership and previous addresses: whose a record set is, and what is taken over.
+//! The headings "Ownership" and "Previous addresses" of the design: the owner of a record set, and takeovers.
 
 use super::world::check;
 
-const STRICT: &str = "carries no owner mark, and ACI_DNS_OWNERSHIP is strict; \
+pub(super) const STRICT: &str = "carries no owner mark, and ACI_DNS_OWNERSHIP is strict; \
     to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)";
 const OTHERS: &str = "the A record set web.spoke1.internal belongs to the container group s1/rg-spoke2/web";
 
@@ -53,7 +53,7 @@ fn an_unmarked_a_record_set_is_not_taken_over_for_a_stopped_group() {
 }
 
 #[test]
-fn an_a_record_set_that_is_taken_over_waits_for_its_mark_until_all_lists_are_read() {
+fn a_takeover_writes_the_mark_only_after_all_lists() {
     check(
         "rules adopt
         zones spoke1.internal 1.10 2.10
@@ -123,7 +123,7 @@ fn an_operator_takes_over_an_unmarked_a_record_set_at_a_chosen_name() {
 }
 
 #[test]
-fn an_auto_registered_a_record_set_is_a_conflict_whatever_its_mark_says() {
+fn an_auto_registered_a_record_set_is_a_conflict_despite_our_mark() {
     for set in ["A web 10.1.5.9 auto", "A web 10.1.5.9 auto owner=us"] {
         check(&format!(
             "rules adopt
@@ -157,7 +157,7 @@ fn an_a_record_set_of_another_controller_is_a_conflict_in_adopt_too() {
 }
 
 #[test]
-fn our_mark_counts_more_than_the_key_of_another_controller() {
+fn our_mark_has_priority_over_the_key_of_another_controller() {
     check(
         "group running 10.1.5.4
         A web 10.1.5.9 owner=us creator=x
@@ -183,7 +183,7 @@ fn a_cname_at_the_name_is_a_conflict_that_is_found_by_one_write_and_not_retried(
         & read PTR 10.1.5.4
         read CNAME web
         web at 10.1.5.4: failed, \
-        a CNAME record stands at web.spoke1.internal and points to x.org; remove it, or choose another name",
+        a CNAME record at web.spoke1.internal points to x.org; remove it, or choose another name",
     );
 }
 
@@ -218,7 +218,7 @@ fn a_cname_that_cannot_be_read_is_a_failure() {
 }
 
 #[test]
-fn a_name_that_a_cname_took_loses_the_ptr_of_ours_that_says_it() {
+fn a_name_of_a_cname_loses_our_ptr() {
     check(
         "group running 10.1.5.4
         CNAME web x.org
@@ -230,12 +230,12 @@ fn a_name_that_a_cname_took_loses_the_ptr_of_ours_that_says_it() {
         read CNAME web
         - PTR 10.1.5.4
         web at 10.1.5.4: failed, \
-        a CNAME record stands at web.spoke1.internal and points to x.org; remove it, or choose another name",
+        a CNAME record at web.spoke1.internal points to x.org; remove it, or choose another name",
     );
 }
 
 #[test]
-fn an_a_record_set_of_a_living_group_that_should_have_the_name_is_a_conflict() {
+fn an_a_record_set_of_an_existing_group_with_this_name_is_a_conflict() {
     for owner in [
         "running 10.1.9.9",
         "running 10.1.5.4",
@@ -292,7 +292,7 @@ fn a_new_group_fills_the_empty_record_set_that_carries_its_mark() {
 
 #[test]
 fn an_a_record_set_of_another_group_that_should_have_another_name_is_free() {
-    // The group that rows call `third` is `api`; the other one is given another name by a tag, or by the map.
+    // The group `third` is `api`; the other one gets another name from a tag or from the map.
     for world in [
         "A web 10.1.5.9 owner=third",
         "A web 10.1.5.9 owner=other
@@ -335,7 +335,7 @@ fn a_group_that_chooses_the_name_by_a_tag_holds_it() {
 }
 
 #[test]
-fn a_group_whose_name_is_not_known_keeps_what_carries_its_mark() {
+fn a_group_with_an_unknown_name_keeps_its_marked_record_sets() {
     for owner in [
         "owner other running 10.1.9.9 ignore=true",
         "owner other running 10.1.9.9 ttl=soon",
@@ -355,7 +355,7 @@ fn a_group_whose_name_is_not_known_keeps_what_carries_its_mark() {
 }
 
 #[test]
-fn a_name_is_given_away_only_when_two_reads_of_its_owner_say_so() {
+fn a_name_changes_its_owner_only_after_two_reads_of_the_owner() {
     for first in ["deleted", "running 10.1.9.9 hostname=shop"] {
         check(&format!(
             "group running 10.1.5.4
@@ -371,7 +371,7 @@ fn a_name_is_given_away_only_when_two_reads_of_its_owner_say_so() {
 }
 
 #[test]
-fn an_owner_mark_that_names_no_group_is_honoured_without_a_read() {
+fn a_mark_of_no_group_is_foreign_without_a_read() {
     check(
         "rules adopt
         group running 10.1.5.4
@@ -409,7 +409,7 @@ fn an_a_record_set_of_a_deleted_group_is_taken_over_in_strict_too() {
 }
 
 #[test]
-fn a_name_chosen_by_a_tag_takes_over_what_a_deleted_group_left() {
+fn a_name_chosen_by_a_tag_takes_over_records_of_a_deleted_group() {
     check(
         "group running 10.1.5.4 hostname=shop
         A shop 10.1.5.9 owner=third
@@ -430,7 +430,7 @@ fn a_name_chosen_by_a_tag_takes_over_what_a_deleted_group_left() {
 }
 
 #[test]
-fn a_name_of_another_group_loses_the_ptr_of_ours_that_says_it_and_nothing_else_is_written() {
+fn a_name_of_another_group_loses_only_our_ptr() {
     check(&format!(
         "rules adopt
         group running 10.1.5.4
@@ -450,7 +450,7 @@ fn a_name_of_another_group_loses_the_ptr_of_ours_that_says_it_and_nothing_else_i
 }
 
 #[test]
-fn where_another_program_dropped_the_mark_the_ptr_stays_and_the_message_says_so() {
+fn after_another_program_dropped_the_mark_the_ptr_stays_with_a_message() {
     let lost = "has lost its owner mark: another program wrote it, and the PTR record set at its address still \
         carries the mark; to restore it, run: aci-dns sync --adopt-only";
     check(&format!(
@@ -476,7 +476,7 @@ fn where_another_program_dropped_the_mark_the_ptr_stays_and_the_message_says_so(
 }
 
 #[test]
-fn where_the_ptr_carries_no_mark_of_ours_either_no_mark_was_lost() {
+fn without_our_mark_on_the_ptr_no_mark_was_lost() {
     for ptr in ["web", "web owner=third", "x.org owner=us"] {
         check(&format!(
             "group running 10.1.5.4
@@ -491,7 +491,7 @@ fn where_the_ptr_carries_no_mark_of_ours_either_no_mark_was_lost() {
 }
 
 #[test]
-fn where_the_mark_is_lost_and_the_address_is_wrong_the_ptr_of_ours_goes() {
+fn with_a_lost_mark_and_a_wrong_address_our_ptr_is_removed() {
     check(&format!(
         "group running 10.1.5.4
         A web 10.1.5.9
@@ -505,7 +505,7 @@ fn where_the_mark_is_lost_and_the_address_is_wrong_the_ptr_of_ours_goes() {
 }
 
 #[test]
-fn where_the_mark_is_lost_the_ptr_of_ours_at_an_address_that_the_record_set_holds_goes_too() {
+fn with_a_lost_mark_our_ptr_at_an_address_of_the_record_set_is_removed() {
     check(&format!(
         "group running 10.1.5.4
         A web 10.1.5.9 previous=10.1.5.8@1
@@ -521,7 +521,7 @@ fn where_the_mark_is_lost_the_ptr_of_ours_at_an_address_that_the_record_set_hold
 }
 
 #[test]
-fn the_name_of_a_stopped_group_that_is_anothers_is_left_alone_without_a_read_of_its_owner() {
+fn a_foreign_name_of_a_stopped_group_needs_no_read_of_its_owner() {
     for set in ["10.1.5.4", "10.1.5.4 owner=other", "10.1.5.4 creator=x", "10.1.5.4 auto"] {
         check(&format!(
             "rules adopt
@@ -532,355 +532,4 @@ fn the_name_of_a_stopped_group_that_is_anothers_is_left_alone_without_a_read_of_
             web: absent"
         ));
     }
-}
-
-#[test]
-fn a_ptr_of_another_group_that_has_left_the_live_address_is_taken() {
-    for owner in [
-        "running 10.1.9.9",
-        "stopped 10.1.5.4",
-        "public 20.0.0.4",
-        "no-address",
-        "running ip= provisioning=Failed",
-        "running 10.1.5.4 provisioning=PreProvisioned",
-    ] {
-        check(&format!(
-            "group running 10.1.5.4
-            A web 10.1.5.4 owner=us
-            PTR 10.1.5.4 api x.org owner=third cost=42
-            owner third {owner}
-            =>
-            read A web, group
-            read PTR 10.1.5.4
-            read owner third
-            ~ PTR 10.1.5.4 x.org web owner=us cost=42
-            verify
-            read group, A web
-            web at 10.1.5.4: named 10.1.5.4"
-        ));
-    }
-}
-
-#[test]
-fn a_ptr_of_a_group_that_two_reads_show_deleted_is_taken() {
-    check(
-        "group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api owner=third
-        owner third deleted
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        read owner third
-        read owner third again
-        ~ PTR 10.1.5.4 web owner=us
-        verify
-        read group, A web
-        web at 10.1.5.4: named 10.1.5.4",
-    );
-}
-
-#[test]
-fn a_ptr_of_another_group_that_still_shows_the_address_is_left_alone_and_a_is_written() {
-    let shared = "the PTR record set 4.5.1.10.in-addr.arpa belongs to the container group s1/rg-spoke2/api, \
-        which has the same address";
-    check(&format!(
-        "group running 10.1.5.4
-        A web 10.1.5.9 owner=us
-        PTR 10.1.5.4 api owner=third
-        PTR 10.1.5.9 web owner=us
-        owner third running 10.1.5.4
-        =>
-        read A web, group
-        ~ A web 10.1.5.4 owner=us previous=10.1.5.9@10000
-        & read PTR 10.1.5.4, PTR 10.1.5.9
-        read owner third
-        - PTR 10.1.5.9
-        verify
-        read group, A web
-        web at 10.1.5.4: failed, {shared}"
-    ));
-    // The second read of one that seemed to be deleted counts.
-    check(&format!(
-        "group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api owner=third
-        owner third running 10.1.5.4
-        when read owner third: stale owner third deleted
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        read owner third
-        read owner third again
-        web at 10.1.5.4: failed, {shared}"
-    ));
-    for kind in ["forbidden", "missing", "refused"] {
-        check(&format!(
-            "group running 10.1.5.4
-            A web 10.1.5.4 owner=us
-            PTR 10.1.5.4 api owner=third
-            when read owner third: fails {kind}
-            =>
-            read A web, group
-            read PTR 10.1.5.4
-            read owner third ({kind})
-            web at 10.1.5.4: failed, {shared}"
-        ));
-    }
-}
-
-#[test]
-fn a_ptr_of_another_group_that_is_being_provisioned_is_left_alone_for_now() {
-    for owner in ["pending", "running 10.1.9.9 provisioning=Updating", "deleting 10.1.5.4"] {
-        check(&format!(
-            "group running 10.1.5.4
-            A web 10.1.5.4 owner=us
-            PTR 10.1.5.4 api owner=third
-            owner third {owner}
-            =>
-            read A web, group
-            read PTR 10.1.5.4
-            read owner third
-            web at 10.1.5.4: failed, for now, the PTR record set 4.5.1.10.in-addr.arpa belongs to \
-            the container group s1/rg-spoke2/api, which has the same address"
-        ));
-    }
-}
-
-#[test]
-fn the_last_read_of_the_other_group_decides_whether_it_is_being_provisioned() {
-    check(
-        "group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api owner=third
-        owner third pending
-        when read owner third: stale owner third deleted
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        read owner third
-        read owner third again
-        web at 10.1.5.4: failed, for now, the PTR record set 4.5.1.10.in-addr.arpa belongs to \
-        the container group s1/rg-spoke2/api, which has the same address",
-    );
-}
-
-#[test]
-fn a_ptr_whose_mark_names_no_group_is_left_alone() {
-    check(
-        "rules adopt
-        group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api owner=no-group
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        web at 10.1.5.4: failed, the PTR record set 4.5.1.10.in-addr.arpa belongs to the container group no-group, \
-        which has the same address",
-    );
-}
-
-#[test]
-fn an_empty_ptr_record_set_of_another_group_counts_as_absent() {
-    check(
-        "group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 owner=third
-        owner third running 10.1.5.4
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        ~ PTR 10.1.5.4 web owner=us
-        verify
-        read group, A web
-        web at 10.1.5.4: named 10.1.5.4",
-    );
-}
-
-#[test]
-fn of_a_ptr_that_is_taken_values_in_every_forward_zone_of_the_map_are_replaced_and_others_stay() {
-    check(
-        "map rg-spoke2 spoke2.internal 1.10
-        former old.internal
-        group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api.spoke2.internal api.old.internal api.elsewhere.internal api owner=third
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        read owner third
-        ~ PTR 10.1.5.4 api.elsewhere.internal web owner=us
-        verify
-        read group, A web
-        web at 10.1.5.4: named 10.1.5.4",
-    );
-    check(
-        "rules adopt
-        map rg-spoke2 spoke2.internal 1.10
-        former old.internal
-        group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api.spoke2.internal api.old.internal api.elsewhere.internal api
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        ~ PTR 10.1.5.4 api.elsewhere.internal web owner=us
-        verify
-        read group, A web
-        web at 10.1.5.4: named 10.1.5.4",
-    );
-}
-
-#[test]
-fn values_in_a_former_zone_count_as_ours_in_a_ptr_of_ours() {
-    check(
-        "former old.internal older.internal
-        group running 10.1.5.4
-        A web 10.1.5.4 owner=us previous=10.1.5.8@9900,10.1.5.9@9900
-        PTR 10.1.5.4 web.old.internal web x.org owner=us
-        PTR 10.1.5.8 web.older.internal owner=us
-        PTR 10.1.5.9 web.old.internal owner=third
-        =>
-        read A web, group
-        read PTR 10.1.5.4, PTR 10.1.5.8, PTR 10.1.5.9
-        ~ PTR 10.1.5.4 web x.org owner=us
-        & - PTR 10.1.5.8
-        verify
-        read group, A web
-        web at 10.1.5.4: named 10.1.5.4",
-    );
-    check(
-        "former old.internal
-        PTR 10.1.5.4 web.old.internal x.org owner=us
-        PTR 10.1.5.5 web.old.internal
-        =>
-        read A web, group
-        read list 1.10
-        read list A
-        read group again
-        ~ PTR 10.1.5.4 x.org
-        verify
-        read group
-        web: absent",
-    );
-}
-
-#[test]
-fn an_unmarked_ptr_at_the_live_address_is_taken_in_adopt() {
-    check(
-        "rules adopt
-        group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api x.org
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        ~ PTR 10.1.5.4 x.org web owner=us
-        verify
-        read group, A web
-        web at 10.1.5.4: named 10.1.5.4",
-    );
-}
-
-#[test]
-fn an_unmarked_ptr_at_the_live_address_is_a_conflict_in_strict_and_the_a_record_set_is_written() {
-    for targets in ["api", "web"] {
-        check(&format!(
-            "group running 10.1.5.4
-            A web 10.1.5.9 owner=us
-            PTR 10.1.5.4 {targets}
-            PTR 10.1.5.9 web owner=us
-            =>
-            read A web, group
-            ~ A web 10.1.5.4 owner=us previous=10.1.5.9@10000
-            & read PTR 10.1.5.4, PTR 10.1.5.9
-            - PTR 10.1.5.9
-            verify
-            read group, A web
-            web at 10.1.5.4: failed, the PTR record set 4.5.1.10.in-addr.arpa {STRICT}"
-        ));
-    }
-}
-
-#[test]
-fn a_ptr_of_another_controller_at_the_live_address_is_a_conflict() {
-    check(
-        "rules adopt
-        group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 api creator=endpoint
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        web at 10.1.5.4: failed, the PTR record set 4.5.1.10.in-addr.arpa belongs to another controller: \
-        its metadata says creator = \"endpoint\"",
-    );
-}
-
-#[test]
-fn an_auto_registered_ptr_at_the_live_address_is_a_conflict() {
-    check(
-        "rules adopt
-        group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 vm.x.org auto
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        web at 10.1.5.4: failed, \
-        the PTR record set 4.5.1.10.in-addr.arpa is registered automatically for a virtual machine",
-    );
-}
-
-#[test]
-fn elsewhere_a_value_that_says_our_name_goes_from_any_marked_record_set() {
-    check(
-        "rules adopt
-        group running 10.1.5.4
-        A web 10.1.5.4 owner=us previous=10.1.5.6@9900,10.1.5.7@9900,10.1.5.8@9900,10.1.5.9@9900
-        PTR 10.1.5.4 web owner=us
-        PTR 10.1.5.6 web creator=x
-        PTR 10.1.5.7 web api owner=third
-        PTR 10.1.5.8 web x.org owner=us
-        PTR 10.1.5.9 web
-        =>
-        read A web, group
-        read PTR 10.1.5.4, PTR 10.1.5.6, PTR 10.1.5.7, PTR 10.1.5.8, PTR 10.1.5.9
-        ~ PTR 10.1.5.7 api owner=third
-        & ~ PTR 10.1.5.8 x.org
-        & - PTR 10.1.5.9
-        verify
-        read group, A web
-        web at 10.1.5.4: named 10.1.5.4",
-    );
-}
-
-#[test]
-fn elsewhere_an_unmarked_value_that_says_our_name_stays_in_strict() {
-    check(
-        "group running 10.1.5.4
-        A web 10.1.5.4 owner=us previous=10.1.5.9@1
-        PTR 10.1.5.4 web owner=us
-        PTR 10.1.5.9 web
-        =>
-        read A web, group
-        read PTR 10.1.5.4, PTR 10.1.5.9
-        web at 10.1.5.4: named 10.1.5.4",
-    );
-}
-
-#[test]
-fn names_compare_without_case_and_trailing_dot() {
-    check(
-        "group running 10.1.5.4
-        A web 10.1.5.4 owner=us
-        PTR 10.1.5.4 Web.Spoke1.Internal. owner=S1/RG-Spoke1/Web
-        =>
-        read A web, group
-        read PTR 10.1.5.4
-        ~ PTR 10.1.5.4 Web.Spoke1.Internal. owner=us
-        verify
-        read group, A web
-        web at 10.1.5.4: named 10.1.5.4",
-    );
 }

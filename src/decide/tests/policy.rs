@@ -1,4 +1,5 @@
-//! Design, ownership; settings: what each policy writes, plans and withholds, and what an entry of the map decides.
+//! The policies and rules of the map: what each policy writes, plans and withholds, and the overrides of an
+//! entry.
 
 use super::{world::check, *};
 
@@ -36,7 +37,7 @@ fn upsert_only_forgets_nothing() {
 }
 
 #[test]
-fn upsert_only_keeps_an_old_name_and_the_values_that_say_it() {
+fn upsert_only_keeps_an_old_name_and_its_ptr_values() {
     check(
         "rules upsert-only
         group running 10.1.5.4 hostname=shop
@@ -88,7 +89,7 @@ fn upsert_only_empties_no_name_of_a_stopped_group() {
 }
 
 #[test]
-fn upsert_only_withholds_what_a_public_address_removes() {
+fn upsert_only_withholds_the_removals_for_a_public_address() {
     check(
         "rules adopt upsert-only
         group public 20.0.0.4
@@ -198,7 +199,7 @@ fn observe_plans_what_sync_would_write_and_verifies_nothing() {
 }
 
 #[test]
-fn a_dry_run_of_another_policy_plans_and_withholds_what_that_policy_would() {
+fn a_dry_run_plans_and_withholds_like_its_policy() {
     check(
         "rules upsert-only dry
         group running 10.1.5.4
@@ -238,7 +239,7 @@ fn an_address_outside_of_the_ranges_fails_and_dns_stays() {
 }
 
 #[test]
-fn the_records_of_a_group_whose_old_address_lies_outside_of_the_ranges_are_removed_all_the_same() {
+fn records_with_an_old_address_outside_of_the_ranges_are_removed() {
     check(
         "ranges 10.2.0.0/16
         A web 10.1.5.4 owner=us
@@ -255,7 +256,7 @@ fn the_records_of_a_group_whose_old_address_lies_outside_of_the_ranges_are_remov
     );
 }
 
-/// The settings of a map with entries of their own kind, and the rules of `rg-a` and `rg-b`.
+/// The rules of `rg-a` and `rg-b`, whose entries differ.
 fn rules_of(variables: &[(&str, &str)], takeover: Takeover) -> [Rules; 2] {
     let zones = r#"{
         "rg-a": {"forwardZone": "a.internal", "reverseZones": [], "policy": "observe", "ownership": "adopt"},
@@ -286,7 +287,7 @@ fn an_entry_of_the_map_has_its_own_policy_and_ownership() {
 }
 
 #[test]
-fn an_operator_decides_about_record_sets_without_a_mark_for_all_entries() {
+fn a_takeover_option_overrides_all_entries() {
     for (takeover, ownership, adopts_tagged) in [
         (Takeover::Never, Ownership::Strict, false),
         (Takeover::All, Ownership::Adopt, true),
@@ -307,7 +308,7 @@ fn an_address_is_remembered_for_five_minutes_or_the_deadline() {
 }
 
 #[test]
-fn a_group_that_the_entry_does_not_name_is_not_managed() {
+fn a_group_outside_of_groups_is_not_managed() {
     let map = r#"{"rg": {"forwardZone": "b.internal", "reverseZones": [], "groups": ["web-*", "api"]}}"#;
     let map = Arc::new(ZoneMap::parse(map).unwrap());
     for (resource_group, name, is_managed) in

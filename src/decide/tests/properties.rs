@@ -1,4 +1,4 @@
-//! What holds of the functions about single record sets, for any value.
+//! The laws of the functions for single record sets, for any value.
 
 use proptest::prelude::*;
 
@@ -15,8 +15,8 @@ use crate::{
 
 const MEMORY_SECONDS: u64 = 300;
 
-/// A goal and what its group should have. Values inside `spoke2.internal` and `former.internal` lie in forward zones
-/// of the map as well.
+/// A goal and the desired record sets of its group. Values inside `spoke2.internal` and `former.internal` are
+/// in forward zones of the map as well.
 fn any_desired() -> impl Strategy<Value = (Goal, Desired)> {
     let zones = vec!["10", "1.10", "5.1.10"];
     let reverse = prop::sample::subsequence(zones, 0..=3).prop_shuffle();
@@ -52,8 +52,7 @@ fn any_rules() -> impl Strategy<Value = Rules> {
     })
 }
 
-/// The A record set as it can be observed once it is ours or may be taken over. Lists are asked only where it is
-/// taken over.
+/// The A record set that is ours or may be taken over. Lists are read only for a takeover.
 fn any_observed_a() -> impl Strategy<Value = ObservedA> {
     let listed = prop::collection::btree_set(any_address(), 0..4);
     let record_set = prop::option::weighted(0.9, any_record_set(any_address()));
@@ -69,13 +68,13 @@ fn any_observed_a() -> impl Strategy<Value = ObservedA> {
     )
 }
 
-/// The PTR record sets at some addresses, each in the zone where it goes.
+/// The PTR record sets at some addresses, each in its zone.
 fn any_ptrs() -> impl Strategy<Value = BTreeMap<Ipv4Addr, Option<PtrRecordSet>>> {
     let record_set = prop::option::weighted(0.9, any_record_set(any_target()));
     prop::collection::btree_map(any_address(), record_set, 0..8)
 }
 
-/// A PTR record set, or none, and where it stands.
+/// A PTR record set, or none, and its location.
 #[derive(Clone, Debug)]
 struct Ptr {
     address: Ipv4Addr,
@@ -132,7 +131,7 @@ fn us() -> Owner {
     Owner::from(&ContainerGroupId::new("s1", "rg-spoke1", "web").unwrap())
 }
 
-/// What is there after a change.
+/// The record set after a change.
 fn applied<Record: Clone>(edit: &Edit<Record>) -> Option<RecordSet<Record>> {
     let content = edit.after.clone()?;
     Some(RecordSet { etag: ETag::from("after".to_owned()), content, is_auto_registered: false })
@@ -147,7 +146,7 @@ fn applied_all(ptrs: &[Ptr], plan: &ReversePlan) -> Vec<Ptr> {
     ptrs.iter().map(after).collect()
 }
 
-/// What is none of ours.
+/// The foreign metadata.
 fn foreign(metadata: &Metadata) -> Metadata {
     let is_foreign = |key: &str| key != OWNER_KEY && key != PREVIOUS_KEY;
     metadata.iter().filter(|(key, _)| is_foreign(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
@@ -157,7 +156,7 @@ fn texts(records: &[PtrTarget], is_kept: impl Fn(&PtrTarget) -> bool) -> Vec<Str
     records.iter().filter(|target| is_kept(target)).map(|target| target.as_str().to_owned()).collect()
 }
 
-/// What holds of every change of a PTR record set, whatever it is for.
+/// The law of every change of a PTR record set.
 fn check_isolation(
     rules: Rules,
     plan: &ReversePlan,
@@ -192,7 +191,7 @@ fn check_isolation(
     Ok(())
 }
 
-/// What becomes of the PTR record sets of a group that lives at an address.
+/// The plan for the PTR record sets of a group at an address.
 fn plan_live(
     (goal, desired): (&Goal, &Desired),
     rules: Rules,
@@ -216,7 +215,7 @@ fn plan_live(
 
 proptest! {
     #[test]
-    fn the_a_record_set_of_a_group_is_right_after_one_change(
+    fn the_a_record_set_of_a_group_is_correct_after_one_change(
         (_, desired) in any_desired(),
         rules in any_rules(),
         observed in any_observed_a(),
@@ -263,7 +262,7 @@ proptest! {
             } else {
                 prop_assert!(memory.len() <= MEMORY_KEPT || memory == known, "at most nine are kept");
                 prop_assert!(memory.is_subset(&expected));
-                // What left just now is the newest.
+                // An address that left just now is the newest.
                 let since = after.memory().to_string();
                 let is_newest = |at: &Ipv4Addr| since.contains(&format!("{at}@{NOW}"));
                 let left = expected.iter().filter(|at| !known.contains(at) && is_newest(at)).count();
@@ -271,7 +270,7 @@ proptest! {
             }
         }
 
-        // Once it is ours, and the old names are removed, nothing is left to do.
+        // After a takeover and the removal of old names, nothing is left to do.
         let is_ours = OwnerMark::of(&after, &us()) == OwnerMark::Ours;
         let listed = if is_ours { BTreeSet::new() } else { observed.listed.clone() };
         let again = ObservedA { record_set: Some(after), listed, old_names: vec![], ..observed.clone() };
@@ -279,7 +278,7 @@ proptest! {
     }
 
     #[test]
-    fn only_what_is_old_and_clean_is_forgotten_and_only_once(
+    fn only_old_clean_addresses_are_forgotten_and_only_once(
         (_, desired) in any_desired(),
         rules in any_rules(),
         record_set in any_record_set(any_address()),
@@ -307,7 +306,7 @@ proptest! {
     }
 
     #[test]
-    fn the_ptr_record_sets_of_a_live_group_are_right_after_one_change(
+    fn the_ptr_record_sets_of_a_live_group_are_correct_after_one_change(
         (goal, desired) in any_desired(),
         rules in any_rules(),
         ptrs in any_ptrs(),
@@ -343,7 +342,7 @@ proptest! {
         for ptr in ptrs.iter().filter(|ptr| plan.clean.contains(&ptr.address)) {
             prop_assert!(!ptr.targets().iter().any(|target| target.names(&desired.fqdn())), "clean");
         }
-        // A record set of another group is taken only when that group has left the address.
+        // A record set of another group is taken over only if that group has left the address.
         for ptr in ptrs.iter().filter(|ptr| ptr.address == live && desired.wants_ptr) {
             if let Some(OwnerMark::Other(_)) = ptr.mark() && !ptr.targets().is_empty() {
                 let is_taken = plan.edits.iter().any(|edit| edit.name == ptr.name && edit.zone == ptr.zone);
@@ -375,7 +374,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_removal_leaves_is_what_others_wrote(
+    fn a_removal_leaves_only_foreign_values(
         (_, desired) in any_desired(),
         rules in any_rules(),
         ptrs in any_ptrs(),

@@ -1,9 +1,10 @@
-//! Design, order of writes (a deleted group): what is removed of a deleted group, found how, and in which order.
+//! The heading "Order of writes" of the design, a deleted group: what is found, what is removed, and in which
+//! order.
 
 use super::world::check;
 
 #[test]
-fn where_the_lists_find_no_mark_nothing_is_written() {
+fn without_a_mark_in_the_lists_nothing_is_written() {
     check(
         "PTR 10.1.5.4 x.org
         A alias 10.1.5.4
@@ -16,7 +17,7 @@ fn where_the_lists_find_no_mark_nothing_is_written() {
 }
 
 #[test]
-fn only_what_carries_our_mark_goes() {
+fn only_marked_record_sets_are_removed() {
     for ownership in ["strict", "adopt"] {
         check(&format!(
             "rules {ownership}
@@ -55,7 +56,7 @@ fn an_unmarked_a_record_set_is_never_deleted() {
 }
 
 #[test]
-fn a_ptr_goes_wherever_a_list_finds_it_and_values_of_others_stay() {
+fn a_ptr_in_any_list_is_removed_and_foreign_values_stay() {
     check(
         "zones spoke1.internal 1.10 2.10
         A web 10.1.5.4 owner=us
@@ -77,7 +78,7 @@ fn a_ptr_goes_wherever_a_list_finds_it_and_values_of_others_stay() {
 }
 
 #[test]
-fn a_name_in_a_reverse_zone_that_is_no_address_counts_as_well() {
+fn a_ptr_whose_name_is_no_address_is_removed_too() {
     check(
         "A web 10.1.5.4 owner=us
         PTR printer/1.10 web x.org owner=us
@@ -96,7 +97,7 @@ fn a_name_in_a_reverse_zone_that_is_no_address_counts_as_well() {
 }
 
 #[test]
-fn adopt_removes_unmarked_ptr_values_that_say_a_name_whose_a_record_set_carried_our_mark() {
+fn adopt_removes_unmarked_ptr_values_that_name_our_a_record_set() {
     check(
         "rules adopt
         A web 10.1.5.4 owner=us
@@ -163,7 +164,7 @@ fn nothing_of_a_public_group_is_removed_while_a_ptr_cannot_be_read() {
 }
 
 #[test]
-fn a_ptr_of_another_group_keeps_its_values_whatever_that_group_is() {
+fn a_ptr_of_another_group_keeps_its_values() {
     for owner in ["deleted", "running 10.1.5.7"] {
         check(&format!(
             "A web 10.1.5.4 owner=us
@@ -182,7 +183,7 @@ fn a_ptr_of_another_group_keeps_its_values_whatever_that_group_is() {
 }
 
 #[test]
-fn an_a_record_set_of_another_owner_stays_and_a_ptr_of_ours_that_says_its_name_goes() {
+fn a_foreign_a_record_set_stays_and_our_ptr_with_its_name_is_removed() {
     for set in [
         "A web 10.1.5.9 owner=other",
         "A web 10.1.5.9 auto",
@@ -209,7 +210,7 @@ fn an_a_record_set_of_another_owner_stays_and_a_ptr_of_ours_that_says_its_name_g
 }
 
 #[test]
-fn an_a_record_set_that_is_known_only_from_a_ptr_goes_before_that_ptr() {
+fn an_a_record_set_known_only_from_a_ptr_is_removed_before_that_ptr() {
     check(
         "A web 10.1.5.4 owner=us
         A old 10.1.5.4 owner=us
@@ -229,7 +230,7 @@ fn an_a_record_set_that_is_known_only_from_a_ptr_goes_before_that_ptr() {
 }
 
 #[test]
-fn a_name_that_a_ptr_of_ours_says_and_that_has_no_a_record_set_counts_as_ours_in_that_ptr() {
+fn a_name_in_our_ptr_without_an_a_record_set_counts_as_ours_there() {
     check(
         "rules adopt
         PTR 10.1.5.4 old x.org owner=us
@@ -248,7 +249,7 @@ fn a_name_that_a_ptr_of_ours_says_and_that_has_no_a_record_set_counts_as_ours_in
 }
 
 #[test]
-fn the_forward_zone_is_listed_where_nothing_else_was_found() {
+fn the_forward_zone_is_listed_if_nothing_else_was_found() {
     check(
         "rules adopt
         A old 10.1.5.4 owner=us
@@ -269,7 +270,7 @@ fn the_forward_zone_is_listed_where_nothing_else_was_found() {
 }
 
 #[test]
-fn the_forward_zone_is_listed_where_there_is_no_reverse_zone() {
+fn the_forward_zone_is_listed_without_reverse_zones() {
     check(
         "zones spoke1.internal
         A web 10.1.5.4 owner=us
@@ -287,7 +288,7 @@ fn the_forward_zone_is_listed_where_there_is_no_reverse_zone() {
 }
 
 #[test]
-fn a_name_that_is_known_from_elsewhere_is_removed() {
+fn a_name_of_an_extra_lookup_is_removed() {
     check(
         "lookup old
         A web 10.1.5.4 owner=us
@@ -306,7 +307,7 @@ fn a_name_that_is_known_from_elsewhere_is_removed() {
 }
 
 #[test]
-fn the_forward_zone_is_listed_where_the_record_set_at_the_own_name_is_empty() {
+fn the_forward_zone_is_listed_if_the_own_record_set_is_empty() {
     check(
         "lock spoke1.internal
         A web owner=us
@@ -326,7 +327,7 @@ fn the_forward_zone_is_listed_where_the_record_set_at_the_own_name_is_empty() {
 }
 
 #[test]
-fn the_empty_record_set_of_a_stopped_group_goes_once_the_group_is_deleted() {
+fn the_empty_record_set_of_a_stopped_group_is_removed_with_the_group() {
     check(
         "A web owner=us previous=10.1.5.4@1
         PTR 10.1.5.4 web owner=us
@@ -343,7 +344,7 @@ fn the_empty_record_set_of_a_stopped_group_goes_once_the_group_is_deleted() {
 }
 
 #[test]
-fn a_ptr_of_ours_in_a_shorter_reverse_zone_goes_too() {
+fn our_ptr_in_a_shorter_reverse_zone_is_removed_too() {
     check(
         "zones spoke1.internal 10 1.10
         A web 10.1.5.4 owner=us
@@ -363,7 +364,7 @@ fn a_ptr_of_ours_in_a_shorter_reverse_zone_goes_too() {
 }
 
 #[test]
-fn a_removal_that_another_writer_interrupts_removes_what_that_writer_wrote() {
+fn an_interrupted_removal_removes_the_records_of_the_other_writer() {
     check(
         "A web 10.1.5.4 owner=us
         PTR 10.1.5.4 web owner=us
@@ -406,7 +407,7 @@ fn a_name_whose_deletion_lost_its_answer_still_counts_as_ours() {
 }
 
 #[test]
-fn a_verification_after_a_removal_covers_the_addresses_that_the_record_set_held_and_remembered() {
+fn a_verification_after_a_removal_covers_held_and_previous_addresses() {
     check(
         "A web 10.1.5.9 owner=us previous=10.1.5.8@1
         when verify: group running 10.1.5.4

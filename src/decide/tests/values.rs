@@ -1,4 +1,4 @@
-//! Values for properties, drawn from small sets, so that owners, names and addresses meet each other.
+//! Values for properties, drawn from small sets, so that owners, names and addresses coincide often.
 
 use proptest::prelude::*;
 
@@ -78,7 +78,7 @@ pub(super) fn any_record_set<Record: Clone + std::fmt::Debug>(
     record: impl Strategy<Value = Record>,
 ) -> impl Strategy<Value = RecordSet<Record>> {
     let ttl = prop_oneof![3 => Just(60), 1 => 0..400_u32];
-    // Records may stand twice in a set, and a set may be empty.
+    // A set may contain a record twice, and may be empty.
     let records = prop::collection::vec(record, 0..4);
     (ttl, records, any_metadata(), prop::bool::weighted(0.1)).prop_map(
         |(ttl, records, metadata, is_auto_registered)| RecordSet {

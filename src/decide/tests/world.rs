@@ -33,10 +33,19 @@
 //! What happens is one line per write or group of reads; `&` continues a step. A write shows the whole record set that
 //! it leaves. Its precondition is checked against the world. The last lines are the verdict and what was withheld.
 
+mod cost;
+mod show;
+mod words;
+
 use std::{fmt, fmt::Display, mem, time::Duration};
 
 use serde_json::{Value, json};
 
+pub(super) use self::{cost::Cost, words::owner};
+use self::{
+    show::show_content,
+    words::{entry, evidence, failure_kind, group, zone, zone_name},
+};
 use super::*;
 use crate::{
     change::Edit,
@@ -48,25 +57,25 @@ use crate::{
     },
 };
 
-/// The time at which every row starts.
+/// The start time of every row.
 pub(super) const NOW: u64 = 10_000;
 const TTL: u32 = 60;
-/// More steps than any row takes: a decision that goes on is a mistake.
+/// More steps than any row needs: a longer decision is a mistake.
 pub(super) const MAX_STEPS: usize = 150;
-/// How long a driver waits before it reads a group once more.
+/// How long a driver waits before the second read of a group.
 const CONFIRMATION_SECONDS: u64 = 3;
-/// The state of a group that a mark names, where no line says it.
+/// The default state of a group in a mark.
 const ELSEWHERE: [&str; 2] = ["running", "10.1.9.9"];
 
 /// The owner marks that rows abbreviate.
 const OWNERS: [(&str, &str); 3] =
     [("us", "s1/rg-spoke1/web"), ("other", "s1/rg-spoke2/web"), ("third", "s1/rg-spoke2/api")];
 
-/// Azure, as far as one container group and its record sets are concerned, and what an operator decided.
+/// The part of Azure that concerns one container group and its record sets, and the settings.
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) rules: Rules,
-    /// The entry of our group in the map, and those of other resource groups that have one of their own.
+    /// The entry of our group in the map, and entries of other resource groups.
     entry: Value,
     other_entries: BTreeMap<String, Option<Value>>,
     map: Arc<ZoneMap>,
@@ -74,7 +83,7 @@ pub(super) struct World {
     pub(super) lookups: ExtraLookups,
     pub(super) purpose: Purpose,
     pub(super) evidence: Evidence,
-    /// Whether writes are only assumed to happen.
+    /// Whether writes are only simulated.
     pub(super) is_dry: bool,
     pub(super) wait: Duration,
     pub(super) touched_addresses: BTreeSet<Ipv4Addr>,
@@ -84,11 +93,11 @@ pub(super) struct World {
     pub(super) ptr: BTreeMap<PtrKey, PtrRecordSet>,
     pub(super) cnames: BTreeMap<RelativeName, String>,
     owners: BTreeMap<Owner, Option<ContainerGroup>>,
-    /// The names of the zones whose record sets cannot be deleted.
+    /// The zones whose record sets cannot be deleted.
     locked: BTreeSet<DomainName>,
     whens: Vec<When>,
     version: u32,
-    /// The record sets of the row's start, for stale answers.
+    /// The record sets at the start of the row, for stale answers.
     start: (BTreeMap<RelativeName, ARecordSet>, BTreeMap<PtrKey, PtrRecordSet>),
 }
 
@@ -100,7 +109,7 @@ struct When {
     is_used: bool,
 }
 
-/// What a failed property shows: much like a row.
+/// The output of a failed property: similar to a row.
 impl fmt::Debug for World {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{:?}, {:?}, dry: {}", self.rules, self.purpose, self.is_dry)?;
@@ -136,57 +145,6 @@ struct Played {
     /// Whether the verdict is no failure.
     is_good: bool,
     cost: Cost,
-}
-
-/// The requests of an invocation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cost {
-    gets: usize,
-    lists: usize,
-    puts: usize,
-    deletes: usize,
-    /// How many times requests were waited for.
-    trips: usize,
-}
-
-impl Cost {
-    /// Reads a text such as `5 GET, 2 PUT, 4 trips`.
-    pub(super) fn parse(text: &str) -> Self {
-        let mut cost = Self::default();
-        for part in text.split(", ") {
-            let (count, kind) = part.split_once(' ').expect("a number and what it counts");
-            let place = match kind {
-                "GET" => &mut cost.gets,
-                "LIST" => &mut cost.lists,
-                "PUT" => &mut cost.puts,
-                "DELETE" => &mut cost.deletes,
-                "trips" => &mut cost.trips,
-                _ => panic!("{kind:?} is no cost"),
-            };
-            *place = count.parse().unwrap();
-        }
-        cost
-    }
-
-    pub(super) fn is_within(&self, most: &Self) -> bool {
-        self.gets <= most.gets
-            && self.lists <= most.lists
-            && self.puts <= most.puts
-            && self.deletes <= most.deletes
-            && self.trips <= most.trips
-    }
-
-    fn add(&mut self, step: &Step) {
-        let Step::Act { read, write } = step else { return };
-        let is_list = |key: &&Key| matches!(key, Key::PtrList(_) | Key::AList);
-        let lists = read.iter().filter(is_list).count();
-        let deletes = write.iter().filter(|change| change.is_deletion()).count();
-        self.lists += lists;
-        self.gets += read.len() - lists;
-        self.deletes += deletes;
-        self.puts += write.len() - deletes;
-        self.trips += 1;
-    }
 }
 
 /// How a request failed, by what it was about.
@@ -263,24 +221,6 @@ impl World {
         };
         world.read_map();
         world
-    }
-
-    /// Makes the map out of its entries.
-    fn read_map(&mut self) {
-        let mut entries = BTreeMap::from([("rg-spoke1", &self.entry), ("rg-spoke2", &self.entry)]);
-        for (resource_group, entry) in &self.other_entries {
-            match entry {
-                Some(entry) => _ = entries.insert(resource_group, entry),
-                None => _ = entries.remove(resource_group.as_str()),
-            }
-        }
-        self.map = Arc::new(ZoneMap::parse(&json!(entries).to_string()).unwrap());
-        self.zones = self.map.serving(&owner("us").container_group().unwrap()).unwrap();
-    }
-
-    fn set_entry(&mut self, key: &str, values: &[&str]) {
-        self.entry[key] = json!(values);
-        self.read_map();
     }
 
     pub(super) fn parse(text: &str) -> Self {
@@ -366,87 +306,9 @@ impl World {
         }
     }
 
-    fn rule(&mut self, word: &str) {
-        match word {
-            "adopt" => self.rules.ownership = Ownership::Adopt,
-            "adopt-tagged" => {
-                (self.rules.ownership, self.rules.adopts_tagged) = (Ownership::Adopt, true);
-            }
-            "strict" => self.rules.ownership = Ownership::Strict,
-            "sync" => self.rules.policy = Policy::Sync,
-            "upsert-only" => self.rules.policy = Policy::UpsertOnly,
-            "adopt-only" => self.rules.policy = Policy::AdoptOnly,
-            "observe" => (self.rules.policy, self.is_dry) = (Policy::Observe, true),
-            "dry" => self.is_dry = true,
-            "remove" => self.rules.stopped = Stopped::Remove,
-            "keep" => self.rules.stopped = Stopped::Keep,
-            "compare" => self.purpose = Purpose::Compare,
-            _ => match word.split_once('=') {
-                Some(("wait", seconds)) => self.wait = Duration::from_secs(seconds.parse().unwrap()),
-                Some(("memory", seconds)) => self.rules.memory_seconds = seconds.parse().unwrap(),
-                _ => panic!("{word:?} is no rule"),
-            },
-        }
-    }
-
-    fn record_set<Record>(&mut self, words: &[&str], record: impl Fn(&str) -> Record) -> RecordSet<Record> {
-        let mut content = Content { ttl: TTL, records: vec![], metadata: Metadata::new() };
-        let mut is_auto_registered = false;
-        for word in words {
-            let (key, value) = match word.split_once('=') {
-                None if *word == "auto" => {
-                    is_auto_registered = true;
-                    continue;
-                }
-                None => {
-                    content.records.push(record(word));
-                    continue;
-                }
-                Some(("ttl", ttl)) => {
-                    content.ttl = ttl.parse().unwrap();
-                    continue;
-                }
-                Some(("owner", mark)) => (OWNER_KEY, owner_mark(mark).to_owned()),
-                Some(("previous", memory)) => (PREVIOUS_KEY, memory.replace(',', " ")),
-                Some((key, value)) => (key, value.to_owned()),
-            };
-            content.metadata.insert(key.to_owned(), value);
-        }
-        RecordSet { etag: self.next_etag(), content, is_auto_registered }
-    }
-
     pub(super) fn next_etag(&mut self) -> ETag {
         self.version += 1;
         ETag::from(self.version.to_string())
-    }
-
-    /// `10.1.5.9`; `10.1.5.9/10` in a reverse zone that is not the longest; `printer/10` for a name that is no address.
-    fn ptr_key(&self, word: &str) -> PtrKey {
-        let Some((name, zone)) = word.split_once('/') else {
-            return self.goal().ptr_key(word.parse().unwrap()).expect("a reverse zone contains it");
-        };
-        let is_meant = |known: &ReverseZone| known.zone().name == zone_name(zone);
-        let zone = self.zones.reverse.iter().position(is_meant).unwrap();
-        let reverse = &self.zones.reverse[zone];
-        let name = match name.parse() {
-            Ok(address) => reverse.relative_name(address).unwrap(),
-            Err(_) => name.parse().unwrap(),
-        };
-        PtrKey { address: reverse.address(&name), zone, name }
-    }
-
-    /// All record sets, without what they remember and without versions.
-    fn records(&self) -> (Vec<String>, Vec<String>) {
-        let a = self.a.iter().map(|(name, set)| {
-            let mut content = set.content.clone();
-            content.metadata.remove(PREVIOUS_KEY);
-            format!("{name}{}", show_content(&content, ToString::to_string))
-        });
-        let ptr = self
-            .ptr
-            .iter()
-            .map(|(key, set)| format!("{key:?}{}", show_content(&set.content, ToString::to_string)));
-        (a.collect(), ptr.collect())
     }
 
     /// From now on every request succeeds, but for what is locked.
@@ -678,120 +540,6 @@ impl World {
             _ => panic!("{change} is not about {key:?}"),
         }
     }
-
-    fn show_step(&self, goal: &Goal, step: &Step, failures: &Failures) -> Vec<String> {
-        let note = |key: &Key| {
-            failures.get(key).map(|kind| format!(" ({kind:?})").to_lowercase()).unwrap_or_default()
-        };
-        let (read, write) = match step {
-            Step::Act { read, write } => (read, write),
-            Step::Poll => return vec!["poll".to_owned()],
-            Step::Verify => return vec!["verify".to_owned()],
-            Step::Repeat => return vec!["repeat".to_owned()],
-            Step::Done(_) => return vec![],
-        };
-        let show_write =
-            |change: &Change| format!("{}{}", self.show_change(change), note(&goal.key_of(change).unwrap()));
-        let mut lines: Vec<String> = write.iter().map(show_write).collect();
-        if !read.is_empty() {
-            let reads = read.iter().map(|key| format!("{}{}", self.show_key(key), note(key)));
-            lines.push(format!("read {}", reads.collect::<Vec<_>>().join(", ")));
-        }
-        lines.iter_mut().skip(1).for_each(|line| *line = format!("& {}", mem::take(line)));
-        lines
-    }
-
-    fn show_change(&self, change: &Change) -> String {
-        let key = self.goal().key_of(change).map_or_else(|| "outside".to_owned(), |key| self.show_key(&key));
-        let show = |sign: &str, content: Option<String>| match content {
-            Some(content) => format!("{sign} {key}{content}"),
-            None => format!("{sign} {key}"),
-        };
-        let sign = |before: bool, after: bool| match (before, after) {
-            (false, true) => "+",
-            (true, true) => "~",
-            (true, false) => "-",
-            (false, false) => "nothing",
-        };
-        match change {
-            Change::A(edit) => {
-                let content = edit.after.as_ref().map(|content| show_content(content, ToString::to_string));
-                show(sign(edit.before.is_some(), edit.after.is_some()), content)
-            }
-            Change::Ptr(edit) => {
-                let target = |target: &PtrTarget| self.show_target(target);
-                let content = edit.after.as_ref().map(|content| show_content(content, target));
-                show(sign(edit.before.is_some(), edit.after.is_some()), content)
-            }
-        }
-    }
-
-    fn show_target(&self, target: &PtrTarget) -> String {
-        let forward = &self.zones.forward.name;
-        let short = target.as_str().strip_suffix(forward.as_str()).and_then(|name| name.strip_suffix('.'));
-        short.filter(|name| !name.contains('.')).unwrap_or(target.as_str()).to_owned()
-    }
-
-    fn show_key(&self, key: &Key) -> String {
-        let zone = |index: usize| self.zones.reverse[index].zone().name.as_str().replace(".in-addr.arpa", "");
-        match key {
-            Key::A(name) => format!("A {name}"),
-            Key::Cname(name) => format!("CNAME {name}"),
-            Key::Group => "group".to_owned(),
-            Key::Confirmation => "group again".to_owned(),
-            Key::Owner(owner) => format!("owner {}", show_owner(owner.as_str())),
-            Key::OwnerConfirmation(owner) => format!("owner {} again", show_owner(owner.as_str())),
-            Key::Ptr(key) => match key.address {
-                Some(address) if self.goal().ptr_key(address).as_ref() == Some(key) => {
-                    format!("PTR {address}")
-                }
-                Some(address) => format!("PTR {address}/{}", zone(key.zone)),
-                None => format!("PTR {}/{}", key.name, zone(key.zone)),
-            },
-            Key::PtrList(index) => format!("list {}", zone(*index)),
-            Key::AList => "list A".to_owned(),
-        }
-    }
-
-    fn show_verdict(&self, target: Option<&Target>, verdict: &Verdict, failures: &Failures) -> String {
-        let target = target.map_or_else(String::new, |target| {
-            let name = self.show_target(&PtrTarget::from(&target.fqdn));
-            target.address.map_or_else(|| format!("{name}: "), |address| format!("{name} at {address}: "))
-        });
-        let verdict = match verdict {
-            Verdict::Right(Right::Named(address)) => format!("named {address}"),
-            Verdict::Right(Right::Absent) => "absent".to_owned(),
-            Verdict::Right(Right::Kept) => "kept".to_owned(),
-            Verdict::Unmanaged(reason) => format!("unmanaged, {reason:?}"),
-            Verdict::Compared(drift) => {
-                let kinds: Vec<&str> = drift.kinds.iter().map(|kind| kind.as_str()).collect();
-                let kinds = list("kinds", &kinds);
-                let (dns, ptr) = (list("dns", &drift.dns_addresses), list("ptr", &drift.dns_ptr));
-                format!("{}{kinds}{dns}{ptr}", drift.event.as_str())
-            }
-            Verdict::Failed(error) => format!("failed, {}", self.show_error(error, failures)),
-        };
-        format!("{target}{verdict}")
-    }
-
-    fn show_error(&self, error: &PlanError, failures: &Failures) -> String {
-        match error {
-            PlanError::Tag(error) => error.to_string(),
-            PlanError::Conflict(conflict) | PlanError::PtrConflict(conflict) => conflict.to_string(),
-            PlanError::HolderPending(conflict) => format!("for now, {conflict}"),
-            PlanError::AddressRefused { address, .. } => format!("{address} is outside of the ranges"),
-            PlanError::NoReverseZone { address, fqdn } => format!("no reverse zone for {address} of {fqdn}"),
-            PlanError::AddressPending => "address pending".to_owned(),
-            PlanError::Deleting => "deleting".to_owned(),
-            PlanError::NotVisible => "not visible".to_owned(),
-            PlanError::LostRaces => "lost races".to_owned(),
-            PlanError::Request(key) => {
-                let kind = failures.get(key).expect("the request that is named failed");
-                format!("{} ({kind:?})", self.show_key(key))
-                    .replace(&format!("{kind:?}"), &format!("{kind:?}").to_lowercase())
-            }
-        }
-    }
 }
 
 fn apply<Name: Ord + Clone, Record: Clone>(
@@ -815,142 +563,4 @@ fn apply<Name: Ord + Clone, Record: Clone>(
     let set = RecordSet { etag: etag.clone(), content, is_auto_registered: false };
     sets.insert(name.clone(), set);
     WriteResult::Written(Some(etag))
-}
-
-fn show_content<Record>(content: &Content<Record>, record: impl Fn(&Record) -> String) -> String {
-    let mut words: Vec<String> = content.records.iter().map(record).collect();
-    if content.ttl != TTL {
-        words.push(format!("ttl={}", content.ttl));
-    }
-    words.extend(content.metadata.iter().map(|(key, value)| match key.as_str() {
-        OWNER_KEY => format!("owner={}", show_owner(value)),
-        PREVIOUS_KEY => format!("previous={}", value.replace(' ', ",")),
-        _ => format!("{key}={value}"),
-    }));
-    words.iter().flat_map(|word| [" ", word]).collect()
-}
-
-fn list<Item: Display>(name: &str, items: &[Item]) -> String {
-    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-    if items.is_empty() { String::new() } else { format!(" {name}={}", items.join(",")) }
-}
-
-/// A container group in a state, with replaced properties and tags.
-fn group(words: &[&str]) -> Option<ContainerGroup> {
-    let (state, rest) = words.split_first().expect("a state");
-    let address = |kind: &str, ip: Option<&str>| {
-        Some(IpAddress { kind: Some(kind.to_owned()), ip: ip.map(str::to_owned) })
-    };
-    let running = ContainerGroup {
-        provisioning_state: Some("Succeeded".to_owned()),
-        state: Some("Running".to_owned()),
-        ..ContainerGroup::default()
-    };
-    let ip = rest.first().copied().filter(|word| !word.contains('='));
-    let mut group = match *state {
-        "deleted" => return None,
-        "running" => ContainerGroup { ip_address: address("Private", ip), ..running },
-        "no-address" => running,
-        "public" => ContainerGroup { ip_address: address("Public", ip), ..running },
-        "stopped" => ContainerGroup {
-            state: Some("Stopped".to_owned()),
-            ip_address: address("Private", ip),
-            ..running
-        },
-        "pending" => ContainerGroup {
-            provisioning_state: Some("Creating".to_owned()),
-            state: Some("Pending".to_owned()),
-            ip_address: address("Private", ip),
-            ..running
-        },
-        "deleting" => ContainerGroup {
-            provisioning_state: Some("Deleting".to_owned()),
-            ip_address: address("Private", ip),
-            ..running
-        },
-        _ => panic!("{state:?} is no state of a group"),
-    };
-    for word in rest.iter().skip(usize::from(ip.is_some())) {
-        let (key, value) = word.split_once('=').expect("an attribute of a group");
-        let text = Some(value.to_owned());
-        match key {
-            "provisioning" => group.provisioning_state = text,
-            "state" => group.state = text,
-            "kind" => group.ip_address.get_or_insert_default().kind = text,
-            "ip" => group.ip_address.get_or_insert_default().ip = text,
-            "restart" => group.restart_policy = text,
-            "containers" => group.containers = value.split(',').map(container).collect(),
-            tag => _ = group.tags.insert(format!("aci-dns-{tag}"), value.to_owned()),
-        }
-    }
-    Some(group)
-}
-
-/// `Running`, or `Terminated:0` with an exit code.
-fn container(word: &str) -> Container {
-    let (state, exit_code) = word.split_once(':').map_or((word, None), |(state, code)| (state, Some(code)));
-    Container { state: Some(state.to_owned()), exit_code: exit_code.map(|code| code.parse().unwrap()) }
-}
-
-/// What a 404 proves after an event of this kind.
-fn evidence(word: &str) -> Evidence {
-    match word {
-        "delete" | "old" => Evidence::Deletion,
-        "failed" | "recheck" => Evidence::Absence,
-        "young" => Evidence::None,
-        _ => panic!("{word:?} is no kind of event"),
-    }
-}
-
-/// `us`, `other`, `third`, or a mark as it is written.
-pub(super) fn owner(word: &str) -> Owner {
-    let mark = owner_mark(word);
-    let content = Content {
-        ttl: TTL,
-        records: Vec::<Ipv4Addr>::new(),
-        metadata: Metadata::from([(OWNER_KEY.to_owned(), mark.to_owned())]),
-    };
-    RecordSet { etag: ETag::from(String::new()), content, is_auto_registered: false }.owner().unwrap()
-}
-
-fn owner_mark(word: &str) -> &str {
-    OWNERS.iter().find(|(short, _)| *short == word).map_or(word, |(_, mark)| *mark)
-}
-
-fn show_owner(mark: &str) -> &str {
-    OWNERS.iter().find(|(_, known)| *known == mark).map_or(mark, |(short, _)| *short)
-}
-
-fn failure_kind(word: &str) -> FailureKind {
-    match word {
-        "race" => FailureKind::Race,
-        "uncertain" => FailureKind::Uncertain,
-        "transient" => FailureKind::Transient,
-        "forbidden" => FailureKind::Forbidden,
-        "missing" => FailureKind::Missing,
-        "clash" => FailureKind::Clash,
-        "refused" => FailureKind::Refused,
-        _ => panic!("{word:?} is no kind of failure"),
-    }
-}
-
-/// An entry of the map: a forward zone, and reverse zones without their `in-addr.arpa`. Any host name is allowed.
-fn entry(forward: &str, reverse: &[&str]) -> Value {
-    let reverse: Vec<String> = reverse.iter().map(|zone| zone_name(zone).to_string()).collect();
-    json!({
-        "forwardZone": forward,
-        "reverseZones": reverse,
-        "zoneResourceGroup": "rg-dns",
-        "hostnames": ["*"],
-    })
-}
-
-/// The name of a forward zone, or of a reverse zone that is written without its `in-addr.arpa`.
-fn zone_name(word: &str) -> DomainName {
-    let is_reverse = word.split('.').all(|label| label.parse::<u8>().is_ok());
-    if is_reverse { format!("{word}.in-addr.arpa").parse().unwrap() } else { word.parse().unwrap() }
-}
-
-fn zone(name: &str) -> Zone {
-    Zone { subscription: "s1".into(), resource_group: "rg-dns".into(), name: name.parse().unwrap() }
 }
