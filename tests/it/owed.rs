@@ -1,4 +1,4 @@
-//! What Azure throttled for longer than an event can wait is tried again without an event.
+//! Work that Azure throttles for longer than an event can wait is retried without an event.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn throttled(method: Method, path: &str, settings: &[(&str, &str)]) -> Wor
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_written_when_azure_takes_it_again_and_a_line_tells() {
+async fn a_retry_writes_after_the_throttle_and_is_logged() {
     let world = throttled(Method::GET, "/A/web", &[]).await;
     pass(38).await;
     world.has(&[]);
@@ -36,7 +36,7 @@ async fn it_is_written_when_azure_takes_it_again_and_a_line_tells() {
     assert_eq!(line["container_group.id"], id("web"));
     assert_eq!(line["outcome"], "changed");
     assert_eq!(line["plan"], serde_json::json!([PLUS_A, PLUS_PTR]));
-    // It is done once, and acknowledges nothing: what is delivered again is looked at again.
+    // The retry runs once and acknowledges nothing: a redelivered event is reconciled again.
     world.writes();
     pass(1000).await;
     assert_eq!((world.writes(), world.take_lines()), (vec![], vec![]));
@@ -44,7 +44,7 @@ async fn it_is_written_when_azure_takes_it_again_and_a_line_tells() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_of_it_was_written_before() {
+async fn a_retry_completes_a_partial_write() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     let answer = FaultAnswer::new(429, "TooManyRequests").retry_after(40);
@@ -56,7 +56,7 @@ async fn half_of_it_was_written_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_comes_first_takes_it_over() {
+async fn an_earlier_event_replaces_the_retry() {
     let world = throttled(Method::GET, "/A/web", &[]).await;
     pass(35).await;
     world.reconcile("web").await.is(200, "changed", &[PLUS_A, PLUS_PTR]);
@@ -65,7 +65,7 @@ async fn an_event_that_comes_first_takes_it_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_tried_until_its_time_is_over() {
+async fn a_retry_is_repeated_until_it_expires() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     let answer = FaultAnswer::new(429, "TooManyRequests").retry_after(60);
@@ -81,7 +81,7 @@ async fn it_is_tried_until_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_otherwise_is_left_to_event_grid() {
+async fn other_failures_are_left_to_event_grid() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.fail_times(Method::GET, "/A/web", 100, FaultAnswer::new(503, "ServiceUnavailable"));
@@ -92,16 +92,16 @@ async fn what_fails_otherwise_is_left_to_event_grid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_only_observes_is_in_no_hurry() {
+async fn observe_mode_does_not_retry() {
     let world = throttled(Method::GET, "/A/web", &[("ACI_DNS_POLICY", "observe")]).await;
     pass(1000).await;
     assert_eq!(world.take_lines(), Vec::<Value>::new());
     assert_eq!(world.calls(), "");
 }
 
-/// An event that waits for its own moment is not held up by what is owed, however few runs there may be at once.
+/// An event does not wait for retries, even with few slots.
 #[tokio::test(start_paused = true)]
-async fn events_of_other_groups_are_served_as_if_nothing_were_owed() {
+async fn retries_do_not_delay_events_of_other_groups() {
     let world = throttled(Method::GET, "/A/web", &[("ACI_DNS_MAX_CONCURRENCY", "1")]).await;
     world.create_at("api", 5);
     pass(40).await;

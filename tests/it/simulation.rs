@@ -1,14 +1,15 @@
-//! Deterministic simulation: whole lives of container groups, with everything that can go wrong, from one seed.
+//! Deterministic simulation: whole lives of container groups with all kinds of faults, from one seed.
 //!
-//! Several instances of the handler (the real router, reconciler and Resource Manager client) share one Azure in
-//! memory on a paused clock. Groups are created, restarted, moved, stopped, started, deleted and created again;
-//! addresses are reused at once; two groups want one name. Events come late, twice, out of order and to several
-//! instances at the same time. Requests fail before or after they took effect, are throttled, held still, answered
-//! with nonsense, answered by a replica that lags behind; new groups are invisible for a while; zones are locked against
-//! deletion; instances are killed between any two requests; people edit the zones. At the end every event is delivered
-//! once more, and the zones are compared with [`model`], which knows nothing of plans.
+//! Several instances of the handler (the real router, reconciler and Resource Manager client) share one Azure
+//! in memory on a paused clock. Groups are created, restarted, moved, stopped, started, deleted and created
+//! again; addresses are reused at once; two groups want one name. Events arrive late, twice, out of order and
+//! at several instances at the same time. Requests fail before or after their effect, are throttled or
+//! delayed, or get nonsense or stale answers; new groups are invisible for a while; zones are locked against
+//! deletion; instances are killed between any two requests; people edit the zones. At the end every event is
+//! delivered once more, and the zones are compared with [`model`], which knows nothing of plans.
 //!
-//! A failure prints its seed; `ACI_DNS_SEED=<seed>` plays it alone, with a trace. `ACI_DNS_SEEDS=<count>` plays more.
+//! A failure prints its seed; `ACI_DNS_SEED=<seed>` runs it alone, with a trace. `ACI_DNS_SEEDS=<count>` runs
+//! more seeds.
 
 use std::{
     cell::RefCell,
@@ -49,7 +50,7 @@ const FORWARD: &str = "contoso.internal";
 const REVERSE: &str = "1.10.in-addr.arpa";
 const ZONES: &str = r#"{"*": {"forwardZone": "contoso.internal", "reverseZones": ["1.10.in-addr.arpa"],
     "zoneResourceGroup": "rg-dns"}}"#;
-/// The forward zone of `rg-b` where it is not [`FORWARD`].
+/// The forward zone of `rg-b` if it differs from [`FORWARD`].
 const OTHER_FORWARD: &str = "fabrikam.internal";
 /// Two forward zones that share a reverse zone.
 const TWO_ZONES: &str = r#"{
@@ -60,30 +61,30 @@ const GROUPS: [(&str, &str); 5] =
     [("rg-a", "web"), ("rg-b", "web"), ("rg-a", "api"), ("rg-b", "db"), ("rg-a", "job")];
 const OWNER: &str = "aci-dns-owner";
 
-/// How much goes wrong.
+/// The rates of faults.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a kind of weather of its own")]
 struct Weather {
-    /// Steps of the world's life.
+    /// The number of steps.
     steps: usize,
-    /// One request of so many is struck; none at 0.
+    /// One request of this many gets a fault; none at 0.
     fault_every: u64,
-    /// One step of so many kills an instance; none at 0.
+    /// One step of this many kills an instance; none at 0.
     kill_every: usize,
-    /// Whether requests are held still for seconds.
+    /// Whether requests are delayed for seconds.
     is_slow: bool,
-    /// For how many seconds Azure asks to be left alone at most. Where that is longer than an invocation lasts, it is
-    /// what every other struck request is told.
+    /// The longest throttle in seconds. If it is longer than an invocation, every other fault is such a
+    /// throttle.
     longest_wait: u64,
-    /// Whether the platform moves groups, of which no event tells.
+    /// Whether the platform moves groups, which raises no event.
     is_moved: bool,
     /// Whether people edit the zones.
     is_edited: bool,
-    /// How far the replica that answers every third read lags behind at most; no read is stale at zero.
+    /// The largest delay of the replica that answers every third read; no read is stale at zero.
     lag: Duration,
     /// How long a new group answers 404 at most.
     invisible: Duration,
-    /// Whether zones are locked against deletion now and then.
+    /// Whether zones are sometimes locked against deletion.
     is_locked: bool,
     /// Whether the resource groups have forward zones of their own, which share the reverse zone.
     has_two_zones: bool,
@@ -99,14 +100,14 @@ fn owner((resource_group, name): (&str, &str)) -> String {
     format!("{SUBSCRIPTION}/{resource_group}/{name}")
 }
 
-/// One process of the handler. A killed one sends nothing any more, and nobody hears of it again.
+/// One process of the handler. A killed one sends and receives nothing.
 #[derive(Clone)]
 struct Instance {
     router: Router,
     is_dead: Arc<AtomicBool>,
     /// Whether it sent anything but a GET.
     has_written: Arc<AtomicBool>,
-    /// How many invocations it serves now.
+    /// The number of current invocations.
     in_flight: Arc<AtomicU64>,
 }
 
@@ -153,7 +154,7 @@ impl Instance {
         Self { router, is_dead, has_written, in_flight }
     }
 
-    /// The status, or nothing when the instance was killed meanwhile.
+    /// The status; `None` if the instance was killed meanwhile.
     async fn invoke(&self, function: &str, event: &Value) -> Option<u16> {
         let body = Body::from(envelope(function, event).to_string());
         let request = Request::post(format!("/{function}")).body(body).unwrap();
@@ -164,12 +165,12 @@ impl Instance {
     }
 }
 
-/// What the listener inside the simulator watches: that no living group loses its name.
+/// A listener inside the simulator: it checks that no existing group loses its name.
 #[derive(Default)]
 struct Watch {
-    /// Since when each group has lived without a break.
+    /// Since when each group exists without interruption.
     living_since: BTreeMap<String, Duration>,
-    /// The names that are there, with their zones.
+    /// The existing names, with their zones.
     names: BTreeSet<(String, String)>,
     gaps: Vec<String>,
 }
@@ -179,13 +180,13 @@ struct Simulation {
     azure: Azure,
     rng: RefCell<Rng>,
     instances: RefCell<Vec<Instance>>,
-    /// An instance of which nothing is asked but drift.
+    /// An instance for the drift tracker only.
     tracker: Instance,
     events: RefCell<Vec<Value>>,
     trace: RefCell<Vec<String>>,
     foreign: RefCell<Vec<RecordSetView>>,
     faults: Arc<AtomicU64>,
-    /// How many writes an instance sent that served no invocation then.
+    /// The number of writes of an instance without an invocation.
     unasked: Arc<AtomicU64>,
     watch: Arc<Mutex<Watch>>,
     deliveries: RefCell<u64>,
@@ -193,11 +194,11 @@ struct Simulation {
     given_up: RefCell<Vec<String>>,
     /// The owners that were created again after a deletion.
     recreated: RefCell<BTreeSet<String>>,
-    /// What only a sweep finds: see [`Simulation::is_left_to_the_sweep`].
+    /// Records that only a sweep finds: see [`Simulation::is_left_to_the_sweep`].
     left_to_the_sweep: RefCell<BTreeSet<[String; 4]>>,
 }
 
-/// What one seed came to.
+/// The result of one seed.
 #[derive(Debug, Default)]
 struct Tally {
     faults: u64,
@@ -251,7 +252,7 @@ impl Simulation {
         self.trace.borrow_mut().push(format!("{:>9.3} {text}", self.azure.elapsed().as_secs_f64()));
     }
 
-    /// Record sets of others, which must be at the end as they were.
+    /// Foreign record sets, which must not change.
     fn plant_foreign(&self) {
         let mut vm = RecordSetSpec::new("A", "vm1", &["10.1.9.9"]);
         vm.is_auto_registered = true;
@@ -269,7 +270,8 @@ impl Simulation {
         all.filter(|set| set.record_type != "SOA").collect()
     }
 
-    /// No living group's A record set is ever absent or empty once it was there, but for a removal that was under
+    /// An existing A record set of an existing group is never absent or empty, except by a removal that was
+    /// in progress when the group was created again: one invocation ends within its deadline of 20 seconds.
     /// way when the group came back: one invocation ends within its deadline of 20 seconds.
     fn watch_for_gaps(&self) {
         let (watch, weather) = (Arc::clone(&self.watch), self.weather);
