@@ -373,7 +373,7 @@ impl Connection {
                     Ok(id) => groups.push((id, container_group(model))),
                     // Such a group has no records, because no record set can have its name.
                     Err(error @ ResourceIdError::Segment { .. }) => {
-                        tracing::warn!(%error, "left the container group out: no record set can have its name")
+                        tracing::warn!(%error, "left a container group out of the list");
                     }
                     Err(error) => {
                         return Err(refuse(Cause::Unreadable { status: 200, source: error.into() }));

@@ -84,9 +84,9 @@ fn of_token(caller: &Seen<Caller>) -> Check {
     let (examined, findings) = match caller {
         Ok(Caller { object_id, application_id, name }) => {
             let id = object_id.as_deref().unwrap_or("unknown");
-            let called = name.as_ref().or(application_id.as_ref());
-            let called = called.map(|name| format!(" ({name})")).unwrap_or_default();
-            (format!("object id {id}{called}"), vec![])
+            let label = name.as_ref().or(application_id.as_ref());
+            let label = label.map(|name| format!(" ({name})")).unwrap_or_default();
+            (format!("object id {id}{label}"), vec![])
         }
         Err(unseen) => {
             let finding = Finding::new(

@@ -144,11 +144,11 @@ async fn each_missing_action_is_reported_with_its_command() {
         ],
     )
     .await;
-    let mends: Vec<_> = diagnosis.checks[4].findings.iter().map(|finding| finding.fix.as_str()).collect();
+    let fixes: Vec<_> = diagnosis.checks[4].findings.iter().map(|finding| finding.fix.as_str()).collect();
     let role =
         "az role assignment create --assignee OBJECT_ID --role \"Private DNS Zone Contributor\" --scope ";
-    assert_eq!(mends[1], format!("{role}{}", zone_id(REVERSE)));
-    assert_eq!(mends[2], format!("{role}{}", zone_id(FORWARD)));
+    assert_eq!(fixes[1], format!("{role}{}", zone_id(REVERSE)));
+    assert_eq!(fixes[2], format!("{role}{}", zone_id(FORWARD)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -609,7 +609,7 @@ async fn the_fix_of_a_filter_is_that_of_the_deployment() {
         let id = event_subscription("rg-spoke1", function);
         azure
             .change_event_subscription(&id, |reported| {
-                reported["filter"] = json!({"subjectEndsWith": "/web"})
+                reported["filter"] = json!({"subjectEndsWith": "/web"});
             })
             .unwrap();
         let diagnosis = examine(&azure, &map(), &[]).await;

@@ -378,8 +378,8 @@ fn sync_needs_force_for_large_changes_and_keeps_foreign_record_sets() {
 fn sync_asks_and_continues_only_after_yes() {
     let cloud = Cloud::new();
     cloud.create("web");
-    let nobody = cloud.run(&["sync"]);
-    nobody.ends(2, "cannot ask");
+    let without_terminal = cloud.run(&["sync"]);
+    without_terminal.ends(2, "cannot ask");
     assert!(cloud.azure.calls().is_empty());
     let no = cloud.answer(&["sync"], "no\n");
     for answer in ["\n", "maybe\n", "yesterday\n", "\u{4}"] {
@@ -393,7 +393,7 @@ fn sync_asks_and_continues_only_after_yes() {
     check(
         "sync-asks",
         &[
-            ("aci-dns sync </dev/null", nobody),
+            ("aci-dns sync </dev/null", without_terminal),
             ("aci-dns sync (no)", no),
             ("aci-dns sync (Y)", yes),
             ("aci-dns sync (nothing to ask)", nothing),

@@ -180,7 +180,7 @@ impl Scene {
 
     /// Checks that nothing was sent elsewhere, and that the log contains no secret.
     fn end(mut self) {
-        assert_eq!(self.elsewhere.connections.load(Ordering::SeqCst), 0, "somebody was sent elsewhere");
+        assert_eq!(self.elsewhere.connections.load(Ordering::SeqCst), 0, "a request was sent elsewhere");
         assert_eq!(self.handler.terminate().code(), Some(0));
         assert_eq!(self.handler.stderr(), "");
         let log = self.handler.stdout();

@@ -407,7 +407,7 @@ impl Simulation {
         self.say(&format!("a person {edit} {} {}", set.record_type, set.name));
     }
 
-    /// Somebody locks a zone against deletion, or unlocks it.
+    /// Locks a zone against deletion, or unlocks it.
     fn lock(&self) {
         let (zone, deed) = {
             let mut rng = self.rng.borrow_mut();
@@ -434,7 +434,7 @@ impl Simulation {
         self.say(&format!("instance {index} is killed"));
     }
 
-    /// Delivers what Azure tells of: late, more than once, to any instance, until it is acknowledged.
+    /// Delivers events late, more than once, and to any instance, until they are acknowledged.
     fn spread(self: &Rc<Self>) -> Vec<tokio::task::JoinHandle<()>> {
         let mut tasks = Vec::new();
         for event in self.azure.take_events() {
@@ -705,7 +705,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
         let pause = Duration::from_millis(simulation.rng.borrow_mut().u64(..8000));
         sleep(pause).await;
     }
-    // What is under way ends; the weather clears.
+    // Pending work ends, and no further faults are injected.
     simulation.azure.set_interceptor(Box::new(|_| None));
     sleep(Duration::from_secs(20)).await;
     tasks.extend(simulation.spread());
@@ -714,7 +714,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     }
     let mut violations = Vec::new();
     if !weather.is_moved && !weather.is_edited && weather.lag.is_zero() {
-        // Every change was followed by a successful delivery: no more is needed.
+        // Every change was followed by a successful delivery, which is enough.
         let given_up = simulation.given_up.borrow().clone();
         violations.extend(simulation.judge(&given_up, "as acknowledged"));
     }
@@ -722,7 +722,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     simulation.say("every event once more");
     let unacknowledged = simulation.deliver_all().await;
     violations.extend(simulation.judge(&unacknowledged, "convergence"));
-    // Five minutes later what needs not be remembered any more is forgotten, once.
+    // Five minutes later, previous addresses are forgotten once.
     sleep(Duration::from_secs(301)).await;
     let unacknowledged = simulation.deliver_all().await;
     violations.extend(simulation.judge(&unacknowledged, "forgetting"));
@@ -731,7 +731,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     }
     simulation.azure.clear_calls();
     simulation.deliver_all().await;
-    // A delete that a lock refuses is tried at every delivery.
+    // A delete that a lock refuses is repeated at every delivery.
     let is_write = |call: &Call| call.method != Method::GET && call.status.is_none_or(|status| status < 300);
     let writes = simulation.azure.calls().into_iter().filter(is_write);
     violations.extend(writes.map(|call| format!("idempotence: {} {}", call.method, call.path)));
@@ -753,7 +753,7 @@ fn run(seed: u64, weather: Weather) -> Tally {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let local = tokio::task::LocalSet::new();
-    // Whatever another test does with log lines: these are nobody's.
+    // Discards the log lines, so that other tests do not see them.
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
         local.block_on(&runtime, simulate(seed, weather))
     })
@@ -800,7 +800,7 @@ fn check(name: &str, seeds: u64, weather: Weather) {
             tally.violations.join("\n")
         );
     }
-    assert!(unasked > 0 || !weather.is_throttled(), "what was owed is written");
+    assert!(unasked > 0 || !weather.is_throttled(), "retries write after a throttle");
     println!(
         "{name}: {seeds} seeds, {deliveries} deliveries, {faults} faults, {unasked} writes unasked, 0 properties broken"
     );
@@ -821,51 +821,51 @@ const CALM: Weather = Weather {
 };
 
 #[test]
-fn in_calm_weather_dns_is_what_the_living_groups_call_for() {
+fn without_faults_dns_equals_the_desired_record_sets() {
     check("calm", 60, CALM);
 }
 
 #[test]
-fn people_who_edit_the_zones_do_no_lasting_harm() {
+fn dns_converges_after_edits_by_people() {
     check("edited", 60, Weather { is_edited: true, is_moved: true, ..CALM });
 }
 
 #[test]
-fn requests_that_fail_or_lose_their_answer_do_no_lasting_harm() {
+fn dns_converges_after_failed_requests_and_lost_answers() {
     check("faults", 60, Weather { fault_every: 6, ..CALM });
 }
 
 #[test]
-fn instances_that_are_killed_between_any_two_requests_do_no_lasting_harm() {
+fn dns_converges_after_killed_instances() {
     check("killed", 60, Weather { kill_every: 2, ..CALM });
 }
 
 #[test]
-fn slow_writers_do_no_lasting_harm() {
+fn dns_converges_after_slow_writers() {
     check("slow", 60, Weather { fault_every: 4, is_slow: true, ..CALM });
 }
 
 #[test]
-fn what_is_owed_after_a_throttle_does_no_lasting_harm() {
+fn dns_converges_after_background_retries() {
     check("throttled", 60, Weather { fault_every: 5, longest_wait: 50, ..CALM });
     let killed = Weather { fault_every: 6, kill_every: 2, longest_wait: 50, ..CALM };
     check("throttled and killed", 60, killed);
 }
 
 #[test]
-fn stale_reads_do_no_lasting_harm() {
+fn dns_converges_after_stale_reads() {
     let stale = Weather { lag: Duration::from_secs(2), ..CALM };
     check("stale", 60, stale);
     check("stale and faults", 60, Weather { fault_every: 6, is_moved: true, ..stale });
 }
 
 #[test]
-fn groups_that_are_visible_late_get_their_records() {
+fn groups_that_become_visible_late_get_their_records() {
     check("invisible", 60, Weather { invisible: Duration::from_mins(1), ..CALM });
 }
 
 #[test]
-fn zones_that_are_locked_against_deletion_stop_nothing() {
+fn dns_converges_with_zones_locked_against_deletion() {
     check("locked", 60, Weather { is_locked: true, ..CALM });
     check("locked, killed", 60, Weather { is_locked: true, kill_every: 3, fault_every: 6, ..CALM });
 }
@@ -888,14 +888,15 @@ const STORM: Weather = Weather {
 };
 
 #[test]
-fn everything_at_once_does_no_lasting_harm() {
+fn dns_converges_after_all_faults() {
     check("storm", 60, Weather { kill_every: 4, ..STORM });
     check("storm in one zone", 60, Weather { kill_every: 4, has_two_zones: false, ..STORM });
 }
 
-/// Nobody is killed here: long throttles make slow writers of all, and what a slow writer is killed over after the A
-/// record set that remembered it went is the one thing that stays until the group goes or a sweep comes (design 5.5).
+/// No instance is killed here. Long throttles make every writer slow, and if a slow writer is killed after the A record
+/// set with its previous address was deleted, its PTR record stays until the group is deleted or a sweep runs (see
+/// "Limits" in docs/reliability.md).
 #[test]
-fn everything_at_once_and_long_throttles_do_no_lasting_harm() {
+fn dns_converges_after_all_faults_and_long_throttles() {
     check("throttled storm", 60, Weather { longest_wait: 50, ..STORM });
 }

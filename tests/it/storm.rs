@@ -209,7 +209,7 @@ struct Aftermath {
     given_up: usize,
     deliveries: usize,
     memory: Vec<String>,
-    /// How many groups an instance owed at most.
+    /// The largest number of groups with pending retries in one instance.
     most_owed: usize,
     azure: Azure,
 }
@@ -359,8 +359,8 @@ impl Aftermath {
         assert_eq!(actual, expected);
     }
 
-    /// Requests that went to a zone before the time that the same invocation was told to let pass, with the same
-    /// method. An invocation begins with a look at its container group.
+    /// Requests to a zone before the end of the wait that the same invocation received for the same method. An
+    /// invocation begins with a read of its container group.
     fn impatient(&self) -> Vec<String> {
         let mut reported = HashMap::<((usize, Id), &str, Method), (Instant, Instant)>::new();
         let mut impatient = vec![];
@@ -432,7 +432,7 @@ fn check(size: Size, throttles: Option<Throttles>) -> Aftermath {
     aftermath.print();
     aftermath.check_zones();
     let (writes, forgettings) = aftermath.writes();
-    // Exactly what the changes call for, whatever the weather.
+    // Exactly the necessary writes, with or without throttles.
     let expected = BTreeMap::from([
         (FORWARD, [created, moved, deleted]),
         (REVERSE, [created + moved, 0, moved + deleted]),
@@ -444,45 +444,45 @@ fn check(size: Size, throttles: Option<Throttles>) -> Aftermath {
         assert!(memory.contains("waiting: Mutex { data: {}"), "{memory}");
         assert!(memory.contains("owed: Owed { lanes: Mutex { data: {}"), "{memory}");
     }
-    // Nothing is owed for each event.
+    // No state remains per event.
     assert!(aftermath.most_owed <= size.0, "{}", aftermath.most_owed);
     aftermath
 }
 
 #[test]
-fn ten_thousand_events_at_once_cost_what_the_changes_call_for() {
+fn ten_thousand_concurrent_events_cost_only_the_necessary_writes() {
     let aftermath = check(Size(500), None);
-    // The cheapest pass is three requests, and without sharing each delivery would make one of its own.
+    // The cheapest pass is three requests, and without coalescing each delivery would need its own pass.
     assert!(aftermath.sent.len() < 2 * aftermath.deliveries, "{} requests", aftermath.sent.len());
     assert_eq!(aftermath.deliveries, aftermath.acknowledged.len());
     assert!(*aftermath.acknowledged.last().unwrap() < Duration::from_secs(25));
 }
 
 /// The throttle alone would allow the changes within four minutes (250 PTR record sets to create, 60 a minute) and
-/// the acknowledgements within nine (a pass per group and instance, and a look after each change: 1,750 reads, 200 a
-/// minute), if somebody stood there with an event all the time. For the changes the instances do: what they owe is
-/// written at the pace of the throttle, by the end of the time that it is owed, although Event Grid's rounds come ever
-/// more rarely. For the acknowledgements nobody can: a delivery lasts 25 s at most, which is time for the reads of a
-/// minute, so it takes rounds, and what counts is how many events one read serves: nothing may be given up.
+/// the acknowledgements within nine (a pass per group and instance, and a verification after each change: 1,750 reads,
+/// 200 a minute), if events were delivered continuously. Background retries write the changes at the rate of the
+/// throttle, although Event Grid retries ever more rarely. They cannot acknowledge events: a delivery lasts 25 s at
+/// most, which is enough for the reads of a minute, so several deliveries are necessary. What counts is how many events
+/// one read serves, and that no event is given up.
 #[test]
-fn ten_thousand_events_under_throttles_are_right_within_minutes_and_acknowledged_in_the_end() {
+fn ten_thousand_throttled_events_converge_within_minutes_and_are_acknowledged() {
     let aftermath = check(Size(500), Some(Throttles::default()));
     assert_eq!(aftermath.given_up, 0);
     assert!(aftermath.last_write() < Duration::from_mins(15), "{:?}", aftermath.last_write());
     let (events, requests) = (aftermath.acknowledged.len(), aftermath.sent.len());
-    // Only who does not know of the throttle yet runs into it.
+    // Only instances that do not know the throttle yet get a 429.
     let throttled = aftermath.sent.iter().filter(|sent| sent.status == 429).count();
     assert!(throttled * 20 < requests, "{throttled} of {requests}");
-    // Events share passes, and what Azure would not take is not sent: each delivery alone would cost three requests.
+    // Events share passes, and throttled requests are not sent: each delivery alone would cost three requests.
     assert!(requests < 3 * events, "{requests} requests for {events} events");
     // Event Grid waits for 30 minutes before its seventh delivery. An event that is no deletion is not acknowledged
     // while its group answers 404 and the event is young, so half of the events need that delivery.
     assert!(aftermath.acknowledged[events / 2] < Duration::from_mins(50));
 }
 
-/// A fifth of that is right after two rounds, and all of it is acknowledged after five.
+/// A fifth of that converges after two deliveries, and all of it is acknowledged after five.
 #[test]
-fn a_throttled_storm_over_a_hundred_groups_is_over_within_minutes() {
+fn a_throttled_storm_over_a_hundred_groups_ends_within_minutes() {
     let aftermath = check(Size(100), Some(Throttles::default()));
     assert_eq!(aftermath.given_up, 0);
     assert!(aftermath.last_write() < Duration::from_mins(5), "{:?}", aftermath.last_write());

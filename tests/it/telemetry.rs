@@ -470,8 +470,8 @@ fn lost_telemetry_is_counted_and_logged_once() {
 #[test]
 fn an_unreachable_endpoint_delays_neither_an_invocation_nor_the_end() {
     let silence = || Endpoint::start(std::iter::repeat_n(Reply::Silence, 100)).1;
-    let nobody = || StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for port in [silence(), nobody()] {
+    let closed = || StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for port in [silence(), closed()] {
         let place = Place::new();
         let mut handler = place.serve(&[("APPLICATIONINSIGHTS_CONNECTION_STRING", &connection(port))]);
         for _ in 0..20 {

@@ -422,7 +422,7 @@ async fn read_group(answers: &Answers) {
         Ok(Some(group)) => {
             assert!(answers.is_whole(200) && answers.said["properties"].is_object());
             let text = answers.said.to_string().to_ascii_lowercase();
-            let says = |word: &str| assert!(text.contains(word), "nobody said {word}: {text}");
+            let says = |word: &str| assert!(text.contains(word), "the error does not contain {word}: {text}");
             match AddressState::of(Some(&group)) {
                 AddressState::Deleted => panic!("a group that is there is not gone"),
                 AddressState::Deleting => says("\"deleting\""),
