@@ -109,7 +109,7 @@ where
         Load { running: self.running.load(Ordering::Relaxed), waiting }
     }
 
-    /// Runs the work until nobody waits for it.
+    /// Runs the work until no caller waits for it.
     async fn drive<Work, Run>(self: Arc<Self>, key: Key, work: Work)
     where
         Work: Fn(Instant, (Input, Vec<Input>), Arc<Slot>) -> Run + Send + 'static,
@@ -142,7 +142,7 @@ where
         }
     }
 
-    /// Whether somebody waits for a run; where nobody does any more, the key is forgotten.
+    /// Whether a caller waits for a run. A key without callers is forgotten.
     fn is_waited_for(&self, key: &Key) -> bool {
         let mut waiting = self.waiting();
         let is_waited_for = waiting.get(key).is_some_and(|waiters| !waiters.is_empty());

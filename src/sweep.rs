@@ -103,9 +103,9 @@ impl Sweeper {
         let listed: BTreeSet<_> =
             snapshot.listed_container_groups().map(|(id, _)| id).filter(|id| served(id)).cloned().collect();
         tally.groups = listed.len();
-        let gone =
+        let deleted =
             index.owners().filter(|id| !listed.contains(*id) && served(id) && snapshot.is_in_sight(id));
-        let all: BTreeSet<_> = listed.iter().cloned().chain(gone.cloned()).collect();
+        let all: BTreeSet<_> = listed.iter().cloned().chain(deleted.cloned()).collect();
 
         let mut doubts = vec![];
         let crowded = crowded(&snapshot);

@@ -11,11 +11,11 @@ use aci_dns::{
 use super::{DRIFTED, Output, run_on_arm};
 use crate::{Failure, network};
 
-/// Show the unfinished work that was given up, or try it again
+/// Show the unfinished work that was given up, or retry it
 ///
 /// Work that fails for a day is moved to the poison queue by the Functions host, which keeps it for seven days. The
-/// settings are those of `serve`, with a retry queue. The role Storage Queue Data Reader is enough to list,
-/// and Storage Queue Data Contributor to redrive, for whoever is signed in.
+/// settings are those of `serve`, with a retry queue. Listing needs the role Storage
+/// Queue Data Reader, redriving the role Storage Queue Data Contributor.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RETRY)]
 pub(crate) struct Retry {

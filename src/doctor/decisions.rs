@@ -20,8 +20,7 @@ use crate::{
 };
 
 pub(super) const HOSTNAMES: Title = Title { group: "decisions", name: "names that tags choose are allowed" };
-pub(super) const UNMARKED: Title =
-    Title { group: "decisions", name: "record sets of groups have an owner mark" };
+pub(super) const UNMARKED: Title = Title { group: "decisions", name: "record sets of groups have a mark" };
 
 /// The existing, managed container groups, with the key and the zones that serve each.
 fn managed<'a>(

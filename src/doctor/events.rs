@@ -21,9 +21,8 @@ use crate::{
     resource_id::{ResourceId, Scope, fold},
 };
 
-pub(super) const RECONCILE: Title = Title { group: "events", name: "function_aci_reconcile gets its events" };
-pub(super) const TRACK_DRIFT: Title =
-    Title { group: "events", name: "function_drift_tracker gets its events" };
+pub(super) const RECONCILE: Title = Title { group: "events", name: "function_aci_reconcile gets events" };
+pub(super) const TRACK_DRIFT: Title = Title { group: "events", name: "function_drift_tracker gets events" };
 pub(super) const ROOM: Title = Title { group: "quotas", name: "topics have room" };
 
 /// The maximum number of event subscriptions of a topic.

@@ -67,7 +67,7 @@ fn summary(diagnosis: &Diagnosis) -> String {
     format!("{}: {} ({requests})", count(diagnosis.checks.len(), "check"), counts.join(", "))
 }
 
-/// The diagnosis as JSON. The keys `looked`, `breaks` and `mend` are part of the interface.
+/// The diagnosis as JSON. Its keys are part of the interface and differ from the labels of the table.
 #[must_use]
 pub fn json(diagnosis: &Diagnosis) -> Value {
     let checks = diagnosis.checks.iter().map(|check| {

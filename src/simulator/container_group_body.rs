@@ -201,7 +201,7 @@ fn ip_address(group: &ContainerGroup) -> Option<Value> {
         Some(address)
     };
     let deployed = group.containers != Containers::Waiting;
-    match (group.ip, group.shown) {
+    match (group.ip, group.displayed) {
         (Ip::Public, shown) => address("Public", shown.map(|shown| shown.to_string().into())),
         (Ip::Pool | Ip::Fixed(_), Some(shown)) => address("Private", Some(shown.to_string().into())),
         (Ip::NullIp, _) if deployed => address("Private", Some(Value::Null)),

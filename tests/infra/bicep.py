@@ -1,4 +1,4 @@
-"""Reads Bicep and computes what a deployment would consist of, as far as that goes without the compiler.
+"""Parses Bicep and computes the resources of a deployment, as far as possible without the compiler.
 
 `File` is the syntax tree of one file. `deployment` computes the resources of a template and of its modules from given
 parameters: their types, scopes, names and bodies. Values that only a deployment knows, such as outputs of modules and
@@ -48,7 +48,7 @@ class File:
         self.path = path
         source = path.read_text()
         if path.suffix == ".bicepparam":
-            # The grammar knows templates only: a parameter that is given looks like a variable there.
+            # The grammar covers only templates, in which a given parameter looks like a variable.
             source = re.sub(r"^param ", "var ", re.sub(r"^using .*$", "", source, flags=re.M), flags=re.M)
         self.root = PARSER.parse(source.encode()).root_node
         self.declared = {kind: {} for kind in DECLARATIONS.values()}
@@ -57,7 +57,7 @@ class File:
                 self.declared[DECLARATIONS[node.type]][text(node.named_children[0])] = node
 
     def top(self, kind: str) -> dict:
-        """What is declared at the top of the file, not inside of a resource."""
+        """The declarations at the top of the file, not inside a resource."""
         return {name: node for name, node in self.declared[kind].items() if node.parent == self.root}
 
     def broken(self) -> list[tree_sitter.Node]:
@@ -227,7 +227,7 @@ class Parser:
         return "property", name, self.expression()
 
     def string(self):
-        """What follows the opening quotation mark."""
+        """The text after the opening quotation mark."""
         parts, start = [], self.at
         while True:
             if self.source.startswith("\\'", self.at):
@@ -274,7 +274,7 @@ def body_of(members: list, scope: "Scope") -> dict:
 
 @dataclass
 class Symbol:
-    """Something of which only the deployment knows more: a resource, a module, or what is read of one."""
+    """A value that only the deployment knows: a resource, a module, or a property of one."""
 
     path: str
     id: str | None = None
@@ -324,7 +324,7 @@ def refuse(message: str):
 
 
 def hashed(values: tuple, spelled) -> str:
-    """What stands for a hash: of something that only the deployment knows, it is not known either."""
+    """A placeholder for a hash; unknown if its input is known only to the deployment."""
     together = "/".join(map(str, values))
     found = spelled(uuid.uuid5(uuid.NAMESPACE_URL, together))
     return f"<{found}>" if "<" in together else found
@@ -406,7 +406,7 @@ class Both(dict):
 
 
 def value_of(declaration: tree_sitter.Node):
-    """What stands behind the equals sign of a declaration, as a function of a scope."""
+    """The value of a declaration, as a function of a scope."""
     source = text(declaration)
     header = re.search(r"^(?:param|var|resource|module|output)\b[^=\n]*=", source, flags=re.M)
     return Parser(source[header.end() :]).expression()
@@ -414,7 +414,7 @@ def value_of(declaration: tree_sitter.Node):
 
 @dataclass
 class Resource:
-    """A resource that a deployment would make."""
+    """A resource that a deployment would create."""
 
     kind: str
     version: str
@@ -460,7 +460,7 @@ class Deployment:
                 for name, node in waiting.items()
                 if not any(re.search(rf"\b{other}\b", text(node).partition("=")[2]) for other in waiting if other != name)
             ]
-            # A name that is a property or a word of a comment as well: then the order of the file has to do.
+            # The name is also a property or a word of a comment, so use the order of the file.
             for name in ready or [next(iter(waiting))]:
                 ordered.append((name, waiting.pop(name)))
         return ordered

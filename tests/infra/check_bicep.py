@@ -1,4 +1,4 @@
-"""Checks the Bicep files as far as that goes without a compiler, which no package registry has.
+"""Checks the Bicep files as far as possible without the compiler, which no package registry offers.
 
     python3 tests/infra/check_bicep.py ACI_DNS
 

@@ -1,4 +1,4 @@
-"""Checks the container image and the container group that runs it, as far as that goes without a container engine.
+"""Checks the container image and the container group that runs it, as far as possible without a container engine.
 
     python3 tests/infra/check_container.py ZIP ACI_DNS
 
@@ -37,7 +37,7 @@ def instructions() -> list[list[str]]:
 
 
 def build(package: Path, image: Path) -> tuple[int, int]:
-    """Carries the Dockerfile out, and gives user and group of the image."""
+    """Executes the Dockerfile, and returns user and group of the image."""
     froms = [at for at, words in enumerate(instructions()) if words[0] == "FROM"]
     stages = {words[-1] for words in instructions() if words[0] == "FROM"}
     *_, last = froms
@@ -52,7 +52,7 @@ def build(package: Path, image: Path) -> tuple[int, int]:
             place.parent.mkdir(parents=True, exist_ok=True)
             if "from" in options:
                 check(options["from"] in stages, f"there is no stage {options['from']}")
-                # Another image's, which is not here: this machine has the same file.
+                # From another image, which is missing here: this machine has the same file.
                 check(Path(source) == AUTHORITIES, f"{source} is not known to be in that image")
                 shutil.copyfile(source, place)
             else:
@@ -72,7 +72,7 @@ def build(package: Path, image: Path) -> tuple[int, int]:
 
 
 def check_known(given: object, kind: str, place: str) -> None:
-    """Every key is one of the API's, every value of a closed list is in it."""
+    """Checks that every key is in the API, and every enum value is in its list."""
     if kind.startswith("[") or kind.startswith("{"):
         inner = kind[1:-1]
         items = given.items() if kind.startswith("{") else enumerate(given)
@@ -105,7 +105,7 @@ def check_known(given: object, kind: str, place: str) -> None:
 
 
 def check_manifest(manifest: dict) -> dict:
-    """Gives the container that runs the image."""
+    """Returns the container that runs the image."""
     group = {key: value for key, value in manifest.items() if key != "apiVersion"}
     check_known(group, "ContainerGroup", "")
     check(manifest["apiVersion"] == "2023-05-01", "the version that the models are of")
@@ -152,8 +152,8 @@ def check_runs(image: Path, user: tuple[int, int], manifest: dict, container: di
         done = subprocess.run(
             command, env=variables, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, **where
         )
-        told = f"{done.returncode} {done.stdout} {done.stderr}"
-        check(done.returncode == 0 and done.stdout.startswith("changed: ") and not done.stderr, told)
+        output = f"{done.returncode} {done.stdout} {done.stderr}"
+        check(done.returncode == 0 and done.stdout.startswith("changed: ") and not done.stderr, output)
         zones = ask(azure, "GET", "/simulator/zones")[2].decode()
         name = f"{manifest['name']}.{json.loads(variables['ACI_DNS_ZONES'])['rg-spoke1']['forwardZone']}"
         for record in (f"A {name} 60 10.1.5.", f" 60 {name} aci-dns-owner="):

@@ -1,4 +1,4 @@
-"""Checks infra/deploy.sh against an `az` that notes how it is called, and answers as it is told.
+"""Checks infra/deploy.sh against a fake `az` that records its calls and gives prepared answers.
 
     python3 tests/infra/check_deploy.py
 """
@@ -81,7 +81,7 @@ fits() {
   done
 }
 
-# How often this rule has fitted before.
+# How often this rule has matched before.
 seen() {
   count=0
   if [ -e "$FAKE_AZ/seen-$1" ]; then read -r count <"$FAKE_AZ/seen-$1"; fi
@@ -117,7 +117,7 @@ def fake_az(answers: dict, failures: dict) -> str:
 
 
 FAKE_TIMEOUT = """#!/bin/sh
-# Notes how long a command may take.
+# Records the timeout of a command.
 echo "$1 $2" >>"$FAKE_AZ/bounds"
 shift 2
 exec "$@"
@@ -125,7 +125,7 @@ exec "$@"
 
 
 class Run:
-    """One run of the script: what it ended with, what it said, and what it asked of az."""
+    """One run of the script: exit code, output, and calls of az."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class Run:
             self.bounds = bounds.read_text().splitlines() if bounds.exists() else []
 
     def verbs(self) -> list[str]:
-        """The calls without their options; looks at outputs and repetitions are left out."""
+        """The calls without their options, without reads of outputs, and without repetitions."""
         verbs = []
         for call in self.calls:
             words = []
@@ -209,7 +209,7 @@ CHANGES = [
     "deployment group create",
 ]
 ORDER = [*LOOKS, *CHANGES]
-# Where the resource group exists, Azure can say what would change.
+# If the resource group exists, Azure can report the changes in advance.
 WHAT_IF = [*LOOKS[:-1], "deployment group what-if", LOOKS[-1]]
 READS = {"rest", *LOOKS, "deployment group what-if", "deployment group show", "functionapp log deployment list"}
 
@@ -341,13 +341,13 @@ def the_app_has_to_read_its_queue_before_it_gets_events() -> None:
     run = Run(ALL)
     (put,) = (call for call in run.calls if call[:3] == ["storage", "message", "put"])
     message = json.loads(base64.b64decode(put[put.index("--content") + 1]))
-    # What the app has to make of it: a message that it knows, of an event that is not for it.
+    # The expected answer of the app: the message for an ignored event.
     check((message["version"], message["event"]["eventType"]), (1, "aci-dns.probe"), run)
     check(put[put.index("--account-name") + 1 :][:3], ["id", "--queue-name", "aci-dns-retry"], run)
     check(put[put.index("--auth-mode") + 1], "login", run)
     (url,) = set(run.option("rest", "--url"))
     check(url.startswith("/storage/id/queueServices/default/queues/aci-dns-retry?"), True, run)
-    # Other messages come and go: what counts is that the number goes down once.
+    # Other messages may arrive, so the number must decrease once.
     for counts in (["3", "4", "3"], ["0", "0", "1", "0"]):
         run = Run(ALL, answers={"rest": counts})
         check((run.status, run.verbs()), (0, ORDER), run)
@@ -436,10 +436,10 @@ def the_smoke_test_leaves_nothing_behind() -> None:
     for verb in look:
         run = Run(smoke, failures={verb: 1000})
         check((run.status, run.verbs().count("container delete")), (1, 1), run)
-    # A look that failed is not a record that is gone.
+    # A failed read does not mean that the record is deleted.
     run = Run(smoke, answers={look[0]: ["10.1.5.4", "!"]})
     check((run.status, "did not go" in run.output), (1, True), run)
-    # The zones are asked for before anything is created: what fails there is no test that passed.
+    # The zones are read before anything is created, so a failure there fails the test.
     for question in ("reverseZones", "forwardZone"):
         run = Run(smoke, failures={f"deployment group show: {question}": 1000})
         check((run.status != 0, "container create" in run.verbs()), (True, False), run)

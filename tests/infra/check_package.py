@@ -60,7 +60,7 @@ def check_bytes(package: Path) -> None:
 
 
 def check_static(binary: Path) -> None:
-    """No interpreter and no library is asked for: an ELF file without PT_INTERP and DT_NEEDED."""
+    """Checks that the binary needs no interpreter and no library: an ELF file without PT_INTERP and DT_NEEDED."""
     image = binary.read_bytes()
     check(image[:6] == b"\x7fELF\x02\x01", "not a 64 bit little-endian ELF file")
     check(int.from_bytes(image[18:20], "little") == 62, "not for x86_64")

@@ -3,7 +3,7 @@ that build and publish.
 
     python3 tests/infra/check_rules.py
 
-Each test is something that went wrong, or would have, in a real subscription. Rules that Terraform can check itself are
+Each test covers a mistake that happened, or would have happened, in a real subscription. Rules that Terraform can check itself are
 in infra/terraform/tests; that both say the same is in check_terraform.py; the script's walk is in check_deploy.py.
 """
 
@@ -349,7 +349,7 @@ class Audit(unittest.TestCase):
         self.assertEqual(locked(), [])
         self.assertEqual(locked(locks="resources"), resources)
         self.assertEqual(locked(locks="resourcesAndZones"), sorted([*resources, "privateDnsZones", "privateDnsZones"]))
-        # What other teams own is not locked.
+        # Resources of other teams are not locked.
         self.assertEqual(locked(example=HUB, locks="resources"), ["sites", "storageAccounts", "systemTopics", "userAssignedIdentities"])
 
     def test_an_address_gets_the_alerts(self):

@@ -1,8 +1,8 @@
-"""The Terraform module says the same as the Bicep templates, wherever that can be read off the text.
+"""Checks that the Terraform module agrees with the Bicep templates, as far as the text shows it.
 
     python tests/infra/check_terraform.py
 
-Bicep is the one that other tests compare with the code, so what is equal here is right there as well.
+Other tests compare Bicep with the code, so agreement here covers Terraform as well.
 """
 
 import pathlib

@@ -1,4 +1,4 @@
-//! What a group's address is treated as: the table "The address" of docs/design.md, row by row. Time is paused.
+//! The table under "The address" in docs/design.md, row by row. Time is paused.
 
 use std::time::Duration;
 
@@ -45,7 +45,8 @@ const EMPTIED: [&str; 2] = [
 const REMOVED: [&str; 2] =
     ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal", "- A web.spoke1.contoso.internal 10.1.5.4"];
 
-/// An event that is waited for so many seconds, comes to nothing, and leaves DNS as it is.
+/// Delivers an event whose wait lasts this many seconds without an address, and checks that DNS does not
+/// change.
 async fn check_waits(world: &World, seconds: u64, case: &str) {
     let (before, started) = (world.azure.record_sets("spoke1.contoso.internal"), Instant::now());
     world.reconcile("web").await.is(503, "unavailable", &[]).because("has not assigned an address");
@@ -55,7 +56,7 @@ async fn check_waits(world: &World, seconds: u64, case: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_404_is_gone() {
+async fn a_group_that_is_404_is_deleted() {
     let world = world(&[]).await;
     world.delete("web");
     world.reconcile("web").await.is(200, "changed", &REMOVED);
@@ -63,7 +64,7 @@ async fn a_group_that_is_404_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_whose_resource_group_is_404_is_gone() {
+async fn a_group_whose_resource_group_is_404_is_deleted() {
     let world = World::new(&[(
         "ACI_DNS_ZONES",
         r#"{"rg-*": {"forwardZone": "spoke1.contoso.internal",
@@ -75,14 +76,14 @@ async fn a_group_whose_resource_group_is_404_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_being_deleted_is_waited_for_and_its_mark_holds_until_the_404() {
+async fn a_group_that_is_being_deleted_keeps_its_records_until_the_404() {
     let world = world(&[]).await;
     world.azure.configure(|settings| settings.deleting = Duration::from_mins(1));
     world.delete("web");
     world.create("rg-spoke2/web");
     world.reconcile("rg-spoke2/web").await.is(409, "conflict", &[]);
     world.has(&[&a("web", 4), &ptr("web", 4)]);
-    // The group itself is waited for as long as it exists.
+    // The wait lasts while the group exists.
     let waited = world.reconcile("web").await;
     waited.is(503, "unavailable", &[]).because("is being deleted");
     world.has(&[&a("web", 4), &ptr("web", 4)]);
@@ -92,7 +93,7 @@ async fn a_group_that_is_being_deleted_is_waited_for_and_its_mark_holds_until_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mark_holds_no_longer_than_until_the_404() {
+async fn a_mark_is_honored_until_the_404_only() {
     let world = world(&[]).await;
     world.azure.configure(|settings| settings.deleting = Duration::from_mins(1));
     world.delete("web");
@@ -106,7 +107,7 @@ async fn a_mark_holds_no_longer_than_until_the_404() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_became_public_loses_the_records_that_carry_its_mark() {
+async fn a_group_that_became_public_loses_its_marked_records() {
     let world = world(&[]).await;
     world.azure.set_ip(&id("web"), Ip::Public).unwrap();
     world.reconcile("web").await.is(200, "changed", &REMOVED);
@@ -114,7 +115,7 @@ async fn a_group_that_became_public_loses_the_records_that_carry_its_mark() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_public_group_touches_no_record_that_does_not_carry_its_mark() {
+async fn a_public_group_changes_no_unmarked_record() {
     let world = World::new(&[]);
     world.create_as("web", |spec| spec.ip = Ip::Public);
     world.put("A web 60 10.1.5.4");
@@ -136,7 +137,7 @@ async fn a_group_without_ports_is_unmanaged_after_the_wait_with_a_warning_and_dn
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_shows_no_ip_address_yet_is_waited_for() {
+async fn a_group_without_an_ip_address_yet_is_polled() {
     let world = World::new(&[]);
     world.create_as("web", |spec| spec.ip = Ip::NoIpAddress);
     let event = world.start(&world.stage, "web");
@@ -186,7 +187,7 @@ async fn the_wait_is_a_setting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_is_one_less_than_a_shorter_deadline() {
+async fn the_wait_is_one_second_shorter_than_a_short_deadline() {
     let world = world(&[("ACI_DNS_DEADLINE_SECONDS", "6")]).await;
     world.azure.set_provisioning_state(&id("web"), "Updating").unwrap();
     check_waits(&world, 5, "deadline").await;
@@ -208,7 +209,7 @@ async fn an_address_that_arrives_during_the_wait_is_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_leaves_the_old_address_until_the_new_one_is_there() {
+async fn a_restart_keeps_the_old_address_until_there_is_a_new_one() {
     let world = World::new(&[]);
     world.create_as("web", |spec| spec.provisioning = Duration::from_secs(9));
     world.reconcile("web").await;
@@ -243,7 +244,7 @@ async fn a_stopped_group_that_never_had_records_gets_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_group_finds_its_name_again_when_it_is_started() {
+async fn a_stopped_group_gets_its_name_back_when_it_starts() {
     let world = world(&[]).await;
     world.azure.stop_group(&id("web")).unwrap();
     world.reconcile("web").await;
@@ -260,7 +261,7 @@ async fn a_stopped_group_finds_its_name_again_when_it_is_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_answer_that_a_group_is_stopped_empties_no_name() {
+async fn a_single_read_of_a_stopped_group_empties_no_name() {
     let world = world(&[]).await;
     world.azure.stop_group(&id("web")).unwrap();
     // Started again before the confirmation, at the same address.
@@ -273,7 +274,7 @@ async fn one_answer_that_a_group_is_stopped_empties_no_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_group_keeps_its_records_where_the_operator_says_so() {
+async fn a_stopped_group_keeps_its_records_if_the_settings_say_so() {
     let world = world(&[("ACI_DNS_STOPPED", "keep")]).await;
     world.azure.stop_group(&id("web")).unwrap();
     world.calls();
@@ -286,7 +287,7 @@ async fn a_stopped_group_keeps_its_records_where_the_operator_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_ran_to_its_end_has_released_its_address() {
+async fn an_ended_group_has_released_its_address() {
     for (state, exit_code) in [("Succeeded", 0), ("Failed", 1)] {
         let removing = never_restarted(&[]).await;
         removing.azure.set_state(&id("web"), state, exit_code).unwrap();
@@ -324,7 +325,7 @@ async fn an_address_is_never_taken_from_the_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_group_that_exists_the_type_of_an_event_decides_nothing() {
+async fn the_type_of_an_event_decides_nothing_for_an_existing_group() {
     let world = world(&[]).await;
     for event_type in ["ResourceDeleteSuccess", "ResourceWriteFailure", "ResourceActionCancel"] {
         let event = world.event_of(&format!("Microsoft.Resources.{event_type}"), "web");
@@ -348,7 +349,7 @@ async fn two_404s_count_after_a_delete_event_or_an_old_event_and_after_no_other(
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_answer_404_removes_nothing() {
+async fn a_single_404_removes_nothing() {
     let world = world(&[]).await;
     let event = world.event_of("Microsoft.Resources.ResourceDeleteSuccess", "web");
     world.fail_times(Method::GET, "containerGroups/web", 1, FaultAnswer::new(404, "ResourceNotFound"));
@@ -357,7 +358,7 @@ async fn one_answer_404_removes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_carries_the_mark_one_404_is_converged_after_an_event_that_may_have_ended_so() {
+async fn without_marked_records_a_single_404_is_converged_after_some_events() {
     let world = World::new(&[]);
     for (event_type, status) in
         [("ResourceWriteFailure", 200), ("ResourceActionCancel", 200), ("ResourceWriteSuccess", 503)]

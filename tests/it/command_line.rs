@@ -1,4 +1,5 @@
-//! What all commands share: where the map comes from, colours, the version, and files for other programs.
+//! The common parts of all commands: the source of the map, colors, the version, and files for other
+//! programs.
 
 use std::process::{Command, Output};
 
@@ -15,7 +16,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_file_of_the_command_line_stands_in_for_the_variable() {
+fn a_file_on_the_command_line_replaces_the_variable() {
     let path = "tests/zones/unknown-key.json";
     for command in ["drift", "plan", "sync", "doctor", "serve"] {
         let output = run(&[command, "--zones", path], &[("ACI_DNS_ZONES", "{}")]);
@@ -26,14 +27,14 @@ fn a_file_of_the_command_line_stands_in_for_the_variable() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn an_unreadable_file_is_named() {
     let output = run(&["plan", "--zones", "not-there.json"], &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains(r#"the file "not-there.json""#), "{}", text(&output.stderr));
 }
 
 #[test]
-fn colour_is_used_where_it_is_asked_for() {
+fn color_is_used_on_request() {
     let is_coloured = |when| text(&run(&["plan", "--color", when], &[]).stderr).contains('\u{1b}');
     assert!(is_coloured("always"));
     assert!(!is_coloured("never"));
@@ -49,7 +50,7 @@ fn the_version_names_the_target() {
 }
 
 #[test]
-fn the_samples_that_the_schema_is_checked_with_are_right_and_wrong() {
+fn the_samples_of_the_schema_are_valid_and_invalid() {
     let map = |name: &str| std::fs::read_to_string(format!("tests/zones/{name}.json")).unwrap();
     assert!(ZoneMap::parse(&map("every-key")).is_ok());
     assert!(ZoneMap::parse(&map("unknown-key")).is_err());
@@ -73,7 +74,7 @@ fn the_schema_is_printed_as_it_is() {
 }
 
 #[test]
-fn completions_know_every_command() {
+fn completions_contain_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = text(&run(&["completions", shell], &[]).stdout);
         for command in ["serve", "doctor", "drift", "plan", "sync", "replay", "simulate", "schema"] {

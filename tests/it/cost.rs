@@ -1,5 +1,5 @@
-//! What an invocation costs, whatever the size of the zones: docs/performance.md. A zone holds 5,000 record
-//! sets of others, and a page of a list 1,000.
+//! The cost of an invocation, independent of the size of the zones: docs/performance.md. A zone contains
+//! 5,000 foreign record sets, and a page of a list 1,000.
 
 use std::sync::{Arc, Mutex};
 
@@ -30,7 +30,7 @@ async fn nothing_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_to_do_costs_one_more_get_per_remembered_address() {
+async fn an_invocation_without_changes_costs_one_get_per_previous_address() {
     let world = world();
     world.create_at("web", 4);
     world.reconcile("web").await;
@@ -59,7 +59,7 @@ async fn address_moved() {
     world.has(&[&format!("{} previous=10.1.5.4@0", a("web", 5)), &ptr("web", 5)]);
 }
 
-/// In which round trip each of the two record sets came to say where the group is.
+/// The round trip after which each of the two record sets is correct.
 async fn check_when_right(world: &World, last: u8) {
     let seen = Arc::new(Mutex::new([None, None]));
     let (sink, base) = (Arc::clone(&seen), world.azure.elapsed());
@@ -86,15 +86,14 @@ async fn check_when_right(world: &World, last: u8) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_name_of_a_new_group_is_right_after_the_second_round_trip_and_the_reverse_name_after_the_third() {
+async fn a_new_group_is_named_after_two_round_trips_and_reverse_named_after_three() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     check_when_right(&world, 4).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_name_of_a_moved_group_is_right_after_the_second_round_trip_and_the_reverse_name_after_the_third()
-{
+async fn a_moved_group_is_named_after_two_round_trips_and_reverse_named_after_three() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.reconcile("web").await;
@@ -125,7 +124,7 @@ async fn stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn gone_and_nothing_left() {
+async fn deleted_and_nothing_left() {
     let small = World::new(&[]);
     check(&small.cost(RECONCILE, "web").await, "2 GET + 2 LIST", 3);
     let large = world();
@@ -160,7 +159,7 @@ async fn the_reverse_zones_are_listed_in_parallel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_reverse_zones_a_group_that_is_gone_costs_one_list_of_the_forward_zone() {
+async fn without_reverse_zones_a_deleted_group_costs_one_list_of_the_forward_zone() {
     let zones = r#"{"rg-spoke1": {"forwardZone": "spoke1.contoso.internal", "reverseZones": [],
         "zoneResourceGroup": "rg-dns"}}"#;
     let world = World::new(&[("ACI_DNS_ZONES", zones)]);
@@ -172,7 +171,7 @@ async fn without_reverse_zones_a_group_that_is_gone_costs_one_list_of_the_forwar
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_line_counts_every_request_repetitions_included() {
+async fn the_log_line_counts_every_request_and_retry() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     let throttled = aci_dns::simulator::FaultAnswer::new(429, "TooManyRequests").retry_after(1);
@@ -182,7 +181,7 @@ async fn the_log_line_counts_every_request_repetitions_included() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_drift_tracker_costs_three_gets_and_one_more_per_remembered_address() {
+async fn the_drift_tracker_costs_three_gets_and_one_more_per_previous_address() {
     let world = world();
     world.create_at("web", 4);
     check(&world.cost(TRACK_DRIFT, "web").await, "3 GET", 2);
@@ -226,7 +225,7 @@ async fn a_delete_event_costs_the_drift_tracker_no_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_are_not_ours_cost_no_request() {
+async fn ignored_events_cost_no_request() {
     let world = World::new(&[]);
     let event = world.event("rg-elsewhere/web");
     world.deliver(RECONCILE, &event).await.is(200, "unmanaged", &[]);

@@ -1,4 +1,4 @@
-//! What `infra` says of the app is what the app says of itself: settings, functions, events.
+//! `infra` and the app agree about settings, functions and events.
 
 use std::{
     cell::RefCell,
@@ -14,11 +14,10 @@ use aci_dns::{
 use serde_json::{Value, json};
 
 const ZONES: &str = r#"{"rg": {"forwardZone": "contoso.internal", "reverseZones": []}}"#;
-/// Set by the templates, and read by somebody else: function.json of the sweep names it, and the host puts its value
-/// there.
+/// Set by the templates, and read by the Functions host: function.json of the sweep refers to it.
 const NOT_READ: [&str; 1] = ["ACI_DNS_SWEEP_SCHEDULE"];
-/// Variables that the app reads and the templates do not set: the old name of `ACI_DNS_SUBSCRIPTIONS`, and the
-/// variables of a proxy, because the networks of the templates have none.
+/// Variables that the app reads and the templates do not set: the old name of `ACI_DNS_SUBSCRIPTIONS`, and
+/// the variables of a proxy, because the networks of the templates have none.
 const NOT_SET: [&str; 5] =
     ["ACI_DNS_SWEEP_SUBSCRIPTIONS", "HTTPS_PROXY", "NO_PROXY", "https_proxy", "no_proxy"];
 const TEMPLATES: [&str; 3] = ["main.bicep", "types.bicep", "modules/function-app.bicep"];
@@ -31,7 +30,7 @@ fn infra(file: &str) -> String {
     text(&format!("infra/{file}"))
 }
 
-/// The properties of the templates that are environment variables, each with what stands behind the colon.
+/// The properties of the templates that are environment variables, each with the text after the colon.
 fn settings_of_templates() -> Vec<(String, String)> {
     let is_name = |name: &str| {
         ["ACI_DNS_", "APPLICATIONINSIGHTS_", "AZURE_", "RUST_"].iter().any(|start| name.starts_with(start))
@@ -43,10 +42,10 @@ fn settings_of_templates() -> Vec<(String, String)> {
     settings.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
-/// Every variable that the app asks for.
+/// Every variable that the app reads.
 fn settings_of_app() -> BTreeSet<String> {
     let asked = RefCell::new(BTreeSet::new());
-    // With one of the three for Log Analytics, it asks for the others as well.
+    // With one of the three settings for Log Analytics, it reads the others as well.
     let lookup = |name: &str| {
         asked.borrow_mut().insert(name.to_owned());
         (name == "ACI_DNS_LOGS_STREAM").then(|| "Custom-AciDnsDrift".to_owned())
@@ -66,7 +65,7 @@ fn the_templates_set_what_the_app_reads() {
 }
 
 #[test]
-fn the_app_takes_every_word_that_the_templates_allow_and_no_other() {
+fn the_app_accepts_the_words_that_the_templates_allow() {
     let takes = |name: &str, value: &str| {
         let lookup = |asked: &str| match asked {
             "ACI_DNS_ZONES" => Some(ZONES.to_owned()),
@@ -103,7 +102,7 @@ fn the_bounds_of_numbers_are_those_of_the_app() {
         let takes = |number: i32| {
             let lookup = |asked: &str| match asked {
                 "ACI_DNS_ZONES" => Some(ZONES.to_owned()),
-                // An invocation may not wait as long as it lasts, or longer.
+                // The wait must be shorter than the deadline.
                 "ACI_DNS_DEADLINE_SECONDS" if name == "ACI_DNS_ADDRESS_WAIT_SECONDS" => Some("28".to_owned()),
                 asked => (asked == name).then(|| number.to_string()),
             };
@@ -114,7 +113,7 @@ fn the_bounds_of_numbers_are_those_of_the_app() {
 }
 
 #[test]
-fn events_go_to_functions_that_exist_and_know_them() {
+fn events_are_delivered_to_functions_that_handle_them() {
     let events: Value = serde_json::from_str(&infra("events.json")).unwrap();
     let functions = events["functions"].as_object().unwrap();
     let subject =

@@ -1,5 +1,5 @@
-//! The preflight: one test for each kind of finding, and the whole report of the real program on a simulated Azure
-//! that is well, and on one in which everything is wrong.
+//! The preflight: one test for each kind of finding, and the whole report of the real program on a correct
+//! simulated Azure and on one with every problem.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::{
     world::{FORWARD, REVERSE, SUBSCRIPTION},
 };
 
-/// A seeded Azure: two resource groups with two container groups each, and all that they need.
+/// A seeded Azure: two resource groups with two container groups each, and all resources that they need.
 pub(crate) fn azure() -> Azure {
     let azure = Azure::default();
     azure.seed(&Seed { groups: 4, resource_groups: 2, with_records: true, ..Seed::default() }).unwrap();
@@ -72,7 +72,7 @@ fn brief(text: &str) -> String {
         .fold(text, |text, provider| text.replace(&format!("/providers/{provider}/"), "/"))
 }
 
-/// What is found after something was done to a world that was well.
+/// The findings after a change of a correct world.
 async fn check(act: impl FnOnce(&Azure), expected: &[&str]) -> Diagnosis {
     let azure = azure();
     act(&azure);
@@ -108,7 +108,7 @@ const RECONCILE: &str = "function_aci_reconcile";
 pub(crate) const PRINCIPAL: &str = "44444444-4444-4444-4444-444444444444";
 
 #[tokio::test(start_paused = true)]
-async fn of_a_world_that_is_well_nothing_is_told_and_nothing_is_written() {
+async fn a_correct_world_has_no_findings_and_no_writes() {
     let azure = azure();
     azure.clear_calls();
     let diagnosis = examine(&azure, &map(), &[]).await;
@@ -122,7 +122,7 @@ async fn of_a_world_that_is_well_nothing_is_told_and_nothing_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_action_that_is_missing_is_named_with_the_command_that_grants_it() {
+async fn each_missing_action_is_reported_with_its_command() {
     let diagnosis = check(
         |azure| {
             let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke2");
@@ -144,15 +144,15 @@ async fn each_action_that_is_missing_is_named_with_the_command_that_grants_it() 
         ],
     )
     .await;
-    let mends: Vec<_> = diagnosis.checks[4].findings.iter().map(|finding| finding.fix.as_str()).collect();
+    let fixes: Vec<_> = diagnosis.checks[4].findings.iter().map(|finding| finding.fix.as_str()).collect();
     let role =
         "az role assignment create --assignee OBJECT_ID --role \"Private DNS Zone Contributor\" --scope ";
-    assert_eq!(mends[1], format!("{role}{}", zone_id(REVERSE)));
-    assert_eq!(mends[2], format!("{role}{}", zone_id(FORWARD)));
+    assert_eq!(fixes[1], format!("{role}{}", zone_id(REVERSE)));
+    assert_eq!(fixes[2], format!("{role}{}", zone_id(FORWARD)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_policy_does_not_do_needs_no_right() {
+async fn a_write_that_the_policy_forbids_needs_no_right() {
     let azure = azure();
     for zone in [FORWARD, REVERSE] {
         azure.set_permissions(&zone_id(zone), vec![Permission::new(&["*/read"], &[])]);
@@ -162,8 +162,8 @@ async fn what_the_policy_does_not_do_needs_no_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_not_be_looked_at_is_not_checked_and_the_action_is_named() {
-    // All that an invocation does, and nothing that only a preflight does.
+async fn a_forbidden_read_is_not_checked_and_names_the_action() {
+    // All rights of an invocation, and no further rights of a preflight.
     let bare = Permission::new(
         &[
             "Microsoft.ContainerInstance/containerGroups/read",
@@ -183,7 +183,7 @@ async fn what_may_not_be_looked_at_is_not_checked_and_the_action_is_named() {
     let is_of_invocations =
         |action: &&str| ["containerGroups/", "/A/", "/PTR/"].iter().any(|part| action.contains(part));
     for action in doctor::READS.into_iter().filter(|action| !is_of_invocations(action)) {
-        // Where no topic and no assignment can be seen, nobody asks for what they lead to.
+        // Without visible topics and assignments, nothing below them is read.
         let leads_on =
             action.contains("systemTopics/eventSubscriptions") || action.contains("roleDefinitions");
         let is_named = named.iter().any(|text| text.ends_with(&format!("needs action {action}")));
@@ -192,7 +192,7 @@ async fn what_may_not_be_looked_at_is_not_checked_and_the_action_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rights_that_count_may_be_those_of_somebody_else() {
+async fn the_rights_of_another_principal_can_be_checked() {
     let azure = azure();
     azure.clear_calls();
     let diagnosis = examine_for(Some(PRINCIPAL), &azure, &map(), &[]).await;
@@ -222,7 +222,7 @@ async fn the_rights_that_count_may_be_those_of_somebody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_a_tag_chooses_and_the_map_does_not_allow_is_told_as_json_to_merge() {
+async fn a_tag_that_the_map_does_not_allow_is_reported_with_json_to_merge() {
     let azure = azure();
     let group = |number: u8| {
         let spoke = (number + 1) % 2 + 1;
@@ -252,7 +252,7 @@ async fn a_name_that_a_tag_chooses_and_the_map_does_not_allow_is_told_as_json_to
 }
 
 #[tokio::test(start_paused = true)]
-async fn record_sets_without_a_mark_are_told_under_strict_as_json_to_merge() {
+async fn unmarked_record_sets_are_reported_under_strict_with_json_to_merge() {
     let azure = azure();
     for (zone, kind, name, value) in [
         (FORWARD, "A", "web-1", "10.1.5.4"),
@@ -280,7 +280,7 @@ async fn record_sets_without_a_mark_are_told_under_strict_as_json_to_merge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_matches_nothing_is_told_with_the_nearest_name() {
+async fn a_key_that_matches_nothing_is_reported_with_the_nearest_name() {
     let azure = azure();
     let diagnosis = examine(&azure, &json!({"rg-spoke1": zones(), "rg-spokes2": zones()}), &[]).await;
     assert_eq!(reported(&diagnosis), ["warning: /rg-spokes2 does not exist"]);
@@ -299,7 +299,7 @@ async fn a_key_that_matches_nothing_is_told_with_the_nearest_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_that_does_not_exist_is_told() {
+async fn a_missing_zone_is_reported() {
     check(
         |azure| azure.delete_zone(REVERSE).unwrap(),
         &["problem: /rg-dns/privateDnsZones/1.10.in-addr.arpa does not exist"],
@@ -308,7 +308,7 @@ async fn a_zone_that_does_not_exist_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_that_no_group_needs_may_stand_elsewhere() {
+async fn a_zone_that_no_group_needs_may_be_elsewhere() {
     let azure = azure();
     let everywhere = format!("{SUBSCRIPTION},11111111-0000-0000-0000-000000000000");
     let stage = |map: &Value| {
@@ -330,7 +330,7 @@ async fn a_zone_that_no_group_needs_may_stand_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_that_is_linked_to_nothing_is_told() {
+async fn a_zone_without_links_is_reported() {
     check(
         |azure| {
             for (zone, group) in [
@@ -351,7 +351,7 @@ async fn a_zone_that_is_linked_to_nothing_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_that_resolves_names_has_to_resolve_addresses() {
+async fn a_network_that_resolves_names_must_resolve_addresses() {
     let diagnosis = check(
         |azure| azure.unlink(REVERSE, &network("rg-spoke2")).unwrap(),
         &["problem: 1.10.in-addr.arpa is not linked to /rg-spoke2/virtualNetworks/vnet, as its forward zone is"],
@@ -375,7 +375,7 @@ async fn a_network_of_groups_that_only_a_hub_may_serve_is_a_warning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_link_that_does_not_work_yet_is_told() {
+async fn an_unfinished_link_is_reported() {
     check(
         |azure| azure.set_link_state(REVERSE, "InProgress").unwrap(),
         &[
@@ -402,7 +402,7 @@ async fn an_address_that_a_group_can_have_needs_a_reverse_zone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_a_subnet_may_not_be_read_the_addresses_of_its_groups_stand_for_it() {
+async fn without_a_right_to_read_a_subnet_the_addresses_of_its_groups_are_checked() {
     let hide = |azure: &Azure| {
         azure.set_permissions(
             &format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke2"),
@@ -445,7 +445,7 @@ async fn no_reverse_zones_on_purpose_need_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_nobody_tells_is_told_of() {
+async fn a_function_without_events_is_reported() {
     let diagnosis = check(
         |azure| azure.delete_from_event_grid(&topic("rg-spoke2")).unwrap(),
         &[
@@ -472,7 +472,7 @@ async fn a_function_that_nobody_tells_is_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_subscription_has_to_be_healthy() {
+async fn an_unhealthy_event_subscription_is_reported() {
     let change = |members: Value| {
         move |azure: &Azure| {
             let id = event_subscription("rg-spoke1", RECONCILE);
@@ -541,7 +541,7 @@ async fn told_of_filter(filter: Value, settings: &[(&str, &str)]) -> Vec<String>
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_that_keeps_something_out_is_found_by_samples_of_every_operation_name_and_spelling() {
+async fn a_filter_is_checked_with_samples_of_every_operation_and_spelling() {
     let id = "/rg-spoke1/systemTopics/aci-dns-events/eventSubscriptions/aci-dns-function-aci-reconcile";
     let operations = ["write", "delete", "restart/action", "start/action"]
         .map(|operation| format!("Microsoft.ContainerInstance/containerGroups/{operation}"));
@@ -580,7 +580,7 @@ async fn a_filter_that_keeps_something_out_is_found_by_samples_of_every_operatio
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_that_goes_with_the_resource_group_is_a_warning() {
+async fn a_right_that_is_deleted_with_the_resource_group_is_a_warning() {
     let rights_of_the_subscription = |azure: &Azure, actions: &[&str]| {
         let subscription = format!("/subscriptions/{SUBSCRIPTION}");
         azure.set_permissions(&subscription, vec![Permission::new(actions, &[])]);
@@ -601,7 +601,7 @@ async fn a_right_that_goes_with_the_resource_group_is_a_warning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_filter_that_mends_is_that_of_the_deployment() {
+async fn the_fix_of_a_filter_is_that_of_the_deployment() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/events.json");
     let events: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let azure = azure();
@@ -624,7 +624,7 @@ async fn the_filter_that_mends_is_that_of_the_deployment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pattern_needs_to_be_told_of_the_whole_subscription() {
+async fn a_pattern_needs_events_of_the_whole_subscription() {
     let azure = azure();
     let map = json!({"rg-*": zones()});
     let partly = |name: &str| format!("warning: no event subscription delivers events of all of  to {name}");
@@ -644,7 +644,7 @@ async fn a_pattern_needs_to_be_told_of_the_whole_subscription() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_subscription_without_a_topic_of_its_own_tells_as_well() {
+async fn an_event_subscription_without_a_system_topic_counts() {
     let azure = azure();
     let broken = event_subscription("rg-spoke1", RECONCILE);
     azure
@@ -663,14 +663,14 @@ async fn an_event_subscription_without_a_topic_of_its_own_tells_as_well() {
         let answer = tower::ServiceExt::oneshot(azure.router(), request).await.unwrap();
         assert_eq!(answer.status(), 201);
     }
-    // One that is as it should be makes up for one that is not, and for a topic that is gone.
+    // A correct one is enough, despite a faulty one and a deleted topic.
     assert_eq!(reported(&examine(&azure, &map(), &[]).await), [""; 0]);
     azure.delete_from_event_grid(&topic("rg-spoke1")).unwrap();
     assert_eq!(reported(&examine(&azure, &map(), &[]).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_that_is_nearly_full_is_told_and_one_that_is_full_is_a_problem() {
+async fn a_nearly_full_zone_is_a_warning_and_a_full_one_a_problem() {
     let fill = |azure: &Azure, from: u32, to: u32| {
         for number in from..to {
             let spec = RecordSetSpec::new("TXT", &format!("noise-{number}"), &["x"]);
@@ -678,7 +678,7 @@ async fn a_zone_that_is_nearly_full_is_told_and_one_that_is_full_is_a_problem() 
         }
     };
     let azure = azure();
-    // The SOA and the records of four groups are there already.
+    // The SOA and the records of four groups exist already.
     fill(&azure, 0, 19_994);
     assert_eq!(reported(&examine(&azure, &map(), &[]).await), [""; 0]);
     fill(&azure, 19_994, 19_995);
@@ -699,12 +699,12 @@ async fn a_read_that_fails_is_not_checked() {
     assert_eq!((diagnosis.state(), diagnosis.count(State::NotChecked)), (State::NotChecked, 2));
     let found = reported(&diagnosis);
     assert!(
-        found[0].contains("cannot list the virtual networks") && found[0].contains("status 500"),
+        found[0].contains("cannot list the virtual network links") && found[0].contains("status 500"),
         "{found:#?}"
     );
 }
 
-/// The real program, with these variables alone.
+/// The real program, with these variables only.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aci-dns"));
     command.arg("doctor").args(arguments).env_clear().envs(variables.iter().copied()).output().unwrap()
@@ -725,7 +725,7 @@ impl Simulated {
         Self { azure, _folder: folder, map: map.to_string() }
     }
 
-    /// Plays requests, one on a line: method, path, and a body where there is one.
+    /// Runs requests, one on a line: method, path, and a body if there is one.
     fn play(&self, script: &str) {
         for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let mut words = line.splitn(3, ' ');
@@ -751,7 +751,7 @@ impl Simulated {
     }
 }
 
-/// The world of the issue: 2,000 groups over 20 resource groups and 3 subscriptions.
+/// A large world: 2,000 groups over 20 resource groups and 3 subscriptions.
 fn large() -> Simulated {
     let key =
         |number: usize| format!("00000000-0000-0000-0000-00000000000{}/rg-spoke{}", number % 3, number + 1);
@@ -773,7 +773,7 @@ fn check_snapshot(name: &str, reported: &str) {
 }
 
 #[test]
-fn the_whole_report_of_a_large_world_that_is_well() {
+fn the_whole_report_of_a_large_correct_world() {
     let world = large();
     let (code, text) = world.doctor(&[], &[]);
     check_snapshot("healthy", &text);
@@ -784,7 +784,7 @@ fn the_whole_report_of_a_large_world_that_is_well() {
 }
 
 #[test]
-fn the_whole_report_of_a_world_in_which_everything_is_wrong() {
+fn the_whole_report_of_a_world_with_every_problem() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/everything-wrong.txt");
     let other = json!({"forwardZone": "gone.internal", "reverseZones": [], "zoneResourceGroup": "rg-dns"});
     let map = json!({"rg-spoke1": zones(), "rg-spoke2": zones(), "rg-gone": other});
@@ -801,7 +801,7 @@ fn the_whole_report_of_a_world_in_which_everything_is_wrong() {
 }
 
 #[test]
-fn what_could_not_be_looked_at_ends_with_1() {
+fn a_check_that_could_not_be_made_ends_with_1() {
     let world = Simulated::new(&["--groups", "1"], &json!({"rg-spoke1": zones()}));
     let hidden = json!({
         "scope": format!("/subscriptions/{SUBSCRIPTION}"), "actions": ["*"],
@@ -814,7 +814,7 @@ fn what_could_not_be_looked_at_ends_with_1() {
 }
 
 #[test]
-fn wrong_settings_are_told_all_at_once_and_end_with_2() {
+fn all_mistakes_in_settings_are_reported_together_and_end_with_2() {
     let output = run(
         &["--subscription", "a/b", "--principal", "'"],
         &[("ACI_DNS_ZONES", "{"), ("ACI_DNS_POLICY", "nothing")],
@@ -831,7 +831,7 @@ fn wrong_settings_are_told_all_at_once_and_end_with_2() {
 }
 
 #[test]
-fn without_a_token_nothing_else_is_looked_at() {
+fn without_a_token_nothing_else_is_checked() {
     let world = Simulated::new(&["--groups", "1"], &json!({"rg-spoke1": zones()}));
     let wrong = [("IDENTITY_HEADER", "wrong"), ("ACI_DNS_SUBSCRIPTIONS", SUBSCRIPTION)];
     let (code, text) = world.doctor(&[], &wrong);

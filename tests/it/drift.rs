@@ -1,4 +1,4 @@
-//! What the drift tracker says: "Drift" of docs/design.md. It emits exactly one event per invocation.
+//! "Drift" of docs/design.md: the drift tracker emits exactly one event per invocation.
 
 use std::time::Duration;
 
@@ -52,13 +52,13 @@ async fn first_seen_no_a_record_set_exists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_change_the_records_are_as_they_should_be() {
+async fn no_change_the_records_are_correct() {
     check(&[A, PTR], "no_change", &[]).await;
     check(&[A, "PTR 4.5 60 x.example.org,WEB.spoke1.contoso.internal. owner=web"], "no_change", &[]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_change_whatever_is_remembered_as_long_as_no_ptr_there_names_us() {
+async fn no_change_with_previous_addresses_without_a_ptr_of_ours() {
     check(&["A web 60 10.1.5.4 owner=web previous=10.1.5.8@0", PTR], "no_change", &[]).await;
     let others = "PTR 8.5 60 api.spoke1.contoso.internal owner=api";
     check(&["A web 60 10.1.5.4 owner=web previous=10.1.5.8@0", PTR, others], "no_change", &[]).await;
@@ -71,7 +71,7 @@ async fn address_the_a_record_set_does_not_hold_exactly_the_live_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ttl_a_record_set_has_another_one_than_it_should_have() {
+async fn ttl_a_record_set_has_the_wrong_ttl() {
     check(&["A web 300 10.1.5.4 owner=web", PTR], "drift_detected", &["ttl"]).await;
     check(&[A, "PTR 4.5 300 web.spoke1.contoso.internal owner=web"], "drift_detected", &["ttl"]).await;
 }
@@ -82,12 +82,12 @@ async fn ptr_missing_there_is_none_at_the_live_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ptr_mismatch_the_one_at_the_live_address_names_somebody_else() {
+async fn ptr_mismatch_the_ptr_at_the_live_address_names_another_host() {
     check(&[A, "PTR 4.5 60 api.spoke1.contoso.internal"], "drift_detected", &["ptr_mismatch"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn ptr_stale_one_at_an_address_that_a_holds_or_remembers_still_names_us() {
+async fn ptr_stale_a_ptr_at_a_held_or_previous_address_names_us() {
     let stale = "PTR 8.5 60 web.spoke1.contoso.internal owner=web";
     let remembering = "A web 60 10.1.5.4 owner=web previous=10.1.5.8@0";
     check(&[remembering, PTR, stale], "drift_detected", &["ptr_stale"]).await;
@@ -95,7 +95,7 @@ async fn ptr_stale_one_at_an_address_that_a_holds_or_remembers_still_names_us() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn foreign_the_a_record_set_belongs_to_another_group_that_lives() {
+async fn foreign_the_a_record_set_belongs_to_another_existing_group() {
     let world = World::new(&[]);
     world.create("rg-spoke2/web");
     let foreign = "A web 60 10.1.6.4 owner=rg-spoke2/web";
@@ -103,7 +103,7 @@ async fn foreign_the_a_record_set_belongs_to_another_group_that_lives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn foreign_does_not_apply_to_a_mark_whose_group_is_gone() {
+async fn foreign_does_not_apply_to_the_mark_of_a_deleted_group() {
     check(&["A web 60 10.1.5.9 owner=rg-spoke2/web", PTR], "drift_detected", &["address"]).await;
 }
 
@@ -125,7 +125,7 @@ async fn foreign_in_strict_a_record_set_carries_no_mark() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_that_applies_is_told() {
+async fn every_kind_that_applies_is_reported() {
     let world = World::new(&[("ACI_DNS_OWNERSHIP", "strict")]);
     let record_sets = [
         "A web 300 10.1.5.9 previous=10.1.5.8@0",
@@ -142,7 +142,7 @@ async fn every_kind_that_applies_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_wants_no_ptr_misses_none_and_has_a_stale_one() {
+async fn a_group_without_a_ptr_misses_none_and_has_a_stale_one() {
     let world = World::new(&[]);
     world.create_tagged("web", &[("aci-dns-ptr", "false")]);
     check_existing(&world, &[A], "no_change", &[]).await;
@@ -150,7 +150,7 @@ async fn a_group_that_wants_no_ptr_misses_none_and_has_a_stale_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_reverse_zones_there_is_nothing_to_say_of_ptrs() {
+async fn without_reverse_zones_ptrs_are_not_compared() {
     let zones = r#"{"rg-spoke1": {"forwardZone": "spoke1.contoso.internal", "reverseZones": [],
         "zoneResourceGroup": "rg-dns"}}"#;
     check_in(&World::new(&[("ACI_DNS_ZONES", zones)]), &[A], "no_change", &[]).await;
@@ -212,7 +212,7 @@ async fn a_group_without_an_address_has_no_event_and_the_reason_is_logged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_is_no_verdict() {
+async fn a_failed_read_gives_no_verdict() {
     for (path, status, code, expected) in [
         ("containerGroups/web", 403, "AuthorizationFailed", 500),
         ("/A/web", 403, "AuthorizationFailed", 500),
@@ -230,7 +230,7 @@ async fn what_cannot_be_read_is_no_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_event_of_an_array_is_told_of_once() {
+async fn each_event_of_an_array_is_reported_once() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.create_at("api", 5);

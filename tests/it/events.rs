@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, a, ptr};
 
-/// An event of this type for `web`, or for what is below it.
+/// An event of this type for `web`, or for a path below it.
 fn event(world: &World, event_type: &str, below: &str) -> Value {
     let mut event = world.event("web");
     let subject = format!("{}{below}", event["subject"].as_str().unwrap());
@@ -31,7 +31,7 @@ async fn tags_written_through_the_tags_api_take_effect() {
     world.reconcile("web").await;
     for (ttl, event_type) in [
         (10, "Microsoft.Resources.ResourceWriteSuccess"),
-        // Tags that were removed leave a group that is there.
+        // A group whose tags were removed still exists.
         (60, "Microsoft.Resources.ResourceDeleteSuccess"),
     ] {
         world.tag("web", &[("aci-dns-ttl", &ttl.to_string())]);
@@ -42,9 +42,10 @@ async fn tags_written_through_the_tags_api_take_effect() {
     }
 }
 
-/// Older versions of the host's extension write an event's time in another form, and events that people make have none.
+/// Older versions of the host's extension write an event's time in another format, and events of people may
+/// have none.
 #[tokio::test(start_paused = true)]
-async fn an_event_whose_time_says_nothing_proves_no_deletion() {
+async fn an_event_without_a_usable_time_proves_no_deletion() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.reconcile("web").await;
@@ -68,7 +69,7 @@ async fn an_event_whose_time_says_nothing_proves_no_deletion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_drift_tracker_ignores_deletions_and_nothing_else_about_a_group() {
+async fn the_drift_tracker_ignores_only_deletions_of_a_group() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.reconcile("web").await;
@@ -94,7 +95,7 @@ fn replay(arguments: &[&str], stdin: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A process that refuses its arguments ends without reading.
+    // A process with invalid arguments ends without reading.
     match child.stdin.take().unwrap().write_all(stdin) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         written => written.unwrap(),
@@ -112,7 +113,7 @@ fn document(id: &str) -> String {
 }
 
 #[test]
-fn event_files_from_windows_and_from_cat_are_played() {
+fn event_files_from_windows_and_concatenated_ones_are_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (document("1"), format!("{}{}", document("1"), document("2")));
     let utf16 = |text: &str| format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -1,5 +1,6 @@
-//! Small cases, exhaustively: whatever happens to any one request of a change, one clean redelivery makes the zones
-//! exact and the pass after it writes nothing. No request is left out: the cases end where a request is not reached.
+//! Small cases, exhaustively: after any fault at any request of a change, one clean redelivery makes the
+//! zones exact, and the pass after it writes nothing. The cases end at the first request that is not reached,
+//! so no request is omitted.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -14,16 +15,16 @@ use tokio::{task::yield_now, time::advance};
 
 use super::world::{World, pass};
 
-/// What happens to a request.
+/// The fault of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// Azure fails before it did anything.
+    /// Azure fails before the effect.
     Fail,
-    /// Azure fails after it did what was asked.
+    /// Azure fails after the effect.
     FailAfter,
-    /// The answer is lost, and nothing was done.
+    /// The answer is lost, without an effect.
     LoseBefore,
-    /// The answer is lost, and what was asked was done.
+    /// The answer is lost, after the effect.
     LoseAfter,
     /// Another writer was first.
     Race,
@@ -31,13 +32,13 @@ enum Fault {
     Forbid,
     /// A lock forbids it.
     Lock,
-    /// A replica that lags one version behind answers.
+    /// A replica that is one version old answers.
     Stale,
     /// A gateway answers with HTML.
     Garble,
     /// The process is killed before the request arrives.
     KillBefore,
-    /// The process is killed before the answer comes.
+    /// The process is killed before the answer arrives.
     KillAfter,
 }
 
@@ -58,7 +59,7 @@ const FAULTS: [Fault; 11] = [
 impl Fault {
     fn effect(self) -> Effect {
         let answer = |when, status, code| Effect::Answer(when, FaultAnswer::new(status, code));
-        // A killed process sends nothing any more and hears nothing: its request takes longer than it lives.
+        // A killed process neither sends nor receives: its request takes longer than the process exists.
         let forever = Duration::from_hours(1);
         match self {
             Self::Fail => answer(When::Before, 500, "InternalServerError"),
@@ -82,8 +83,8 @@ impl Fault {
     }
 }
 
-/// Injects each fault at each request of one delivery in turn. `prepare` makes the world in which the delivery finds
-/// something to do, and `expected` are the record sets afterwards.
+/// Injects each fault at each request of one delivery in turn. `prepare` creates the world in which the
+/// delivery has something to do, and `expected` are the record sets afterwards.
 #[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
 async fn check(prepare: impl AsyncFn(&World), expected: &[&str], at_least: usize) {
     let mut cases = 0;
@@ -97,12 +98,12 @@ async fn check(prepare: impl AsyncFn(&World), expected: &[&str], at_least: usize
                 (seen.fetch_add(1, Ordering::SeqCst) + 1 == index).then(|| fault.effect())
             }));
             let event = world.event("web");
-            // A killed process must not come back to life when its request times out.
+            // A killed process must not continue when its request times out.
             let deadline = if fault.is_kill() { "4" } else { "20" };
             let instance = world.instance(&[("ACI_DNS_DEADLINE_SECONDS", deadline)]);
             let status = if fault.is_kill() {
                 let invocation = tokio::spawn(async move { instance.invoke(RECONCILE, &event).await });
-                // The invocation comes as far as the request that is never answered. The clock moves for the
+                // The invocation reaches the request that is never answered. The clock moves for the
                 // confirmation, and then to the end of the invocation.
                 let mut is_finished = false;
                 for pause in [3100, 1000] {
@@ -128,8 +129,8 @@ async fn check(prepare: impl AsyncFn(&World), expected: &[&str], at_least: usize
             drop(world.take_lines());
             let case = format!("{fault:?} at request {index}, answered {status:?}");
             if status == Some(200) && fault != Fault::Stale {
-                // What was acknowledged is right without another delivery. What rests on a stale read is right once
-                // its recheck has run, for which the redelivery stands.
+                // An acknowledged change is correct without another delivery. After a stale read it is
+                // correct once the recheck has run, which the redelivery replaces.
                 assert_eq!(kept(&forgetful(&world), fault), kept(&sorted(expected), fault), "{case}");
             }
             let redelivered = world.reconcile("web").await;
@@ -144,7 +145,7 @@ async fn check(prepare: impl AsyncFn(&World), expected: &[&str], at_least: usize
     println!("{cases} faults before {expected:?}, 0 properties broken");
 }
 
-/// The record sets without what they remember: how much that is depends on what happened on the way.
+/// The record sets without previous addresses, which depend on the fault.
 fn forgetful(world: &World) -> Vec<String> {
     let records = world.records().into_iter();
     records
@@ -264,7 +265,7 @@ async fn a_take_over_survives_a_fault_at_any_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_that_was_anothers_survives_a_fault_at_any_request() {
+async fn an_address_of_another_group_survives_a_fault_at_any_request() {
     let prepare = async |world: &World| {
         world.create("api");
         world.reconcile("api").await;

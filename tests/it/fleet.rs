@@ -50,7 +50,7 @@ impl Fleet {
         Self { azure, stage, ids }
     }
 
-    /// The record sets of others, as they are.
+    /// The foreign record sets, unchanged.
     fn others(&self) -> Vec<RecordSetView> {
         let sets = self.azure.record_sets("spoke1.contoso.internal").into_iter();
         sets.filter(|set| set.metadata.is_empty()).collect()
@@ -72,7 +72,7 @@ impl Fleet {
 const PAGES: u32 = 20 + 25 + 2;
 
 #[tokio::test(start_paused = true)]
-async fn a_fleet_costs_a_request_for_each_page_and_doubtful_group_and_once_it_is_right_nothing_is_written() {
+async fn a_fleet_costs_one_request_per_page_and_per_group_read_and_ends_without_writes() {
     let fleet = Fleet::new();
     let others = fleet.others();
     for id in &fleet.ids[..15] {

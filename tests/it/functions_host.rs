@@ -1,5 +1,5 @@
-//! The Azure Functions host as the handler sees it: what it reads of this app, how it calls, and what it makes of an
-//! answer. It cannot be installed on a build machine, so this emulates what its source does.
+//! An emulation of the Azure Functions host: the files of the app that it reads, its calls, and its treatment
+//! of answers. The host cannot be installed on a build machine, so this follows its source.
 //!
 //! Source: <https://github.com/Azure/azure-functions-host>, `src/WebJobs.Script/Workers/Http`.
 
@@ -45,7 +45,7 @@ const SWEEP: &str = "function_drift_sweep";
 const WRITTEN: &str = "Microsoft.Resources.ResourceWriteSuccess";
 const DELETED: &str = "Microsoft.Resources.ResourceDeleteSuccess";
 
-/// A handler that is served, and a way to end it.
+/// A running handler, and a way to stop it.
 struct Served {
     port: u16,
     shutdown: oneshot::Sender<()>,
@@ -53,7 +53,7 @@ struct Served {
     gate: Gate,
 }
 
-/// What groups called `slow` tell and wait for.
+/// The coordination with groups named `slow`.
 #[derive(Clone)]
 struct Gate {
     arrived: Arc<Semaphore>,
@@ -169,7 +169,7 @@ fn event_of(event_type: &str, subject: &str) -> Value {
     })
 }
 
-/// What the host sends: whatever is not an object is a string that holds JSON.
+/// The body of the host: every value that is not an object is a string that contains JSON.
 fn envelope(value: &Value) -> Value {
     let encode = |value: &Value| if value.is_object() { value.clone() } else { json!(value.to_string()) };
     let mut metadata = json!({
@@ -186,7 +186,7 @@ fn succeeded(logs: &[&str]) -> Verdict {
 }
 
 #[test]
-fn the_files_that_the_host_reads_are_as_it_wants_them() {
+fn the_files_for_the_host_are_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
     let host = read(&root.join("host.json"));
@@ -231,7 +231,7 @@ fn the_files_that_the_host_reads_are_as_it_wants_them() {
 }
 
 #[test]
-fn the_example_of_local_settings_is_right() {
+fn the_example_of_local_settings_is_valid() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("local.settings.json.example");
     let example: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let value = |name: &str| example["Values"][name].as_str().map(str::to_owned);
@@ -242,7 +242,7 @@ fn the_example_of_local_settings_is_right() {
         value(name)
     });
     assert_eq!(settings.unwrap().arm_endpoint.as_str(), "http://127.0.0.1:8181/");
-    // Other spellings of names that are shown.
+    // Other spellings of displayed names.
     let others = ["ACI_DNS_SWEEP_SUBSCRIPTIONS", "https_proxy", "no_proxy"];
     for name in asked.into_inner().iter().filter(|name| !others.contains(&name.as_str())) {
         assert!(value(name).is_some(), "{name} is not shown");
@@ -250,7 +250,7 @@ fn the_example_of_local_settings_is_right() {
 }
 
 #[tokio::test]
-async fn every_form_of_an_event_is_taken() {
+async fn every_encoding_of_an_event_is_accepted() {
     let served = serve().await;
     let object = event("web");
     let encoded = |value: &Value| json!(value.to_string());
@@ -269,7 +269,7 @@ async fn every_form_of_an_event_is_taken() {
 }
 
 #[tokio::test]
-async fn a_timer_is_answered_whatever_it_says() {
+async fn a_timer_is_answered_for_any_body() {
     let served = serve().await;
     let late = json!({
         "Schedule": {"AdjustForDST": true}, "IsPastDue": true,
@@ -289,7 +289,7 @@ async fn a_timer_is_answered_whatever_it_says() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_acknowledged() {
+async fn ignored_events_are_acknowledged() {
     let served = serve().await;
     let other = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a";
     for (invocation, value, expected) in [
@@ -312,7 +312,7 @@ async fn what_is_not_ours_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_cannot_drift_but_is_reconciled() {
+async fn a_deletion_is_reconciled_but_not_compared() {
     let served = serve().await;
     let value = event_of(DELETED, &subject("web"));
     served.check(DRIFT, "deleted", &value, succeeded(&["what was deleted cannot drift"])).await;
@@ -320,7 +320,7 @@ async fn what_was_deleted_cannot_drift_but_is_reconciled() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_answered_400() {
+async fn a_malformed_event_is_answered_400() {
     let served = serve().await;
     for body in [
         "",
@@ -349,7 +349,7 @@ async fn what_cannot_be_read_is_answered_400() {
 }
 
 #[tokio::test]
-async fn an_error_quotes_little_of_what_was_sent() {
+async fn an_error_quotes_little_of_the_event() {
     let served = serve().await;
     let body = format!("{:?}", "a".repeat(1_000_000));
     let response = served
@@ -362,7 +362,7 @@ async fn an_error_quotes_little_of_what_was_sent() {
 }
 
 #[tokio::test]
-async fn the_gravest_result_is_the_answer_and_each_event_has_its_line() {
+async fn the_most_severe_result_is_the_answer_and_each_event_has_its_line() {
     let served = serve().await;
     let groups = ["web", "malformed", "conflict", "failed", "unavailable"];
     let events = groups.map(|name| if name == "malformed" { json!({}) } else { event(name) });
@@ -382,7 +382,7 @@ async fn the_gravest_result_is_the_answer_and_each_event_has_its_line() {
 }
 
 #[tokio::test]
-async fn the_events_of_an_array_are_handled_at_the_same_time() {
+async fn the_events_of_an_array_are_handled_concurrently() {
     let served = serve().await;
     let value = json!([event("slow"), event("slow"), event("slow")]);
     let invoked = served.invoke(RECONCILE, "array", &value, Framing::Chunked);
@@ -396,7 +396,7 @@ async fn the_events_of_an_array_are_handled_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_panic_fails_its_event_and_the_process_lives() {
+async fn a_panic_fails_its_event_but_not_the_process() {
     let served = serve().await;
     for name in ["panics", "panics-elsewhere"] {
         let value = json!([event("web"), event(name)]);
@@ -411,7 +411,7 @@ async fn a_panic_fails_its_event_and_the_process_lives() {
 }
 
 #[tokio::test]
-async fn a_line_tells_invocation_and_trace() {
+async fn a_line_contains_invocation_and_trace() {
     let served = serve().await;
     served.invoke(RECONCILE, "83a33220-a921-460a-bec0-b3f043dcf1ff", &event("web"), Framing::Chunked).await;
     let lines = log::of_invocation("83a33220-a921-460a-bec0-b3f043dcf1ff");
@@ -429,7 +429,7 @@ async fn a_line_tells_invocation_and_trace() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_taken_and_a_boundless_one_refused() {
+async fn a_large_body_is_accepted_and_a_too_large_one_refused() {
     let served = serve().await;
     let mut large = event("web");
     large["data"]["text"] = json!("x".repeat(1_050_000));
@@ -460,7 +460,7 @@ async fn other_paths_and_methods_are_refused_and_never_redirected() {
 }
 
 #[tokio::test]
-async fn the_host_may_ask_for_life_as_often_as_it_wants_without_a_line() {
+async fn health_probes_write_no_line() {
     let served = serve().await;
     let mut connection = served.connect().await;
     for _ in 0..10 {
@@ -470,7 +470,7 @@ async fn the_host_may_ask_for_life_as_often_as_it_wants_without_a_line() {
 }
 
 #[tokio::test]
-async fn fifty_invocations_at_once_share_pooled_connections() {
+async fn fifty_concurrent_invocations_share_pooled_connections() {
     let served = serve().await;
     let (port, body) = (served.port, envelope(&event("web")).to_string());
     let one = async |_| {
@@ -486,7 +486,7 @@ async fn fifty_invocations_at_once_share_pooled_connections() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_does_not_cut_off_the_work() {
+async fn a_caller_that_disconnects_does_not_cancel_the_work() {
     let served = serve().await;
     let mut connection = served.connect().await;
     let body = envelope(&event("slow")).to_string();
@@ -504,12 +504,12 @@ async fn a_caller_that_hangs_up_does_not_cut_off_the_work() {
     assert_eq!(log::of_invocation("hang-up")[0]["outcome"], "changed");
 }
 
-/// Lets what is under way on real sockets go on until it waits again.
+/// Lets tasks with real sockets run until they wait again.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-/// Lets time pass at once.
+/// Advances the clock.
 async fn pass(seconds: u64) {
     settle().await;
     tokio::time::pause();
@@ -518,7 +518,7 @@ async fn pass(seconds: u64) {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_kept_and_a_silent_one_is_not() {
+async fn an_idle_connection_is_kept_and_an_unfinished_request_is_closed() {
     let served = serve().await;
     let mut connection = served.connect().await;
     let mut silent = served.connect().await;
@@ -531,7 +531,7 @@ async fn an_idle_connection_is_kept_and_a_silent_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_is_not_waited_for() {
+async fn a_body_that_does_not_arrive_times_out() {
     let served = serve().await;
     let mut connection = served.connect().await;
     connection.send_head("/function_aci_reconcile", "never", 10).await;
@@ -559,7 +559,7 @@ async fn shutting_down_finishes_what_is_in_flight_and_serves_until_then() {
 }
 
 #[tokio::test]
-async fn shutting_down_is_over_after_its_grace() {
+async fn a_shutdown_ends_after_its_grace_period() {
     let served = serve().await;
     let mut slow = served.connect().await;
     let body = envelope(&event("slow")).to_string();
@@ -580,7 +580,7 @@ async fn the_router_answers_without_a_server_too() {
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
 }
 
-/// The real program, with nothing but these variables.
+/// The real program, with these variables only.
 fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aci-dns"));
     command.args(arguments).env_clear().envs(variables.iter().copied());
@@ -628,7 +628,7 @@ fn wrong_arguments_end_the_program_with_2() {
 const ONE_ZONE: &str = r#"{"rg": {"forwardZone": "a.internal", "reverseZones": []}}"#;
 
 #[test]
-fn a_port_that_is_taken_ends_the_program_with_1() {
+fn a_port_in_use_ends_the_program_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let (code, _, stderr) = run(&[], &[("FUNCTIONS_CUSTOMHANDLER_PORT", &port), ("ACI_DNS_ZONES", ONE_ZONE)]);
@@ -637,14 +637,14 @@ fn a_port_that_is_taken_ends_the_program_with_1() {
 }
 
 #[tokio::test]
-async fn a_stdout_that_nobody_reads_never_blocks_the_handler() {
+async fn an_unread_stdout_never_blocks_the_handler() {
     let variables = [("ACI_DNS_ZONES", ONE_ZONE)];
     let mut process = program(&["serve", "--port", "0"], &variables).spawn().unwrap();
     let mut stdout = BufReader::new(process.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     let port = line.split_once("127.0.0.1:").unwrap().1.split('"').next().unwrap().parse().unwrap();
-    // A line has some three hundred bytes, and a pipe takes 64 KiB.
+    // A line has some three hundred bytes, and the buffer of a pipe 64 KiB.
     let events = json!(vec![event_of("Other", ""); 1000]);
     let body = envelope(&events).to_string();
     for invocation in ["first", "second", "third"] {

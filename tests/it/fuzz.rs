@@ -1,7 +1,7 @@
-//! A fuzzer for every run of the tests: seeded, so that it does the same everywhere, and bounded.
+//! A fuzzer for every test run: seeded, so that it is reproducible, and bounded.
 //!
-//! `ACI_DNS_FUZZ_CASES` says how many cases each target gets. The targets in `fuzz` call the same functions with
-//! what a fuzzer that watches the code thinks of; they need a nightly toolchain.
+//! `ACI_DNS_FUZZ_CASES` sets the number of cases per target. The targets in `fuzz` call the same functions
+//! with the input of a coverage-guided fuzzer, which needs a nightly toolchain.
 
 pub(crate) mod entry;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const CASES: u64 = 3000;
 
-/// Mutates seeds, and says which case it was that failed. The first `head` bytes are not JSON.
+/// Mutates seeds, and reports the failing case. The first `head` bytes are not JSON.
 fn fuzz(target: fn(&[u8]), seeds: &[Vec<u8>], head: usize) {
     let cases = env::var("ACI_DNS_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     for seed in seeds {
@@ -66,7 +66,7 @@ fn mutate(rng: &mut Rng, data: &mut Vec<u8>, seeds: &[Vec<u8>], head: usize) {
     }
 }
 
-/// Mutates the JSON that the data hold from `head` on, or, where they hold a setting, from its value on.
+/// Mutates the JSON in the data from `head` on, or in a setting from its value on.
 fn mutate_json(rng: &mut Rng, data: &mut Vec<u8>, head: usize) {
     let is_open = |byte: &u8| *byte == b'{';
     let Some(start) = data.iter().skip(head).position(is_open).map(|at| at + head) else { return };
@@ -77,7 +77,7 @@ fn mutate_json(rng: &mut Rng, data: &mut Vec<u8>, head: usize) {
     let mut target = rng.usize(0..count);
     change(rng, &mut value, &mut target);
     let mut text = value.to_string();
-    // What no value in memory can be is written into the text.
+    // Text that no JSON value can express is inserted into the text.
     for (mark, raw) in [
         ("\"@deep\"", "[".repeat(200) + &"]".repeat(200)),
         ("\"@nest\"", "{\"a\":".repeat(100) + "1" + &"}".repeat(100)),
@@ -87,7 +87,7 @@ fn mutate_json(rng: &mut Rng, data: &mut Vec<u8>, head: usize) {
         text = text.replace(mark, &raw);
     }
     if rng.u8(0..8) == 0 {
-        // The first key once more: the last one counts, or none.
+        // The first key again: the last one counts, or none.
         text = text.replacen('{', &format!("{{{}:null,", json!(first_key(&value))), 1);
     }
     data.splice(start..end, text.into_bytes());
@@ -190,16 +190,16 @@ fn change_here(rng: &mut Rng, value: &mut Value) {
 }
 
 #[test]
-fn an_invocation_is_answered_whatever_its_body() {
+fn an_invocation_is_answered_for_any_body() {
     fuzz(entry::invocation, &entry::invocation_seeds(), 0);
 }
 
 #[test]
-fn settings_are_read_or_refused_whatever_they_say() {
+fn any_settings_are_accepted_or_refused() {
     fuzz(entry::settings, &entry::settings_seeds(), 0);
 }
 
 #[test]
-fn the_client_is_right_whatever_resource_manager_answers() {
+fn the_client_is_correct_for_any_answer_of_resource_manager() {
     fuzz(entry::arm_answer, &entry::arm_answer_seeds(), 2);
 }

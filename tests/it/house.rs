@@ -1,7 +1,7 @@
-//! The rules of the house that no compiler holds: which module may name what.
+//! Rules for the source that the compiler does not check, such as which module may name what.
 //!
-//! They are read off the sources, without comments, the contents of literals, and tests, so that a rule is about what
-//! the code does and not about what is said of it. `src/lib.rs` is the map that they belong to.
+//! They apply to the code without comments, contents of literals, and tests. `src/lib.rs` describes the
+//! modules.
 
 mod graph;
 
@@ -30,22 +30,22 @@ const PURE: [&str; 14] = [
     "inventory",
 ];
 
-/// Parts of other modules that are no less pure: what a preflight makes of what it saw.
+/// Pure parts of other modules: the checks of a preflight.
 const PURE_PARTS: [&str; 8] =
     ["checks", "decisions", "diagnosis", "events", "evidence", "rights", "show", "zones"];
 
-/// How many lines of code one file may have, tests apart: what a reader holds in mind.
+/// The largest number of lines of one file, without tests.
 const MOST_LINES: usize = 700;
 
 /// One source file.
 struct Source {
-    /// From the root of the repository, such as `src/config/zones.rs`.
+    /// The path from the root of the repository, such as `src/config/zones.rs`.
     path: String,
-    /// As it stands there.
+    /// The whole text.
     text: String,
-    /// Without comments, contents of literals, and tests; line by line as in the text.
+    /// The code without comments, contents of literals, and tests, with unchanged line numbers.
     code: String,
-    /// All code, tests included.
+    /// All code, including tests.
     code_with_tests: String,
 }
 
@@ -67,7 +67,7 @@ impl Source {
     }
 }
 
-/// Every source file of the crate and of this binary, by path.
+/// Every source file of the crate and of the binary, by path.
 static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(sources);
 
 fn sources() -> Vec<Source> {
@@ -97,7 +97,7 @@ fn source(root: &Path, file: &Path) -> Source {
     let path = file.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
     let text = fs::read_to_string(file).unwrap();
     let code_with_tests = code_of(&text);
-    // The folder or file of a test module; or the module at the foot of a file.
+    // The folder or file of a test module, or the test module at the end of a file.
     let is_test = ["/tests/", "/tests.rs", "/testing.rs"].iter().any(|part| path.contains(part));
     let code = if is_test && path.starts_with("src/") {
         String::new()
@@ -108,7 +108,7 @@ fn source(root: &Path, file: &Path) -> Source {
     Source { path, text, code, code_with_tests }
 }
 
-/// Blanks comments and the contents of literals. A line stays the line that it was.
+/// Replaces comments and the contents of literals with blanks. Line numbers do not change.
 fn code_of(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -128,7 +128,7 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// How long the comment or literal is that starts here; 0 where none does.
+/// The length of the comment or literal that starts here; 0 if there is none.
 fn blank_length(before: &str, rest: &str) -> usize {
     let until = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at);
     let is_in_word = before.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
@@ -145,12 +145,12 @@ fn blank_length(before: &str, rest: &str) -> usize {
             return until(&end, 2 + hashes) + end.len();
         }
     }
-    // A character, but not a lifetime or a label.
+    // A character literal, but not a lifetime or a label.
     let is_character = rest.starts_with("'\\") || rest.chars().nth(2) == Some('\'');
     if rest.starts_with('\'') && is_character { quoted(rest, '\'') } else { 0 }
 }
 
-/// The length of a literal that starts here, both quotes included.
+/// The length of a literal that starts here, including both quotes.
 fn quoted(rest: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, letter) in rest.char_indices().skip(1) {
@@ -164,7 +164,7 @@ fn quoted(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-/// Whether a text is there, and not as a part of a longer word.
+/// Whether a text occurs, but not as a part of a longer word.
 fn names(line: &str, text: &str) -> bool {
     let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
     line.match_indices(text).any(|(at, _)| {
@@ -174,7 +174,7 @@ fn names(line: &str, text: &str) -> bool {
     })
 }
 
-/// The rule that `broken` finds broken in no line of code of these files.
+/// Checks that `broken` finds no line in the code of these files.
 fn check(is_bound: impl Fn(&Source) -> bool, broken: impl Fn(&Source, &str) -> bool) {
     let mut violations = String::new();
     let mut files = 0;
@@ -191,7 +191,7 @@ fn check(is_bound: impl Fn(&Source) -> bool, broken: impl Fn(&Source, &str) -> b
 }
 
 #[test]
-fn what_is_read_is_code_and_neither_comments_nor_literals() {
+fn comments_and_literals_are_not_checked() {
     for (text, expected) in [
         ("let a = 1; // async\nlet b;", "let a = 1; \nlet b;"),
         ("say(\"async // \\\" x\"); async", "say(\"\"); async"),
@@ -230,7 +230,7 @@ fn only_decide_makes_changes() {
 #[test]
 fn only_decide_knows_policy_and_ownership() {
     check(
-        // The doctor says which rights a policy needs, and the command line offers one of its own.
+        // The doctor checks the rights for a policy, and the command line has a policy of its own.
         |source| source.is_in_crate() && !source.is_of(&["decide", "config", "doctor", "cli"]),
         |_, line| {
             let is_redirect = names(line, "redirect::Policy::");
@@ -253,7 +253,7 @@ fn only_the_driver_writes() {
         // Messages of the retry queue are no records.
         |source| source.is_in_crate() && !source.is_of(&["driver", "arm", "simulator", "storage_queue"]),
         |source, line| {
-            // A scenario, and the story behind events, play people who edit the simulated zones.
+            // Scenarios and the story of the replay edit the simulated zones like a person.
             let is_person = source.is_of(&["replay"]) && line.contains("azure.");
             !is_person && [".put_", ".delete_"].iter().any(|text| names(line, text))
         },
@@ -261,7 +261,7 @@ fn only_the_driver_writes() {
 }
 
 #[test]
-fn the_drift_tracker_and_the_doctor_have_nothing_to_write_with() {
+fn the_drift_tracker_and_the_doctor_have_no_write_access() {
     check(
         |source| source.is_of(&["drift", "doctor"]),
         |_, line| ["Writer", "ReadWrite"].iter().any(|text| names(line, text)),
@@ -301,7 +301,7 @@ fn only_replay_and_main_know_the_simulator() {
 }
 
 #[test]
-fn no_file_is_longer_than_a_reader_can_hold() {
+fn no_file_is_too_long() {
     let files = SOURCES.iter().filter(|source| source.is_in_crate());
     let lengths = files.map(|source| (&source.path, source.code.lines().count()));
     let long: Vec<_> = lengths.filter(|(_, lines)| *lines > MOST_LINES).collect();
@@ -309,14 +309,14 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_describes_its_purpose() {
     let silent = SOURCES.iter().filter(|source| !source.text.starts_with("//! "));
     let silent: Vec<_> = silent.map(|source| &source.path).collect();
     assert!(silent.is_empty(), "{silent:?}");
 }
 
 #[test]
-fn the_map_of_the_house_is_whole() {
+fn lib_rs_describes_every_module() {
     let map = SOURCES.iter().find(|source| source.path == "src/lib.rs").unwrap();
     let modules = map.code.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let is_named = |module: &str| {
@@ -345,7 +345,7 @@ fn a_lint_is_expected_with_a_reason_and_never_allowed() {
 }
 
 #[test]
-fn nothing_is_left_to_do() {
+fn there_is_no_todo() {
     check_everywhere(&["todo!", "unimplemented!"]);
     let notes = ["TODO", "FIXME", "XXX"];
     for source in SOURCES.iter().filter(|source| source.is_in_crate()) {
@@ -357,6 +357,6 @@ fn nothing_is_left_to_do() {
 }
 
 #[test]
-fn no_test_is_left_out() {
+fn no_test_is_ignored() {
     check_everywhere(&["#[ignore"]);
 }

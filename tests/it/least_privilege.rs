@@ -1,6 +1,5 @@
-//! The roles in `infra/role.json` hold the actions that the requests of whole lives of container groups need, and no
-//! others. Resource Manager asks for `<type>/read`, `write` or `delete`, by the method and the type that the path
-//! ends on.
+//! The roles in `infra/role.json` contain exactly the actions that whole lives of container groups need.
+//! Resource Manager requires `<type>/read`, `write` or `delete`, by the method and the last type in the path.
 //!
 //! Source: <https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations>.
 
@@ -27,7 +26,7 @@ fn action(method: &str, path: &str) -> String {
     let (_, resource) = path.rsplit_once("/providers/").unwrap();
     let mut segments = resource.split('/');
     let namespace = segments.next().unwrap();
-    // Types and names stand by turns; a list ends on the type.
+    // Types and names alternate; a list ends with the type.
     let types: Vec<&str> = segments.step_by(2).collect();
     let verb = match method {
         "GET" => "read",
@@ -38,14 +37,14 @@ fn action(method: &str, path: &str) -> String {
     format!("{namespace}/{}/{verb}", types.join("/"))
 }
 
-/// The actions that the requests since the last look needed.
+/// The actions that the requests since the last call needed.
 fn needed(world: &World) -> Actions {
     let actions = world.azure.calls().iter().map(|call| action(call.method.as_str(), &call.path)).collect();
     world.azure.clear_calls();
     actions
 }
 
-/// What reconciler (with the sweep) and drift tracker needed, in whatever state the groups are.
+/// The actions that reconciler (with the sweep) and drift tracker needed, for groups in every state.
 #[derive(Default)]
 struct Needed {
     reconciler: Actions,
@@ -64,7 +63,7 @@ impl Needed {
     }
 }
 
-/// A sweep, and what it repairs.
+/// A sweep and its repair.
 async fn sweep(world: &World) -> Actions {
     let sweeper = &world.stage.functions.sweeper;
     let deadline = Instant::now() + Duration::from_hours(1);
@@ -75,7 +74,8 @@ async fn sweep(world: &World) -> Actions {
     needed(world)
 }
 
-/// Creation, a move that a sweep finds, forgetting, a new name, a conflict, a take-over, a stop, a public address, and the end.
+/// Creation, a move that a sweep finds, forgetting, a new name, a conflict, a takeover, a stop, a public
+/// address, and the deletion.
 async fn lives(settings: &[(&str, &str)]) -> Needed {
     let mut needed = Needed::default();
     let everywhere = ("ACI_DNS_SUBSCRIPTIONS", SUBSCRIPTION);
@@ -104,7 +104,7 @@ async fn lives(settings: &[(&str, &str)]) -> Needed {
     needed
 }
 
-/// The actions of a role, which holds nothing else that grants anything.
+/// The actions of a role, which grants nothing else.
 fn granted(role: &str) -> Actions {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/role.json");
     let roles: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
@@ -122,7 +122,7 @@ fn of_container_groups(actions: Actions) -> (Actions, Actions) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_roles_grant_what_the_requests_need_and_nothing_else() {
+async fn the_roles_grant_exactly_the_needed_actions() {
     let mut all = Actions::new();
     for settings in [&[][..], &[("ACI_DNS_OWNERSHIP", "strict")], &[("ACI_DNS_STOPPED", "keep")]] {
         let needed = lives(settings).await;
@@ -135,21 +135,21 @@ async fn the_roles_grant_what_the_requests_need_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_drift_tracker_needs_the_reads_alone() {
+async fn the_drift_tracker_needs_only_reads() {
     let reads = granted("containerGroups").into_iter().chain(granted("recordSets"));
     let reads: Actions = reads.filter(|action| action.ends_with("/read")).collect();
     assert_eq!(lives(&[]).await.tracker, reads);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_needs_the_reads_alone() {
+async fn the_policy_observe_needs_only_reads() {
     let needed = lives(&[("ACI_DNS_POLICY", "observe")]).await;
     assert!(needed.reconciler.iter().all(|action| action.ends_with("/read")), "{:?}", needed.reconciler);
 }
 
-/// Whoever runs a preflight does so with his own rights, which are no part of the roles.
+/// A preflight runs with the caller's own rights, which are not part of the roles.
 #[tokio::test(start_paused = true)]
-async fn the_doctor_reads_what_it_says_and_nothing_else() {
+async fn the_doctor_needs_exactly_the_documented_reads() {
     let azure = azure();
     azure.clear_calls();
     for principal in [None, Some(PRINCIPAL)] {
@@ -161,7 +161,7 @@ async fn the_doctor_reads_what_it_says_and_nothing_else() {
 }
 
 #[test]
-fn the_doctor_looks_for_the_actions_of_the_roles_and_no_others() {
+fn the_doctor_checks_exactly_the_actions_of_the_roles() {
     assert_eq!(granted("containerGroups"), rights::OF_CONTAINER_GROUPS.map(str::to_owned).into());
     let of_zones = [RecordType::A, RecordType::Ptr].map(|kind| rights::of_zone(kind, Policy::Sync));
     assert_eq!(granted("recordSets"), of_zones.concat().into_iter().collect());

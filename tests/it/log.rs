@@ -1,4 +1,4 @@
-//! The log lines of this whole test binary, told apart by what they say.
+//! The log lines of this test binary, by content.
 
 use std::sync::{Mutex, OnceLock};
 
@@ -17,14 +17,14 @@ pub(crate) fn collect() {
     });
 }
 
-/// The lines of one invocation that say what became of an event.
+/// The lines of one invocation that report an event.
 pub(crate) fn of_invocation(id: &str) -> Vec<Value> {
     let lines = LINES.lock().unwrap();
     let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter(|line| line["invocation.id"] == id && !line["outcome"].is_null()).collect()
 }
 
-/// The lines that hold a text.
+/// The lines that contain a text.
 pub(crate) fn that_hold(text: &str) -> Vec<String> {
     LINES.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
 }

@@ -1,4 +1,4 @@
-//! What can only be tested from outside: one binary, one module for each side from which the crate is used.
+//! Tests from outside of the crate: one binary, one module for each part of the interface.
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,

@@ -1,6 +1,6 @@
-//! `drift`, `plan` and `sync`, as people and pipelines run them: the real program beside an Azure in this process.
+//! `drift`, `plan` and `sync`: the real program with an Azure in this process.
 //!
-//! What the commands tell is checked in under `tests/operate` (`INSTA_UPDATE=always` writes it anew).
+//! The output of the commands is in `tests/operate` (`INSTA_UPDATE=always` updates it).
 
 use std::{
     collections::BTreeSet,
@@ -35,7 +35,7 @@ use crate::{
 const FORWARD: [&str; 2] = ["spoke1.contoso.internal", "spoke2.contoso.internal"];
 const REVERSE: [&str; 2] = ["1.10.in-addr.arpa", "2.10.in-addr.arpa"];
 
-/// An Azure that is served, with two spokes that have zones of their own.
+/// An Azure over HTTP, with two spokes that have zones of their own.
 struct Cloud {
     azure: Azure,
     port: u16,
@@ -43,7 +43,7 @@ struct Cloud {
     _runtime: Runtime,
 }
 
-/// How a command ended.
+/// The result of a command.
 struct Ran {
     code: i32,
     stdout: String,
@@ -51,7 +51,7 @@ struct Ran {
 }
 
 impl Ran {
-    /// As it looks on a terminal, but that what went to stderr is marked.
+    /// The output on a terminal, except that stderr is marked.
     fn text(&self) -> String {
         let mut text = self.stdout.clone();
         for line in self.stderr.lines() {
@@ -96,7 +96,7 @@ impl Cloud {
         Self { azure, port, _runtime: runtime }
     }
 
-    /// One in which these groups live, with their records.
+    /// An Azure with these groups and their records.
     fn with(names: &[&str]) -> Self {
         let cloud = Self::new();
         for name in names {
@@ -142,7 +142,7 @@ impl Cloud {
         ran(self.command(arguments).env(name, value).spawn().unwrap())
     }
 
-    /// Runs a command on a terminal, where somebody answers.
+    /// Runs a command on a terminal with an answer.
     fn answer(&self, arguments: &[&str], answer: &str) -> Ran {
         let (mut keyboard, terminal) = terminal();
         let child = self.command(arguments).stdin(terminal).spawn().unwrap();
@@ -181,7 +181,7 @@ impl Cloud {
         FORWARD.iter().chain(&REVERSE).flat_map(|zone| self.azure.record_sets(zone)).collect()
     }
 
-    /// Every record set of ours as a line, without what it remembers.
+    /// Every record set of ours as a line, without previous addresses.
     fn managed(&self) -> BTreeSet<String> {
         let sets = self.record_sets().into_iter();
         let ours = sets.filter(|set| set.metadata.contains_key("aci-dns-owner"));
@@ -203,7 +203,7 @@ fn ran(child: Child) -> Ran {
     }
 }
 
-/// What Ctrl-C does.
+/// The effect of Ctrl-C.
 fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }
@@ -229,7 +229,7 @@ fn check(name: &str, reported: &[(&str, Ran)]) {
     settings.bind(|| insta::assert_snapshot!(name, reported.join("\n")));
 }
 
-/// A cloud in which everything is the matter that a sweep knows, and something that is none of its business.
+/// An Azure with every kind of drift that a sweep reports, and with unrelated record sets.
 fn drifted() -> Cloud {
     let cloud = Cloud::with(&[
         "gone",
@@ -280,7 +280,7 @@ fn drifted() -> Cloud {
         }
     }
     cloud.put("PTR 77.5 60 right.spoke1.contoso.internal", |_| ());
-    // A mark of a group that no entry of the map serves.
+    // The mark of a group that no entry of the map serves.
     cloud.put("A elsewhere 60 10.9.9.9", |spec| {
         let owner = format!("{SUBSCRIPTION}/rg-other/elsewhere");
         spec.metadata.insert("aci-dns-owner".to_owned(), owner);
@@ -292,14 +292,14 @@ fn drifted() -> Cloud {
     cloud
 }
 
-/// The record sets that nobody may touch, byte for byte.
+/// The record sets that must not change, byte for byte.
 fn foreign(cloud: &Cloud) -> Vec<RecordSetView> {
     let names = ["taken", "elsewhere", "printer", "88.5", "@"];
     cloud.record_sets().into_iter().filter(|set| names.contains(&&*set.name)).collect()
 }
 
 #[test]
-fn drift_tells_each_kind_of_drift_to_people_and_to_programs_and_writes_nothing() {
+fn drift_reports_each_kind_as_table_and_json_and_writes_nothing() {
     let cloud = drifted();
     let before = cloud.record_sets();
     let table = cloud.run(&["drift"]);
@@ -325,7 +325,7 @@ fn drift_tells_each_kind_of_drift_to_people_and_to_programs_and_writes_nothing()
 }
 
 #[test]
-fn plan_shows_a_diff_with_what_it_would_take_over_and_writes_nothing() {
+fn plan_prints_a_diff_with_takeovers_and_writes_nothing() {
     let cloud = drifted();
     let before = cloud.record_sets();
     let plan = cloud.run(&["plan"]);
@@ -335,7 +335,7 @@ fn plan_shows_a_diff_with_what_it_would_take_over_and_writes_nothing() {
 }
 
 #[test]
-fn sync_adopt_only_writes_marks_and_changes_no_answer() {
+fn sync_adopt_only_writes_only_marks() {
     let cloud = drifted();
     let answers = |cloud: &Cloud| {
         let sets = cloud.record_sets().into_iter();
@@ -353,7 +353,7 @@ fn sync_adopt_only_writes_marks_and_changes_no_answer() {
 }
 
 #[test]
-fn sync_refuses_upheaval_unless_it_is_forced_and_leaves_what_is_foreign() {
+fn sync_needs_force_for_large_changes_and_keeps_foreign_record_sets() {
     let cloud = drifted();
     let others = foreign(&cloud);
     let refused = cloud.run(&["sync", "--yes", "--adopt"]);
@@ -375,11 +375,11 @@ fn sync_refuses_upheaval_unless_it_is_forced_and_leaves_what_is_foreign() {
 }
 
 #[test]
-fn sync_asks_and_only_yes_is_yes() {
+fn sync_asks_and_continues_only_after_yes() {
     let cloud = Cloud::new();
     cloud.create("web");
-    let nobody = cloud.run(&["sync"]);
-    nobody.ends(2, "cannot ask");
+    let without_terminal = cloud.run(&["sync"]);
+    without_terminal.ends(2, "cannot ask");
     assert!(cloud.azure.calls().is_empty());
     let no = cloud.answer(&["sync"], "no\n");
     for answer in ["\n", "maybe\n", "yesterday\n", "\u{4}"] {
@@ -393,7 +393,7 @@ fn sync_asks_and_only_yes_is_yes() {
     check(
         "sync-asks",
         &[
-            ("aci-dns sync </dev/null", nobody),
+            ("aci-dns sync </dev/null", without_terminal),
             ("aci-dns sync (no)", no),
             ("aci-dns sync (Y)", yes),
             ("aci-dns sync (nothing to ask)", nothing),
@@ -402,7 +402,7 @@ fn sync_asks_and_only_yes_is_yes() {
 }
 
 #[test]
-fn to_interrupt_the_question_is_to_say_no() {
+fn an_interrupt_of_the_question_counts_as_no() {
     let cloud = Cloud::new();
     cloud.create("web");
     let (_keyboard, terminal) = terminal();
@@ -422,7 +422,7 @@ fn to_interrupt_the_question_is_to_say_no() {
 }
 
 #[test]
-fn sync_group_makes_one_group_right_or_says_why_not() {
+fn sync_group_corrects_one_group_or_reports_why_not() {
     let cloud = Cloud::with(&["other"]);
     cloud.create("web");
     cloud.put("A taken 10 10.1.7.7", |spec| spec.is_auto_registered = true);
@@ -458,7 +458,7 @@ fn sync_group_makes_one_group_right_or_says_why_not() {
 }
 
 #[test]
-fn plan_and_drift_look_at_one_group_by_single_reads() {
+fn plan_and_drift_of_one_group_use_single_reads() {
     let cloud = Cloud::with(&["other", "web"]);
     cloud.azure.move_group(&id("web")).unwrap();
     cloud.azure.move_group(&id("other")).unwrap();
@@ -484,7 +484,7 @@ fn plan_and_drift_look_at_one_group_by_single_reads() {
 }
 
 #[test]
-fn sync_group_waits_for_the_address_and_for_nobody_who_interrupts() {
+fn sync_group_waits_for_the_address_until_an_interrupt() {
     let cloud = Cloud::new();
     cloud.create_as("web", |spec| spec.provisioning = Duration::from_hours(1));
     let (azure, looks) = (cloud.azure.clone(), AtomicUsize::new(0));
@@ -509,7 +509,7 @@ fn sync_group_waits_for_the_address_and_for_nobody_who_interrupts() {
 }
 
 #[test]
-fn a_list_that_fails_leaves_its_zone_unknown_and_the_other_judged() {
+fn a_failed_list_leaves_only_its_zone_unknown() {
     let cloud = Cloud::with(&["one", "rg-spoke2/two"]);
     cloud.address("one", [10, 1, 5, 30]);
     cloud.address("rg-spoke2/two", [10, 2, 6, 30]);
@@ -539,7 +539,7 @@ fn a_list_that_fails_leaves_its_zone_unknown_and_the_other_judged() {
 }
 
 #[test]
-fn drift_ends_with_0_where_there_is_none_and_with_2_where_the_settings_are_wrong() {
+fn drift_ends_with_0_without_drift_and_with_2_for_invalid_settings() {
     let cloud = Cloud::with(&["web"]);
     cloud.run(&["drift"]).ends(0, "1 right");
     cloud.run(&["plan"]).ends(0, "1 right");
@@ -574,9 +574,9 @@ fn a_map_that_matches_nothing_is_an_error_and_a_key_that_matches_nothing_a_warni
     assert_eq!(cloud.writes(), 0);
 }
 
-/// A deployment made the record set, a script keeps it right, and the group has another name.
+/// A deployment created the record set, a script maintains it, and a tag chose the name.
 #[test]
-fn sync_adopt_only_marks_a_record_set_whose_name_a_tag_chose() {
+fn sync_adopt_only_marks_a_record_set_at_a_name_of_a_tag() {
     let cloud = Cloud::new();
     cloud.create("software-repositories");
     let tags = [("aci-dns-hostname".to_owned(), "nexus".to_owned())].into();
@@ -599,7 +599,7 @@ fn sync_adopt_only_marks_a_record_set_whose_name_a_tag_chose() {
     cloud.run_with("ACI_DNS_ZONES", &map, &["sync", "--yes"]).ends(0, "1 repaired");
 }
 
-/// A cloud where a sync has something to do of each kind: create, move, remove.
+/// An Azure in which a sync creates, moves and removes record sets.
 fn unsettled() -> Cloud {
     let cloud = Cloud::with(&["gone", "moved", "right", "b1", "b2", "b3"]);
     cloud.create("new");
@@ -612,7 +612,7 @@ fn unsettled() -> Cloud {
 }
 
 #[test]
-fn a_sync_that_is_killed_at_any_write_is_resumed_by_the_next_and_the_one_after_writes_nothing() {
+fn a_sync_killed_at_any_write_is_resumed_by_the_next_one() {
     let whole = unsettled();
     whole.run(&["sync", "--yes", "--force"]).ends(0, "3 repaired");
     let (writes, expected) = (whole.writes(), whole.managed());
@@ -636,7 +636,7 @@ fn a_sync_that_is_killed_at_any_write_is_resumed_by_the_next_and_the_one_after_w
         let mut stdout = String::new();
         child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         child.wait().unwrap();
-        // What had arrived is carried out all the same.
+        // Requests that had arrived are still processed.
         gate.release();
         wait_for("the write that was held", || {
             cloud.azure.calls().iter().all(|call| call.status.is_some()).then_some(())
@@ -654,7 +654,7 @@ fn a_sync_that_is_killed_at_any_write_is_resumed_by_the_next_and_the_one_after_w
 }
 
 #[test]
-fn a_sync_that_is_interrupted_finishes_the_group_in_flight_and_says_what_is_left() {
+fn an_interrupted_sync_finishes_the_current_group_and_reports_the_rest() {
     let cloud = Cloud::new();
     for name in ["a", "b", "c"] {
         cloud.create(name);
@@ -665,7 +665,7 @@ fn a_sync_that_is_interrupted_finishes_the_group_in_flight_and_says_what_is_left
         cloud.azure.calls().iter().any(|call| call.method == Method::PUT).then_some(())
     });
     interrupt(&child);
-    // Two more groups would take many more round trips than a signal takes to be seen.
+    // Two more groups would take many more round trips than the delivery of a signal.
     gate.release();
     let ran = ran(child);
     ran.ends(1, "left");

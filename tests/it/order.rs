@@ -1,4 +1,4 @@
-//! "Order of writes" and the headings after it in docs/design.md, sentence by sentence.
+//! "Order of writes" and the following headings of docs/design.md, sentence by sentence.
 
 mod names;
 mod races;
@@ -36,7 +36,7 @@ async fn world(settings: &[(&str, &str)]) -> World {
     world
 }
 
-/// The map with other zones in the place of the usual ones.
+/// The map with other zones instead of the usual ones.
 fn zones(of_group: &Value) -> String {
     json!({"rg-spoke1": of_group}).to_string()
 }
@@ -49,7 +49,7 @@ async fn a_new_group_is_one_put_per_record_set_the_a_record_set_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_move_is_one_put_per_record_set_then_the_new_ptr_beside_the_removal_of_the_old() {
+async fn a_move_writes_a_first_and_then_both_ptrs_together() {
     let world = world(&[]).await;
     world.move_to("web", 5);
     assert_eq!(world.reconcile("web").await.status, 200);
@@ -60,7 +60,7 @@ async fn a_move_is_one_put_per_record_set_then_the_new_ptr_beside_the_removal_of
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_name_of_a_group_that_lives_is_never_absent() {
+async fn the_name_of_an_existing_group_is_never_absent() {
     let world = world(&[]).await;
     world.azure.on_change(|view| {
         let sets = view.record_sets(FORWARD);
@@ -94,7 +94,7 @@ async fn when_a_cannot_be_written_after_a_move_the_old_ptr_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_missing_reverse_zone_a_is_repaired_all_the_same_and_the_invocation_fails() {
+async fn with_a_missing_reverse_zone_a_is_corrected_and_the_invocation_fails() {
     let world = new_group(&[]);
     world.azure.delete_zone("1.10.in-addr.arpa").unwrap();
     world.reconcile("web").await.is(500, "failed", &[PLUS_A]).because("1.10.in-addr.arpa");
@@ -103,7 +103,7 @@ async fn with_a_missing_reverse_zone_a_is_repaired_all_the_same_and_the_invocati
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_broken_reverse_zone_a_is_repaired_all_the_same_and_the_invocation_fails() {
+async fn with_a_broken_reverse_zone_a_is_corrected_and_the_invocation_fails() {
     for method in [Method::GET, Method::PUT] {
         let world = new_group(&[]);
         world.fail(method, "/PTR/4.5", 403, "AuthorizationFailed");
@@ -113,7 +113,7 @@ async fn with_a_broken_reverse_zone_a_is_repaired_all_the_same_and_the_invocatio
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_broken_reverse_zone_does_not_keep_the_ptrs_of_another_from_being_made_right() {
+async fn a_broken_reverse_zone_does_not_affect_ptrs_of_another() {
     let map = zones(&json!({"forwardZone": FORWARD, "zoneResourceGroup": "rg-dns",
         "reverseZones": ["1.10.in-addr.arpa", "2.10.in-addr.arpa"]}));
     let world = World::new(&[("ACI_DNS_ZONES", &map)]);

@@ -1,5 +1,5 @@
-//! What an invocation answers: the table "Outcomes" of docs/observe.md, row by row. What holds of every answer and of
-//! every line is checked at each delivery, by [`crate::world`].
+//! The answers of an invocation: the table "Outcomes" of docs/observe.md, row by row. [`crate::world`] checks
+//! the common rules for answers and lines at each delivery.
 
 use aci_dns::{
     replay::stage::{RECONCILE, TRACK_DRIFT},
@@ -19,7 +19,7 @@ fn world(settings: &[(&str, &str)]) -> World {
     world
 }
 
-/// Delivers an event for `web`, which leaves every record set as it was.
+/// Delivers an event for `web`, which changes no record set.
 async fn check_untouched(world: &World, status: u16, outcome: &str, reason: &str) {
     let before = world.records();
     let done = world.reconcile("web").await;
@@ -49,7 +49,7 @@ async fn converged_with_upsert_only_everything_was_withheld() {
         "- A web.spoke1.contoso.internal 10.1.5.4",
     ];
     assert_eq!(done.is(200, "converged", &[]).list("plan.withheld"), withheld);
-    // It would be a lie that all is as it should be.
+    // The message does not claim that all records are correct.
     let message = format!("web.spoke1.contoso.internal: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
     assert_eq!(done.text("message"), message);
     assert_eq!(world.writes(), Vec::<String>::new());
@@ -74,7 +74,7 @@ async fn changed_the_records_of_a_group_that_became_public_were_removed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn planned_something_would_have_to_be_written_and_the_policy_is_to_observe() {
+async fn planned_there_are_changes_and_the_policy_is_observe() {
     let world = world(&[("ACI_DNS_POLICY", "observe")]);
     world.reconcile("web").await.is(200, "planned", &CREATED);
     assert_eq!(world.writes(), Vec::<String>::new());
@@ -99,7 +99,7 @@ async fn reported_the_drift_tracker_emitted_its_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ignored_not_one_of_our_events() {
+async fn ignored_another_event() {
     let world = world(&[]);
     let resource = id("web");
     for (event_type, subject) in [
@@ -182,7 +182,7 @@ async fn unmanaged_it_runs_without_any_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unmanaged_by_the_drift_tracker_a_group_that_is_gone_or_has_no_address() {
+async fn unmanaged_by_the_drift_tracker_a_deleted_group_or_one_without_an_address() {
     let world = World::new(&[]);
     let event = world.event_of("Microsoft.Resources.ResourceWriteSuccess", "web");
     world.deliver(TRACK_DRIFT, &event).await.is(200, "unmanaged", &[]);
@@ -257,7 +257,7 @@ async fn failed_permissions() {
     }
 }
 
-/// A 403 is never absence. A deleted resource group takes the role assignments at it along.
+/// A 403 is never absence. Role assignments at a resource group are deleted together with it.
 #[tokio::test(start_paused = true)]
 async fn failed_permissions_after_a_delete_event_name_the_lost_role_assignment_and_the_command() {
     let world = world(&[]);
@@ -351,7 +351,7 @@ async fn unavailable_address_not_assigned_yet() {
     check_untouched(&world, 503, "unavailable", "address").await;
 }
 
-/// The groups of an array by what becomes of them.
+/// The groups of an array by their outcomes.
 fn graded(world: &World) -> Vec<(u16, Value)> {
     world.put("A conflicting 60 10.1.5.9 auto");
     world.create("conflicting");
@@ -367,7 +367,7 @@ fn graded(world: &World) -> Vec<(u16, Value)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_to_an_array_is_the_gravest_of_its_results() {
+async fn the_answer_to_an_array_is_the_most_severe_of_its_results() {
     let world = world(&[]);
     let graded = graded(&world);
     for first in 0..graded.len() {
@@ -396,7 +396,7 @@ async fn each_event_of_an_array_has_its_own_line() {
     assert_eq!(outcomes, ["unavailable", "failed", "conflict", "malformed", "changed"]);
 }
 
-/// The fields of a line beyond those that every line has.
+/// The fields of a line other than those of every line.
 fn fields(done: &crate::world::Done) -> Value {
     let all = ["dns.fqdn", "address", "plan", "plan.withheld", "error", "drift.event"];
     let line = done.line().as_object().unwrap();
@@ -426,7 +426,7 @@ async fn a_line_has_the_fields_that_apply_and_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_line_says_who_called_for_which_event_and_which_group() {
+async fn every_line_names_invocation_event_and_group() {
     let world = world(&[]);
     let event = world.event("web");
     for (function, outcome) in [(RECONCILE, "changed"), (TRACK_DRIFT, "reported")] {
@@ -441,7 +441,7 @@ async fn every_line_says_who_called_for_which_event_and_which_group() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_told_with_all_its_causes() {
+async fn an_error_is_reported_with_all_its_causes() {
     let world = world(&[]);
     world.fail(Method::PUT, "/A/web", 403, "AuthorizationFailed");
     let done = world.reconcile("web").await;
@@ -453,7 +453,7 @@ async fn an_error_is_told_with_all_its_causes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_body_of_an_error_says_each_message_once() {
+async fn the_body_of_an_error_contains_each_message_once() {
     let world = world(&[]);
     world.fail(Method::GET, "/containerGroups/web", 403, "AuthorizationFailed");
     let one = world.reconcile("web").await;

@@ -1,4 +1,5 @@
-//! Whose a record set is, and what it remembers: "Ownership" and "Previous addresses" of docs/design.md.
+//! "Ownership" and "Previous addresses" of docs/design.md: the owner of a record set, and its previous
+//! addresses.
 
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +34,7 @@ async fn both_record_sets_carry_the_owner_in_lower_case() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_group_is_one_however_events_spell_it() {
+async fn different_spellings_of_an_id_are_one_group() {
     let world = world(&[]).await;
     for spelling in [id("web").to_uppercase(), id("web").to_lowercase()] {
         let mut event = world.event("web");
@@ -42,8 +43,8 @@ async fn one_group_is_one_however_events_spell_it() {
     }
 }
 
-/// Watches from now on that no PTR names the group before its A record set holds the address, and that no address
-/// leaves the A record set without being remembered. Gives what was broken.
+/// Checks from now on that no PTR record names the group before its A record set contains the address, and
+/// that no address leaves the A record set without becoming a previous address. Returns the violations.
 fn watch_log(world: &World) -> Arc<Mutex<Vec<String>>> {
     let broken = Arc::new(Mutex::new(Vec::new()));
     let (sink, mut known) = (Arc::clone(&broken), Vec::<String>::new());
@@ -73,7 +74,7 @@ fn watch_log(world: &World) -> Arc<Mutex<Vec<String>>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_ptr_is_written_before_a_holds_its_address_and_no_address_leaves_a_unremembered() {
+async fn a_ptr_is_written_after_a_and_no_address_leaves_a_without_being_stored() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     let broken = watch_log(&world);
@@ -87,7 +88,7 @@ async fn no_ptr_is_written_before_a_holds_its_address_and_no_address_leaves_a_un
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_reads_the_ptrs_at_the_remembered_addresses_and_removes_what_names_us() {
+async fn a_pass_removes_our_name_from_ptrs_at_previous_addresses() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.put("A web 60 10.1.5.4 owner=web previous=10.1.5.8@0+10.1.5.9@0");
@@ -108,7 +109,7 @@ async fn a_pass_reads_the_ptrs_at_the_remembered_addresses_and_removes_what_name
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_is_forgotten_after_five_minutes_and_not_before() {
+async fn an_address_is_forgotten_after_five_minutes() {
     let world = world(&[]).await;
     world.move_to("web", 5);
     world.reconcile("web").await;
@@ -171,7 +172,7 @@ async fn an_address_is_forgotten_together_with_another_change_or_after_it() {
     world.has(&[&format!("{} previous=10.1.5.5@400", a("web", 6)), &ptr("web", 6)]);
 }
 
-/// Two moves, each followed by a pass that is cut off after so many requests, and then one that is not.
+/// Two moves, each followed by a pass that is interrupted after this many requests, and then a complete pass.
 async fn check_cut_off(first: usize, second: usize) {
     let world = world(&[]).await;
     let cut = |after: usize| {
@@ -196,7 +197,7 @@ async fn check_cut_off(first: usize, second: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn passes_that_were_cut_off_anywhere_followed_by_further_moves_leave_no_stale_ptr() {
+async fn interrupted_passes_and_further_moves_leave_no_stale_ptr() {
     for first in 0..10 {
         for second in 0..10 {
             check_cut_off(first, second).await;
@@ -209,7 +210,7 @@ fn memory(count: u8) -> String {
     (100..100 + count).map(|last| format!("10.1.5.{last}@0")).collect::<Vec<_>>().join("+")
 }
 
-/// The addresses that the A record set of `web` remembers.
+/// The previous addresses of the A record set of `web`.
 fn remembered(world: &World) -> Vec<String> {
     let records = world.records();
     let set = records.iter().find(|record| record.starts_with("A web.")).unwrap();
@@ -218,7 +219,7 @@ fn remembered(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nine_addresses_are_kept_and_the_oldest_is_dropped_so_that_the_a_record_set_is_never_blocked() {
+async fn nine_addresses_are_kept_and_the_oldest_is_dropped() {
     let world = World::new(&[]);
     world.create_at("web", 5);
     for last in 100..132 {
@@ -226,7 +227,8 @@ async fn nine_addresses_are_kept_and_the_oldest_is_dropped_so_that_the_a_record_
     }
     world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(32)));
     assert_eq!(world.reconcile("web").await.status, 200);
-    // What an older version remembered is read, and its PTR records are removed, before it is dropped.
+    // The previous addresses of an older version are read, and their PTR records removed, before they are
+    // dropped.
     let ptrs: Vec<_> = world.records().into_iter().filter(|set| set.starts_with("PTR")).collect();
     assert_eq!(ptrs, [ptr("web", 5)]);
     assert_eq!(remembered(&world).len(), 9);
@@ -240,7 +242,7 @@ async fn nine_addresses_are_kept_and_the_oldest_is_dropped_so_that_the_a_record_
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_32_entries_of_memory_are_not_read() {
+async fn at_most_32_previous_addresses_are_read() {
     let world = World::new(&[]);
     world.create_at("web", 5);
     world.put(&format!("A web 60 10.1.5.4 owner=web previous={}", memory(150)));
@@ -263,7 +265,7 @@ async fn an_entry_that_is_dated_in_the_future_counts_as_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stale_ptrs_of_an_unmarked_name_are_removed_when_it_is_taken_over_however_many_they_are() {
+async fn a_takeover_removes_all_stale_ptrs_of_the_name() {
     let world = World::new(&[]);
     world.create_at("web", 5);
     world.put("A web 60 10.1.5.4");
@@ -276,7 +278,7 @@ async fn stale_ptrs_of_an_unmarked_name_are_removed_when_it_is_taken_over_howeve
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_controllers_record_set_is_foreign_whatever_the_ownership_is() {
+async fn another_controllers_record_set_is_foreign_under_any_ownership() {
     for metadata in ["creator=endpoint", "ManagedBy=external-dns", "managed-by=x", "owner-x=y"] {
         let world = World::new(&[]);
         world.create_at("web", 4);
@@ -303,7 +305,7 @@ async fn a_cname_at_the_name_is_a_conflict_after_one_write_and_one_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ptr_of_another_living_group_at_our_address_is_left_alone_and_a_is_written() {
+async fn a_ptr_of_another_existing_group_at_our_address_stays_and_a_is_written() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.create_at("api", 4);
@@ -324,7 +326,7 @@ async fn a_mark_that_another_program_dropped_is_a_conflict_that_leaves_the_ptr_a
     world.put("A web 60 10.1.5.4");
     world.reconcile("web").await.is(409, "conflict", &[]).because("sync --adopt-only");
     world.has(&["A web.spoke1.contoso.internal 60 10.1.5.4", &ptr("web", 4)]);
-    // The PTR value of ours at the former address is stale: only the record set without a mark leads to it.
+    // Our PTR value at the former address is stale: only the unmarked record set leads to it.
     world.move_to("web", 5);
     let stale = ["- PTR 4.5.1.10.in-addr.arpa web.spoke1.contoso.internal"];
     world.reconcile("web").await.is(409, "conflict", &stale).because("ACI_DNS_OWNERSHIP is strict");
@@ -346,7 +348,7 @@ async fn two_forward_zones_that_share_a_reverse_zone_leave_one_name_in_a_ptr() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_upsert_only_nothing_is_remembered_and_memory_that_exists_is_left_as_it_is() {
+async fn with_upsert_only_previous_addresses_do_not_change() {
     let world = world(&[("ACI_DNS_POLICY", "upsert-only")]).await;
     world.move_to("web", 5);
     let done = world.reconcile("web").await;
@@ -383,7 +385,7 @@ async fn metadata_and_records_of_others_in_the_same_set_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_ptr_record_set_with_several_names_only_our_own_value_is_removed() {
+async fn only_our_value_is_removed_from_a_ptr_record_set() {
     let world = world(&[]).await;
     world.put("PTR 4.5 60 web.spoke1.contoso.internal,alias.spoke1.contoso.internal,x.example.org owner=web");
     world.put("A alias 60 10.1.5.4");
@@ -427,7 +429,7 @@ async fn a_name_that_was_chosen_by_a_tag_takes_over_no_unmarked_a_record_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tag_that_says_the_groups_own_name_chooses_nothing() {
+async fn a_tag_with_the_groups_own_name_has_no_effect() {
     let world = World::new(&[]);
     world.create_tagged("web", &[("aci-dns-hostname", "Web")]);
     world.put("A web 60 10.1.5.4");
@@ -436,7 +438,7 @@ async fn a_tag_that_says_the_groups_own_name_chooses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_auto_registered_record_set_is_foreign_whatever_its_mark_says() {
+async fn an_auto_registered_record_set_is_foreign_despite_our_mark() {
     for (record_set, reason) in
         [("A web 10 10.1.5.4 auto", "automatically"), ("A web 10 10.1.5.4 owner=web auto", "automatically")]
     {
@@ -450,7 +452,7 @@ async fn an_auto_registered_record_set_is_foreign_whatever_its_mark_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_auto_registered_ptr_stays_and_the_conflict_is_told() {
+async fn an_auto_registered_ptr_stays_and_the_conflict_is_reported() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.put("PTR 4.5 10 vm.spoke1.contoso.internal auto");
@@ -459,7 +461,7 @@ async fn an_auto_registered_ptr_stays_and_the_conflict_is_told() {
     world.has(&[&a("web", 4), vm]);
 }
 
-/// `web` meets an A record set with this mark.
+/// `web` finds an A record set with this mark.
 fn foreign(settings: &[(&str, &str)], owner: &str) -> World {
     let world = World::new(settings);
     world.create_at("web", 4);
@@ -468,7 +470,7 @@ fn foreign(settings: &[(&str, &str)], owner: &str) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_mark_is_honoured_while_its_group_lives_and_nothing_at_all_is_written() {
+async fn a_foreign_mark_is_honored_while_its_group_exists() {
     let world = foreign(&[], "rg-spoke2/web");
     world.create("rg-spoke2/web");
     world.reconcile("web").await.is(409, "conflict", &[]).because("rg-spoke2/web");
@@ -476,7 +478,7 @@ async fn a_foreign_mark_is_honoured_while_its_group_lives_and_nothing_at_all_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_set_whose_mark_names_a_group_that_is_gone_is_free_in_adopt_and_in_strict() {
+async fn a_record_set_of_a_deleted_group_is_free_in_adopt_and_in_strict() {
     for ownership in ["adopt", "strict"] {
         let world = foreign(&[("ACI_DNS_OWNERSHIP", ownership)], "rg-spoke2/web");
         let plan = [
@@ -491,7 +493,7 @@ async fn a_record_set_whose_mark_names_a_group_that_is_gone_is_free_in_adopt_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_answer_404_frees_no_name() {
+async fn a_single_404_frees_no_name() {
     let world = foreign(&[], "rg-spoke2/web");
     world.create("rg-spoke2/web");
     world.fail_times(Method::GET, "rg-spoke2", 1, FaultAnswer::new(404, "ResourceNotFound"));
@@ -500,7 +502,7 @@ async fn one_answer_404_frees_no_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mark_is_honoured_only_at_the_name_that_its_group_should_have() {
+async fn a_mark_is_honored_only_at_the_name_of_its_group() {
     let world = foreign(&[], "rg-spoke2/web");
     world.create_tagged("rg-spoke2/web", &[("aci-dns-hostname", "shop")]);
     world.reconcile("web").await.is_status(200);
@@ -518,7 +520,7 @@ async fn a_foreign_mark_whose_group_cannot_be_read_stays_foreign() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_mark_whose_group_cannot_be_read_now_is_decided_at_the_redelivery() {
+async fn a_mark_of_a_temporarily_unreadable_group_is_decided_at_the_redelivery() {
     let world = foreign(&[], "rg-spoke2/web");
     world.fail_times(Method::GET, "rg-spoke2", 9, FaultAnswer::new(503, "ServiceUnavailable").retry_after(9));
     world.reconcile("web").await.is(503, "unavailable", &[]);
@@ -571,7 +573,7 @@ async fn unmarked_values_inside_the_forward_zone_at_our_live_address_are_replace
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_strict_an_unmarked_ptr_at_our_live_address_is_left_alone_and_a_is_written() {
+async fn in_strict_an_unmarked_ptr_at_our_live_address_stays_and_a_is_written() {
     let world = World::new(&[("ACI_DNS_OWNERSHIP", "strict")]);
     world.create_at("web", 4);
     world.put("PTR 4.5 300 old.spoke1.contoso.internal");
@@ -591,13 +593,14 @@ async fn in_strict_a_ptr_that_is_marked_with_another_group_becomes_ours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_whose_ptr_was_taken_and_given_up_again_is_reconciled_too() {
+async fn a_group_whose_ptr_was_taken_and_released_is_reconciled_too() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.create_at("api", 9);
     world.put("A api 60 10.1.5.4 owner=api");
     world.put("PTR 4.5 60 api.spoke1.contoso.internal owner=api");
-    // As the PTR is taken, the two groups change places, and the event of `api` is handled before.
+    // While the PTR record is taken over, the two groups exchange addresses, and the event of `api` is
+    // handled first.
     world.at(Method::PUT, "/PTR/4.5", 1, |azure| {
         azure.set_address(&id("web"), address(5)).unwrap();
         azure.set_address(&id("api"), address(4)).unwrap();
@@ -612,7 +615,7 @@ async fn a_group_whose_ptr_was_taken_and_given_up_again_is_reconciled_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_becomes_of_the_group_whose_ptr_was_given_up_again_is_part_of_the_answer() {
+async fn the_outcome_of_the_group_with_the_released_ptr_is_part_of_the_answer() {
     let world = World::new(&[]);
     world.create_at("web", 4);
     world.create_at("api", 9);
@@ -629,7 +632,7 @@ async fn what_becomes_of_the_group_whose_ptr_was_given_up_again_is_part_of_the_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_belongs_to_others_stays_byte_for_byte() {
+async fn foreign_record_sets_do_not_change() {
     let world = World::new(&[]);
     for record_set in [
         "A db 300 10.1.5.200 team=data",

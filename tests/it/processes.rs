@@ -1,9 +1,9 @@
-//! Real processes: one Azure in memory, three handlers beside it, HTTP over loopback between all of them, and tokens
-//! of the managed identity. Handlers are killed while they work, as a host is that goes away; what they did not
-//! acknowledge is delivered again, as Event Grid does it.
+//! Real processes: one Azure in memory, three handlers, HTTP over loopback between them, and tokens of the
+//! managed identity. Handlers are killed while they work, like instances of the host; events that they did
+//! not acknowledge are delivered again, as by Event Grid.
 //!
-//! The order of deliveries comes from a seed. What the processes make of it does not: the zones at the end must be
-//! the same whatever it was.
+//! The order of deliveries comes from a seed. The timing of the processes does not: the zones at the end must
+//! be the same in every case.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -26,7 +26,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The longest that anything here waits for a process.
+/// The longest wait for a process.
 const PATIENCE: Duration = Duration::from_mins(1);
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 /// Resource group, forward zone, reverse zone and subnet.
@@ -34,16 +34,16 @@ const PLACES: [(&str, &str, &str, &str); 2] = [
     ("rg-a", "a.contoso.internal", "1.10.in-addr.arpa", "10.1.0.0/24"),
     ("rg-b", "b.contoso.internal", "2.10.in-addr.arpa", "10.2.0.0/24"),
 ];
-/// In each place.
+/// The number of groups in each resource group.
 const GROUPS: usize = 160;
 
-/// The program under test: the one that `ACI_DNS_BINARY` names, or the one that was built along with the tests.
+/// The program: that in `ACI_DNS_BINARY`, or the one of this build.
 fn binary() -> PathBuf {
     let built = env!("CARGO_BIN_EXE_aci-dns");
     env::var_os("ACI_DNS_BINARY").map_or_else(|| built.into(), PathBuf::from)
 }
 
-/// A process of the real program, killed at the latest when a test drops it.
+/// A process of the real program, which is killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
@@ -53,7 +53,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts the program with nothing but these variables, and waits until it says where it listens.
+    /// Starts the program with these variables only, and waits until it prints its address.
     pub(crate) fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut program = Self::spawn(folder, arguments, variables);
         program.port = wait_for("a port", || {
@@ -65,7 +65,7 @@ impl Program {
         program
     }
 
-    /// Starts one that does not say where it listens, and waits until it does.
+    /// Starts a program that does not print its address, and waits until it listens.
     pub(crate) fn silent(folder: &Path, arguments: &[&str], variables: &[(&str, &str)], port: u16) -> Self {
         let mut program = Self::spawn(folder, arguments, variables);
         program.port = port;
@@ -97,7 +97,7 @@ impl Program {
         std::fs::read_to_string(&self.stderr).unwrap()
     }
 
-    /// Ends it without a warning.
+    /// Kills it.
     fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -118,7 +118,7 @@ impl Drop for Program {
     }
 }
 
-/// Asks again and again.
+/// Repeats a check until it succeeds.
 pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
@@ -130,7 +130,7 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// One request on a connection of its own: status and body; nothing where the connection broke.
+/// One request on a connection of its own: status and body; `None` if the connection broke.
 pub(crate) fn exchange(
     port: u16,
     method: &str,
@@ -153,13 +153,13 @@ pub(crate) fn exchange(
     let length = head.to_ascii_lowercase();
     let length =
         length.split_once("content-length: ").map(|(_, rest)| rest.lines().next().unwrap().to_owned());
-    // Half an answer is none.
+    // A truncated answer counts as none.
     let is_whole = length.is_none_or(|length| length.parse() == Ok(body.len()));
     let status = head.split(' ').nth(1)?.parse().ok()?;
     is_whole.then(|| (status, body.to_owned()))
 }
 
-/// Invokes the reconciler as the Functions host does.
+/// Invokes the reconciler like the Functions host.
 pub(crate) fn invoke(port: u16, event: &Value) -> Option<(u16, String)> {
     let body = envelope(RECONCILE, event).to_string();
     let headers = "X-Azure-Functions-InvocationId: 83a33220\r\n";
@@ -238,7 +238,7 @@ impl World {
         self.ask("PUT", &path, &json!({"properties": properties}));
     }
 
-    /// The events since the last call, which are kept.
+    /// The events since the last call, which are also kept.
     fn take_events(&self) -> Vec<Value> {
         let events: Vec<Value> =
             serde_json::from_str(&self.ask("GET", "/simulator/events", &Value::Null)).unwrap();
@@ -246,14 +246,14 @@ impl World {
         events
     }
 
-    /// Every record set as a line, without what A record sets remember.
+    /// Every record set as a line, without previous addresses.
     fn record_sets(&self) -> BTreeSet<String> {
         let text = self.ask("GET", "/simulator/zones", &Value::Null);
         let lines = text.lines();
         lines.map(|line| line.split(" aci-dns-previous=").next().unwrap().to_owned()).collect()
     }
 
-    /// The record sets that the living groups call for.
+    /// The record sets that the existing groups need.
     fn called_for(&self) -> BTreeSet<String> {
         let groups: Vec<Value> =
             serde_json::from_str(&self.ask("GET", "/simulator/groups", &Value::Null)).unwrap();
@@ -285,7 +285,7 @@ fn group_id(resource_group: &str, number: usize) -> String {
 
 const NOT_VISIBLE: &str = "is not visible yet";
 
-/// Event Grid and its deliveries: what is not acknowledged comes again.
+/// Event Grid and its deliveries: unacknowledged events are delivered again.
 #[derive(Default)]
 struct Deliveries {
     queue: Mutex<VecDeque<Value>>,
@@ -297,7 +297,7 @@ struct Deliveries {
 }
 
 impl Deliveries {
-    /// Three of each event, in an order that comes from the seed, among those that still wait.
+    /// Three copies of each event, in an order from the seed, among the pending ones.
     fn publish(&self, events: &[Value], rng: &mut Rng) {
         let mut queue = self.queue.lock().unwrap();
         queue.extend(events.iter().flat_map(|event| std::iter::repeat_n(event.clone(), 3)));
@@ -322,7 +322,8 @@ impl Deliveries {
                     self.acknowledged.fetch_add(1, Ordering::SeqCst);
                     continue;
                 }
-                // An event of a group that was deleted meanwhile proves nothing before it is fifteen minutes old.
+                // An event of a group that was deleted meanwhile proves nothing before it is fifteen minutes
+                // old.
                 Some((503, answer)) if answer.contains(NOT_VISIBLE) => {
                     self.acknowledged.fetch_add(1, Ordering::SeqCst);
                     continue;
@@ -337,7 +338,7 @@ impl Deliveries {
     }
 }
 
-/// Tells the workers to go home, whatever becomes of the test.
+/// Stops the workers at the end of the test, also after a failure.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -348,7 +349,7 @@ impl Drop for Over<'_> {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
-fn three_processes_that_are_killed_while_they_work_leave_the_zones_right() {
+fn three_processes_that_are_killed_leave_correct_zones() {
     const KILLS: usize = 12;
     let started = Instant::now();
     let world = World::new();
@@ -374,7 +375,7 @@ fn three_processes_that_are_killed_while_they_work_leave_the_zones_right() {
         }
         let _over = Over(&is_over);
         for kill in 0..KILLS {
-            // The world goes on: addresses are given back and taken by others.
+            // Further changes: addresses are released and reassigned.
             for (resource_group, ..) in PLACES {
                 for _ in 0..4 {
                     let number = rng.usize(1..=GROUPS);
@@ -424,7 +425,7 @@ fn three_processes_that_are_killed_while_they_work_leave_the_zones_right() {
         assert_eq!(handler.stderr(), "");
         let text = handler.stdout();
         assert!(!text.contains(&world.token));
-        // A killed process may have been cut off in the middle of its last line.
+        // The last line of a killed process may be truncated.
         for line in text.lines().rev().skip(1) {
             serde_json::from_str::<Value>(line).unwrap();
         }

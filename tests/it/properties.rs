@@ -1,5 +1,5 @@
-//! What holds of any value, and not only of those that somebody thought of: names, ids, settings, events. What holds
-//! of any decision is stated beside [`aci_dns::decide`].
+//! Properties of any value: names, ids, settings, events. The laws of decisions are beside
+//! [`aci_dns::decide`].
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn memory_is_read_as_it_is_written(
+    fn previous_addresses_are_read_as_written(
         entries in prop::collection::btree_map(any::<u32>(), any::<u64>(), 0..40),
         text in "[ 0-9.@x]{0,60}",
     ) {
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn an_id_is_read_as_it_is_written(id in any_id()) {
+    fn an_id_is_read_as_written(id in any_id()) {
         let read: ContainerGroupId = id.to_string().parse().unwrap();
         prop_assert_eq!(read.to_string(), id.to_string());
         prop_assert_eq!(&read, &id);
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn ids_are_equal_in_every_way_or_in_none(
+    fn equality_hash_and_order_of_ids_agree(
         (left, right) in (any_id(), any_id()),
         is_same in any::<bool>(),
         is_upper in any::<bool>(),
@@ -168,7 +168,7 @@ fn any_id() -> impl Strategy<Value = ContainerGroupId> {
     parts.prop_map(|(subscription, group, name)| ContainerGroupId::new(&subscription, &group, &name).unwrap())
 }
 
-/// A key of the map, as the operator's guide explains it.
+/// A key of the map, as the guide explains it.
 #[derive(Clone, Debug)]
 struct Key {
     subscription: Option<&'static str>,

@@ -1,5 +1,5 @@
-//! The pages (README, docs and the pages beside it) are correct: samples are the output of the program, tables are
-//! complete, commands exist, links and anchors lead somewhere, and no page is too long.
+//! Checks of the pages (README and docs): samples are the output of the program, tables are complete,
+//! commands exist, links and anchors have targets, and no page is too long.
 
 use std::{
     cell::RefCell,
@@ -81,7 +81,7 @@ fn prose(page: &str) -> Vec<String> {
     read(page).lines().filter(is_prose).map(str::to_owned).collect()
 }
 
-/// A line without what stands in backticks.
+/// A line without the text in backticks.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect()
 }
@@ -113,7 +113,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
     anchors
 }
 
-/// Why a link of a page leads nowhere.
+/// Why a link of a page has no target.
 fn broken(page: &str, link: &str) -> Option<String> {
     if link.starts_with("http://") || link.starts_with("https://") {
         return None;
@@ -137,7 +137,8 @@ fn run(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Each part of a sample occurs in the output, in this order; `...` stands for what is left out. Returns the rest.
+/// Checks that each part of a sample occurs in the output, in this order; `...` stands for omitted text.
+/// Returns the rest.
 #[track_caller]
 fn check_sample<'a>(sample: &str, output: &'a str) -> &'a str {
     sample.split("\n...\n").fold(output, |rest, part| {
@@ -174,7 +175,7 @@ fn the_two_commands_to_try_stand_together() {
 }
 
 #[test]
-fn the_scenario_can_be_played() {
+fn the_scenario_can_be_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("move.txt");
     fs::write(&path, block(SIMULATOR, "text", "zone ")).unwrap();
@@ -296,7 +297,7 @@ fn every_file_that_a_page_names_in_backticks_exists() {
 }
 
 #[test]
-fn every_error_that_troubleshooting_quotes_is_one_of_the_sources() {
+fn every_error_in_troubleshooting_is_in_the_source() {
     let mut sources = vec![];
     collect(&root().join("src"), &mut sources);
     let sources: String = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
@@ -306,7 +307,7 @@ fn every_error_that_troubleshooting_quotes_is_one_of_the_sources() {
         is_table = line.starts_with("| the error says") || is_table && line.starts_with('|');
         let quoted = line.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2);
         for part in quoted.filter(|_| is_table).flat_map(|quote| quote.split("...")) {
-            // A number or a preposition between two values is no text to look for.
+            // A number or a preposition between two values is too short to search for.
             let part = part.trim();
             if part.len() > 4 {
                 assert!(sources.contains(part), "{part}");

@@ -1,14 +1,14 @@
-//! Orders of events that once left DNS wrong, found by the simulation; each told as the story that it is.
+//! Orders of events that once left DNS wrong, found by the simulation.
 
 use aci_dns::simulator::{FaultAnswer, When};
 use http::Method;
 
 use super::world::{World, address, id};
 
-/// Found by the simulation of failing requests: a pass believed in a name while another group took it over, wrote
-/// its PTR record, and then met the conflict, which stopped it before it could take the PTR record back.
+/// Found by the simulation of failing requests: a pass wrote a PTR record while another group took the name
+/// over. It then ended in a conflict before it could remove the PTR record.
 #[tokio::test(start_paused = true)]
-async fn a_ptr_that_was_written_while_another_group_took_the_name_over_is_taken_back() {
+async fn a_ptr_written_during_a_takeover_by_another_group_is_removed() {
     let world = World::new(&[]);
     world.create("web");
     let held = world.azure.hold(Method::PUT, "/PTR/", When::Before);
@@ -36,11 +36,11 @@ async fn a_ptr_that_was_written_while_another_group_took_the_name_over_is_taken_
     ]);
 }
 
-/// Found by the simulation of long throttles: a group took over the name of one that was gone while the reverse zone
-/// could not be listed, so the A record set kept the other's mark and went away with it; and with it went what it
-/// remembered of the PTR record that the new group had written already.
+/// Found by the simulation of long throttles: a group took over the name of a deleted one while the reverse
+/// zone could not be listed, so the A record set kept the other mark and was deleted with it, including the
+/// previous address of the new group's PTR record.
 #[tokio::test(start_paused = true)]
-async fn no_ptr_is_written_before_the_a_record_set_that_remembers_it_is_ours() {
+async fn no_ptr_is_written_before_we_own_the_a_record_set() {
     let world = World::new(&[]);
     world.create("web");
     world.reconcile("web").await.is(

@@ -1,7 +1,7 @@
-//! The scripts in `tests/scenarios`, each with its output beside it (`INSTA_UPDATE=always` writes it anew).
+//! The scripts in `tests/scenarios`, with their output (`INSTA_UPDATE=always` updates it).
 //!
-//! To each is added what has to hold at the end of every one: the last event once more, whose plan is empty; what
-//! the drift tracker says of each group that lives; and the zones.
+//! Each script gets the same end: the last event again, whose plan is empty; the result of the drift tracker
+//! for each existing group; and the zones.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -11,7 +11,7 @@ use aci_dns::{
     simulator::Azure,
 };
 
-/// Plays a script and what is added to it.
+/// Runs a script and its end.
 async fn play(script: &str) -> String {
     let lines = Lines::default();
     let _subscriber = tracing::subscriber::set_default(lines.subscriber(&LogFilter::default()));
@@ -45,7 +45,7 @@ fn zones(azure: &Azure) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_scenario_plays_as_it_is_written_down() {
+async fn each_scenario_has_its_checked_in_output() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
     let (scripts, outputs): (BTreeSet<_>, BTreeSet<_>) =

@@ -1,8 +1,8 @@
-//! What hostile neighbours can do: whoever answers in Resource Manager's place, whoever names groups and record sets,
-//! whoever sends events. A real process, with its log open as far as it goes, between a false Azure and a bad caller.
+//! Hostile neighbors: a false Resource Manager, hostile names of groups and record sets, and hostile senders
+//! of events. A real process with its log at the most verbose level runs between a false Azure and a hostile
+//! caller.
 //!
-//! What is checked is the same each time: the answer, where the token went, which paths were asked for, and what
-//! stands in the log.
+//! Each test checks the answer, the destination of the token, the requested paths, and the log.
 
 use std::{
     collections::BTreeSet,
@@ -25,14 +25,14 @@ use crate::{
 };
 
 const TOKEN: &str = "token-of-this-process-alone";
-/// Texts that stand in headers and bodies and must not stand in a log.
+/// Secrets in headers and bodies that must not be in a log.
 const SECRETS: [&str; 4] = [TOKEN, "secret-of-a-body", "secret-of-a-header", "secret-of-an-event"];
 const ZONES: &str = r#"{"rg": {"forwardZone": "a.internal", "reverseZones": ["1.10.in-addr.arpa"]}}"#;
 
-/// Given method and path: the rest of a status line with headers, and a body.
+/// A function from method and path to the rest of a status line with headers, and a body.
 type Answer = dyn Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync;
 
-/// A server on loopback that answers each request as it is told, and writes down heads of requests.
+/// A server on loopback that gives prepared answers and records request heads.
 #[derive(Clone)]
 struct Server {
     port: u16,
@@ -82,7 +82,7 @@ impl Server {
         let _ = stream.write_all(&body);
     }
 
-    /// The paths that were asked for since the last call, without the identity endpoint's.
+    /// The requested paths since the last call, without those of the identity endpoint.
     fn take_paths(&self) -> BTreeSet<String> {
         let heads = std::mem::take(&mut *self.heads.lock().unwrap());
         let lines = heads.iter().map(|head| head.lines().next().unwrap().trim_end_matches(" HTTP/1.1"));
@@ -93,7 +93,7 @@ impl Server {
 
 type Answers = Arc<Mutex<Vec<(&'static str, String, Vec<u8>)>>>;
 
-/// A false Azure, a handler that believes it, and somebody who waits for a token elsewhere.
+/// A false Azure, a handler that uses it, and another host that waits for a token.
 struct Scene {
     azure: Server,
     elsewhere: Server,
@@ -160,7 +160,7 @@ impl Scene {
         invoke(self.handler.port, &event).unwrap()
     }
 
-    /// What `web` comes to, and which paths were asked for.
+    /// The outcome for `web`, and the requested paths.
     #[track_caller]
     fn check(&self, name: &str, answers: &[(&'static str, &str, &[u8])], status: u16, says: &str) {
         self.answers(answers);
@@ -178,9 +178,9 @@ impl Scene {
         assert_eq!(paths.iter().filter(is_write).collect::<Vec<_>>(), [""; 0], "{name}");
     }
 
-    /// Nothing went elsewhere, and nothing stands in the log that must not.
+    /// Checks that nothing was sent elsewhere, and that the log contains no secret.
     fn end(mut self) {
-        assert_eq!(self.elsewhere.connections.load(Ordering::SeqCst), 0, "somebody was sent elsewhere");
+        assert_eq!(self.elsewhere.connections.load(Ordering::SeqCst), 0, "a request was sent elsewhere");
         assert_eq!(self.handler.terminate().code(), Some(0));
         assert_eq!(self.handler.stderr(), "");
         let log = self.handler.stdout();
@@ -238,7 +238,7 @@ const GROUP: &str = "/containerGroups/web";
 const A: &str = "/A/web";
 
 #[test]
-fn answers_in_resource_managers_place_lead_nowhere() {
+fn answers_of_a_false_resource_manager_have_no_effect() {
     let scene = Scene::new();
     let elsewhere = format!("http://127.0.0.1:{}/subscriptions/s1", scene.elsewhere.port);
     let page = ptr_page("4.5", "other.example", Some(&elsewhere));
@@ -257,7 +257,7 @@ fn answers_in_resource_managers_place_lead_nowhere() {
 }
 
 #[test]
-fn texts_of_others_never_become_a_path_or_a_header() {
+fn foreign_texts_never_become_a_path_or_a_header() {
     let scene = Scene::new();
     let live = group(&json!({}), "10.1.5.4");
     for hostname in
@@ -276,7 +276,7 @@ fn texts_of_others_never_become_a_path_or_a_header() {
             a_record_set("e1", &json!({"aci-dns-owner": owner, "aci-dns-previous": "../@1 10.1.5.4@x"}));
         scene.check(owner, &[(GROUP, "200 OK", &live), (A, "200 OK", &marked)], 409, "conflict");
     }
-    // An ETag goes into a header as it came.
+    // An ETag is sent back in a header.
     for etag in ["e1\r\nx-evil: 1", "e1\nx", "e\0"] {
         let mine = a_record_set(etag, &json!({"aci-dns-owner": "s1/rg/web"}));
         scene.answers(&[(GROUP, "200 OK", &live), (A, "200 OK", &mine)]);
@@ -285,7 +285,7 @@ fn texts_of_others_never_become_a_path_or_a_header() {
         let heads = scene.azure.heads.lock().unwrap().join("");
         assert!(!heads.contains("x-evil") && !heads.contains("PUT "), "{heads}");
     }
-    // The group is gone; record sets with impossible names say its name.
+    // The group is deleted; record sets with invalid names contain its name.
     for name in [
         "../../x",
         "4.5%2f..%2f",
@@ -304,7 +304,7 @@ fn texts_of_others_never_become_a_path_or_a_header() {
 }
 
 #[test]
-fn hostile_events_ask_for_nothing() {
+fn hostile_events_send_no_requests() {
     let scene = Scene::new();
     scene.answers(&[]);
     let long = "a".repeat(200_000);
@@ -340,7 +340,7 @@ fn hostile_events_ask_for_nothing() {
 
     let bomb = vec![b' '; 17 * 1024 * 1024];
     let path = "/function_aci_reconcile";
-    // Whoever is refused before everything was sent may see the connection close.
+    // A caller that is refused early may see the connection close.
     if let Some((status, _)) = exchange(scene.handler.port, "POST", path, "", &bomb) {
         assert_eq!(status, 413);
     }
@@ -352,7 +352,7 @@ fn hostile_events_ask_for_nothing() {
 }
 
 #[test]
-fn a_caller_that_sends_byte_by_byte_blocks_nobody() {
+fn a_slow_caller_does_not_block_others() {
     let scene = Scene::new();
     scene.answers(&[]);
     let mut slow: Vec<_> =
@@ -383,9 +383,10 @@ fn a_caller_that_sends_byte_by_byte_blocks_nobody() {
     scene.end();
 }
 
-// U+212A is the sign of Kelvin. In lower case it is an ordinary k, but no letter of the resource group that is mapped.
+// U+212A is the Kelvin sign. Its lower case is an ordinary k, but it is not a letter of the mapped resource
+// group.
 #[tokio::test(start_paused = true)]
-async fn an_event_of_a_resource_group_that_only_looks_like_ours_removes_nothing() {
+async fn an_event_of_a_similar_looking_resource_group_removes_nothing() {
     let world = World::new(&[]);
     world.create("web");
     world.reconcile("web").await.is(

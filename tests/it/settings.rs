@@ -1,4 +1,5 @@
-//! The settings of the real program: what it refuses, what it says at the start, and which lines it always writes.
+//! The settings of the real program: what it refuses, its messages at the start, and the lines that it always
+//! writes.
 
 use std::{
     fs,
@@ -16,7 +17,7 @@ use crate::{
 
 const ZONES: &str = r#"{"rg-spoke1": {"forwardZone": "spoke1.contoso.internal", "reverseZones": []}}"#;
 
-/// What `serve` says when it does not start, and how it ends.
+/// The output of `serve` if it does not start, and its exit code.
 fn refusal(variables: &[(&str, &str)]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_aci-dns"))
         .args(["serve", "--port", "0"])
@@ -30,7 +31,7 @@ fn refusal(variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn what_arrives_is_not_what_was_meant_and_the_program_says_so() {
+fn a_value_that_was_changed_on_its_way_is_reported() {
     for (zones, expected) in [
         (
             "@Microsoft.KeyVault(SecretUri=https://kv-example.vault.azure.net/secrets/zones/)",
@@ -40,8 +41,8 @@ fn what_arrives_is_not_what_was_meant_and_the_program_says_so() {
             "@Microsoft.AppConfiguration(Endpoint=https://ac-example.azconfig.io; Key=zones)",
             "was not resolved",
         ),
-        ("{rg-spoke1: {forwardZone: spoke1.contoso.internal, reverseZones: []}}", "lost its double quotes"),
-        (r#""{\"rg-spoke1\": {\"forwardZone\": \"a.b\", \"reverseZones\": []}}""#, "inside of a JSON text"),
+        ("{rg-spoke1: {forwardZone: spoke1.contoso.internal, reverseZones: []}}", "has no double quotes"),
+        (r#""{\"rg-spoke1\": {\"forwardZone\": \"a.b\", \"reverseZones\": []}}""#, "inside a JSON string"),
         (r#"{"rg-spoke1": {"forwardZone": "corp", "reverseZones": []}}"#, "names of 2 to 34 labels"),
         ("{}", "nothing would be managed"),
     ] {
@@ -59,13 +60,13 @@ fn what_arrives_is_not_what_was_meant_and_the_program_says_so() {
     assert!(said.contains("ACI_DNS_POLICE: is not a setting; did you mean ACI_DNS_POLICY?"), "{said}");
 }
 
-/// The lines of a program, as far as they were written.
+/// The lines that a program has written so far.
 fn lines(program: &Program) -> Vec<Value> {
     program.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
-fn a_setting_of_another_version_is_an_error_line_and_an_old_name_a_warning_at_the_start() {
+fn an_unknown_setting_is_an_error_line_and_an_old_name_a_warning() {
     let folder = tempdir().unwrap();
     let zones = folder.path().join("zones.json");
     let text: Vec<u8> = format!("\u{feff}{ZONES}").encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -85,7 +86,7 @@ fn a_setting_of_another_version_is_an_error_line_and_an_old_name_a_warning_at_th
         said,
         [
             "error: ACI_DNS_NEWER is not a setting of this version, and is ignored",
-            "warn: ACI_DNS_SWEEP_SUBSCRIPTIONS is the old name of ACI_DNS_SUBSCRIPTIONS: rename it",
+            "warn: ACI_DNS_SWEEP_SUBSCRIPTIONS is the old name of ACI_DNS_SUBSCRIPTIONS; rename it",
             "info: listening",
         ]
     );
@@ -107,7 +108,7 @@ fn a_setting_of_another_version_is_an_error_line_and_an_old_name_a_warning_at_th
 }
 
 #[test]
-fn the_line_of_an_event_that_failed_is_written_whatever_the_filter_says() {
+fn the_filter_cannot_hide_a_failed_event() {
     let folder = tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let wanted = free.to_string();

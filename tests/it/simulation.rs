@@ -1,12 +1,12 @@
-//! Deterministic simulation: whole lives of container groups, with everything that can go wrong, from one seed.
+//! Deterministic simulation: whole lives of container groups with all kinds of faults, from one seed.
 //!
-//! Several instances of the handler (the real router, reconciler and Resource Manager client) share one Azure in
-//! memory on a paused clock. Groups are created, restarted, moved, stopped, started, deleted and created again;
-//! addresses are reused at once; two groups want one name. Events come late, twice, out of order and to several
-//! instances at the same time. Requests fail before or after they took effect, are throttled, held still, answered
-//! with nonsense, answered by a replica that lags behind; new groups are invisible for a while; zones are locked against
-//! deletion; instances are killed between any two requests; people edit the zones. At the end every event is delivered
-//! once more, and the zones are compared with [`model`], which knows nothing of plans.
+//! Several instances of the handler (the real router, reconciler and Resource Manager client) share one Azure
+//! in memory on a paused clock. Groups are created, restarted, moved, stopped, started, deleted and created
+//! again; addresses are reused at once; two groups want one name. Events arrive late, twice, out of order and
+//! at several instances at the same time. Requests fail before or after their effect, are throttled or
+//! delayed, or get nonsense or stale answers; new groups are invisible for a while; zones are locked against
+//! deletion; instances are killed between any two requests; people edit the zones. At the end every event is
+//! delivered once more, and the zones are compared with [`model`], which knows nothing of plans.
 //!
 //! Seeds with an odd number have a retry queue. Its messages are delivered when they are visible, and also at any other
 //! time and more than once; requests to the queue fail like all others.
@@ -65,30 +65,30 @@ const GROUPS: [(&str, &str); 5] =
     [("rg-a", "web"), ("rg-b", "web"), ("rg-a", "api"), ("rg-b", "db"), ("rg-a", "job")];
 const OWNER: &str = "aci-dns-owner";
 
-/// How much goes wrong.
+/// The rates of faults.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a kind of weather of its own")]
 struct Weather {
-    /// Steps of the world's life.
+    /// The number of steps.
     steps: usize,
-    /// One request of so many is struck; none at 0.
+    /// One request of this many gets a fault; none at 0.
     fault_every: u64,
-    /// One step of so many kills an instance; none at 0.
+    /// One step of this many kills an instance; none at 0.
     kill_every: usize,
-    /// Whether requests are held still for seconds.
+    /// Whether requests are delayed for seconds.
     is_slow: bool,
-    /// For how many seconds Azure asks to be left alone at most. Where that is longer than an invocation lasts, it is
-    /// what every other struck request is told.
+    /// The longest throttle in seconds. If it is longer than an invocation, every other fault is such a
+    /// throttle.
     longest_wait: u64,
-    /// Whether the platform moves groups, of which no event tells.
+    /// Whether the platform moves groups, which raises no event.
     is_moved: bool,
     /// Whether people edit the zones.
     is_edited: bool,
-    /// How far the replica that answers every third read lags behind at most; no read is stale at zero.
+    /// The largest delay of the replica that answers every third read; no read is stale at zero.
     lag: Duration,
     /// How long a new group answers 404 at most.
     invisible: Duration,
-    /// Whether zones are locked against deletion now and then.
+    /// Whether zones are sometimes locked against deletion.
     is_locked: bool,
     /// Whether the resource groups have forward zones of their own, which share the reverse zone.
     has_two_zones: bool,
@@ -104,7 +104,7 @@ fn owner((resource_group, name): (&str, &str)) -> String {
     format!("{SUBSCRIPTION}/{resource_group}/{name}")
 }
 
-/// One process of the handler. A killed one sends nothing any more, and nobody hears of it again.
+/// One process of the handler. A killed one sends and receives nothing.
 #[derive(Clone)]
 struct Instance {
     router: Router,
@@ -155,7 +155,7 @@ impl Instance {
         Self { router, is_dead, has_written }
     }
 
-    /// The status, or nothing when the instance was killed meanwhile.
+    /// The status; `None` if the instance was killed meanwhile.
     async fn invoke(&self, function: &str, event: &Value) -> Option<u16> {
         self.post(function, &envelope(function, event)).await
     }
@@ -172,12 +172,12 @@ impl Instance {
     }
 }
 
-/// What the listener inside the simulator watches: that no living group loses its name.
+/// A listener inside the simulator: it checks that no existing group loses its name.
 #[derive(Default)]
 struct Watch {
-    /// Since when each group has lived without a break.
+    /// Since when each group exists without interruption.
     living_since: BTreeMap<String, Duration>,
-    /// The names that are there, with their zones.
+    /// The existing names, with their zones.
     names: BTreeSet<(String, String)>,
     gaps: Vec<String>,
 }
@@ -187,7 +187,7 @@ struct Simulation {
     azure: Azure,
     rng: RefCell<Rng>,
     instances: RefCell<Vec<Instance>>,
-    /// An instance of which nothing is asked but drift.
+    /// An instance for the drift tracker only.
     tracker: Instance,
     events: RefCell<Vec<Value>>,
     trace: RefCell<Vec<String>>,
@@ -205,11 +205,11 @@ struct Simulation {
     given_up: RefCell<Vec<String>>,
     /// The owners that were created again after a deletion.
     recreated: RefCell<BTreeSet<String>>,
-    /// What only a sweep finds: see [`Simulation::is_left_to_the_sweep`].
+    /// Records that only a sweep finds: see [`Simulation::is_left_to_the_sweep`].
     left_to_the_sweep: RefCell<BTreeSet<[String; 4]>>,
 }
 
-/// What one seed came to.
+/// The result of one seed.
 #[derive(Debug, Default)]
 struct Tally {
     faults: u64,
@@ -268,7 +268,7 @@ impl Simulation {
         self.trace.borrow_mut().push(format!("{:>9.3} {text}", self.azure.elapsed().as_secs_f64()));
     }
 
-    /// Record sets of others, which must be at the end as they were.
+    /// Foreign record sets, which must not change.
     fn plant_foreign(&self) {
         let mut vm = RecordSetSpec::new("A", "vm1", &["10.1.9.9"]);
         vm.is_auto_registered = true;
@@ -286,7 +286,8 @@ impl Simulation {
         all.filter(|set| set.record_type != "SOA").collect()
     }
 
-    /// No living group's A record set is ever absent or empty once it was there, but for a removal that was under
+    /// An existing A record set of an existing group is never absent or empty, except by a removal that was
+    /// in progress when the group was created again: one invocation ends within its deadline of 20 seconds.
     /// way when the group came back: one invocation ends within its deadline of 20 seconds.
     fn watch_for_gaps(&self) {
         let (watch, weather) = (Arc::clone(&self.watch), self.weather);
@@ -422,7 +423,7 @@ impl Simulation {
         self.say(&format!("a person {edit} {} {}", set.record_type, set.name));
     }
 
-    /// Somebody locks a zone against deletion, or unlocks it.
+    /// Locks a zone against deletion, or unlocks it.
     fn lock(&self) {
         let (zone, deed) = {
             let mut rng = self.rng.borrow_mut();
@@ -449,7 +450,7 @@ impl Simulation {
         self.say(&format!("instance {index} is killed"));
     }
 
-    /// Delivers what Azure tells of: late, more than once, to any instance, until it is acknowledged.
+    /// Delivers events late, more than once, and to any instance, until they are acknowledged.
     fn spread(self: &Rc<Self>) -> Vec<tokio::task::JoinHandle<()>> {
         let mut tasks = Vec::new();
         for event in self.azure.take_events() {
@@ -798,7 +799,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
         let pause = Duration::from_millis(simulation.rng.borrow_mut().u64(..8000));
         sleep(pause).await;
     }
-    // What is under way ends; the weather clears.
+    // Pending work ends, and no further faults are injected.
     simulation.azure.set_interceptor(Box::new(|_| None));
     simulation.is_early.set(false);
     sleep(Duration::from_secs(20)).await;
@@ -818,7 +819,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     simulation.say("every event once more");
     let unacknowledged = simulation.deliver_all().await;
     violations.extend(simulation.judge(&unacknowledged, "convergence"));
-    // Five minutes later what needs not be remembered any more is forgotten, once.
+    // Five minutes later, previous addresses are forgotten once.
     sleep(Duration::from_secs(301)).await;
     let unacknowledged = simulation.deliver_all().await;
     violations.extend(simulation.judge(&unacknowledged, "forgetting"));
@@ -827,7 +828,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     }
     simulation.azure.clear_calls();
     simulation.deliver_all().await;
-    // A delete that a lock refuses is tried at every delivery.
+    // A delete that a lock refuses is repeated at every delivery.
     let is_write = |call: &Call| call.method != Method::GET && call.status.is_none_or(|status| status < 300);
     let writes = simulation.azure.calls().into_iter().filter(is_write);
     violations.extend(writes.map(|call| format!("idempotence: {} {}", call.method, call.path)));
@@ -849,7 +850,7 @@ fn run(seed: u64, weather: Weather) -> Tally {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let local = tokio::task::LocalSet::new();
-    // Whatever another test does with log lines: these are nobody's.
+    // Discards the log lines, so that other tests do not see them.
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
         local.block_on(&runtime, simulate(seed, weather))
     })
@@ -917,27 +918,27 @@ const CALM: Weather = Weather {
 };
 
 #[test]
-fn in_calm_weather_dns_is_what_the_living_groups_call_for() {
+fn without_faults_dns_equals_the_desired_record_sets() {
     check("calm", 60, CALM);
 }
 
 #[test]
-fn people_who_edit_the_zones_do_no_lasting_harm() {
+fn dns_converges_after_edits_by_people() {
     check("edited", 60, Weather { is_edited: true, is_moved: true, ..CALM });
 }
 
 #[test]
-fn requests_that_fail_or_lose_their_answer_do_no_lasting_harm() {
+fn dns_converges_after_failed_requests_and_lost_answers() {
     check("faults", 60, Weather { fault_every: 6, ..CALM });
 }
 
 #[test]
-fn instances_that_are_killed_between_any_two_requests_do_no_lasting_harm() {
+fn dns_converges_after_killed_instances() {
     check("killed", 60, Weather { kill_every: 2, ..CALM });
 }
 
 #[test]
-fn slow_writers_do_no_lasting_harm() {
+fn dns_converges_after_slow_writers() {
     check("slow", 60, Weather { fault_every: 4, is_slow: true, ..CALM });
 }
 
@@ -949,19 +950,19 @@ fn long_throttles_do_no_lasting_harm() {
 }
 
 #[test]
-fn stale_reads_do_no_lasting_harm() {
+fn dns_converges_after_stale_reads() {
     let stale = Weather { lag: Duration::from_secs(2), ..CALM };
     check("stale", 60, stale);
     check("stale and faults", 60, Weather { fault_every: 6, is_moved: true, ..stale });
 }
 
 #[test]
-fn groups_that_are_visible_late_get_their_records() {
+fn groups_that_become_visible_late_get_their_records() {
     check("invisible", 60, Weather { invisible: Duration::from_mins(1), ..CALM });
 }
 
 #[test]
-fn zones_that_are_locked_against_deletion_stop_nothing() {
+fn dns_converges_with_zones_locked_against_deletion() {
     check("locked", 60, Weather { is_locked: true, ..CALM });
     check("locked, killed", 60, Weather { is_locked: true, kill_every: 3, fault_every: 6, ..CALM });
 }
@@ -984,14 +985,15 @@ const STORM: Weather = Weather {
 };
 
 #[test]
-fn everything_at_once_does_no_lasting_harm() {
+fn dns_converges_after_all_faults() {
     check("storm", 60, Weather { kill_every: 4, ..STORM });
     check("storm in one zone", 60, Weather { kill_every: 4, has_two_zones: false, ..STORM });
 }
 
-/// Nobody is killed here: long throttles make slow writers of all, and what a slow writer is killed over after the A
-/// record set that remembered it went is the one thing that stays until the group goes or a sweep comes (design 5.5).
+/// No instance is killed here. Long throttles make every writer slow, and if a slow writer is killed after the A record
+/// set with its previous address was deleted, its PTR record stays until the group is deleted or a sweep runs (see
+/// "Limits" in docs/reliability.md).
 #[test]
-fn everything_at_once_and_long_throttles_do_no_lasting_harm() {
+fn dns_converges_after_all_faults_and_long_throttles() {
     check("throttled storm", 60, Weather { longest_wait: 50, ..STORM });
 }

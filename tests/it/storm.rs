@@ -1,8 +1,8 @@
-//! Storms: ten thousand events within seconds, three instances, and Private DNS throttling as it does.
+//! Storms: ten thousand events within seconds, three instances, and the throttles of Private DNS.
 //!
-//! Event Grid delivers again what is not acknowledged, on its own schedule. On the paused clock, a minute of throttle
-//! costs nothing but the work in it. What must hold: every event is acknowledged in the end, no write is wasted, who
-//! was told to wait waits, events of one group share passes, and nothing is left in memory.
+//! Event Grid delivers unacknowledged events again, on its own schedule. On the paused clock, a minute of
+//! throttle costs only the work in it. Required: every event is acknowledged in the end, no write is wasted,
+//! throttled requests wait, events of one group share passes, and no state is left in memory.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -50,7 +50,7 @@ const REVERSE: &str = "1.10.in-addr.arpa";
 const ZONES: &str = r#"{"rg": {"forwardZone": "contoso.internal", "reverseZones": ["1.10.in-addr.arpa"],
     "zoneResourceGroup": "rg-dns"}}"#;
 
-/// How many groups there are. Of five one comes to be, three of ten move, one of ten goes; the others are left in peace.
+/// The number of groups. Of ten groups, two are created, three move, one is deleted, and four do not change.
 #[derive(Clone, Copy, Debug)]
 struct Size(usize);
 
@@ -72,10 +72,10 @@ const QUEUE: &str = "aci-dns-retry";
 const EVENTS_PER_GROUP: usize = 20;
 const INSTANCES: usize = 3;
 
-/// One request to Resource Manager, as an instance of the handler sent it.
+/// A request to Resource Manager from an instance of the handler.
 #[derive(Clone, Debug)]
 struct Sent {
-    /// The instance, and the task in it that works for one group.
+    /// The instance, and its task for one group.
     by: (usize, Id),
     arrived: Instant,
     answered: Instant,
@@ -87,7 +87,7 @@ struct Sent {
 }
 
 impl Sent {
-    /// The zone, where it is a request to Private DNS.
+    /// The zone, if it is a request to Private DNS.
     fn zone(&self) -> Option<&'static str> {
         [FORWARD, REVERSE].into_iter().find(|zone| self.path.contains(&format!("/privateDnsZones/{zone}/")))
     }
@@ -126,7 +126,7 @@ impl Instance {
         let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
             let (network, wiretap) = (network.clone(), wiretap.clone());
             let by = (number, tokio::task::id());
-            // What was sent takes effect, and is counted, even where the answer comes too late for who sent it.
+            // A request takes effect and is counted, even if its answer arrives too late for the caller.
             let answered = tokio::spawn(async move { wiretap.pass(by, network, request).await });
             async move { answered.await.map_err(io::Error::other) }
         }));
@@ -168,7 +168,7 @@ impl Wiretap {
         let (head, body) = request.into_parts();
         let (arrived, method, path) = (Instant::now(), head.method.clone(), head.uri.path().to_owned());
         let body: Bytes = body.collect().await.unwrap().to_bytes();
-        // A forgetting removes what is remembered; a move, of which there is one for each group, adds to it.
+        // A forgetting removes a previous address; a move, one for each group, adds one.
         let is_forgetting = method == Method::PUT
             && path.contains("/A/")
             && head.headers.contains_key("if-match")
@@ -238,9 +238,9 @@ fn is_recheck(text: &str) -> bool {
 struct Aftermath {
     sent: Vec<Sent>,
     started: Instant,
-    /// When each event was acknowledged.
+    /// The time of each event's acknowledgement.
     acknowledged: Vec<Duration>,
-    /// How many events Event Grid gave up.
+    /// The number of events that Event Grid gave up.
     given_up: usize,
     deliveries: usize,
     loads: Vec<Load>,
@@ -284,7 +284,7 @@ async fn storm(size: Size, throttles: Option<Throttles>, has_queue: bool) -> Aft
     let start = |number| Instance::start(number, &azure, &wiretap, has_queue);
     let instances: Vec<_> = (0..INSTANCES).map(start).collect();
 
-    // Before the storm all is right.
+    // All records are correct before the storm.
     for number in created..size.0 {
         create(&azure, number);
         assert_eq!(instances[0].invoke(&event(number, 0, "Write")).await, 200);
@@ -376,7 +376,7 @@ fn play(size: Size, throttles: Option<Throttles>, has_queue: bool) -> Aftermath 
 }
 
 impl Aftermath {
-    /// The writes that took effect, per zone: creations, changes, deletions; and beside them the forgettings.
+    /// The writes that took effect, per zone: creations, changes, deletions, and separately forgettings.
     fn writes(&self) -> (BTreeMap<&'static str, [usize; 3]>, usize) {
         let mut writes = BTreeMap::<_, [usize; 3]>::new();
         let mut forgettings = 0;
@@ -396,7 +396,7 @@ impl Aftermath {
         (writes, forgettings)
     }
 
-    /// After how long the last change that was called for was written.
+    /// The time until the last necessary change was written.
     fn last_write(&self) -> Duration {
         self.writes_that_matter().map(|sent| sent.answered - self.started).max().unwrap()
     }
@@ -406,7 +406,7 @@ impl Aftermath {
         written.filter(|sent| !sent.is_forgetting)
     }
 
-    /// The zones hold what the living groups call for, and nothing else.
+    /// Checks that the zones contain exactly the records of the existing groups.
     fn check_zones(&self) {
         let mut expected = vec![];
         for group in self.azure.read(|view: &View<'_>| view.groups()) {
@@ -424,8 +424,8 @@ impl Aftermath {
         assert_eq!(actual, expected);
     }
 
-    /// Requests that went to a zone before the time that the same invocation was told to let pass, with the same
-    /// method. An invocation begins with a look at its container group.
+    /// Requests to a zone before the end of the wait that the same invocation received for the same method. An
+    /// invocation begins with a read of its container group.
     fn impatient(&self) -> Vec<String> {
         let mut reported = HashMap::<((usize, Id), &str, Method), (Instant, Instant)>::new();
         let mut impatient = vec![];
@@ -504,7 +504,7 @@ fn check(size: Size, throttles: Option<Throttles>, has_queue: bool) -> Aftermath
     aftermath.print();
     aftermath.check_zones();
     let (writes, forgettings) = aftermath.writes();
-    // Exactly what the changes call for, whatever the weather.
+    // Exactly the necessary writes, with or without throttles.
     let expected = BTreeMap::from([
         (FORWARD, [created, moved, deleted]),
         (REVERSE, [created + moved, 0, moved + deleted]),

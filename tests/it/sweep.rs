@@ -1,4 +1,4 @@
-//! Sweeps: what the lists show, what they leave in doubt, and what a repair makes of it.
+//! Sweeps: the results of lists, the groups that are read, and repairs.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ async fn repair(stage: &Stage, findings: &Findings) -> Repaired {
     stage.functions.sweeper.repair(&findings.found, options(false).deadline, &Stop::never(), |_| ()).await
 }
 
-/// Each group about which there is something to say, and the kinds of drift: `web: address, ptr_stale`.
+/// Each group with a finding, and the kinds of drift: `web: address, ptr_stale`.
 fn reported(findings: &Findings) -> Vec<String> {
     let kinds = |found: &aci_dns::findings::Found| {
         let kinds: Vec<_> = found.kinds().iter().map(|kind| kind.as_str()).collect();
@@ -39,7 +39,7 @@ fn reported(findings: &Findings) -> Vec<String> {
     findings.found.iter().map(kinds).collect()
 }
 
-/// A world in which these groups live at 10.1.5.4, 10.1.5.5, ..., with their records.
+/// A world with these groups at 10.1.5.4, 10.1.5.5, ..., with their records.
 async fn world(settings: &[(&str, &str)], names: &[&str]) -> World {
     let settings: Vec<_> = settings.iter().copied().chain([WHERE]).collect();
     let world = World::new(&settings);
@@ -52,7 +52,7 @@ async fn world(settings: &[(&str, &str)], names: &[&str]) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_right_costs_one_list_for_each_scope_and_zone_and_nothing_is_written() {
+async fn correct_records_cost_one_list_per_scope_and_zone_and_no_write() {
     let world = world(&[], &["one", "two"]).await;
     let findings = look(&world.stage).await;
     assert_eq!(reported(&findings), [""; 0]);
@@ -63,13 +63,13 @@ async fn what_is_right_costs_one_list_for_each_scope_and_zone_and_nothing_is_wri
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_moved_stopped_went_or_came_is_found_and_repaired_and_what_is_foreign_stays() {
+async fn moved_stopped_deleted_and_new_groups_are_repaired_and_foreign_records_stay() {
     let world = world(&[], &["moved", "stopped", "gone", "right"]).await;
     world.create_at("new", 20);
     world.move_to("moved", 30);
     world.azure.stop_group(&id("stopped")).unwrap();
     world.delete("gone");
-    // A person's: nothing leads to this PTR record, and nothing of the last two is ours.
+    // Written by a person: nothing leads to this PTR record, and the last two are foreign.
     world.put("PTR 77.5 60 right.spoke1.contoso.internal");
     world.put("PTR 88.5 60 printer.example.org");
     world.put("A other 60 10.9.9.9");
@@ -109,7 +109,7 @@ fn findings_of(name: &str, world: &World) -> u8 {
     world.azure.group_address(&id(name)).unwrap().octets()[3]
 }
 
-/// The writes that were answered with this status, by zone, in seconds since the world began.
+/// The writes with this status, by zone, in seconds since the start.
 fn writes(world: &World, status: impl Fn(u16) -> bool) -> BTreeMap<String, Vec<u64>> {
     let mut writes: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for call in world.azure.calls() {
@@ -122,7 +122,7 @@ fn writes(world: &World, status: impl Fn(u16) -> bool) -> BTreeMap<String, Vec<u
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repair_writes_no_more_than_a_zone_takes_in_a_minute() {
+async fn a_repair_respects_the_write_limit_of_a_zone() {
     let world = world(&[], &[]).await;
     for number in 0..150 {
         world.create(&format!("web-{number}"));
@@ -147,7 +147,7 @@ async fn a_repair_writes_no_more_than_a_zone_takes_in_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repair_that_is_throttled_all_the_same_waits_and_fails_nothing() {
+async fn a_throttled_repair_waits_and_does_not_fail() {
     let names: Vec<String> = (0..12).map(|number| format!("g{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let world = world(&[], &names).await;
@@ -155,7 +155,7 @@ async fn a_repair_that_is_throttled_all_the_same_waits_and_fails_nothing() {
         world.delete(name);
     }
     let findings = look(&world.stage).await;
-    // The reverse zone is listed for each group that is gone.
+    // The reverse zone is listed for each deleted group.
     let lists = Throttles { lists: 5, ..Throttles::default() };
     world.azure.configure(|settings| settings.throttles = Some(lists));
     let started = Instant::now();
@@ -169,7 +169,7 @@ async fn a_repair_that_is_throttled_all_the_same_waits_and_fails_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repair_that_is_told_to_stop_does_not_sit_out_a_throttle() {
+async fn a_stopped_repair_does_not_wait_for_a_throttle() {
     let world = world(&[], &["one", "two"]).await;
     world.delete("one");
     world.delete("two");
@@ -203,7 +203,7 @@ async fn a_list_that_fails_is_never_an_empty_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_breaks_off_in_the_middle_is_no_shorter_list() {
+async fn an_incomplete_list_is_an_error() {
     let world = world(&[], &["one", "two", "three"]).await;
     world.azure.configure(|settings| settings.group_page_size = 2);
     let torn = Effect::Answer(When::Before, FaultAnswer::new(403, "AuthorizationFailed"));
@@ -213,13 +213,13 @@ async fn a_list_that_breaks_off_in_the_middle_is_no_shorter_list() {
     });
     let findings = look(&world.stage).await;
     assert_eq!((findings.failures.len(), findings.planned(), findings.tally.groups), (1, 0, 0));
-    // Nobody knows whether the groups live whose records are there.
+    // It is unknown whether the groups of the existing records exist.
     assert_eq!(findings.unattributed.len(), 6);
     assert_eq!(look(&world.stage).await.tally.right, 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thorough_sweep_does_not_believe_a_list_that_tells_the_address_of_a_stopped_group() {
+async fn a_thorough_sweep_does_not_rely_on_the_listed_address_of_a_stopped_group() {
     let world = world(&[], &["one", "stopped"]).await;
     world.azure.configure(|settings| settings.stopped_keeps_address = true);
     world.azure.stop_group(&id("stopped")).unwrap();
@@ -230,7 +230,7 @@ async fn a_thorough_sweep_does_not_believe_a_list_that_tells_the_address_of_a_st
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_that_are_listed_at_one_address_are_asked_for_by_themselves() {
+async fn groups_listed_at_the_same_address_are_read() {
     let world = world(&[], &["old", "other"]).await;
     world.azure.configure(|settings| settings.stopped_keeps_address = true);
     let last = findings_of("old", &world);
@@ -238,7 +238,7 @@ async fn groups_that_are_listed_at_one_address_are_asked_for_by_themselves() {
     world.create_at("new", last);
     world.put(&format!("A new 60 10.1.5.{last} owner=new"));
     let findings = look(&world.stage).await;
-    // The list alone says that both are there, and that the A record sets of both are right.
+    // By the list alone, both exist and both A record sets are correct.
     assert_eq!(
         (reported(&findings), findings.tally.asked),
         (vec!["new: ptr_mismatch".to_owned(), "old: a_stale".to_owned()], 2)
@@ -251,7 +251,7 @@ async fn groups_that_are_listed_at_one_address_are_asked_for_by_themselves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_may_run_to_its_end_is_asked_for_by_itself() {
+async fn a_group_that_may_end_is_read() {
     for (policy, asked) in [("Always", 0), ("OnFailure", 1), ("Never", 1)] {
         let world = world(&[], &["web"]).await;
         let body = json!({"location": "westeurope", "properties": {
@@ -276,16 +276,16 @@ async fn a_group_that_may_run_to_its_end_is_asked_for_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mark_of_a_group_that_was_not_looked_for_is_no_orphan() {
+async fn the_mark_of_an_unlisted_group_is_no_orphan() {
     let world = world(&[], &[]).await;
     world.put("A far 60 10.1.5.9 aci-dns-owner=11111111-0000-0000-0000-000000000000/rg-spoke1/far");
     let findings = look(&world.stage).await;
     assert_eq!((reported(&findings).len(), findings.unattributed.len(), findings.planned()), (0, 1, 0));
 }
 
-/// Another program wrote an empty address into a record set of its own.
+/// Another program wrote an empty address into its record set.
 #[tokio::test(start_paused = true)]
-async fn a_record_set_of_others_that_cannot_be_represented_hides_no_group_of_its_zone() {
+async fn an_unrepresentable_foreign_record_set_does_not_hide_other_groups() {
     let world = world(&[], &[]).await;
     for name in ["one", "two", "scanner"] {
         world.create(name);
@@ -314,14 +314,14 @@ async fn a_record_set_of_others_that_cannot_be_represented_hides_no_group_of_its
     for record in [a("one", 4), a("two", 5), ptr("one", 4), ptr("two", 5)] {
         assert!(written.contains(&record), "{record} {written:#?}");
     }
-    // Only the group whose name it has is concerned.
+    // Only the group with this name is affected.
     let done = world.reconcile("scanner").await;
     done.is(409, "conflict", &[]).because("scanner");
     assert!(world.records().contains(&format!("A scanner.{FORWARD} 30 10.9.9.9")));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_of_a_former_forward_zone_is_reported_and_values_in_it_are_replaced() {
+async fn records_in_a_former_forward_zone_are_reported_and_values_in_it_replaced() {
     const OLD: &str = "old.contoso.internal";
     let zones = json!({"forwardZone": FORWARD, "reverseZones": [REVERSE], "zoneResourceGroup": "rg-dns",
         "formerZones": [OLD, "deleted.internal"]});
@@ -345,7 +345,7 @@ async fn what_is_left_of_a_former_forward_zone_is_reported_and_values_in_it_are_
     assert_eq!(reported(&findings), ["web: ptr_mismatch"]);
     repair(&world.stage, &findings).await;
     assert!(world.records().contains(&ptr("web", 4)), "{:#?}", world.records());
-    // The timer says so, too, and what is left there stays.
+    // The timer reports it too, and the records there stay.
     let again = look(&world.stage).await;
     assert_eq!((reported(&again), unattributed(&again)), (vec![], left.to_vec()));
     let report = world.stage.functions.sweeper.run(|_, _| ()).await;
@@ -373,7 +373,7 @@ async fn a_key_that_matches_no_resource_group_is_named_with_the_nearest_name() {
     let all = unmatched(&["rg-spoke", "prod-*"], &|_| ()).await;
     let named = [("rg-spoke".to_owned(), Some("rg-spoke1".to_owned())), ("prod-*".to_owned(), None)];
     assert_eq!((all.keys.as_slice(), all.is_error()), (&named[..], true));
-    // A resource group without container groups exists all the same, and so do records of one that is deleted.
+    // A resource group without container groups exists, and so may records of a deleted one.
     let none = unmatched(&["rg-spoke1", "rg-spoke2"], &|_| ()).await;
     assert_eq!(none.keys, []);
     let mark = |world: &World| {
@@ -404,7 +404,7 @@ async fn a_repair_that_is_stopped_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_much_upheaval_is_noticed_and_additions_do_not_count() {
+async fn too_many_changes_are_guarded_and_additions_do_not_count() {
     let names: Vec<String> = (0..10).map(|number| format!("g{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let world = world(&[], &names).await;
@@ -422,7 +422,7 @@ async fn too_much_upheaval_is_noticed_and_additions_do_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timer_reports_and_repairs_only_where_it_is_told_to() {
+async fn the_timer_repairs_only_if_the_settings_say_so() {
     for (settings, expected) in [(vec![], 0), (vec![("ACI_DNS_SWEEP", "repair")], 2)] {
         let world = world(&settings, &[]).await;
         world.create("web");
@@ -466,7 +466,7 @@ async fn the_guard_counts_the_record_sets_of_one_zone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_group_of_which_all_groups_vanished_needs_force() {
+async fn a_resource_group_without_its_groups_needs_force() {
     let names = ["rg-spoke2/a", "rg-spoke2/b", "rg-spoke2/c", "web"];
     let world = world(&[("ACI_DNS_SWEEP", "repair")], &names).await;
     for name in &names[..2] {
@@ -478,7 +478,7 @@ async fn a_resource_group_of_which_all_groups_vanished_needs_force() {
     assert_eq!(
         guard.to_string(),
         "all 3 container groups of rg-spoke2 that have records are missing: the resource group may be deleted, or \
-         Azure fails to show it"
+         Azure may not list it"
     );
     let before = world.records();
     let report = world.stage.functions.sweeper.run(|_, _| ()).await;

@@ -1,7 +1,7 @@
-//! What Application Insights and Log Analytics receive from a real process, field by field, and what becomes of it
-//! when they cannot receive it.
+//! The telemetry of a real process for Application Insights and Log Analytics, field by field, and its
+//! handling when an endpoint fails.
 //!
-//! An Azure in memory is one process, the handler another; the ingestion endpoints are this test.
+//! An Azure in memory is one process, the handler another; this test is the ingestion endpoints.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -31,7 +31,7 @@ const TRACE: &str = "bb2bd5eef54cb15a1506d0326d2489e7";
 const PARENT: &str = "d3f54c84c7034d76";
 const KEY: &str = "11111111-2222-3333-4444-555555555555";
 
-/// What an ingestion endpoint does with a request.
+/// The reply of an ingestion endpoint.
 #[derive(Clone, Debug)]
 enum Reply {
     Answer(u16, Value),
@@ -48,7 +48,7 @@ struct Received {
     items: Vec<Value>,
 }
 
-/// An ingestion endpoint. When its replies are used up, it takes everything.
+/// An ingestion endpoint. After its prepared replies, it accepts everything.
 #[derive(Clone, Debug, Default)]
 struct Endpoint {
     replies: Arc<Mutex<VecDeque<Reply>>>,
@@ -56,7 +56,7 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    /// Serves on a thread of its own; gives the port.
+    /// Serves on a separate thread; returns the port.
     fn start(replies: impl IntoIterator<Item = Reply>) -> (Self, u16) {
         let endpoint =
             Self { replies: Arc::new(Mutex::new(replies.into_iter().collect())), ..Self::default() };
@@ -106,7 +106,8 @@ impl Endpoint {
         self.received.lock().unwrap().clone()
     }
 
-    /// Everything that arrived, without what differs from run to run; times are checked for their form.
+    /// Everything that arrived, without the parts that differ from run to run; times are checked for their
+    /// format.
     fn envelopes(&self) -> Vec<Value> {
         self.received().into_iter().flat_map(|received| received.items).map(steady).collect()
     }
@@ -133,7 +134,7 @@ fn steady(mut envelope: Value) -> Value {
     envelope
 }
 
-/// An Azure in memory with one container group, and the variables of a handler beside it.
+/// An Azure in memory with one container group, and the variables of a handler.
 struct Place {
     azure: Program,
     folder: TempDir,
@@ -193,7 +194,7 @@ fn connection(port: u16) -> String {
     format!("InstrumentationKey={KEY};IngestionEndpoint=http://127.0.0.1:{port}/")
 }
 
-/// Lines of a handler that tell of telemetry.
+/// Lines of a handler about telemetry.
 fn told_of_telemetry(handler: &Program) -> Vec<Value> {
     let lines = handler.stdout();
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -400,7 +401,7 @@ fn a_failure_is_an_exception_with_its_causes() {
 }
 
 #[test]
-fn telemetry_carries_a_token_where_the_resource_takes_nothing_without() {
+fn telemetry_carries_a_token_if_the_resource_requires_one() {
     let place = Place::new();
     let (endpoint, port) = Endpoint::start([]);
     let mut handler = place.serve(&[
@@ -418,7 +419,7 @@ fn telemetry_carries_a_token_where_the_resource_takes_nothing_without() {
     assert!(!handler.stdout().contains(&token));
 }
 
-/// A handler that reconciles once and ends, with an ingestion endpoint that replies like this at first.
+/// A handler that reconciles once and ends, with an ingestion endpoint that gives these replies first.
 fn after_a_reconciliation(replies: impl IntoIterator<Item = Reply>) -> (Place, Endpoint, Program) {
     let place = Place::new();
     let (endpoint, port) = Endpoint::start(replies);
@@ -429,7 +430,7 @@ fn after_a_reconciliation(replies: impl IntoIterator<Item = Reply>) -> (Place, E
 }
 
 #[test]
-fn what_the_endpoint_takes_later_is_not_lost() {
+fn telemetry_that_is_accepted_later_is_not_lost() {
     for status in [408, 429, 500, 503] {
         let (_place, endpoint, handler) = after_a_reconciliation([Reply::Retry(status)]);
         assert_eq!(told_of_telemetry(&handler), Vec::<Value>::new(), "{status}");
@@ -439,7 +440,7 @@ fn what_the_endpoint_takes_later_is_not_lost() {
 }
 
 #[test]
-fn of_a_request_that_is_taken_in_part_only_the_rest_is_repeated() {
+fn after_a_partly_accepted_request_only_the_rest_is_repeated() {
     let errors = json!([
         { "index": 1, "statusCode": 429, "message": "later" },
         { "index": 2, "statusCode": 400, "message": "never" },
@@ -454,8 +455,8 @@ fn of_a_request_that_is_taken_in_part_only_the_rest_is_repeated() {
 }
 
 #[test]
-fn what_is_lost_is_counted_and_told_once() {
-    // A quota that is used up.
+fn lost_telemetry_is_counted_and_logged_once() {
+    // An exhausted quota.
     let (_place, endpoint, handler) = after_a_reconciliation([Reply::Answer(402, Value::Null)]);
     let lines = told_of_telemetry(&handler);
     let lost = endpoint.received()[0].items.len();
@@ -467,10 +468,10 @@ fn what_is_lost_is_counted_and_told_once() {
 }
 
 #[test]
-fn an_endpoint_that_is_down_or_silent_holds_up_neither_an_invocation_nor_the_end() {
+fn an_unreachable_endpoint_delays_neither_an_invocation_nor_the_end() {
     let silence = || Endpoint::start(std::iter::repeat_n(Reply::Silence, 100)).1;
-    let nobody = || StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for port in [silence(), nobody()] {
+    let closed = || StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for port in [silence(), closed()] {
         let place = Place::new();
         let mut handler = place.serve(&[("APPLICATIONINSIGHTS_CONNECTION_STRING", &connection(port))]);
         for _ in 0..20 {
@@ -484,7 +485,7 @@ fn an_endpoint_that_is_down_or_silent_holds_up_neither_an_invocation_nor_the_end
     }
 }
 
-/// The names that queries may ask for.
+/// The names for queries.
 fn fields(path: &[&str]) -> BTreeSet<String> {
     let fields: Value = serde_json::from_str(include_str!("../../infra/queries/fields.json")).unwrap();
     let names = path.iter().fold(&fields, |fields, name| &fields[*name]).as_array().unwrap();
@@ -494,7 +495,7 @@ fn fields(path: &[&str]) -> BTreeSet<String> {
 const LOGS: [(&str, &str); 2] =
     [("ACI_DNS_LOGS_RULE_ID", "dcr-1234"), ("ACI_DNS_LOGS_STREAM", "Custom-AciDnsDrift")];
 
-/// A handler that tracks drift once, with a data collection endpoint that replies like this at first.
+/// A handler that tracks drift once, with a data collection endpoint that gives these replies first.
 fn after_drift(replies: impl IntoIterator<Item = Reply>) -> (Place, Endpoint, Program, u16) {
     let place = Place::new();
     let (endpoint, port) = Endpoint::start(replies);
@@ -568,7 +569,7 @@ fn an_invocation_whose_row_is_not_stored_has_failed() {
 }
 
 #[test]
-fn a_replay_writes_it_down_with_the_times_of_its_events() {
+fn a_replay_writes_telemetry_with_the_times_of_its_events() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("telemetry.jsonl");
     let mut command = Command::new(env!("CARGO_BIN_EXE_aci-dns"));
@@ -588,7 +589,7 @@ fn a_replay_writes_it_down_with_the_times_of_its_events() {
     assert_eq!((events.len(), invocations.len()), (13, 13));
     let mut latest = String::new();
     for event in events {
-        // What comes late comes after what it was overtaken by.
+        // A late event follows the one that overtook it.
         let raised = text(event, "/data/baseData/properties/event.time");
         latest = latest.max(raised);
         let time = text(event, "/time");

@@ -1,8 +1,8 @@
-//! A small world: an embedded Azure with a forward zone, a reverse zone and a subnet, and the handler on it.
+//! A small world: an embedded Azure with a forward zone, a reverse zone and a subnet, and the handler.
 //!
-//! Record sets, plans and requests are compared as texts, whole, so that a test says everything that there is and
-//! nothing else can hide. Every invocation is checked for what holds of all of them: the shape of the answer,
-//! one log line for each event, and the fields that every line has.
+//! Record sets, plans and requests are compared as whole texts, so that a test covers everything. Every
+//! invocation is checked for the common rules: the form of the answer, one log line for each event, and the
+//! fields of every line.
 
 use std::{
     cell::Cell,
@@ -25,7 +25,7 @@ use tracing::subscriber::DefaultGuard;
 pub(crate) const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 pub(crate) const FORWARD: &str = "spoke1.contoso.internal";
 pub(crate) const REVERSE: &str = "1.10.in-addr.arpa";
-/// The simulated time starts here.
+/// The start of simulated time.
 pub(crate) const EPOCH: u64 = 1_767_225_600;
 /// The retry queue.
 pub(crate) const QUEUE: &str = "aci-dns-retry";
@@ -88,7 +88,7 @@ impl World {
         stage(&self.azure, &all)
     }
 
-    /// Creates `web` in `rg-spoke1`, or `rg-spoke2/web`, which is provisioned at once.
+    /// Creates `web` in `rg-spoke1`, or `rg-spoke2/web`, provisioned at once.
     pub(crate) fn create(&self, name: &str) {
         self.create_as(name, |_| ());
     }
@@ -131,7 +131,8 @@ impl World {
         put(&self.azure, record_set);
     }
 
-    /// Every record set of every zone but their SOA and [noise](World::add_noise), sorted, one text for each.
+    /// Every record set of every zone except their SOA and [noise](World::add_noise), sorted, one text for
+    /// each.
     pub(crate) fn records(&self) -> Vec<String> {
         let zones = self.azure.read(|view| {
             let zones = view.zones().into_iter();
@@ -144,7 +145,7 @@ impl World {
         records
     }
 
-    /// These record sets and no others exist.
+    /// Checks that exactly these record sets exist.
     #[track_caller]
     pub(crate) fn has(&self, expected: &[&str]) {
         let mut expected = expected.to_vec();
@@ -152,7 +153,7 @@ impl World {
         assert_eq!(self.records(), expected);
     }
 
-    /// Many record sets of others in both zones.
+    /// Many foreign record sets in both zones.
     pub(crate) fn add_noise(&self, count: u32) {
         for number in 0..count {
             let (high, low) = (number / 250 + 100, number % 250);
@@ -164,7 +165,7 @@ impl World {
         }
     }
 
-    /// An event of a group, as short as Event Grid allows: a delete event where the group does not exist any more.
+    /// An event of a group, as short as Event Grid allows: a delete event if the group does not exist.
     pub(crate) fn event(&self, name: &str) -> Value {
         let is_deleted = self.azure.read(|view| view.group(&id(name)).is_none());
         let verb = if is_deleted { "Delete" } else { "Write" };
@@ -201,7 +202,7 @@ impl World {
         drop(self.lines.take());
         let answer = self.stage.invoke(function, event).await;
         let mut lines = self.take_lines();
-        // Not those of a retry in the background, or of another event whose invocation ended meanwhile.
+        // Not those of a background retry, or of another event whose invocation ended meanwhile.
         let other = |id: &str| id.starts_with("event-") && !event.to_string().contains(&format!("\"{id}\""));
         lines.retain(|line| {
             let is_background = line["event.id"].is_null() && line["invocation.id"].is_null();
@@ -216,7 +217,7 @@ impl World {
         tokio::spawn(async move { stage.invoke(RECONCILE, &event).await })
     }
 
-    /// What an answer and the log lines since the last delivery say.
+    /// The result in an answer and the log lines since the last delivery.
     #[track_caller]
     pub(crate) fn done(&self, answer: Answer) -> Done {
         let lines = self.take_lines();
@@ -230,7 +231,7 @@ impl World {
         done
     }
 
-    /// The lines since the last call that say what became of an event.
+    /// The lines since the last call that report an event.
     pub(crate) fn take_lines(&self) -> Vec<Value> {
         let lines = self.lines.take().into_iter().filter(|line| line.contains_key("outcome"));
         lines.map(Value::Object).collect()
@@ -251,7 +252,7 @@ impl World {
         self.azure.inject(Fault::once(method, path, Effect::Drop(when)));
     }
 
-    /// Holds all of these requests back until the gate is opened.
+    /// Holds all of these requests until the gate is opened.
     pub(crate) fn hold_all(&self, method: Method, path: &str) -> Gate {
         let gate = Gate::new();
         let effect = Effect::Hold(When::Before, gate.clone());
@@ -259,7 +260,7 @@ impl World {
         gate
     }
 
-    /// Does something when the nth of these requests arrives, before anything happens to it.
+    /// Calls a function when the nth of these requests arrives, before any effect.
     pub(crate) fn at(
         &self,
         method: Method,
@@ -274,7 +275,7 @@ impl World {
         });
     }
 
-    /// Does something whenever one of these requests arrives; they are counted from 1.
+    /// Calls a function whenever one of these requests arrives; they are counted from 1.
     pub(crate) fn at_each(
         &self,
         method: Method,
@@ -305,7 +306,7 @@ impl World {
         counts.map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(" + ")
     }
 
-    /// The writes since the requests were last forgotten, in the order of their arrival: `PUT A web`.
+    /// The writes since the last reset, in the order of their arrival: `PUT A web`.
     pub(crate) fn writes(&self) -> Vec<String> {
         let writes = self.azure.calls().into_iter().filter(|call| call.method != Method::GET);
         let show = |call: aci_dns::simulator::Call| {
@@ -317,13 +318,14 @@ impl World {
         writes
     }
 
-    /// Delivers an event for a group, and says what it cost: requests, and round trips that waited for each other.
+    /// Delivers an event for a group, and returns its cost: requests, and sequential round trips.
     pub(crate) async fn cost(&self, function: &str, name: &str) -> (String, u128) {
         self.azure.configure(|settings| settings.latency = LATENCY);
         self.azure.clear_calls();
         let started = Instant::now();
         let answer = self.stage.invoke(function, &self.event(name)).await;
-        // A confirmation is sent three seconds after the first read: the round trips before it pass meanwhile.
+        // A confirmation is sent three seconds after the first read: the earlier round trips take place
+        // meanwhile.
         let round_trips = started.elapsed().as_millis() % 3000 / LATENCY.as_millis();
         self.azure.configure(|settings| settings.latency = Duration::ZERO);
         assert_eq!(self.done(answer).status, 200);
@@ -331,7 +333,7 @@ impl World {
     }
 }
 
-/// Sets the paused clock forward.
+/// Advances the paused clock.
 pub(crate) async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
@@ -368,8 +370,8 @@ pub(crate) fn put(azure: &Azure, record_set: &str) {
     azure.put_record_set(zone, &spec).unwrap();
 }
 
-/// A record set's text with short marks (`owner=web`) and with memory in seconds since the start
-/// (`previous=10.1.5.4@300`).
+/// A record set's text with short marks (`owner=web`) and with the times of previous addresses in seconds
+/// since the start (`previous=10.1.5.4@300`).
 fn brief(text: &str) -> String {
     let text = text.replace(&format!("aci-dns-owner={SUBSCRIPTION}/rg-spoke1/"), "owner=");
     let text = text.replace(&format!("aci-dns-owner={SUBSCRIPTION}/"), "owner=");
@@ -404,22 +406,22 @@ pub(crate) fn address(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 1, 5, last)
 }
 
-/// The A record set that a group at 10.1.5.x should have.
+/// The desired A record set of a group at 10.1.5.x.
 pub(crate) fn a(name: &str, last: u8) -> String {
     format!("A {name}.{FORWARD} 60 10.1.5.{last} owner={name}")
 }
 
-/// The PTR record set that a group at 10.1.5.x should have.
+/// The desired PTR record set of a group at 10.1.5.x.
 pub(crate) fn ptr(name: &str, last: u8) -> String {
     format!("PTR {last}.5.{REVERSE} 60 {name}.{FORWARD} owner={name}")
 }
 
-/// What an invocation came to.
+/// The result of an invocation.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) status: u16,
     pub(crate) body: Value,
-    /// The lines that say what became of an event.
+    /// The lines that report an event.
     pub(crate) lines: Vec<Value>,
 }
 
@@ -431,13 +433,13 @@ impl Done {
         &self.lines[0]
     }
 
-    /// It was answered with this status.
+    /// Checks the status.
     #[track_caller]
     pub(crate) fn is_status(&self, status: u16) {
         assert_eq!(self.status, status, "{:#}", self.line());
     }
 
-    /// The status, the outcome and the plan are these.
+    /// Checks the status, the outcome and the plan.
     #[track_caller]
     pub(crate) fn is(&self, status: u16, outcome: &str, plan: &[&str]) -> &Self {
         let line = self.line();
@@ -446,7 +448,7 @@ impl Done {
         self
     }
 
-    /// The event failed for a reason that holds this text.
+    /// Checks that the event failed for a reason that contains this text.
     #[track_caller]
     pub(crate) fn because(&self, text: &str) -> &Self {
         let error = self.text("error");
@@ -465,12 +467,12 @@ impl Done {
         self.line()[field].as_str().unwrap_or_default()
     }
 
-    /// What holds of every invocation.
+    /// The common rules of every invocation.
     #[track_caller]
     fn check_shape(&self) {
         if self.status == 200 {
             let logs: Vec<_> = self.lines.iter().map(|line| line["message"].clone()).collect();
-            // Log lines stand in the order in which events end, and answers in that in which they came.
+            // Log lines are in the order in which events end, and answers in the order of arrival.
             assert_eq!(self.body["Logs"].as_array().map(Vec::len), Some(logs.len()), "{self:#?}");
             assert!(logs.iter().all(|log| self.body["Logs"].as_array().unwrap().contains(log)), "{self:#?}");
             let rest = json!({"Outputs": {}, "Logs": self.body["Logs"], "ReturnValue": null});

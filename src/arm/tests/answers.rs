@@ -70,13 +70,13 @@ async fn a_record_set_is_replaced_only_with_the_etag_of_the_read() {
 
 #[tokio::test(start_paused = true)]
 async fn deleting_a_missing_record_set_succeeds() {
-    for gone in [
+    for answer in [
         Reply::Answer(200, vec![], Bytes::new()),
         Reply::Answer(204, vec![], Bytes::new()),
         Reply::Truncated(200),
         reply(404, &json!({"code": "NotFound", "message": "no such record set"})),
     ] {
-        let azure = Azure::new([gone]);
+        let azure = Azure::new([answer]);
         let etag = ETag::from("e1".to_owned());
         azure.writer().delete_record_set(RecordType::Ptr, &zone(), &name(), &etag).await.unwrap();
         assert_eq!(

@@ -78,8 +78,8 @@ async fn a_record_set_is_created_with_201_updated_with_200_and_kept_when_emptied
 
     let deleted = send(&azure, Method::DELETE, &path, &[], Value::Null).await;
     assert_eq!((deleted.status, deleted.text.as_str()), (StatusCode::OK, ""));
-    let gone = send(&azure, Method::DELETE, &path, &[], Value::Null).await;
-    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    let deleted = send(&azure, Method::DELETE, &path, &[], Value::Null).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
 }
 
 // Recordings test_PutRecordSet_IfNoneMatchFailure_ExpectError and test_PatchRecordSet_IfMatchFailure_ExpectError.

@@ -1,4 +1,4 @@
-//! The HTTP client of the Functions host: its headers, its framing, and how it judges an answer.
+//! The HTTP client of the Functions host: its headers, its framing, and its judgment of an answer.
 
 use serde_json::Value;
 use tokio::{
@@ -15,9 +15,9 @@ pub(crate) const TRACE_ID: &str = "bb2bd5eef54cb15a1506d0326d2489e7";
 /// How a body is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Framing {
-    /// As the host does in Azure; in several chunks.
+    /// In several chunks, like the host in Azure.
     Chunked,
-    /// As the host does under Core Tools.
+    /// Like the host under Core Tools.
     ContentLength,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Connection {
     write: OwnedWriteHalf,
 }
 
-/// An answer as it came.
+/// An answer as received.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -35,14 +35,14 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
 }
 
-/// What the host makes of an answer.
+/// The host's judgment of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The invocation succeeded, with these logs.
     Succeeded(Vec<String>),
-    /// The invocation failed with this status; the code is what the body says, which the host does not read.
+    /// The invocation failed with this status; the code comes from the body, which the host does not read.
     Failed(u16, String),
-    /// The invocation failed although the status was a good one, or would be redirected or never end.
+    /// The invocation failed although the status was successful, a redirect, or without an end.
     Unusable(String),
 }
 
@@ -86,7 +86,7 @@ impl Connection {
                 request.extend(b"0\r\n\r\n");
             }
         }
-        // A handler that has heard enough may answer and close before all was sent.
+        // A handler may answer and close before it has read everything.
         let _ = self.write.write_all(&request).await;
     }
 
@@ -142,7 +142,7 @@ fn head(path: &str, invocation: &str, framing: &str) -> Vec<u8> {
 }
 
 impl Response {
-    /// What the host makes of the answer; besides, every failure of ours says why in JSON.
+    /// The host's judgment of the answer. Also checks that every failure contains its reason as JSON.
     pub(crate) fn judge(&self) -> Verdict {
         let unusable = |reason: &str| Verdict::Unusable(format!("{reason}: {self:?}"));
         let media_type = self.content_type.as_deref().and_then(|value| value.split(';').next());

@@ -1,9 +1,11 @@
-//! What fuzzers call, and what has to hold whatever they say: used by the tests here and by the targets in `fuzz`.
+//! The entry points of fuzzers, and the properties that hold for any input: used by the tests here and by the
+//! targets in `fuzz`.
 //!
-//! * An invocation, whatever its body, is answered with a status of the contract and a JSON object, and logged.
-//! * Settings, whatever they say, are read or refused with mistakes that name their variable.
-//! * Whatever Resource Manager answers, the client ends within its deadline, calls nothing gone that was not said
-//!   to be gone, leaves out nothing that can be represented, and calls no write failed that may have happened.
+//! * An invocation with any body is answered with a status of the contract and a JSON object, and logged.
+//! * Any settings are accepted, or refused with mistakes that name their variable.
+//! * For any answer of Resource Manager, the client ends within its deadline, reports only those objects as
+//!   missing that Azure says are missing, omits nothing that can be represented, and reports no write as
+//!   failed that may have happened.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +42,7 @@ use tower::ServiceExt as _;
 /// The subscription of the sample events.
 const SUBSCRIPTION: &str = "5f0c6bd4-2f5c-4c3b-9a51-3d8f0f1a9b10";
 const DEADLINE: Duration = Duration::from_secs(25);
-/// What a clock that counts milliseconds may add.
+/// The tolerance for a clock in milliseconds.
 const TICK: Duration = Duration::from_millis(5);
 
 const EVENTS: [&str; 13] = [
@@ -59,13 +61,13 @@ const EVENTS: [&str; 13] = [
     include_str!("../../events/13-resource-notification.json"),
 ];
 
-/// Runs on a clock that is paused.
+/// Runs on a paused clock.
 fn run(future: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(future);
 }
 
-/// The sample events as the Functions host hands them over: as they are, in a string, and in a string in a string.
+/// The sample events in the encodings of the Functions host: plain, in a string, and in a string in a string.
 pub(crate) fn invocation_seeds() -> Vec<Vec<u8>> {
     let mut seeds = vec![];
     for (index, event) in EVENTS.iter().enumerate() {
@@ -143,7 +145,7 @@ fn check_answer(status: u16, answer: &[u8]) {
     }
 }
 
-/// Settings with everything in them, one variable after the other.
+/// Settings with every variable, one after the other.
 pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
     let zones = json!({
         "rg-spoke1": {"forwardZone": "spoke1.contoso.internal", "reverseZones": ["1.10.in-addr.arpa", "5.1.10.in-addr.arpa"],
@@ -234,7 +236,7 @@ const STATUSES: [u16; 20] =
 const WAITS: [&str; 8] =
     ["0", "1", "60", "1000000000000", "18446744073709551615", "-1", "Fri, 31 Feb 9999 25:00:00 GMT", "soon"];
 
-/// How an answer comes.
+/// The delivery of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
     Whole,
@@ -243,7 +245,7 @@ enum Delivery {
     Silent,
 }
 
-/// One answer, for ever: its first byte says the status, its second how it comes, the rest is the body.
+/// One repeated answer: its first byte selects the status, its second the delivery, the rest is the body.
 #[derive(Clone, Debug)]
 struct Answers {
     status: u16,
@@ -252,7 +254,7 @@ struct Answers {
     body: Bytes,
     /// The body, as far as it is JSON.
     said: Value,
-    /// How many requests came, and the body of the last.
+    /// The number of requests, and the body of the last.
     seen: Arc<Mutex<(usize, Bytes)>>,
 }
 
@@ -279,7 +281,7 @@ impl Answers {
     }
 
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, io::Error> {
-        /// A list that goes on for ever ends here.
+        /// An endless list ends here.
         const MOST: usize = 40;
         let sent = request.into_body().collect().await.unwrap().to_bytes();
         let count = {
@@ -317,14 +319,14 @@ impl Answers {
         self.delivery == Delivery::Whole && self.status == status
     }
 
-    /// Whether this error, and one of these codes, was said.
+    /// Whether the answer is this error, with one of these codes.
     fn is_absence(&self, codes: &[&str]) -> bool {
         let error = if self.said["error"].is_object() { &self.said["error"] } else { &self.said };
         let code = error["code"].as_str().unwrap_or_default().to_ascii_lowercase();
         self.is_whole(404) && codes.contains(&code.as_str())
     }
 
-    /// Whether a write that is answered like this may have happened.
+    /// Whether a write with this answer may have happened.
     fn is_uncertain(&self) -> bool {
         matches!(self.delivery, Delivery::Lost | Delivery::Silent)
             || (200..300).contains(&self.status)
@@ -342,7 +344,7 @@ fn arm(wire: Wire) -> Arm {
     Arm::new(settings, wire, Tokens::fixed("token"))
 }
 
-/// What Azure says: groups, record sets, lists and errors, with their statuses.
+/// Answers of Azure: groups, record sets, lists and errors, with their statuses.
 pub(crate) fn arm_answer_seeds() -> Vec<Vec<u8>> {
     let record_set = |record_type: &str, name: &str, records: Value| {
         let key = if record_type == "A" { "aRecords" } else { "ptrRecords" };
@@ -378,7 +380,7 @@ pub(crate) fn arm_answer_seeds() -> Vec<Vec<u8>> {
     bodies.into_iter().map(seed).collect()
 }
 
-/// Asks for everything that the client can ask for, and gets this answer.
+/// Calls every operation of the client with this answer.
 pub(crate) fn arm_answer(data: &[u8]) {
     let answers = Answers::new(data);
     run(async {
@@ -389,7 +391,7 @@ pub(crate) fn arm_answer(data: &[u8]) {
     });
 }
 
-/// Each of these asks three times at most.
+/// Each of these sends at most three requests.
 async fn within_deadline(asks: impl Future<Output = ()>) {
     let started = Instant::now();
     asks.await;
@@ -413,14 +415,14 @@ async fn read_group(answers: &Answers) {
             "notfound",
             "resourcegroupnotfound"
         ])),
-        // JSON with a number beyond all measure, where nobody reads it.
+        // JSON with a number that is too large, in a field that is not read.
         Ok(Some(_)) if answers.said.is_null() => {
             assert!(serde_json::from_slice::<IgnoredAny>(&answers.body).is_ok());
         }
         Ok(Some(group)) => {
             assert!(answers.is_whole(200) && answers.said["properties"].is_object());
             let text = answers.said.to_string().to_ascii_lowercase();
-            let says = |word: &str| assert!(text.contains(word), "nobody said {word}: {text}");
+            let says = |word: &str| assert!(text.contains(word), "the error does not contain {word}: {text}");
             match AddressState::of(Some(&group)) {
                 AddressState::Deleted => panic!("a group that is there is not gone"),
                 AddressState::Deleting => says("\"deleting\""),
@@ -447,7 +449,7 @@ async fn read_record_sets(answers: &Answers) {
             set.content.records.iter().map(|record| json!({"ipv4Address": record.to_string()})).collect();
         let said = said_records(answers, "aRecords");
         assert_eq!(addresses.len(), said.len());
-        // What was read is what is sent back: nothing of it is ours to change.
+        // The content that was read is sent back: the client does not change foreign content.
         let precondition = Precondition::Unchanged(set.etag.clone());
         drop(writer.put_a_record_set(&zone(), &name(), &set.content, &precondition).await);
         check_sent(answers);
@@ -477,7 +479,7 @@ fn check_read<Record>(
         return None;
     };
     assert!(answers.is_whole(200));
-    // In what is not read a text may be no text.
+    // In a field that is not read, a value may have any type.
     if answers.said.is_null() {
         return None;
     }
@@ -493,10 +495,10 @@ fn said_metadata(record_set: &Value) -> Value {
     if metadata.is_null() { json!({}) } else { metadata.clone() }
 }
 
-/// What was sent back last says what was said.
+/// The last body equals the answer.
 fn check_sent(answers: &Answers) {
     let sent = answers.seen.lock().unwrap().1.clone();
-    // An ETag that no header can hold is not sent at all.
+    // A write with an ETag that is not a valid header is not sent.
     if let Ok(sent) = serde_json::from_slice::<Value>(&sent) {
         assert_eq!(said_metadata(&sent), said_metadata(&answers.said));
         assert_eq!(sent["properties"]["ttl"], answers.said["properties"]["ttl"]);
@@ -515,7 +517,7 @@ async fn list(answers: &Answers) {
     check_list(answers, names, "ptrRecords", |record| record["ptrdname"].is_string());
 }
 
-/// A list is an error, or whole but for record sets that cannot be represented.
+/// A list is an error, or complete except for record sets that cannot be represented.
 fn check_list(
     answers: &Answers,
     listed: Result<Vec<RelativeName>, ArmError>,

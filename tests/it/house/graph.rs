@@ -1,7 +1,7 @@
 //! The graph of the crate's modules: it has no cycle, and no pure module reaches an impure one.
 //!
-//! One module imports another when a `use` declaration or a path that starts with `crate`, `super` or `self` names it.
-//! A name that a module re-exports is followed to where it comes from. Comments, literals and tests are left out.
+//! One module imports another if a `use` declaration or a path that starts with `crate`, `super` or `self`
+//! names it. A re-exported name is resolved to its origin. Comments, literals and tests are ignored.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -13,7 +13,7 @@ use super::{SOURCES, Source, names};
 /// The path of a module below the crate: `["config", "zones"]`.
 type ModulePath = Vec<String>;
 
-/// What a module that only computes does not name: clients, clocks, the environment, I/O, logging, and `async`.
+/// The names that a pure module does not use: clients, clocks, the environment, I/O, logging, and `async`.
 const IMPURE: [&str; 20] = [
     "async",
     "await",
@@ -44,11 +44,11 @@ struct Module {
     code: String,
     /// The modules that it declares.
     children: BTreeSet<String>,
-    /// Every path that it names, from the root of the crate.
+    /// Every path in it, from the root of the crate.
     paths: BTreeSet<ModulePath>,
-    /// What the names that it imports stand for.
+    /// The paths of its imported names.
     names: BTreeMap<String, ModulePath>,
-    /// The modules that it imports, each with a path that names it.
+    /// The modules that it imports, each with a path to it.
     imports: BTreeMap<ModulePath, ModulePath>,
 }
 
@@ -56,7 +56,7 @@ struct Module {
 struct Graph(BTreeMap<ModulePath, Module>);
 
 impl Graph {
-    /// The library whose root is `src/lib.rs`, from its files and their code.
+    /// The library with the root `src/lib.rs`, from its files and their code.
     fn of<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let files: BTreeMap<&str, &str> = files.collect();
         let mut modules = BTreeMap::new();
@@ -65,7 +65,7 @@ impl Graph {
             let base = format!("src/{}", path.join("/"));
             let candidates = ["src/lib.rs".to_owned(), format!("{base}.rs"), format!("{base}/mod.rs")];
             let mut candidates = candidates.iter().skip(usize::from(!path.is_empty()));
-            // A file that is not among them has nothing but tests.
+            // A file that is missing contains only tests.
             let Some(file) = candidates.find(|file| files.contains_key(file.as_str())) else { continue };
             let module = read(&path, file, files[file.as_str()]);
             declared.extend(module.children.iter().map(|child| below(&path, child)));
@@ -85,7 +85,7 @@ impl Graph {
             let mut targets = BTreeSet::new();
             self.resolve(path, 8, &mut targets);
             for target in targets {
-                // Where there are several, the path that says it most plainly.
+                // If there are several, the most direct path.
                 let is_plain = path.starts_with(&target);
                 let named = imports.entry(target).or_insert_with(|| path.clone());
                 if is_plain {
@@ -96,7 +96,7 @@ impl Graph {
         imports
     }
 
-    /// The modules that a path leads through: the one that it ends in, and those that re-export it.
+    /// The modules on a path: the last one, and those that re-export it.
     fn resolve(&self, path: &[String], re_exports: usize, targets: &mut BTreeSet<ModulePath>) {
         let mut current = vec![];
         for (at, segment) in path.iter().enumerate() {
@@ -127,7 +127,7 @@ impl Graph {
                 edges.entry(from.clone()).or_default().entry(to).or_insert(text);
             }
         }
-        // What imports nothing that is left is in no cycle.
+        // A module without a remaining import is in no cycle.
         loop {
             let left: BTreeSet<String> = edges.keys().cloned().collect();
             for targets in edges.values_mut() {
@@ -138,7 +138,7 @@ impl Graph {
                 break;
             }
         }
-        // Each that is left imports another that is left, so that a walk comes back to where it was.
+        // Each remaining module imports another one, so a walk returns to a module that it has visited.
         let mut walk = vec![edges.keys().next()?.clone()];
         loop {
             let next = edges[walk.last()?].keys().next()?.clone();
@@ -167,7 +167,7 @@ impl Graph {
             if is_bad(module) {
                 return Some(chain.iter().map(|path| &self.0[path]).collect());
             }
-            // A module's methods may be in any of the files below it.
+            // A module's methods may be in any file below it.
             let children = module.children.iter().map(|child| below(path, child));
             for next in module.imports.keys().cloned().chain(children) {
                 if self.0.contains_key(&next) && seen.insert(next.clone()) {
@@ -183,7 +183,7 @@ fn below(path: &[String], child: &str) -> ModulePath {
     [path, &[child.to_owned()]].concat()
 }
 
-/// Words, `::`, and other characters one by one.
+/// Words, `::`, and other single characters.
 fn tokens(code: &str) -> Vec<&str> {
     let mut tokens = vec![];
     let mut rest = code.trim_start();
@@ -202,11 +202,11 @@ fn tokens(code: &str) -> Vec<&str> {
     tokens
 }
 
-/// Reads what a file declares and names.
+/// Reads the declarations and names of a file.
 fn read(path: &ModulePath, file: &str, code: &str) -> Module {
     let mut module = Module { file: file.to_owned(), code: code.to_owned(), ..Module::default() };
     let tokens = tokens(code);
-    // The module at this place of the file, and how many braces deep each module inside the file is.
+    // The current module in the file, and the depth in braces of each module inside the file.
     let (mut here, mut depth, mut inside) = (path.clone(), 0, vec![]);
     let mut relative = vec![];
     let mut at = 0;
@@ -225,7 +225,7 @@ fn read(path: &ModulePath, file: &str, code: &str) -> Module {
                     here.pop();
                 }
             }
-            // Who may see an item is no import.
+            // A visibility is not an import.
             ["pub", "(", ..] => at += tokens[at..].iter().position(|token| *token == ")").unwrap(),
             ["use", next, ..] if next != "<" => {
                 let mut imported = vec![];
@@ -257,7 +257,7 @@ fn read(path: &ModulePath, file: &str, code: &str) -> Module {
     module
 }
 
-/// Reads a tree of imports, from behind `use` to its end: each path, and the name that it gets.
+/// Reads a tree of imports, from `use` to its end: each path, and the name of its import.
 fn use_tree(
     tokens: &[&str],
     at: &mut usize,
@@ -302,7 +302,7 @@ fn use_tree(
     }
 }
 
-/// A path from the root of the crate; nothing where it leads out of the crate.
+/// A path from the root of the crate; `None` if it leads out of the crate.
 fn absolute(here: &[String], segments: &[String], children: &BTreeSet<String>) -> Option<ModulePath> {
     let mut base = match segments.first()?.as_str() {
         "crate" => vec![],
@@ -331,7 +331,7 @@ fn no_modules_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn pure_modules_reach_nothing_but_what_computes() {
+fn pure_modules_import_only_pure_modules() {
     let graph = crate_graph();
     let named = |module: &Module| {
         let lines = module.code.lines();
@@ -352,13 +352,13 @@ fn pure_modules_reach_nothing_but_what_computes() {
     assert!(violations.is_empty(), "\n{violations}");
 }
 
-/// The cycles of a library that is made up.
+/// The cycles of a sample library.
 fn cycles(files: &[(&str, &str)]) -> Vec<String> {
     Graph::of(files.iter().copied()).cycles()
 }
 
 #[test]
-fn a_cycle_is_found_and_told() {
+fn a_cycle_is_found_and_reported() {
     let library = ("src/lib.rs", "pub mod a; pub mod b; pub mod c;");
     let reported = cycles(&[
         library,
@@ -371,7 +371,7 @@ fn a_cycle_is_found_and_told() {
         "a -> b: src/a.rs names b::Thing\nb -> c: src/b.rs names c::f\nc -> a: src/c/d.rs names a::Thing";
     assert_eq!(reported, [expected]);
 
-    // Between files of one folder, by way of a name that the folder's root imports.
+    // Between files of one folder, through a name that the folder's root imports.
     let reported = cycles(&[
         ("src/lib.rs", "mod a;"),
         ("src/a/mod.rs", "mod b; mod c; pub use c::Thing; use self::b::f; struct Own;"),
@@ -382,7 +382,7 @@ fn a_cycle_is_found_and_told() {
 }
 
 #[test]
-fn what_is_no_import_makes_no_cycle() {
+fn other_names_make_no_cycle() {
     let reported = cycles(&[
         ("src/lib.rs", "mod a; mod b;"),
         ("src/a.rs", "mod c; mod d; use crate::b::f; use std::fmt; struct Own;"),

@@ -19,7 +19,7 @@ async fn a_stopped_group_reserves_the_name_that_a_tag_chose_and_touches_no_unmar
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renaming_does_not_remove_the_old_name_before_the_new_one_is_there() {
+async fn a_renaming_does_not_remove_the_old_name_before_the_new_one_exists() {
     let world = renamed().await;
     world.fail(Method::PUT, "/A/new", 403, "AuthorizationFailed");
     world.reconcile("web").await.is(500, "failed", &[]);
@@ -33,7 +33,7 @@ async fn zones_may_be_in_another_subscription_and_resource_group() {
         "zoneSubscriptionId": elsewhere, "zoneResourceGroup": "rg-hub"}));
     let world = World::new(&[("ACI_DNS_ZONES", &map)]);
     for zone in ["far.internal", "10.in-addr.arpa"] {
-        // One of the same name at home is another zone.
+        // A zone of the same name in the group's own resource group is another zone.
         world.azure.create_zone(elsewhere, "rg-hub", zone);
         world.azure.create_zone(SUBSCRIPTION, "rg-spoke1", zone);
     }
@@ -84,7 +84,7 @@ async fn of_several_reverse_zones_the_longest_that_contains_the_address_is_used(
     world.reconcile("web").await.is(200, "changed", &[MINUS_PTR, MINUS_A]);
 }
 
-/// A world in which `web` is called `new` by a tag and was called `old`.
+/// A world in which a tag changed the name of `web` from `old` to `new`.
 async fn renamed() -> World {
     let world = World::new(&[]);
     world.create_tagged("web", &[("aci-dns-hostname", "old")]);
@@ -104,7 +104,7 @@ fn named(kind: &str, name: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_renaming_the_new_a_comes_then_the_old_a_goes_then_the_ptr_changes() {
+async fn a_renaming_writes_the_new_a_then_removes_the_old_a_then_changes_the_ptr() {
     let world = renamed().await;
     let plan = [
         "+ A new.spoke1.contoso.internal 10.1.5.4",
@@ -117,7 +117,7 @@ async fn after_a_renaming_the_new_a_comes_then_the_old_a_goes_then_the_ptr_chang
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renaming_that_was_cut_off_anywhere_converges_at_the_redelivery() {
+async fn an_interrupted_renaming_converges_at_the_redelivery() {
     for cut in 0..12 {
         let world = renamed().await;
         let count = std::sync::atomic::AtomicUsize::new(0);
@@ -133,13 +133,13 @@ async fn a_renaming_that_was_cut_off_anywhere_converges_at_the_redelivery() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_name_that_a_move_hides_goes_with_the_group_at_the_latest() {
+async fn an_old_name_hidden_by_a_move_is_removed_with_the_group() {
     let world = renamed().await;
     world.move_to("web", 5);
     world.put("A old 60 10.1.5.4 owner=web previous=10.1.5.8@0");
     world.put("PTR 8.5 60 old.spoke1.contoso.internal owner=web");
     world.reconcile("web").await;
-    // A pass cannot see it: the group is not at the address of its old PTR any more.
+    // A pass cannot find it: the group is no longer at the address of its old PTR record.
     assert!(world.records().contains(&"A new.spoke1.contoso.internal 60 10.1.5.5 owner=web".to_owned()));
     world.delete("web");
     assert_eq!(world.reconcile("web").await.status, 200);
@@ -147,7 +147,7 @@ async fn an_old_name_that_a_move_hides_goes_with_the_group_at_the_latest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tag_that_is_taken_away_gives_the_group_its_own_name_back() {
+async fn without_its_tag_a_group_gets_its_own_name_back() {
     let world = renamed().await;
     world.reconcile("web").await;
     world.tag("web", &[]);
@@ -164,7 +164,7 @@ async fn a_group_that_gets_a_tag_loses_its_own_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_name_that_became_anothers_is_not_removed() {
+async fn an_old_name_of_another_owner_is_not_removed() {
     let world = renamed().await;
     world.put("A old 60 10.1.5.77 owner=api");
     assert_eq!(world.reconcile("web").await.status, 200);
@@ -198,7 +198,7 @@ async fn the_ttl_tag_overrides_the_map() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_ignore_tag_is_hands_off_and_what_is_there_stays_mark_and_all() {
+async fn with_the_ignore_tag_record_sets_and_marks_stay() {
     let world = world(&[]).await;
     world.tag("web", &[("aci-dns-ignore", "TRUE")]);
     for change in ["move", "stop"] {
@@ -209,16 +209,16 @@ async fn the_ignore_tag_is_hands_off_and_what_is_there_stays_mark_and_all() {
         world.reconcile("web").await.is(200, "unmanaged", &[]);
         world.has(&[&a("web", 4), &ptr("web", 4)]);
     }
-    // Another group of this name finds the mark of a group that lives.
+    // For another group of this name, the mark belongs to an existing group.
     world.create("rg-spoke2/web");
     world.reconcile("rg-spoke2/web").await.is(409, "conflict", &[]);
-    // Once it is gone, so are its tags.
+    // A deleted group has no tags.
     world.delete("web");
     world.reconcile("web").await.is(200, "changed", &[MINUS_PTR, MINUS_A]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_ignored_is_not_waited_for() {
+async fn an_ignored_group_is_not_polled() {
     let world = World::new(&[]);
     world.create_as("web", |spec| {
         spec.ip = Ip::NullIp;
@@ -230,7 +230,7 @@ async fn a_group_that_is_ignored_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn to_observe_is_to_plan_what_would_be_done_and_to_send_gets_only() {
+async fn observe_plans_changes_and_sends_only_gets() {
     let observing = [("ACI_DNS_POLICY", "observe")];
     let world = world(&[]).await;
     world.put("A web 300 10.1.5.4 owner=web previous=10.1.5.8@0");

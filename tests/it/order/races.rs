@@ -74,7 +74,7 @@ async fn five_passes_at_most_and_then_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_answer_was_lost_and_that_took_effect_is_not_repeated() {
+async fn a_write_with_a_lost_answer_that_took_effect_is_not_repeated() {
     let world = new_group(&[]);
     world.lose(Method::PUT, "/A/web", When::After);
     world.reconcile("web").await.is(200, "changed", &[PLUS_A, PLUS_PTR]);
@@ -83,7 +83,7 @@ async fn a_write_whose_answer_was_lost_and_that_took_effect_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ptr_whose_answer_was_lost_and_that_took_effect_is_observed_and_not_repeated() {
+async fn a_ptr_write_with_a_lost_answer_that_took_effect_is_not_repeated() {
     let world = new_group(&[]);
     world.lose(Method::PUT, "/PTR/4.5", When::After);
     world.reconcile("web").await.is(200, "changed", &[PLUS_A, PLUS_PTR]);
@@ -91,7 +91,7 @@ async fn a_ptr_whose_answer_was_lost_and_that_took_effect_is_observed_and_not_re
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_answer_was_lost_and_that_took_no_effect_is_planned_in_another_pass() {
+async fn a_write_with_a_lost_answer_and_no_effect_is_planned_again() {
     let world = new_group(&[]);
     world.lose(Method::PUT, "/A/web", When::Before);
     world.reconcile("web").await.is(200, "changed", &[PLUS_A, PLUS_PTR]);
@@ -113,7 +113,7 @@ async fn a_removal_whose_answer_was_lost_is_observed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_met_a_5xx_may_have_happened() {
+async fn a_write_with_a_5xx_may_have_happened() {
     let world = new_group(&[]);
     let broken =
         aci_dns::simulator::Effect::Answer(When::After, FaultAnswer::new(500, "InternalServerError"));

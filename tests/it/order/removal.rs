@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn of_a_deleted_group_the_ptr_values_are_removed_first_and_the_a_record_set_last() {
+async fn a_deleted_group_loses_its_ptr_values_first_and_its_a_record_set_last() {
     let world = world(&[]).await;
     world.delete("web");
     world.reconcile("web").await.is(200, "changed", &[MINUS_PTR, MINUS_A]);
@@ -11,7 +11,7 @@ async fn of_a_deleted_group_the_ptr_values_are_removed_first_and_the_a_record_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_long_as_a_ptr_cannot_be_removed_the_a_record_set_of_a_deleted_group_stays() {
+async fn the_a_record_set_of_a_deleted_group_stays_while_a_ptr_cannot_be_removed() {
     let world = world(&[]).await;
     world.delete("web");
     let gone = FaultAnswer::new(404, "ParentResourceNotFound");
@@ -22,7 +22,7 @@ async fn as_long_as_a_ptr_cannot_be_removed_the_a_record_set_of_a_deleted_group_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_azure_refuses_to_delete_is_emptied_and_keeps_its_mark_with_a_warning() {
+async fn after_a_refused_delete_the_record_set_is_emptied_with_a_warning() {
     for (status, code) in [(403, "AuthorizationFailed"), (409, "ScopeLocked")] {
         let world = world(&[]).await;
         world.delete("web");
@@ -35,7 +35,7 @@ async fn what_azure_refuses_to_delete_is_emptied_and_keeps_its_mark_with_a_warni
             ["A web.spoke1.contoso.internal 60  owner=web", "PTR 4.5.1.10.in-addr.arpa 60  owner=web"];
         world.has(&empty);
         world.writes();
-        // Azure is asked again, and nothing else is written.
+        // The delete is tried again, and nothing else is written.
         assert_eq!(world.reconcile("web").await.status, 200);
         assert!(world.writes().iter().all(|write| write.starts_with("DELETE")));
         world.has(&empty);
@@ -46,7 +46,7 @@ async fn what_azure_refuses_to_delete_is_emptied_and_keeps_its_mark_with_a_warni
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_on_the_reverse_zone_never_keeps_the_a_record_set_from_being_right() {
+async fn a_lock_on_the_reverse_zone_does_not_affect_the_a_record_set() {
     let world = world(&[]).await;
     world.fail(Method::DELETE, "/PTR/", 409, "ScopeLocked");
     for last in 5..60 {
@@ -59,7 +59,7 @@ async fn a_lock_on_the_reverse_zone_never_keeps_the_a_record_set_from_being_righ
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_long_as_a_reverse_zone_cannot_be_listed_the_a_record_set_of_a_deleted_group_stays() {
+async fn the_a_record_set_of_a_deleted_group_stays_while_a_list_fails() {
     let map = zones(&json!({"forwardZone": FORWARD, "zoneResourceGroup": "rg-dns",
         "reverseZones": ["1.10.in-addr.arpa", "2.10.in-addr.arpa"]}));
     let world = new_group(&[("ACI_DNS_ZONES", &map)]);
@@ -86,7 +86,7 @@ async fn an_a_record_set_that_is_known_only_from_a_ptr_is_removed_before_that_pt
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_deleted_group_every_ptr_value_that_names_it_and_is_ours_or_free_is_removed() {
+async fn a_deleted_group_loses_every_ptr_value_that_is_ours_or_free() {
     let world = world(&[]).await;
     for record_set in [
         "PTR 77.5 300 web.spoke1.contoso.internal",
@@ -104,7 +104,7 @@ async fn of_a_deleted_group_every_ptr_value_that_names_it_and_is_ours_or_free_is
     assert_eq!(world.reconcile("web").await.status, 200);
     world.has(&[
         "PTR 79.5.1.10.in-addr.arpa 300 x.example.org",
-        // The mark of another group stays honoured, whether it lives or not.
+        // The mark of another group is honored, whether or not the group exists.
         "PTR 80.5.1.10.in-addr.arpa 300 web.spoke1.contoso.internal owner=vanished",
         "PTR 81.5.1.10.in-addr.arpa 300 web.spoke1.contoso.internal owner=api",
         "PTR 82.5.1.10.in-addr.arpa 300 web.spoke1.contoso.internal (auto-registered)",
@@ -113,7 +113,7 @@ async fn of_a_deleted_group_every_ptr_value_that_names_it_and_is_ours_or_free_is
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_strict_what_carries_no_mark_stays_when_a_group_is_deleted() {
+async fn in_strict_unmarked_record_sets_of_a_deleted_group_stay() {
     let world = World::new(&[("ACI_DNS_OWNERSHIP", "strict")]);
     world.put("A web 60 10.1.5.4");
     world.put("PTR 4.5 60 web.spoke1.contoso.internal");
@@ -133,7 +133,7 @@ async fn an_unmarked_record_set_is_never_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_nothing_is_found_otherwise_every_a_record_set_that_carries_the_mark_is_removed() {
+async fn without_other_findings_every_marked_a_record_set_is_removed() {
     let world = World::new(&[]);
     world.put("A front 60 10.1.5.4 owner=web");
     world.put("A back 60 10.1.5.5 owner=web");
@@ -165,7 +165,7 @@ async fn lists_ask_for_large_pages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_set_that_hides_on_a_later_page_is_found() {
+async fn a_record_set_on_a_later_page_is_found() {
     let world = World::new(&[]);
     world.add_noise(2500);
     world.put("PTR 99.99.99 60 web.spoke1.contoso.internal");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The verification is the second read of the group, where no race comes before it.
+/// The verification is the second read of the group, if no race comes before it.
 fn at_the_verification(world: &World, act: impl Fn(&aci_dns::simulator::Azure) + Send + 'static) {
     world.at(Method::GET, "containerGroups/web", 2, act);
 }
@@ -37,7 +37,7 @@ async fn the_verification_sees_that_a_was_removed_meanwhile() {
 async fn the_verification_sees_that_the_group_was_deleted_meanwhile() {
     let world = new_group(&[]);
     at_the_verification(&world, |azure| azure.delete_group(&id("web")).unwrap());
-    // A write event is no evidence that the group is deleted: only the PTR that this invocation wrote goes again.
+    // A write event is no evidence for a deletion: only the PTR record of this invocation is removed.
     world
         .reconcile_as("ResourceWriteSuccess", "web")
         .await
@@ -55,7 +55,7 @@ async fn the_verification_sees_that_the_group_was_recreated_after_a_removal() {
     at_the_verification(&world, |azure| {
         azure.create_group(aci_dns::simulator::GroupSpec::new("rg-spoke1", "web"));
     });
-    // The address is the same again, so the plan says what was made undone.
+    // The address is the same again, so the plan names the restored records.
     assert_eq!(world.reconcile("web").await.status, 200);
     world.has(&[&a("web", 4), &ptr("web", 4)]);
 }
@@ -71,7 +71,7 @@ async fn the_verification_sees_that_the_tags_changed_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_being_provisioned_at_the_verification_is_waited_for() {
+async fn a_group_that_is_being_provisioned_at_the_verification_is_polled() {
     let world = World::new(&[]);
     world.create_as("web", |spec| spec.provisioning = Duration::from_secs(5));
     pass(5).await;
@@ -95,7 +95,8 @@ async fn an_invocation_that_wrote_nothing_does_not_verify() {
 #[tokio::test(start_paused = true)]
 async fn a_pass_after_the_verification_covers_the_addresses_at_which_this_invocation_wrote_a_ptr() {
     let world = new_group(&[]);
-    // Whoever removes the A record set removes what remembers the PTR that was just written.
+    // A writer that removes the A record set also removes the previous addresses that lead to the new PTR
+    // record.
     at_the_verification(&world, |azure| {
         azure.remove_record_set(FORWARD, "A", "web").unwrap();
         azure.set_address(&id("web"), address(5)).unwrap();
@@ -105,7 +106,7 @@ async fn a_pass_after_the_verification_covers_the_addresses_at_which_this_invoca
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_creation_of_a_is_too_late_for_a_group_that_moved() {
+async fn a_slow_creation_of_a_does_not_override_a_move() {
     let world = new_group(&[]);
     let gate = world.azure.hold(Method::PUT, "/A/web", When::Before);
     let slow = world.start(&world.stage, "web");
@@ -167,7 +168,7 @@ async fn a_slow_creation_for_a_group_that_was_deleted_meanwhile_is_undone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_removal_of_records_of_a_group_that_was_recreated_with_the_same_address_is_undone() {
+async fn a_slow_removal_is_undone_for_a_group_recreated_at_the_same_address() {
     for path in ["/A/web", "/PTR/4.5"] {
         let world = world(&[]).await;
         world.delete("web");

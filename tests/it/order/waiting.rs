@@ -23,7 +23,7 @@ async fn names_compare_without_regard_to_case_and_trailing_dot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_obeyed_while_it_fits_the_deadline() {
+async fn retry_after_is_obeyed_within_the_deadline() {
     for (method, path) in [(Method::GET, "/A/web"), (Method::PUT, "/A/web"), (Method::PUT, "/PTR/4.5")] {
         let world = new_group(&[]);
         let throttled = FaultAnswer::new(429, "TooManyRequests").retry_after(7);
@@ -35,7 +35,7 @@ async fn retry_after_is_obeyed_while_it_fits_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_that_does_not_fit_the_deadline_is_503_at_once() {
+async fn a_retry_after_beyond_the_deadline_is_503_at_once() {
     let world = new_group(&[]);
     world.fail_times(Method::PUT, "/A/web", 1, FaultAnswer::new(429, "TooManyRequests").retry_after(60));
     let started = Instant::now();
@@ -44,7 +44,7 @@ async fn a_retry_after_that_does_not_fit_the_deadline_is_503_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_that_meet_5xx_are_repeated_and_then_503() {
+async fn reads_with_5xx_are_repeated_and_then_503() {
     let world = new_group(&[]);
     world.fail_times(Method::GET, "/A/web", 2, FaultAnswer::new(503, "ServiceUnavailable"));
     world.reconcile("web").await.is(200, "changed", &[PLUS_A, PLUS_PTR]);
@@ -68,7 +68,7 @@ async fn concurrent_events_for_one_group_share_passes() {
     let gate = world.azure.hold(Method::PUT, "/A/web", When::Before);
     let first = world.start(&world.stage, "web");
     gate.reached().await;
-    // They need a pass that starts after they arrived, and one serves them all.
+    // They need a pass that starts after their arrival, and one pass serves all of them.
     let others: Vec<_> = (0..20).map(|_| world.start(&world.stage, "web")).collect();
     pass(1).await;
     gate.release();
@@ -92,7 +92,7 @@ async fn the_events_of_an_array_for_one_group_share_a_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_groups_are_reconciled_at_a_time_than_the_operator_allows() {
+async fn the_number_of_concurrent_reconciliations_is_limited() {
     let world = World::new(&[("ACI_DNS_MAX_CONCURRENCY", "2")]);
     world.azure.configure(|settings| settings.latency = Duration::from_secs(1));
     let started = Instant::now();
