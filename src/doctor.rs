@@ -21,8 +21,10 @@ pub mod rights;
 mod show;
 mod zones;
 
-use tokio::time::Instant;
+use futures::future::join;
+use tokio::time::{Instant, timeout_at};
 
+use self::evidence::Evidence;
 pub use self::{
     diagnosis::{Diagnosis, State},
     gather::READS,
@@ -31,6 +33,8 @@ pub use self::{
 use crate::{
     arm::Arm,
     config::{MissingSubscription, Settings},
+    report::Chain,
+    storage_queue::{QueueError, StorageQueue},
 };
 
 /// Reads everything that the settings depend on, and the rights of the caller, or of another principal by its
@@ -42,6 +46,17 @@ pub async fn examine(
     deadline: Instant,
 ) -> Result<Diagnosis, MissingSubscription> {
     let inspector = arm.inspection(deadline);
-    let evidence = gather::evidence(&inspector, settings, principal).await?;
+    let (evidence, retry_queue) =
+        join(gather::evidence(&inspector, settings, principal), retry_queue(arm, settings, deadline)).await;
+    let evidence = Evidence { retry_queue, ..evidence? };
     Ok(checks::diagnose(settings, &evidence))
+}
+
+/// Whether the retry queue of the settings exists; nothing where none is set.
+async fn retry_queue(arm: &Arm, settings: &Settings, deadline: Instant) -> Option<Result<bool, String>> {
+    let url = settings.retry_queue.clone()?;
+    let (wire, tokens) = arm.network();
+    let count = async { StorageQueue::new(url, wire, tokens)?.count().await };
+    let count = timeout_at(deadline, count).await.unwrap_or(Err(QueueError::Late));
+    Some(count.map(|count| count.is_some()).map_err(|error| Chain(&error).to_string()))
 }

@@ -14,13 +14,15 @@ use crate::{
     inventory::{Caller, Seen},
     resource_id::Scope,
 };
+use url::Url;
 
 const SETTINGS: Title = Title { group: "settings", name: "settings are valid" };
 const TOKEN: Title = Title { group: "identity", name: "a token is issued" };
+const RETRY_QUEUE: Title = Title { group: "retry queue", name: "the retry queue can be read" };
 const PLACES: Title = Title { group: "container groups", name: "resource groups of the map exist" };
 
 /// The checks that need a token.
-const REST: [Title; 13] = [
+const REST: [Title; 14] = [
     PLACES,
     rights::CONTAINER_GROUPS,
     rights::RECORD_SETS,
@@ -34,6 +36,7 @@ const REST: [Title; 13] = [
     events::ROOM,
     decisions::HOSTNAMES,
     decisions::UNMARKED,
+    RETRY_QUEUE,
 ];
 
 /// Runs every check on the evidence.
@@ -54,6 +57,7 @@ pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
             events::of_room(evidence),
             decisions::of_hostnames(evidence, settings),
             decisions::of_unmarked(evidence, settings, caller),
+            of_retry_queue(evidence, settings),
         ]);
     } else {
         checks.extend(REST.map(without_token));
@@ -100,6 +104,29 @@ fn of_token(caller: &Seen<Caller>) -> Check {
         }
     };
     Check { title: TOKEN, examined, findings }
+}
+
+/// The right of the app is not checked: the request carries the token of the caller.
+fn of_retry_queue(evidence: &Evidence, settings: &Settings) -> Check {
+    // The query of the URL may be a signature.
+    let place = |url: &Url| format!("{}{}", url.host_str().unwrap_or_default(), url.path());
+    let examined = settings.retry_queue.as_ref().map_or_else(|| "not set".to_owned(), place);
+    let findings = match &evidence.retry_queue {
+        None | Some(Ok(true)) => vec![],
+        Some(Ok(false)) => vec![Finding::new(
+            State::Problem,
+            format!("the queue {examined} does not exist"),
+            "function_aci_retry cannot start, and unfinished events keep their own status",
+            "run infra/deploy.sh, which creates the queue before the app",
+        )],
+        Some(Err(error)) => vec![Finding::new(
+            State::NotChecked,
+            error.clone(),
+            "unknown",
+            "grant the caller Storage Queue Data Reader at the storage account",
+        )],
+    };
+    Check { title: RETRY_QUEUE, examined, findings }
 }
 
 /// A key without a subscription may match a resource group in any subscription, so it must exist in only one

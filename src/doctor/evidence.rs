@@ -35,6 +35,8 @@ pub struct Evidence {
     pub unmatched: UnmatchedKeys,
     /// Requests to Resource Manager.
     pub requests: u32,
+    /// Whether the retry queue exists, or why it could not be read; nothing where none is set.
+    pub retry_queue: Option<Result<bool, String>>,
 }
 
 /// A scope of the map: a resource group, or a subscription.

@@ -75,6 +75,7 @@ pub(super) async fn evidence(
         events: BTreeMap::new(),
         unmatched: UnmatchedKeys::default(),
         requests: 0,
+        retry_queue: None,
     };
     if evidence.caller.is_ok() {
         let subscriptions: BTreeSet<String> =

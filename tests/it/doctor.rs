@@ -113,7 +113,7 @@ async fn a_correct_world_has_no_findings_and_no_writes() {
     azure.clear_calls();
     let diagnosis = examine(&azure, &map(), &[]).await;
     assert_eq!(reported(&diagnosis), [""; 0]);
-    assert_eq!((diagnosis.state(), diagnosis.count(State::Ok)), (State::Ok, 15));
+    assert_eq!((diagnosis.state(), diagnosis.count(State::Ok)), (State::Ok, 16));
     // Rights and groups of two scopes; rights of their subscription; zone, links and rights of two zones; two subnets;
     // the topics of a subscription, of which there are two, and its other event subscriptions; the record sets of two
     // zones.
@@ -296,6 +296,27 @@ async fn a_key_that_matches_nothing_is_reported_with_the_nearest_name() {
     assert_eq!(found[..2], expected, "{found:#?}");
     let diagnosis = examine(&azure, &json!({"rg-spoke": zones()}), &[]).await;
     assert!(diagnosis.is_map_void && diagnosis.state() == State::Problem);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_queue_that_is_missing_or_refused_is_reported() {
+    let azure = azure();
+    let url = azure.queue_url("http://127.0.0.1:8181", "aci-dns-retry");
+    azure.delete_queue("aci-dns-retry");
+    let examine = async |url: &str| {
+        reported(&examine(&azure, &map(), &[("ACI_DNS_RETRY_QUEUE", url)]).await).join("\n")
+    };
+    let missing = examine(&url).await;
+    assert!(missing.contains("/aci-dns-retry does not exist"), "{missing}");
+    azure.create_queue("aci-dns-retry");
+    assert_eq!(examine(&url).await, "");
+    azure.set_interceptor(Box::new(|call| {
+        let refusal = FaultAnswer::new(403, "AuthorizationPermissionMismatch");
+        call.path.ends_with("/aci-dns-retry").then(|| Effect::Answer(When::Before, refusal))
+    }));
+    let refused = examine(&url).await;
+    assert!(refused.starts_with("not checked") && refused.contains("403"), "{refused}");
+    assert!(!refused.contains("sig="), "a signature is never shown");
 }
 
 #[tokio::test(start_paused = true)]
@@ -837,5 +858,5 @@ fn without_a_token_nothing_else_is_checked() {
     let (code, text) = world.doctor(&[], &wrong);
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("problem: not permitted to get an access token"), "{text}");
-    assert!(text.contains("az login") && text.contains("13 not checked, 1 problem (0 requests)"), "{text}");
+    assert!(text.contains("az login") && text.contains("14 not checked, 1 problem (0 requests)"), "{text}");
 }
