@@ -8,12 +8,7 @@
 //! Deliberately absent: any use of the event but the id of its group and the evidence that it carries, and any state
 //! between invocations that correctness depends on.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    net::Ipv4Addr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
@@ -408,7 +403,7 @@ impl Reconciler {
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
             };
-            let mut trace = Trace::new(RunState::new(wait, BTreeSet::new()));
+            let mut trace = Trace::new(RunState::new(wait));
             let report = self.group(access, rules, &goal, deadline, &mut trace).await;
             wait = trace.facts.run.wait_left();
             let address = trace.target.as_ref().and_then(|target| target.address);

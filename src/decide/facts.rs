@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Conflict, Goal, ObservedPtr, OwnerMark, OwnerObservation, PlanError, Verdict, addresses_of};
+use super::{Goal, ObservedPtr, OwnerMark, OwnerObservation, addresses_of};
 use crate::{
     change::{Change, Edit},
     config::Zones,
@@ -164,11 +164,10 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// The state at the start of an invocation with this wait for an address. An earlier, failed invocation
-    /// may have written PTR records at these addresses.
+    /// The state at the start of an invocation with this wait for an address.
     #[must_use]
-    pub fn new(wait: Duration, touched_addresses: BTreeSet<Ipv4Addr>) -> Self {
-        Self { wait_left: wait, touched_addresses, ..Self::default() }
+    pub fn new(wait: Duration) -> Self {
+        Self { wait_left: wait, ..Self::default() }
     }
 
     /// The owners whose mark was replaced at addresses that the group does not have.
@@ -180,12 +179,6 @@ impl RunState {
     #[must_use]
     pub fn wait_left(&self) -> Duration {
         self.wait_left
-    }
-
-    /// The addresses at which this invocation wrote PTR records or removed A records.
-    #[must_use]
-    pub fn touched_addresses(&self) -> &BTreeSet<Ipv4Addr> {
-        &self.touched_addresses
     }
 
     /// The record sets that Azure refused to delete and that were emptied instead.
@@ -403,27 +396,6 @@ impl Facts {
             .ptr_lists
             .iter()
             .filter_map(|(zone, read)| Some((Key::PtrList(*zone), *read.as_ref().err()?)))
-    }
-
-    /// The addresses at which an invocation with this verdict may have left PTR records that no later pass
-    /// would find. None for a name that was given up, if all its PTR record sets could be read and corrected.
-    #[must_use]
-    pub fn unverified_ptrs(&self, goal: &Goal, verdict: &Verdict) -> BTreeSet<Ipv4Addr> {
-        let is_read = |address: &Ipv4Addr| {
-            goal.ptr_key(*address).is_none_or(|key| matches!(self.pass.ptr.get(&key), Some(Ok(_))))
-        };
-        match verdict {
-            Verdict::Right(_) | Verdict::Unmanaged(_) | Verdict::Compared(_) => BTreeSet::new(),
-            Verdict::Failed(PlanError::Conflict(conflict))
-                if !matches!(conflict, Conflict::SharedAddress { .. })
-                    && self.pass.failed_writes.is_empty()
-                    && self.failed_ptr_reads().next().is_none()
-                    && self.run.touched_addresses.iter().all(is_read) =>
-            {
-                BTreeSet::new()
-            }
-            Verdict::Failed(_) => self.run.touched_addresses.clone(),
-        }
     }
 
     /// Whether this pass wrote a record set, or in a dry run would have.

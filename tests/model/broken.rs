@@ -311,7 +311,7 @@ impl Broken {
         match (broken, seen) {
             (Some(Self::LosesRunState), _) => {
                 let wait: Duration = facts.run.wait_left();
-                facts.run = RunState::new(wait, [].into());
+                facts.run = RunState::new(wait);
             }
             (Some(Self::KeepsGroup), Some(seen)) => facts.learn(Fact::Group(Ok(seen))),
             _ => {}

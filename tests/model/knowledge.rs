@@ -28,7 +28,7 @@ use aci_dns::{
 use super::{
     broken::Broken,
     hash::Mixer,
-    world::{Content, GoalId, Group, Mask, NOW, Places, SETS, SetId, a_set, bit, members, ptr_set},
+    world::{Content, GoalId, Group, Mask, NOW, Places, SETS, SetId, a_set, bit, ptr_set},
 };
 
 /// How many requests one step sends at most.
@@ -131,8 +131,6 @@ pub(crate) struct End {
     pub(crate) outcome: Outcome,
     /// The groups that the invocation looks at next, because it took PTR records from them and gave them up.
     pub(crate) given_up: Mask,
-    /// The addresses at which the process has to look in its next run.
-    pub(crate) unverified: Mask,
     /// How long the invocation may still wait.
     pub(crate) wait_left: Duration,
     /// What it says.
@@ -158,8 +156,6 @@ pub(crate) struct Known {
     pub(crate) goal: GoalId,
     /// What comes next.
     pub(crate) plan: Rc<Plan>,
-    /// Where a PTR record may have been written that nothing verified.
-    pub(crate) touched: Mask,
     /// The labels of the versions that the run deleted, by record set.
     pub(crate) deleted: [Mask; SETS],
     facts: Rc<Facts>,
@@ -217,7 +213,7 @@ pub(crate) struct Knowledge {
     answers: Vec<Answer>,
     answer_ids: HashMap<Answer, AnswerId, Fast>,
     learned: HashMap<(FactsId, Packed), Learned, Fast>,
-    started: HashMap<(GoalId, Mask, Duration), Learned>,
+    started: HashMap<(GoalId, Duration), Learned>,
 }
 
 impl Knowledge {
@@ -263,14 +259,14 @@ impl Knowledge {
     }
 
     /// The start of a run.
-    pub(crate) fn start(&mut self, goal: GoalId, unverified: Mask, wait: Duration) -> Learned {
-        if let Some(learned) = self.started.get(&(goal, unverified, wait)) {
+    pub(crate) fn start(&mut self, goal: GoalId, wait: Duration) -> Learned {
+        if let Some(learned) = self.started.get(&(goal, wait)) {
             return *learned;
         }
-        let mut facts = Facts::new(RunState::new(wait, members(unverified).map(Places::address).collect()));
+        let mut facts = Facts::new(RunState::new(wait));
         facts.now = self.broken.map_or(NOW, Broken::now);
         let learned = self.settle(goal, facts, Seen::default());
-        self.started.insert((goal, unverified, wait), learned);
+        self.started.insert((goal, wait), learned);
         learned
     }
 
@@ -415,11 +411,9 @@ impl Knowledge {
             Step::Done(verdict) => {
                 let address = decision.target.as_ref().and_then(|target| target.address);
                 let given_up = facts.run.given_up(address).filter_map(|owner| self.places.owner_index(owner));
-                let unverified = facts.unverified_ptrs(goal, verdict);
                 Plan::Done(End {
                     outcome: outcome(verdict, &seen.failures),
                     given_up: given_up.fold(0, |all, group| all | bit(group)),
-                    unverified: mask(&unverified),
                     wait_left: facts.run.wait_left(),
                     text: format!("{verdict:?}"),
                 })
@@ -429,7 +423,6 @@ impl Knowledge {
         self.known.push(Known {
             goal: goal_id,
             plan: Rc::new(plan),
-            touched: mask(facts.run.touched_addresses()),
             facts: Rc::clone(&facts),
             changes,
             reads,
@@ -494,10 +487,6 @@ fn owner_observation(goal: &Goal, owner: &Owner, group: Group) -> OwnerObservati
 /// No two record sets have the same.
 fn etag(set: SetId, label: Label) -> ETag {
     ETag::from(format!("{set}.{label}"))
-}
-
-fn mask<'a>(addresses: impl IntoIterator<Item = &'a std::net::Ipv4Addr>) -> Mask {
-    addresses.into_iter().fold(0, |all, address| all | bit(Places::address_index(*address)))
 }
 
 /// What an event is answered with, as `ReconcileError::outcome` has it.

@@ -136,27 +136,15 @@ pub(crate) struct Instance {
     pub(crate) events: Events,
     /// What its pass read and wrote, for the properties.
     pub(crate) witness: Witness,
-    /// Where an earlier run of this process wrote PTR records that nothing verified, by group.
-    pub(crate) unverified: [Mask; GROUPS],
 }
 
 impl Hash for Instance {
     fn hash<Into: Hasher>(&self, into: &mut Into) {
         let [first, second, third] = self.events.0;
-        let [one, other] = self.unverified;
         into.write_u64(
             u64::from(self.facts) << 32 | u64::from_le_bytes([self.origin, self.queue, 0, 0, 0, 0, 0, 0]),
         );
-        into.write_u64(u64::from_le_bytes([
-            first,
-            second,
-            third,
-            one,
-            other,
-            outcome_code(self.outcome),
-            0,
-            0,
-        ]));
+        into.write_u64(u64::from_le_bytes([first, second, third, outcome_code(self.outcome), 0, 0, 0, 0]));
         pack(self.answers).hash(into);
         let join = |part: &[Labels]| part.iter().fold(0, |all, labels| all << 16 | u64::from(labels.0));
         into.write_u64(join(&self.labels[..3]));
@@ -179,7 +167,7 @@ impl Instance {
     }
 
     pub(crate) fn stop(&mut self) {
-        *self = Self { unverified: self.unverified, ..Self::default() };
+        *self = Self::default();
     }
 }
 

@@ -392,12 +392,6 @@ impl Taking<'_> {
                 self.tell(|_| if is_crash { "is killed" } else { "has no time left" }.to_owned());
                 let one = &mut self.state.instances[instance];
                 self.state.waiting[usize::from(one.origin)].add(one.events);
-                if is_crash {
-                    one.unverified = [0; GROUPS];
-                } else {
-                    let known = self.model.knowledge.get(one.facts);
-                    one.unverified[usize::from(Places::group_of(known.goal))] = known.touched;
-                }
                 one.stop();
             }
         }
@@ -516,7 +510,7 @@ impl Taking<'_> {
     fn run(&mut self, instance: usize, group: u8, evidence: Evidence, wait: std::time::Duration) {
         let one = &mut self.state.instances[instance];
         let goal = Places::goal_id(group, evidence);
-        let learned = self.model.knowledge.start(goal, one.unverified[usize::from(group)], wait);
+        let learned = self.model.knowledge.start(goal, wait);
         one.facts = learned.id;
         one.labels = Default::default();
         one.witness = Witness::default();
@@ -569,10 +563,8 @@ impl Taking<'_> {
         let plan = self.model.knowledge.plan(facts);
         let Plan::Done(end) = &*plan else { return Outcome::default() };
         let end = Rc::new(end.clone());
-        let group = Places::group_of(self.model.knowledge.get(facts).goal);
         self.tell(|_| format!("; {:?}: {}", end.outcome, end.text));
         let one = &mut self.state.instances[instance];
-        one.unverified[usize::from(group)] = end.unverified;
         one.outcome = one.outcome.max(end.outcome);
         let broken = self.model.knowledge.broken;
         one.queue |= end.given_up;

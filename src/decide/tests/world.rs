@@ -22,7 +22,7 @@
 //!   `hostnames` of our entry. Without a line, any host name is allowed.
 //! * `lock spoke1.internal 1.10`: zones whose record sets Azure refuses to delete; `unlock` ends it.
 //! * `lookup 10.1.5.9 old`: addresses and names that are known from elsewhere.
-//! * `touched 10.1.5.9`: where an earlier invocation may have written a PTR.
+//! * `touched 10.1.5.9`: where an earlier pass of the invocation may have written a PTR.
 //! * `when write A web: EFFECT`: what happens at the first such request (or `read`, or step: `verify`, `poll`,
 //!   `repeat`). Of several lines about the same request each is used once, in order; `always` is used every time. The
 //!   second read of a group is `read group again`, that of another group `read owner other again`.
@@ -325,7 +325,9 @@ impl World {
 
     /// What is known at the start of an invocation.
     pub(super) fn facts(&self) -> Facts {
-        Facts::new(RunState::new(self.wait, self.touched_addresses.clone()))
+        let mut run = RunState::new(self.wait);
+        run.touched_addresses.clone_from(&self.touched_addresses);
+        Facts::new(run)
     }
 
     /// One invocation.
