@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, fmt, net::Ipv4Addr};
 
 use crate::dns::{
-    Content, ETag, Memory, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrTarget, RecordSet, RecordType,
-    RelativeName, Zone,
+    Content, ETag, OWNER_KEY, PREVIOUS_KEY, Precondition, PreviousAddresses, PtrTarget, RecordSet,
+    RecordType, RelativeName, Zone,
 };
 
 /// One record set before and after.
@@ -179,7 +179,7 @@ fn notes<Record>(before: &Content<Record>, after: &Content<Record>) -> Vec<Strin
     }
     let memory = |content: &Content<Record>| {
         let text = content.metadata.get(PREVIOUS_KEY).map_or("", String::as_str);
-        Memory::parse(text).addresses().collect::<BTreeSet<_>>()
+        PreviousAddresses::parse(text).addresses().collect::<BTreeSet<_>>()
     };
     let (old, new) = (memory(before), memory(after));
     notes.extend(new.difference(&old).map(|address| format!("remember {address}")));

@@ -12,11 +12,11 @@ mod directives;
 mod entry;
 mod insights;
 mod json;
+mod list_scope;
 mod log_filter;
 mod mistake;
 mod patterns;
 mod reader;
-mod territory;
 #[cfg(test)]
 mod tests;
 mod unmatched;
@@ -31,13 +31,13 @@ use url::Url;
 pub use self::{
     cloud::Cloud,
     insights::{ApplicationInsights, Entra, LogsIngestion},
+    list_scope::MissingSubscription,
     log_filter::LogFilter,
     mistake::{BrokenRule, Mistake, SettingsError},
     patterns::{NamePattern, NamePatterns},
-    territory::MissingSubscription,
     unmatched::UnmatchedKeys,
     variables::{SUBSCRIPTIONS, VARIABLES, Variable, ZONES, help},
-    zones::{Territory, Unmanaged, ZoneMap, Zones},
+    zones::{ListScope, Unmanaged, ZoneMap, Zones},
 };
 use self::{reader::Reader, zones::Defaults};
 

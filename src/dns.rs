@@ -166,7 +166,7 @@ pub struct Zone {
 impl Zone {
     /// Its location, normalized as ARM compares it: the spelling of subscriptions and resource groups varies.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn key(&self) -> ZoneKey {
         (fold(&self.subscription), fold(&self.resource_group), self.name.clone())
     }
 
@@ -181,7 +181,7 @@ impl Zone {
 }
 
 /// Subscription, resource group and name of a zone, in lower case.
-pub type Place = (String, String, DomainName);
+pub type ZoneKey = (String, String, DomainName);
 
 impl fmt::Display for Zone {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -392,8 +392,8 @@ impl<Record> RecordSet<Record> {
 impl ARecordSet {
     /// The previous addresses of the record set.
     #[must_use]
-    pub fn memory(&self) -> Memory {
-        Memory::parse(self.content.metadata.get(PREVIOUS_KEY).map_or("", String::as_str))
+    pub fn memory(&self) -> PreviousAddresses {
+        PreviousAddresses::parse(self.content.metadata.get(PREVIOUS_KEY).map_or("", String::as_str))
     }
 }
 
@@ -447,9 +447,9 @@ impl fmt::Display for Owner {
 /// Written as `<address>@<unix seconds>`, separated by spaces. A damaged text is read as far as possible: an
 /// entry without a readable time counts as old, and one without a readable address is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory(BTreeMap<Ipv4Addr, u64>);
+pub struct PreviousAddresses(BTreeMap<Ipv4Addr, u64>);
 
-impl Memory {
+impl PreviousAddresses {
     /// Parses the metadata value.
     #[must_use]
     pub fn parse(text: &str) -> Self {
@@ -520,7 +520,7 @@ impl Memory {
     }
 }
 
-impl fmt::Display for Memory {
+impl fmt::Display for PreviousAddresses {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (address, since)) in self.0.iter().enumerate() {
             let space = if index == 0 { "" } else { " " };

@@ -55,8 +55,8 @@ pub async fn examine(
 /// Whether the retry queue of the settings exists; nothing where none is set.
 async fn retry_queue(arm: &Arm, settings: &Settings, deadline: Instant) -> Option<Result<bool, String>> {
     let url = settings.retry_queue.clone()?;
-    let (wire, tokens) = arm.network();
-    let count = async { StorageQueue::new(url, wire, tokens)?.count().await };
+    let (http_transport, tokens) = arm.network();
+    let count = async { StorageQueue::new(url, http_transport, tokens)?.count().await };
     let count = timeout_at(deadline, count).await.unwrap_or(Err(QueueError::Late));
     Some(count.map(|count| count.is_some()).map_err(|error| Chain(&error).to_string()))
 }

@@ -47,7 +47,7 @@ impl DriftTracker {
             Err(_) => ReconcileError::Deadline { deadline: self.settings.deadline },
         };
         let report = Report::failed(error.outcome(), &error);
-        Report { arm_calls: reader.calls(), exchanges: reader.exchanges(), ..report }
+        Report { arm_calls: reader.calls(), request_records: reader.request_records(), ..report }
     }
 
     /// Compares through a reader, which may read lists, with extra lookups.
@@ -83,6 +83,6 @@ impl DriftTracker {
                 }
             }
         };
-        Ok(Report { arm_calls: reader.calls(), exchanges: reader.exchanges(), ..report })
+        Ok(Report { arm_calls: reader.calls(), request_records: reader.request_records(), ..report })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     change::{Change, Effect},
     config::UnmatchedKeys,
     decide::{Evidence, ExtraLookups},
-    dns::{DomainName, Owner, Place, RecordType, RelativeName},
+    dns::{DomainName, Owner, RecordType, RelativeName, ZoneKey},
     report::{DriftKind, Outcome, Report},
     resource_id::{ContainerGroupId, fold},
     text::printable,
@@ -33,7 +33,7 @@ pub struct Findings {
     /// How much was compared.
     pub tally: Tally,
     /// The number of record sets with an owner mark, by zone.
-    pub managed: BTreeMap<Place, usize>,
+    pub managed: BTreeMap<ZoneKey, usize>,
     /// The keys of the map that match no resource group.
     pub unmatched: UnmatchedKeys,
     /// The resource groups in which container groups are listed: subscription and name, in lower case.
@@ -192,18 +192,18 @@ impl Findings {
     /// The zone in which a repair would change too much. Additions and new marks do not count.
     fn zone_guard(&self) -> Option<ChangeGuard> {
         let changes = || self.found.iter().flat_map(|found| &found.changes);
-        let named = |change: &Change| -> (Place, RecordType, RelativeName) {
+        let named = |change: &Change| -> (ZoneKey, RecordType, RelativeName) {
             let (record_type, name) = change.record_set();
-            (change.zone().place(), record_type, name.clone())
+            (change.zone().key(), record_type, name.clone())
         };
         let touched: BTreeSet<_> = changes()
             .filter(|change| matches!(change.effect(), Effect::Alters | Effect::Removes))
             .map(named)
             .collect();
         let taken_over: BTreeSet<_> = changes().filter(|change| change.is_adoption()).map(named).collect();
-        let zones: BTreeSet<&Place> = touched.iter().map(|(zone, ..)| zone).collect();
+        let zones: BTreeSet<&ZoneKey> = touched.iter().map(|(zone, ..)| zone).collect();
         zones.into_iter().find_map(|zone| {
-            let of_zone = |sets: &BTreeSet<(Place, RecordType, RelativeName)>| {
+            let of_zone = |sets: &BTreeSet<(ZoneKey, RecordType, RelativeName)>| {
                 sets.iter().filter(|(place, ..)| place == zone).count()
             };
             let managed = self.managed.get(zone).copied().unwrap_or_default() + of_zone(&taken_over);

@@ -38,7 +38,7 @@
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`host`], [`functions`] | the custom handler's protocol, and the functions wired to it |
 //! | [`clock`] | the time, as simulations can set it |
-//! | [`wire`], [`tokens`] | HTTP transport and access tokens, for [`arm`], [`storage_queue`] and [`telemetry`] |
+//! | [`http_transport`], [`tokens`] | HTTP transport and access tokens, for [`arm`], [`storage_queue`] and [`telemetry`] |
 //! | [`arm`] | client of Azure's REST API; with [`tokens`] and [`storage_queue`] the only user of the Azure SDK |
 //! | [`storage_queue`] | client of a storage queue |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
@@ -73,6 +73,7 @@ pub mod failure;
 pub mod findings;
 pub mod functions;
 pub mod host;
+pub mod http_transport;
 pub mod inventory;
 pub mod poison;
 pub mod reconcile;
@@ -88,4 +89,3 @@ pub mod sweep;
 pub mod telemetry;
 pub mod text;
 pub mod tokens;
-pub mod wire;

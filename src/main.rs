@@ -18,6 +18,7 @@ use aci_dns::{
     config::{self, BrokenRule, LogFilter, Mistake, Settings, SettingsError},
     environment::{self, names, variable},
     functions, host,
+    http_transport::HttpTransport,
     reconcile::Clock,
     replay::{self, ReplayError, remote::RemoteError, stage::Lines},
     report::Chain,
@@ -26,7 +27,6 @@ use aci_dns::{
     telemetry::{self, Telemetry},
     text::printable,
     tokens::Tokens,
-    wire::Wire,
 };
 use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use tokio::{
@@ -399,9 +399,9 @@ async fn listen(port: u16, settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown()?;
     // Whatever is in flight ends at its own deadline.
     let drain = settings.deadline + Duration::from_secs(5);
-    let (wire, tokens) = network(&settings);
-    let telemetry = Telemetry::new(&settings, &wire, &tokens);
-    let arm = arm(&settings, (wire, tokens));
+    let (http_transport, tokens) = network(&settings);
+    let telemetry = Telemetry::new(&settings, &http_transport, &tokens);
+    let arm = arm(&settings, (http_transport, tokens));
     let warm_up = arm.clone();
     let functions = functions::router(settings, arm, Clock::new(unix_seconds), &telemetry);
     // The host calls as soon as the port answers, so everything is ready before it does, but for what can be made
@@ -557,19 +557,19 @@ fn unix_seconds() -> u64 {
 }
 
 /// The network, and the tokens for it.
-fn network(settings: &Settings) -> (Wire, Tokens) {
-    let wire = Wire::network_through(settings.proxy.clone());
-    let tokens = Tokens::azure(settings.client_id.clone(), &wire);
-    (wire, tokens)
+fn network(settings: &Settings) -> (HttpTransport, Tokens) {
+    let http_transport = HttpTransport::network_through(settings.proxy.clone());
+    let tokens = Tokens::azure(settings.client_id.clone(), &http_transport);
+    (http_transport, tokens)
 }
 
 /// Resource Manager, as the settings say where it is and who asks.
-fn arm(settings: &Settings, (wire, tokens): (Wire, Tokens)) -> Arm {
+fn arm(settings: &Settings, (http_transport, tokens): (HttpTransport, Tokens)) -> Arm {
     let endpoint = ArmSettings {
         endpoint: settings.arm_endpoint.clone(),
         scope: settings.arm_scope.clone(),
         // Instances that start at the same moment should not repeat their requests in step.
         jitter_seed: u64::from(std::process::id()),
     };
-    Arm::new(endpoint, wire, tokens)
+    Arm::new(endpoint, http_transport, tokens)
 }

@@ -12,11 +12,11 @@ use url::Url;
 
 use crate::{
     event::{self, Given, Kind},
+    http_transport::HttpTransport,
     retry_message::{RetryMessage, rfc3339},
     storage_queue::{QueueError, StorageQueue, StoredMessage},
     text::printable,
     tokens::Tokens,
-    wire::Wire,
 };
 
 /// How long the copy of one message may take.
@@ -43,12 +43,16 @@ pub struct Poisoned {
 
 impl PoisonQueue {
     /// The poison queue of a retry queue.
-    pub fn new(retry_queue: &Url, wire: &Wire, tokens: &Tokens) -> Result<Self, QueueError> {
+    pub fn new(
+        retry_queue: &Url,
+        http_transport: &HttpTransport,
+        tokens: &Tokens,
+    ) -> Result<Self, QueueError> {
         let mut poison = retry_queue.clone();
         poison.set_path(&format!("{}-poison", retry_queue.path().trim_end_matches('/')));
         Ok(Self {
-            retry: StorageQueue::new(retry_queue.clone(), wire.clone(), tokens.clone())?,
-            poison: StorageQueue::new(poison, wire.clone(), tokens.clone())?,
+            retry: StorageQueue::new(retry_queue.clone(), http_transport.clone(), tokens.clone())?,
+            poison: StorageQueue::new(poison, http_transport.clone(), tokens.clone())?,
         })
     }
 

@@ -294,7 +294,7 @@ impl Reconciler {
         let report = match role {
             Role::Leader => run.report.clone(),
             Role::Follower => {
-                Report { is_shared: true, arm_calls: 0, exchanges: vec![], ..run.report.clone() }
+                Report { is_shared: true, arm_calls: 0, request_records: vec![], ..run.report.clone() }
             }
         };
         match retry {
@@ -414,7 +414,11 @@ impl Reconciler {
             });
         }
         let whole = whole.unwrap_or_else(|| unmapped(&self.settings.zones, id));
-        Report { arm_calls: writer.reader().calls(), exchanges: writer.reader().exchanges(), ..whole }
+        Report {
+            arm_calls: writer.reader().calls(),
+            request_records: writer.reader().request_records(),
+            ..whole
+        }
     }
 
     /// One group of an invocation.

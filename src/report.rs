@@ -107,7 +107,7 @@ pub struct Report {
     /// How many requests went to Resource Manager, retries included.
     pub arm_calls: u32,
     /// Those requests, in the order in which they ended; of very many only the first.
-    pub exchanges: Vec<Exchange>,
+    pub request_records: Vec<RequestRecord>,
     /// Whether another event's pass served this one, too; its requests are counted there.
     pub is_shared: bool,
     /// Why work was deferred: the outcome that it would have been, and the sentence for it.
@@ -141,7 +141,7 @@ impl Report {
             plan: Vec::new(),
             withheld: Vec::new(),
             arm_calls: 0,
-            exchanges: Vec::new(),
+            request_records: Vec::new(),
             is_shared: false,
             reason: None,
             error: None,
@@ -246,7 +246,7 @@ impl fmt::Display for Chain<'_> {
 
 /// One request to Resource Manager and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
+pub struct RequestRecord {
     /// The HTTP method.
     pub method: &'static str,
     /// What was done to what: the method, or `LIST`, and `container group`, `A` or `PTR`.
@@ -265,7 +265,7 @@ pub struct Exchange {
     pub duration: Duration,
 }
 
-impl Exchange {
+impl RequestRecord {
     /// Whether a record set was written or removed.
     #[must_use]
     pub fn has_written(&self) -> bool {

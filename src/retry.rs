@@ -25,7 +25,7 @@ use crate::{
     clock::Clock,
     config::{Settings, Zones},
     decide::Evidence,
-    dns::{Place, ReverseZone},
+    dns::{ReverseZone, ZoneKey},
     report::{Chain, Deferral, MessageKind, Outcome, Report},
     resource_id::ContainerGroupId,
     retry_message::{FAILED_DELAY, RetryMessage, Work, delay},
@@ -62,7 +62,7 @@ pub struct RetryQueue {
 #[derive(Debug, Default)]
 struct Waiting {
     /// By zone: from when on there is time for one more message.
-    zones: HashMap<Place, Instant>,
+    zones: HashMap<ZoneKey, Instant>,
     /// By group: the unfinished work whose message was stored last.
     groups: HashMap<ContainerGroupId, Pending>,
     /// How many messages were stored.
@@ -103,9 +103,10 @@ impl RetryQueue {
     #[must_use]
     pub fn new(settings: &Settings, arm: &Arm, clock: &Clock) -> Option<Self> {
         let url = settings.retry_queue.clone()?;
-        let (wire, tokens) = arm.network();
+        let (http_transport, tokens) = arm.network();
         Some(Self {
-            queue: StorageQueue::new(url, wire, tokens).expect("the settings accept only URLs with a host"),
+            queue: StorageQueue::new(url, http_transport, tokens)
+                .expect("the settings accept only URLs with a host"),
             arm: arm.clone(),
             clock: clock.clone(),
             recheck: settings.recheck,
@@ -277,8 +278,8 @@ impl Waiting {
     /// When a group has its turn that waits for its zones: these take so many at a time, and not before they are open.
     fn turn(&mut self, zones: &Zones, now: Instant, opens: Instant) -> Instant {
         let places = || {
-            let reverse = zones.reverse.iter().map(|zone| zone.zone().place());
-            std::iter::once(zones.forward.place()).chain(reverse)
+            let reverse = zones.reverse.iter().map(|zone| zone.zone().key());
+            std::iter::once(zones.forward.key()).chain(reverse)
         };
         let taken = places().filter_map(|place| self.zones.get(&place).copied()).max();
         let turn = opens.max(taken.unwrap_or(opens)).min(now + LONGEST_SPREAD.max(opens - now));

@@ -32,8 +32,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use crate::{
+    http_transport::{self, HttpTransport, TransportError},
     tokens::{self, TokenError, Tokens},
-    wire::{self, Wire, WireError},
 };
 
 /// What tokens for queues are for, in every cloud.
@@ -72,7 +72,7 @@ pub enum QueueError {
     },
     /// There is no answer.
     #[error("the queue does not answer")]
-    Network(#[source] WireError),
+    Network(#[source] TransportError),
     /// There is no token.
     #[error("no token for the queue")]
     Token(#[source] TokenError),
@@ -104,7 +104,7 @@ impl QueueError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Answer { status, .. } => matches!(status, 408 | 429 | 500..),
-            Self::Network(WireError::Unreachable { .. } | WireError::Lost(_))
+            Self::Network(TransportError::Unreachable { .. } | TransportError::Lost(_))
             | Self::Token(TokenError::Unavailable(_))
             | Self::Late => true,
             Self::Network(_) | Self::Token(_) | Self::Client(_) | Self::Unreadable(_) | Self::Address => {
@@ -155,9 +155,9 @@ impl fmt::Debug for StorageQueue {
 
 impl StorageQueue {
     /// The queue at a URL that the settings accepted. Connects nothing yet.
-    pub fn new(url: Url, wire: Wire, tokens: Tokens) -> Result<Self, QueueError> {
+    pub fn new(url: Url, http_transport: HttpTransport, tokens: Tokens) -> Result<Self, QueueError> {
         let tokens = (!url.query_pairs().any(|(name, _)| name == "sig")).then_some(tokens);
-        let transport = QueueTransport { wire, tokens, origin: url.origin().ascii_serialization() };
+        let transport = QueueTransport { http_transport, tokens, origin: url.origin().ascii_serialization() };
         let client_options = ClientOptions {
             transport: Some(Transport::new(Arc::new(transport))),
             retry: RetryOptions::none(),
@@ -273,7 +273,7 @@ impl StorageQueue {
 /// The shared transport, as the crate wants it.
 #[derive(Debug)]
 struct QueueTransport {
-    wire: Wire,
+    http_transport: HttpTransport,
     /// Nothing, where the URL carries a signature.
     tokens: Option<Tokens>,
     /// Scheme, host and port of the queue: tokens go nowhere else.
@@ -296,7 +296,7 @@ impl QueueTransport {
             return Err(QueueError::Address);
         }
         let Some(tokens) = &self.tokens else { return self.send(request, None).await };
-        self.wire.ready().await.map_err(QueueError::Network)?;
+        self.http_transport.ready().await.map_err(QueueError::Network)?;
         let token = tokens.bearer(SCOPE).await.map_err(QueueError::Token)?;
         let answer = self.send(request, Some(&token)).await?;
         if u16::from(answer.status()) != 401 {
@@ -308,7 +308,7 @@ impl QueueTransport {
     }
 
     async fn send(&self, request: &Request, token: Option<&str>) -> Result<AsyncRawResponse, QueueError> {
-        let unsendable = |error: BoxError| QueueError::Network(WireError::Unsendable(error));
+        let unsendable = |error: BoxError| QueueError::Network(TransportError::Unsendable(error));
         let Body::Bytes(body) = request.body().clone() else {
             return Err(unsendable("the body of a request to the queue is a stream".into()));
         };
@@ -322,8 +322,9 @@ impl QueueTransport {
                 outgoing.header(header::AUTHORIZATION, tokens::bearer(token).map_err(QueueError::Token)?);
         }
         let outgoing = outgoing.body(body).map_err(|error| unsendable(error.into()))?;
-        let (parts, body) = self.wire.send(outgoing).await.map_err(QueueError::Network)?.into_parts();
-        let body = wire::collect(body, ANSWER_LIMIT).await.map_err(QueueError::Network)?;
+        let (parts, body) =
+            self.http_transport.send(outgoing).await.map_err(QueueError::Network)?.into_parts();
+        let body = http_transport::collect(body, ANSWER_LIMIT).await.map_err(QueueError::Network)?;
         let headers = parts.headers.iter().filter_map(|(name, value)| {
             let value = value.to_str().ok()?.to_owned();
             Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))

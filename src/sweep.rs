@@ -129,7 +129,7 @@ impl Sweeper {
             count(look, &mut tally, &mut findings);
         }
         let changes = findings.found.iter().flat_map(|found| &found.changes);
-        let touched = changes.map(|change| (change.zone().place(), change.record_set().1.clone())).collect();
+        let touched = changes.map(|change| (change.zone().key(), change.record_set().1.clone())).collect();
         findings.unattributed.extend(index.former_values(&touched));
         tally.left = asked.left;
         tally.asked = asked.ids.len();

@@ -40,9 +40,9 @@ pub use self::{
 use crate::{
     config::Settings,
     event::{Event, EventError, Kind},
+    http_transport::HttpTransport,
     report::{Chain, Outcome, Report},
     tokens::Tokens,
-    wire::Wire,
 };
 
 /// How long the end of the process waits for undelivered telemetry.
@@ -123,15 +123,20 @@ impl Telemetry {
     ///
     /// Outside of a runtime.
     #[must_use]
-    pub fn new(settings: &Settings, wire: &Wire, tokens: &Tokens) -> Self {
+    pub fn new(settings: &Settings, http_transport: &HttpTransport, tokens: &Tokens) -> Self {
         let insights = settings.application_insights.as_ref();
         let insights = insights.map(|insights| {
-            let sender =
-                Sender::network(insights, settings.cloud, wire, tokens, settings.client_id.as_deref());
+            let sender = Sender::network(
+                insights,
+                settings.cloud,
+                http_transport,
+                tokens,
+                settings.client_id.as_deref(),
+            );
             Insights::new(insights, sender)
         });
         let log_analytics =
-            settings.logs.as_ref().map(|logs| LogAnalytics::new(logs, settings, wire, tokens));
+            settings.logs.as_ref().map(|logs| LogAnalytics::new(logs, settings, http_transport, tokens));
         Self {
             insights: insights.map(Arc::new),
             log_analytics: log_analytics.map(Arc::new),

@@ -37,7 +37,7 @@ use azure_identity::{
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
-use crate::wire::{self, Wire, WireError};
+use crate::http_transport::{self, HttpTransport, TransportError};
 
 /// How long before its expiry a token is refreshed. `azure_identity` refreshes at five minutes; a shorter
 /// time ensures that it does refresh.
@@ -110,8 +110,8 @@ impl Tokens {
     /// (<https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity>).
     /// Elsewhere, `AZURE_TOKEN_CREDENTIALS` can select the managed identity, as for Azure's other libraries.
     #[must_use]
-    pub fn azure(client_id: Option<String>, wire: &Wire) -> Self {
-        let wire = wire.clone();
+    pub fn azure(client_id: Option<String>, http_transport: &HttpTransport) -> Self {
+        let http_transport = http_transport.clone();
         let asked = client_id.clone();
         Self::from_credential(asked, move || {
             if !is_managed_identity() {
@@ -119,7 +119,7 @@ impl Tokens {
             }
             let retry = ExponentialRetryOptions { max_retries: 2, ..ExponentialRetryOptions::default() };
             let client_options = ClientOptions {
-                transport: Some(Transport::new(Arc::new(IdentityTransport(wire.clone())))),
+                transport: Some(Transport::new(Arc::new(IdentityTransport(http_transport.clone())))),
                 retry: RetryOptions::exponential(retry),
                 ..ClientOptions::default()
             };
@@ -343,7 +343,7 @@ fn is_passing(error: &azure_core1::Error) -> bool {
 
 /// The transport, through the interface that `azure_identity` requires.
 #[derive(Debug)]
-struct IdentityTransport(Wire);
+struct IdentityTransport(HttpTransport);
 
 #[async_trait]
 impl HttpClient for IdentityTransport {
@@ -360,16 +360,18 @@ impl HttpClient for IdentityTransport {
         let outgoing = outgoing.body(body).map_err(|error| unsendable(error.into()))?;
         let exchange = async {
             let failed = |error| match error {
-                WireError::NoClient(error) | WireError::Unsendable(error) => unsendable(error),
-                error @ WireError::Untrusted { .. } => unsendable(error.into()),
-                WireError::Unreachable { source, .. } => {
+                TransportError::NoClient(error) | TransportError::Unsendable(error) => unsendable(error),
+                error @ TransportError::Untrusted { .. } => unsendable(error.into()),
+                TransportError::Unreachable { source, .. } => {
                     azure_core1::Error::new(ErrorKind::Connection, source)
                 }
-                WireError::Lost(error) => azure_core1::Error::new(ErrorKind::Io, error),
-                WireError::TooLarge { .. } => unsendable("the answer to a token request is too large".into()),
+                TransportError::Lost(error) => azure_core1::Error::new(ErrorKind::Io, error),
+                TransportError::TooLarge { .. } => {
+                    unsendable("the answer to a token request is too large".into())
+                }
             };
             let (parts, body) = self.0.send(outgoing).await.map_err(failed)?.into_parts();
-            let body = wire::collect(body, ENDPOINT_LIMIT).await.map_err(failed)?;
+            let body = http_transport::collect(body, ENDPOINT_LIMIT).await.map_err(failed)?;
             let body = if parts.status.is_success() { with_text_expiry(body) } else { body };
             let headers = parts.headers.iter().filter_map(|(name, value)| {
                 let value = value.to_str().ok()?.to_owned();

@@ -10,12 +10,12 @@ use aci_dns::{
     arm::{Arm, ArmSettings},
     config::{LogFilter, Settings},
     functions,
+    http_transport::HttpTransport,
     reconcile::Clock,
     replay::stage::{RECONCILE, envelope},
     simulator::{self, Azure, Seed},
     telemetry::{self, Telemetry},
     tokens::Tokens,
-    wire::Wire,
 };
 use allocation_counter::{AllocationInfo, measure};
 use axum::{Router, body::Body};
@@ -61,7 +61,7 @@ fn handler(endpoint: &str) -> Router {
         scope: settings.arm_scope.clone(),
         jitter_seed: 1,
     };
-    let arm = Arm::new(arm, Wire::network(), Tokens::fixed("taken"));
+    let arm = Arm::new(arm, HttpTransport::network(), Tokens::fixed("taken"));
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     functions::router(settings, arm, Clock::new(now), &Telemetry::default())
 }

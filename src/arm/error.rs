@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use axum::BoxError;
 
 pub use crate::failure::FailureKind as Kind;
-use crate::{tokens::TokenError, wire::WireError};
+use crate::{http_transport::TransportError, tokens::TokenError};
 
 /// Why an operation failed: what it was, and what happened to it.
 #[derive(Debug, thiserror::Error)]
@@ -269,15 +269,15 @@ pub enum Cause {
     TokenRefused(#[source] BoxError),
 }
 
-impl From<WireError> for Cause {
-    fn from(error: WireError) -> Self {
+impl From<TransportError> for Cause {
+    fn from(error: TransportError) -> Self {
         match error {
-            WireError::NoClient(error) => Self::NoClient(error),
-            WireError::Unsendable(error) => Self::Unsendable(error),
-            WireError::Untrusted { host, source } => Self::Untrusted { host, source },
-            WireError::Unreachable { host, source } => Self::Unreachable { host, source },
-            WireError::Lost(error) => Self::Lost(error),
-            WireError::TooLarge { limit } => Self::TooLarge { limit },
+            TransportError::NoClient(error) => Self::NoClient(error),
+            TransportError::Unsendable(error) => Self::Unsendable(error),
+            TransportError::Untrusted { host, source } => Self::Untrusted { host, source },
+            TransportError::Unreachable { host, source } => Self::Unreachable { host, source },
+            TransportError::Lost(error) => Self::Lost(error),
+            TransportError::TooLarge { limit } => Self::TooLarge { limit },
         }
     }
 }

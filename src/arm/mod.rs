@@ -60,14 +60,14 @@ use self::{
 use crate::{
     container_group::ContainerGroup,
     dns::{ARecordSet, Content, ETag, Precondition, PtrRecordSet, PtrTarget, RecordType, RelativeName, Zone},
-    report::Exchange,
+    http_transport::HttpTransport,
+    report::RequestRecord,
     resource_id::{
         ContainerGroupId, RESOURCE_GROUP_RULE, ResourceIdError, SUBSCRIPTION_RULE, Scope, is_resource_group,
         is_subscription,
     },
     slot::Slot,
     tokens::Tokens,
-    wire::Wire,
 };
 
 /// The stable version that requests ask for. The generated crate only supports preview versions, so the
@@ -102,13 +102,13 @@ pub struct ArmSettings {
 impl Arm {
     /// Creates the client. It does not connect yet.
     #[must_use]
-    pub fn new(settings: ArmSettings, wire: Wire, tokens: Tokens) -> Self {
+    pub fn new(settings: ArmSettings, http_transport: HttpTransport, tokens: Tokens) -> Self {
         let ArmSettings { endpoint: url, scope, jitter_seed } = settings;
         Self {
             endpoint: Arc::new(Endpoint {
                 url,
                 scope,
-                wire,
+                http_transport,
                 tokens,
                 pace: Cooldowns::default(),
                 jitter: AtomicU64::new(jitter_seed),
@@ -137,8 +137,8 @@ impl Arm {
     }
 
     /// The transport and the tokens, which other clients share.
-    pub(crate) fn network(&self) -> (Wire, Tokens) {
-        (self.endpoint.wire.clone(), self.endpoint.tokens.clone())
+    pub(crate) fn network(&self) -> (HttpTransport, Tokens) {
+        (self.endpoint.http_transport.clone(), self.endpoint.tokens.clone())
     }
 
     /// A duration from zero to the longest.
@@ -262,9 +262,9 @@ impl Reader {
 
     /// The requests of this invocation, in the order in which they ended; at most the first 256.
     #[must_use]
-    pub fn exchanges(&self) -> Vec<Exchange> {
+    pub fn request_records(&self) -> Vec<RequestRecord> {
         match &self.0 {
-            Source::Azure(azure) => azure.transport.exchanges(),
+            Source::Azure(azure) => azure.transport.request_records(),
             Source::Snapshot(_) => Vec::new(),
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use super::error::{ArmError, Cause, Operation, Subject};
 use crate::{
     container_group::ContainerGroup,
-    dns::{ARecordSet, Place, PtrRecordSet, RecordType, RelativeName, Zone},
+    dns::{ARecordSet, PtrRecordSet, RecordType, RelativeName, Zone, ZoneKey},
     resource_id::{ContainerGroupId, Scope},
 };
 
@@ -23,8 +23,8 @@ pub struct Snapshot {
     scopes: BTreeMap<Scope, Result<bool, Arc<ArmError>>>,
     groups: BTreeMap<ContainerGroupId, ContainerGroup>,
     answers: BTreeMap<ContainerGroupId, Result<Option<ContainerGroup>, Arc<ArmError>>>,
-    a: BTreeMap<Place, Listed<ARecordSet>>,
-    ptr: BTreeMap<Place, Listed<PtrRecordSet>>,
+    a: BTreeMap<ZoneKey, Listed<ARecordSet>>,
+    ptr: BTreeMap<ZoneKey, Listed<PtrRecordSet>>,
 }
 
 /// A zone, and its record sets of one type.
@@ -68,7 +68,7 @@ impl Snapshot {
         listed: Result<Vec<(RelativeName, ARecordSet)>, ArmError>,
     ) {
         let listed = listed.map(|sets| sets.into_iter().collect()).map_err(Arc::new);
-        self.a.insert(zone.place(), (zone, listed));
+        self.a.insert(zone.key(), (zone, listed));
     }
 
     /// Adds the PTR record sets of a zone.
@@ -78,7 +78,7 @@ impl Snapshot {
         listed: Result<Vec<(RelativeName, PtrRecordSet)>, ArmError>,
     ) {
         let listed = listed.map(|sets| sets.into_iter().collect()).map_err(Arc::new);
-        self.ptr.insert(zone.place(), (zone, listed));
+        self.ptr.insert(zone.key(), (zone, listed));
     }
 
     /// Every list that failed.
@@ -187,11 +187,11 @@ fn sets<Set>((zone, listed): &Listed<Set>) -> impl Iterator<Item = (&Zone, &Rela
 }
 
 fn listed<'a, Set>(
-    zones: &'a BTreeMap<Place, Listed<Set>>,
+    zones: &'a BTreeMap<ZoneKey, Listed<Set>>,
     record_type: RecordType,
     zone: &Zone,
 ) -> Result<&'a BTreeMap<RelativeName, Set>, ArmError> {
-    let cause = match zones.get(&zone.place()) {
+    let cause = match zones.get(&zone.key()) {
         Some((_, Ok(sets))) => return Ok(sets),
         Some((_, Err(error))) => Cause::Unlisted(error.clone()),
         None => Cause::OutOfSight,

@@ -40,10 +40,10 @@ use super::{
     prune,
 };
 use crate::{
-    report::Exchange,
+    http_transport::{self, HttpTransport},
+    report::RequestRecord,
     slot::Slot,
     tokens::{self, Tokens},
-    wire::{self, Wire},
 };
 
 /// The timeout of one request.
@@ -79,7 +79,7 @@ const MESSAGE_CHARACTERS: usize = 500;
 pub(super) struct Endpoint {
     pub(super) url: Url,
     pub(super) scope: String,
-    pub(super) wire: Wire,
+    pub(super) http_transport: HttpTransport,
     pub(super) tokens: Tokens,
     pub(super) pace: Cooldowns,
     /// The state of the jitter generator.
@@ -103,7 +103,7 @@ pub(super) struct Transport {
 #[derive(Debug)]
 struct Sent {
     at: Instant,
-    exchange: Exchange,
+    exchange: RequestRecord,
 }
 
 /// The placeholder credential of the generated clients.
@@ -188,8 +188,8 @@ fn operation(method: &str, path: &str) -> String {
 impl Endpoint {
     /// A token, after the set-up of the HTTP client.
     pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
-        let Self { scope, wire, tokens, .. } = self;
-        wire.ready().await?;
+        let Self { scope, http_transport, tokens, .. } = self;
+        http_transport.ready().await?;
         Ok(tokens.bearer(scope).await?)
     }
 
@@ -228,10 +228,10 @@ impl Transport {
     }
 
     /// The requests that were sent, in the order in which they ended; at most the first 256.
-    pub(super) fn exchanges(&self) -> Vec<Exchange> {
+    pub(super) fn request_records(&self) -> Vec<RequestRecord> {
         let now = Instant::now();
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter().map(|sent| Exchange { age: now - sent.at, ..sent.exchange.clone() }).collect()
+        log.iter().map(|sent| RequestRecord { age: now - sent.at, ..sent.exchange.clone() }).collect()
     }
 
     /// Waits without holding the invocation's slot. A future that is ready at once does not release the slot.
@@ -256,7 +256,7 @@ impl Transport {
             Method::DELETE => "DELETE",
             _ => "GET",
         };
-        let exchange = Exchange {
+        let exchange = RequestRecord {
             method,
             operation: operation(method, path),
             url: format!("{}{path}", self.endpoint.url.origin().ascii_serialization()),
@@ -366,7 +366,7 @@ impl Transport {
         request: http::Request<Bytes>,
         outgoing: &Outgoing,
     ) -> Result<(StatusCode, Bytes), Cause> {
-        let (parts, body) = self.endpoint.wire.send(request).await?.into_parts();
+        let (parts, body) = self.endpoint.http_transport.send(request).await?.into_parts();
         let unreadable = |source| Cause::Unreadable { status: parts.status.as_u16(), source };
         match (&outgoing.method, parts.status) {
             // The status is enough, so the body, which may not arrive, is not read.
@@ -379,7 +379,7 @@ impl Transport {
             }
             _ => return Err(read_error(&parts, body).await),
         }
-        let body = wire::collect(body, ANSWER_LIMIT).await?;
+        let body = http_transport::collect(body, ANSWER_LIMIT).await?;
         let body = if let Some(rest) = below_container_instance(outgoing.uri.path()) {
             let prune = if rest.contains('/') { prune::container_group } else { prune::container_groups };
             prune(&body).map_err(unreadable)?.into()
@@ -471,7 +471,7 @@ fn check_address(url: &Url, endpoint: &Url) -> Result<(), Cause> {
 /// Reads an error: Resource Manager wraps it (`{"error": {"code", "message"}}`), Private DNS does not.
 async fn read_error(parts: &http::response::Parts, body: axum::body::Body) -> Cause {
     let status = parts.status.as_u16();
-    let body = wire::collect(body, ERROR_LIMIT).await.unwrap_or_default();
+    let body = http_transport::collect(body, ERROR_LIMIT).await.unwrap_or_default();
     let error: Value = serde_json::from_slice(&body).unwrap_or_default();
     let error = error.get("error").filter(|error| error.is_object()).unwrap_or(&error);
     let text = |key| error.get(key).and_then(Value::as_str);
@@ -484,7 +484,13 @@ async fn read_error(parts: &http::response::Parts, body: axum::body::Body) -> Ca
         };
     }
     let message = text("message").map_or_else(|| "no message".to_owned(), shorten);
-    Answer { status, code, message, retry_after: wire::retry_after(&parts.headers, SystemTime::now()) }.into()
+    Answer {
+        status,
+        code,
+        message,
+        retry_after: http_transport::retry_after(&parts.headers, SystemTime::now()),
+    }
+    .into()
 }
 
 fn shorten(text: &str) -> String {
@@ -503,7 +509,7 @@ mod tests {
         let endpoint = Endpoint {
             url: "https://management.azure.com/".parse().unwrap(),
             scope: String::new(),
-            wire: Wire::network(),
+            http_transport: HttpTransport::network(),
             tokens: Tokens::fixed(""),
             pace: Cooldowns::default(),
             jitter: AtomicU64::new(7),

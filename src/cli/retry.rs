@@ -60,8 +60,8 @@ async fn run(command: &RetryCommand, settings: &Settings) -> Result<ExitCode, Fa
         let mistake = Mistake { place: "ACI_DNS_RETRY_QUEUE".to_owned(), broken: BrokenRule::Missing };
         return Err(Failure::Settings(SettingsError { mistakes: vec![mistake] }));
     };
-    let (wire, tokens) = network(settings);
-    let queue = PoisonQueue::new(url, &wire, &tokens)?;
+    let (http_transport, tokens) = network(settings);
+    let queue = PoisonQueue::new(url, &http_transport, &tokens)?;
     match command {
         RetryCommand::List { output } => {
             let poisoned = queue.list().await?;

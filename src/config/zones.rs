@@ -78,7 +78,7 @@ impl fmt::Display for Unmanaged {
 
 /// Everything that the map serves in some subscriptions: the scopes and zones to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Territory {
+pub struct ListScope {
     /// The scopes of the container groups.
     pub scopes: BTreeSet<Scope>,
     /// The zones in the map. If a pattern leaves the location of its zones to the container groups, its zones
@@ -218,29 +218,29 @@ impl ZoneMap {
 
     /// Everything that the map serves, with these subscriptions for keys without one.
     #[must_use]
-    pub fn territory(&self, subscriptions: &BTreeSet<String>) -> Territory {
-        let mut territory = Territory::default();
+    pub fn list_scope(&self, subscriptions: &BTreeSet<String>) -> ListScope {
+        let mut list_scope = ListScope::default();
         for (key, entry) in &self.entries {
             let named = key.subscription.as_ref();
             for subscription in named.into_iter().chain(subscriptions.iter().filter(|_| named.is_none())) {
                 let resource_group = (!key.resource_group.is_prefix()).then_some(key.resource_group.text());
-                territory.scopes.insert(Scope::new(subscription, resource_group));
+                list_scope.scopes.insert(Scope::new(subscription, resource_group));
                 if let Some(place) = resource_group.or(entry.resource_group.as_deref()) {
-                    territory.zones.push(entry.zones(subscription, place, self.defaults));
+                    list_scope.zones.push(entry.zones(subscription, place, self.defaults));
                 }
             }
         }
         // A list of the whole subscription contains these groups already.
-        let whole: BTreeSet<String> = territory
+        let whole: BTreeSet<String> = list_scope
             .scopes
             .iter()
             .filter(|scope| scope.resource_group().is_none())
             .map(|scope| scope.subscription().to_owned())
             .collect();
-        territory
+        list_scope
             .scopes
             .retain(|scope| scope.resource_group().is_none() || !whole.contains(scope.subscription()));
-        territory
+        list_scope
     }
 }
 
@@ -380,10 +380,10 @@ mod tests {
     const REQUIRED: &str = r#""forwardZone": "a.internal", "reverseZones": []"#;
 
     #[test]
-    fn a_territory_is_listed_by_resource_group_and_by_subscription_only_for_patterns() {
+    fn a_list_scope_is_read_by_resource_group_and_by_subscription_only_for_patterns() {
         let check = |keys: &[&str], subscriptions: &[&str], expected: &[&str]| {
-            let territory = map(keys).territory(&set(subscriptions));
-            let scopes: Vec<String> = territory.scopes.iter().map(ToString::to_string).collect();
+            let list_scope = map(keys).list_scope(&set(subscriptions));
+            let scopes: Vec<String> = list_scope.scopes.iter().map(ToString::to_string).collect();
             assert_eq!(scopes, expected.iter().map(|scope| full(scope)).collect::<Vec<_>>(), "{keys:?}");
         };
         let (a, b) = ("/subscriptions/s1/resourceGroups/rg-a", "/subscriptions/s2/resourceGroups/rg-a");
@@ -401,10 +401,10 @@ mod tests {
     fn the_map_names_all_zones_except_those_at_the_location_of_the_groups() {
         let zones = |entry: &str, key: &str| {
             let text = full(&format!(r#"{{"{key}": {{{REQUIRED}{entry}}}}}"#));
-            let territory = ZoneMap::parse(&text).unwrap().territory(&set(&["s1"]));
+            let list_scope = ZoneMap::parse(&text).unwrap().list_scope(&set(&["s1"]));
             let place =
                 |zones: Zones| format!("{}/{}", zones.forward.subscription, zones.forward.resource_group);
-            territory.zones.into_iter().map(place).collect::<Vec<_>>()
+            list_scope.zones.into_iter().map(place).collect::<Vec<_>>()
         };
         assert_eq!(zones("", "rg-a"), [full("s1/rg-a")]);
         assert_eq!(zones("", "rg-*"), [""; 0]);

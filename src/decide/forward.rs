@@ -15,7 +15,8 @@ use crate::{
     config::Policy,
     desired::Desired,
     dns::{
-        ARecordSet, Content, MEMORY_KEPT, Memory, Metadata, OWNER_KEY, PREVIOUS_KEY, RecordSet, RelativeName,
+        ARecordSet, Content, MEMORY_KEPT, Metadata, OWNER_KEY, PREVIOUS_KEY, PreviousAddresses, RecordSet,
+        RelativeName,
     },
 };
 
@@ -89,7 +90,8 @@ pub fn forward(
 
 /// Whether a change stores a previous address that the A record set neither contained nor stored.
 pub(super) fn remembers_more(edit: &Edit<Ipv4Addr>) -> bool {
-    let memory = |metadata: &Metadata| Memory::parse(metadata.get(PREVIOUS_KEY).map_or("", String::as_str));
+    let memory =
+        |metadata: &Metadata| PreviousAddresses::parse(metadata.get(PREVIOUS_KEY).map_or("", String::as_str));
     let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
     let known: BTreeSet<Ipv4Addr> = super::addresses_of(before).collect();
     memory(&after.metadata).addresses().any(|address| !known.contains(&address))
@@ -144,7 +146,7 @@ pub fn removals(desired: &Desired, record_sets: &BTreeMap<RelativeName, ARecordS
     record_sets.iter().map(removal).collect()
 }
 
-fn write_memory(metadata: &mut Metadata, memory: &Memory) {
+fn write_memory(metadata: &mut Metadata, memory: &PreviousAddresses) {
     if memory.is_empty() {
         metadata.remove(PREVIOUS_KEY);
     } else {

@@ -5,7 +5,7 @@ use crate::{
     config::Ownership,
     container_group::{AddressState, ContainerGroup},
     desired::Desired,
-    dns::{DomainName, Metadata, Owner, Place, RecordSet, RelativeName},
+    dns::{DomainName, Metadata, Owner, RecordSet, RelativeName, ZoneKey},
     resource_id::ContainerGroupId,
 };
 
@@ -125,7 +125,7 @@ pub struct OwnerObservation {
     pub state: AddressState,
     /// The forward zone and the name that it should have. Unknown for a group that is not mapped, that is
     /// ignored, or whose tags are invalid.
-    pub name: Option<(Place, RelativeName)>,
+    pub name: Option<(ZoneKey, RelativeName)>,
 }
 
 impl OwnerObservation {
@@ -136,14 +136,14 @@ impl OwnerObservation {
             let zones = goal.map.serving(id)?;
             Desired::of(id, group, &zones).ok().flatten()
         });
-        let name = desired.map(|desired| (desired.zones.forward.place(), desired.name));
+        let name = desired.map(|desired| (desired.zones.forward.key(), desired.name));
         Self { state: AddressState::of(group), name }
     }
 
     /// Whether the group's mark is ignored at a name: the group is deleted, or should have another name.
     pub(super) fn frees(&self, desired: &Desired) -> bool {
-        let is_elsewhere = |(zone, name): &(Place, RelativeName)| {
-            *zone != desired.zones.forward.place() || *name != desired.name
+        let is_elsewhere = |(zone, name): &(ZoneKey, RelativeName)| {
+            *zone != desired.zones.forward.key() || *name != desired.name
         };
         self.state == AddressState::Deleted || self.name.as_ref().is_some_and(is_elsewhere)
     }

@@ -98,20 +98,20 @@ fn an_owner_names_its_container_group() {
 #[test]
 fn previous_addresses_are_read_as_written() {
     let text = "10.1.5.4@1767225600 10.1.5.9@1767225700";
-    assert_eq!(Memory::parse(text).to_string(), text);
-    assert_eq!(Memory::default().to_string(), "");
+    assert_eq!(PreviousAddresses::parse(text).to_string(), text);
+    assert_eq!(PreviousAddresses::default().to_string(), "");
 }
 
 #[test]
 fn damaged_previous_addresses_are_read_as_far_as_possible() {
-    let memory = Memory::parse("  10.1.5.4@x junk 10.1.5.5 @7 10.1.5.6@9  ");
+    let memory = PreviousAddresses::parse("  10.1.5.4@x junk 10.1.5.5 @7 10.1.5.6@9  ");
     assert_eq!(memory.to_string(), "10.1.5.4@0 10.1.5.5@0 10.1.5.6@9");
 }
 
 #[test]
 fn an_address_is_old_after_five_minutes() {
-    let memory = Memory::parse("10.1.5.4@1000");
+    let memory = PreviousAddresses::parse("10.1.5.4@1000");
     assert!(memory.old(1299, MEMORY_SECONDS).is_empty());
     assert_eq!(memory.old(1300, MEMORY_SECONDS), [Ipv4Addr::new(10, 1, 5, 4)]);
-    assert!(Memory::parse("10.1.5.4@9999").old(1300, MEMORY_SECONDS).is_empty());
+    assert!(PreviousAddresses::parse("10.1.5.4@9999").old(1300, MEMORY_SECONDS).is_empty());
 }

@@ -27,7 +27,7 @@ fn managed<'a>(
     evidence: &'a Evidence,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (String, &'a ContainerGroupId, &'a ContainerGroup, Zones)> {
-    let groups = evidence.scopes.values().flat_map(|territory| territory.groups.iter().flatten());
+    let groups = evidence.scopes.values().flat_map(|evidence_of_scope| evidence_of_scope.groups.iter().flatten());
     groups
         .filter_map(|(id, group)| Some((settings.zones.key_of(id)?, id, group, settings.zones.serving(id)?)))
 }
@@ -71,7 +71,7 @@ pub(super) fn of_unmarked(evidence: &Evidence, settings: &Settings, caller: &Cal
         })
         .collect();
     let is_unmarked = |zone: &Zone, name: &RelativeName| {
-        let unmarked = evidence.zones.get(&zone.place()).and_then(|sight| sight.unmarked.as_ref());
+        let unmarked = evidence.zones.get(&zone.key()).and_then(|sight| sight.unmarked.as_ref());
         unmarked.is_some_and(|unmarked| unmarked.as_ref().is_ok_and(|names| names.contains(name)))
     };
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

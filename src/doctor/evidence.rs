@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     config::{UnmatchedKeys, Zones},
     container_group::ContainerGroup,
-    dns::{Place, RelativeName, ReverseZone, Zone},
+    dns::{RelativeName, ReverseZone, Zone, ZoneKey},
     inventory::{Caller, EventSubscription, Link, Permission, Seen, Topic, ZoneState, ranges::Range},
     resource_id::{ContainerGroupId, ResourceId, Scope},
 };
@@ -20,11 +20,11 @@ pub struct Evidence {
     /// The principal whose rights are checked, if it is not the caller.
     pub principal: Option<String>,
     /// The scopes of the map.
-    pub scopes: BTreeMap<Scope, Territory>,
+    pub scopes: BTreeMap<Scope, ScopeEvidence>,
     /// The permissions in the whole of each subscription in which the map names resource groups.
     pub subscriptions: BTreeMap<String, Seen<Option<Vec<Permission>>>>,
     /// The zones of the map.
-    pub zones: BTreeMap<Place, ZoneSight>,
+    pub zones: BTreeMap<ZoneKey, ZoneSight>,
     /// The ranges of the subnets of the groups; `None` if the subnet does not exist.
     pub subnets: BTreeMap<ResourceId, Seen<Option<Vec<Range>>>>,
     /// The sets of zones that serve container groups, each once.
@@ -41,7 +41,7 @@ pub struct Evidence {
 
 /// A scope of the map: a resource group, or a subscription.
 #[derive(Debug)]
-pub struct Territory {
+pub struct ScopeEvidence {
     /// The permissions there; `None` if the resource group does not exist.
     pub rights: Seen<Option<Vec<Permission>>>,
     /// The container groups there.

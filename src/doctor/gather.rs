@@ -11,12 +11,12 @@ use futures::{
     stream,
 };
 
-use super::evidence::{Events, Evidence, Territory, ZoneSight};
+use super::evidence::{Events, Evidence, ScopeEvidence, ZoneSight};
 use crate::{
     arm::{ArmError, Cause, Inspector, Reader},
     config::{self, MissingSubscription, Ownership, Settings, UnmatchedKeys, Zones},
     decide::OwnerMark,
-    dns::{Place, RecordSet, RelativeName, ReverseZone, Zone},
+    dns::{RecordSet, RelativeName, ReverseZone, Zone, ZoneKey},
     inventory::{Permission, Seen, Topic, Unseen},
     report::Chain,
     resource_id::{ResourceId, Scope},
@@ -62,7 +62,7 @@ pub(super) async fn evidence(
     principal: Option<&str>,
 ) -> Result<Evidence, MissingSubscription> {
     let rights = Rights { inspector, principal, roles: Mutex::default() };
-    let config::Territory { scopes, zones } = settings.territory()?;
+    let config::ListScope { scopes, zones } = settings.list_scope()?;
     let caller = inspector.caller().await.map_err(|error| Unseen::Failed(Chain(&error).to_string()));
     let mut evidence = Evidence {
         caller,
@@ -87,7 +87,7 @@ pub(super) async fn evidence(
             let found = rights.at(&subscription, &format!("/subscriptions/{subscription}")).await;
             (subscription, found)
         });
-        let scopes = all(scopes, |scope| territory(rights, scope));
+        let scopes = all(scopes, |scope| scope_evidence(rights, scope));
         (evidence.scopes, evidence.subscriptions) = join(scopes, whole).await;
         let needs = Needs::of(&evidence.scopes, &zones, settings);
         let zones =
@@ -114,14 +114,14 @@ pub(super) async fn evidence(
 /// The resource groups that are known to exist, and those that could not be read.
 fn places(evidence: &Evidence) -> BTreeSet<Scope> {
     let mut places = BTreeSet::new();
-    for (scope, territory) in &evidence.scopes {
+    for (scope, list_scope) in &evidence.scopes {
         let is_known = if scope.resource_group().is_some() {
-            territory.rights != Ok(None)
+            list_scope.rights != Ok(None)
         } else {
-            territory.groups.is_err()
+            list_scope.groups.is_err()
         };
         places.extend(is_known.then(|| scope.clone()));
-        places.extend(territory.groups.iter().flatten().map(|(id, _)| Scope::of(id)));
+        places.extend(list_scope.groups.iter().flatten().map(|(id, _)| Scope::of(id)));
     }
     places
 }
@@ -169,13 +169,15 @@ impl Rights<'_> {
     }
 }
 
-async fn territory(rights: &Rights<'_>, scope: Scope) -> (Scope, Territory) {
+async fn scope_evidence(rights: &Rights<'_>, scope: Scope) -> (Scope, ScopeEvidence) {
     let place = scope.to_string();
     let groups = rights.inspector.reader().list_container_groups(&scope);
     let (rights, groups) = join(rights.at(scope.subscription(), &place), groups).await;
-    let territory =
-        Territory { rights, groups: groups.map(Option::unwrap_or_default).map_err(unseen(CONTAINER_GROUPS)) };
-    (scope, territory)
+    let list_scope = ScopeEvidence {
+        rights,
+        groups: groups.map(Option::unwrap_or_default).map_err(unseen(CONTAINER_GROUPS)),
+    };
+    (scope, list_scope)
 }
 
 async fn zone_sight(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneSight {
@@ -258,18 +260,18 @@ enum Need {
 #[derive(Default)]
 struct Needs {
     /// The zones, and why they are needed.
-    zones: BTreeMap<Place, (Zone, Need)>,
+    zones: BTreeMap<ZoneKey, (Zone, Need)>,
     serving: Vec<Zones>,
     subnets: BTreeSet<ResourceId>,
 }
 
 impl Needs {
-    fn of(scopes: &BTreeMap<Scope, Territory>, of_map: &[Zones], settings: &Settings) -> Self {
+    fn of(scopes: &BTreeMap<Scope, ScopeEvidence>, of_map: &[Zones], settings: &Settings) -> Self {
         let mut needs = Self::default();
         for zones in of_map {
             needs.add(zones, Need::Map);
         }
-        for (id, group) in scopes.values().flat_map(|territory| territory.groups.iter().flatten()) {
+        for (id, group) in scopes.values().flat_map(|list_scope| list_scope.groups.iter().flatten()) {
             if let Some(zones) = settings.zones.serving(id) {
                 let is_strict = zones.ownership == Ownership::Strict;
                 needs.add(&zones, if is_strict { Need::StrictGroups } else { Need::Groups });
@@ -281,7 +283,7 @@ impl Needs {
 
     fn add(&mut self, zones: &Zones, need: Need) {
         for zone in zones.reverse.iter().map(ReverseZone::zone).chain([&zones.forward]) {
-            let (_, known) = self.zones.entry(zone.place()).or_insert_with(|| (zone.clone(), need));
+            let (_, known) = self.zones.entry(zone.key()).or_insert_with(|| (zone.clone(), need));
             *known = need.max(*known);
         }
         if !self.serving.contains(zones) {

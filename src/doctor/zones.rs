@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::{Settings, Zones},
     container_group::{AddressState, ContainerGroup},
-    dns::{Place, ReverseZone, Zone},
+    dns::{ReverseZone, Zone, ZoneKey},
     inventory::{Caller, Quota, Seen, Unseen, ranges::Range},
     resource_id::{ContainerGroupId, ResourceId},
 };
@@ -67,10 +67,10 @@ fn linked(sight: &ZoneSight) -> BTreeSet<&ResourceId> {
 }
 
 pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
-    let mut homes: BTreeMap<Place, BTreeSet<ResourceId>> = BTreeMap::new();
+    let mut homes: BTreeMap<ZoneKey, BTreeSet<ResourceId>> = BTreeMap::new();
     for (_, group, zones) in served(evidence, settings) {
         let networks = group.subnets.iter().filter_map(ResourceId::parent);
-        homes.entry(zones.forward.place()).or_default().extend(networks);
+        homes.entry(zones.forward.key()).or_default().extend(networks);
     }
     let (mut findings, mut links) = (vec![], 0);
     for sight in existing(evidence).filter(|sight| sight.reverse.is_none()) {
@@ -78,7 +78,7 @@ pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, caller:
         links += linked.len();
         let of_links = of_links(sight, caller);
         if of_links.is_empty() {
-            let home = homes.remove(&sight.zone.place()).unwrap_or_default();
+            let home = homes.remove(&sight.zone.key()).unwrap_or_default();
             for network in home.iter().filter(|network| !linked.contains(network)) {
                 findings.push(Finding::new(
                     State::Warning,
@@ -103,7 +103,7 @@ pub(super) fn of_reverse_links(evidence: &Evidence, caller: &Caller) -> Check {
         let of_links = of_links(sight, caller);
         if of_links.is_empty() {
             let forward = evidence.serving.iter().filter(|zones| zones.reverse.contains(reverse));
-            let forward = forward.filter_map(|zones| evidence.zones.get(&zones.forward.place()));
+            let forward = forward.filter_map(|zones| evidence.zones.get(&zones.forward.key()));
             let forward: BTreeSet<&ResourceId> = forward.flat_map(self::linked).collect();
             for network in forward.difference(&linked) {
                 findings.push(Finding::new(
@@ -172,7 +172,7 @@ fn served<'a>(
     evidence: &'a Evidence,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (&'a ContainerGroupId, &'a ContainerGroup, Zones)> {
-    let groups = evidence.scopes.values().flat_map(|territory| territory.groups.iter().flatten());
+    let groups = evidence.scopes.values().flat_map(|evidence_of_scope| evidence_of_scope.groups.iter().flatten());
     groups.filter_map(|(id, group)| Some((id, group, settings.zones.serving(id)?)))
 }
 

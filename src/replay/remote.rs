@@ -15,7 +15,7 @@ use super::{
     files::{Events, Found},
     stage::{RECONCILE, envelope},
 };
-use crate::{text::printable, wire};
+use crate::{http_transport, text::printable};
 
 /// Why an event cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub fn handler(text: &str) -> Result<Url, String> {
 
 /// Sends every event, one after the other, and prints what is answered.
 pub async fn send(events: &Events, handler: &Url, out: &mut dyn Write) -> Result<Tally, RemoteError> {
-    let client = wire::http_client(None).map_err(RemoteError::Client)?;
+    let client = http_transport::http_client(None).map_err(RemoteError::Client)?;
     let is_handler = handler.path() == "/";
     let mut url = handler.clone();
     if is_handler {

@@ -22,11 +22,11 @@ use crate::{
     config::{LogFilter, MissingSubscription, Settings},
     doctor::{self, Diagnosis},
     functions::Functions,
+    http_transport::HttpTransport,
     reconcile::Clock,
     simulator::{Azure, CertificateRefused, ConnectionDropped},
     telemetry::{self, Telemetry},
     tokens::Tokens,
-    wire::Wire,
 };
 
 pub use crate::report::{RECONCILE, RETRY, SWEEP, TRACK_DRIFT};
@@ -70,7 +70,7 @@ impl Stage {
             jitter_seed: 1,
         };
         azure.configure(|settings| settings.require_token = false);
-        let arm = Arm::new(endpoint, wire(&azure), Tokens::fixed("embedded"));
+        let arm = Arm::new(endpoint, http_transport(&azure), Tokens::fixed("embedded"));
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
         let functions = Functions::new(settings.clone(), arm.clone(), clock);
@@ -161,9 +161,9 @@ pub fn envelope(function: &str, event: &Value) -> Value {
 }
 
 /// The embedded Azure as the client's network.
-fn wire(azure: &Azure) -> Wire {
+fn http_transport(azure: &Azure) -> HttpTransport {
     let router = azure.router();
-    Wire::embedded(tower::service_fn(move |request: Request<Body>| {
+    HttpTransport::embedded(tower::service_fn(move |request: Request<Body>| {
         let router = router.clone();
         async move {
             let response: Response<Body> =

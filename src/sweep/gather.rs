@@ -7,7 +7,7 @@ use futures::{StreamExt as _, future::join, stream};
 use crate::{
     arm::{ArmError, Kind, Reader, Snapshot},
     config::{MissingSubscription, Settings, Zones},
-    dns::{Place, Zone},
+    dns::{Zone, ZoneKey},
 };
 
 /// How many lists are read at the same time.
@@ -15,9 +15,9 @@ const LISTED_AT_ONCE: usize = 8;
 
 /// Lists everything that the map serves.
 pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Snapshot, MissingSubscription> {
-    let territory = settings.territory()?;
+    let list_scope = settings.list_scope()?;
     let mut snapshot = Snapshot::default();
-    let lists = stream::iter(territory.scopes).map(|scope| async move {
+    let lists = stream::iter(list_scope.scopes).map(|scope| async move {
         let listed = reader.list_container_groups(&scope).await;
         (scope, listed)
     });
@@ -30,7 +30,7 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
         snapshot.listed_container_groups().filter_map(|(id, _)| settings.zones.serving(id)).collect();
     let (mut forward, mut reverse) = (ToList::default(), ToList::default());
     for (zones, is_serving) in
-        territory.zones.iter().map(|zones| (zones, false)).chain(serving.iter().map(|zones| (zones, true)))
+        list_scope.zones.iter().map(|zones| (zones, false)).chain(serving.iter().map(|zones| (zones, true)))
     {
         forward.add(&zones.forward, is_serving);
         // A replaced zone may already be deleted.
@@ -72,11 +72,11 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
 
 /// The zones to list, each once, and whether an existing group needs them.
 #[derive(Default)]
-struct ToList(BTreeMap<Place, (Zone, bool)>);
+struct ToList(BTreeMap<ZoneKey, (Zone, bool)>);
 
 impl ToList {
     fn add(&mut self, zone: &Zone, is_serving: bool) {
-        let (_, is_needed) = self.0.entry(zone.place()).or_insert_with(|| (zone.clone(), false));
+        let (_, is_needed) = self.0.entry(zone.key()).or_insert_with(|| (zone.clone(), false));
         *is_needed |= is_serving;
     }
 }

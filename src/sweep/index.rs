@@ -12,7 +12,7 @@ use crate::{
     container_group::ContainerGroup,
     decide::ExtraLookups,
     desired::Desired,
-    dns::{DomainName, Owner, Place, PtrTarget, RelativeName, ReverseZone},
+    dns::{DomainName, Owner, PtrTarget, RelativeName, ReverseZone, ZoneKey},
     findings::UnattributedRecord,
     resource_id::ContainerGroupId,
 };
@@ -27,10 +27,10 @@ pub(super) struct Index {
     /// The groups in owner marks.
     owners: BTreeSet<ContainerGroupId>,
     /// The addresses whose PTR records point to a name.
-    said: HashMap<DomainName, Vec<(Place, Ipv4Addr)>>,
+    said: HashMap<DomainName, Vec<(ZoneKey, Ipv4Addr)>>,
     /// The zones that serve each group in an owner mark.
     serving: BTreeMap<Owner, Zones>,
-    managed: BTreeMap<Place, usize>,
+    managed: BTreeMap<ZoneKey, usize>,
     /// PTR values inside replaced forward zones.
     former: Vec<FormerValue>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Index {
 /// A PTR value inside a replaced forward zone.
 #[derive(Debug)]
 struct FormerValue {
-    place: Place,
+    place: ZoneKey,
     name: RelativeName,
     value: DomainName,
     owner: Option<Owner>,
@@ -47,10 +47,10 @@ struct FormerValue {
 /// The record sets that carry one mark.
 #[derive(Debug, Default)]
 struct Marks {
-    names: Vec<(Place, RelativeName)>,
-    addresses: Vec<(Place, Ipv4Addr)>,
+    names: Vec<(ZoneKey, RelativeName)>,
+    addresses: Vec<(ZoneKey, Ipv4Addr)>,
     /// PTR record sets whose name is not an address.
-    others: Vec<(Place, RelativeName)>,
+    others: Vec<(ZoneKey, RelativeName)>,
 }
 
 impl Index {
@@ -58,13 +58,13 @@ impl Index {
         let mut index = Self::default();
         for (zone, name, set) in snapshot.a_record_sets() {
             if let Some(owner) = set.owner() {
-                *index.managed.entry(zone.place()).or_default() += 1;
-                index.marks_of(owner, map).names.push((zone.place(), name.clone()));
+                *index.managed.entry(zone.key()).or_default() += 1;
+                index.marks_of(owner, map).names.push((zone.key(), name.clone()));
             }
         }
-        let mut reverse: HashMap<Place, Option<ReverseZone>> = HashMap::new();
+        let mut reverse: HashMap<ZoneKey, Option<ReverseZone>> = HashMap::new();
         for (zone, name, set) in snapshot.ptr_record_sets() {
-            let place = zone.place();
+            let place = zone.key();
             let of_zone = reverse.entry(place.clone()).or_insert_with(|| ReverseZone::new(zone.clone()).ok());
             let address = of_zone.as_ref().and_then(|zone| zone.address(name));
             if let Some(owner) = set.owner() {
@@ -99,7 +99,7 @@ impl Index {
     }
 
     /// The number of record sets with an owner mark, by zone.
-    pub(super) fn managed(&self) -> &BTreeMap<Place, usize> {
+    pub(super) fn managed(&self) -> &BTreeMap<ZoneKey, usize> {
         &self.managed
     }
 
@@ -123,8 +123,8 @@ impl Index {
             Some(Ok(None) | Err(_)) => return (ExtraLookups::default(), false),
             None => Desired::of_absent(id, zones),
         };
-        let forward = zones.forward.place();
-        let reverse: BTreeSet<Place> = zones.reverse.iter().map(|zone| zone.zone().place()).collect();
+        let forward = zones.forward.key();
+        let reverse: BTreeSet<ZoneKey> = zones.reverse.iter().map(|zone| zone.zone().key()).collect();
         let mut hints = ExtraLookups::default();
         if let Some(marks) = self.marks.get(&desired.owner) {
             let names = marks.names.iter().filter(|(place, _)| *place == forward);
@@ -146,7 +146,10 @@ impl Index {
     }
 
     /// The PTR values inside replaced forward zones, except those in record sets that a plan changes.
-    pub(super) fn former_values(&self, touched: &BTreeSet<(Place, RelativeName)>) -> Vec<UnattributedRecord> {
+    pub(super) fn former_values(
+        &self,
+        touched: &BTreeSet<(ZoneKey, RelativeName)>,
+    ) -> Vec<UnattributedRecord> {
         let is_left = |former: &&FormerValue| !touched.contains(&(former.place.clone(), former.name.clone()));
         let record = |former: &FormerValue| UnattributedRecord {
             record: format!("PTR {} {}", former.name.within(&former.place.2), former.value),
@@ -171,9 +174,9 @@ impl Index {
             };
             let elsewhere = Some("another zone now serves this group");
             let serving = self.serving.get(owner);
-            let is_forward = |place: &Place| serving.is_some_and(|zones| zones.forward.place() == *place);
-            let is_reverse = |place: &Place| {
-                serving.is_some_and(|zones| zones.reverse.iter().any(|zone| zone.zone().place() == *place))
+            let is_forward = |place: &ZoneKey| serving.is_some_and(|zones| zones.forward.key() == *place);
+            let is_reverse = |place: &ZoneKey| {
+                serving.is_some_and(|zones| zones.reverse.iter().any(|zone| zone.zone().key() == *place))
             };
             let mut add = |record_type: &str, name: DomainName, reason: Option<&'static str>| {
                 if let Some(reason) = reason {

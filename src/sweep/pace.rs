@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{change::Change, dns::Place};
+use crate::{change::Change, dns::ZoneKey};
 
 /// The writes that one zone accepts within [`WINDOW`].
 const WRITES: usize = 60;
@@ -24,16 +24,16 @@ const WINDOW: Duration = Duration::from_mins(1);
 
 /// The writes of the last minute, by zone.
 #[derive(Debug, Default)]
-pub(super) struct WriteBudget(Mutex<BTreeMap<Place, VecDeque<Instant>>>);
+pub(super) struct WriteBudget(Mutex<BTreeMap<ZoneKey, VecDeque<Instant>>>);
 
 impl WriteBudget {
     /// Reserves the writes of some changes, and returns when they may start.
     pub(super) fn reserve(&self, changes: &[Change], now: Instant) -> Instant {
         let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut start = now;
-        let mut counts: BTreeMap<Place, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<ZoneKey, usize> = BTreeMap::new();
         for change in changes {
-            *counts.entry(change.zone().place()).or_default() += 1;
+            *counts.entry(change.zone().key()).or_default() += 1;
         }
         for (place, count) in &counts {
             let written = zones.entry(place.clone()).or_default();

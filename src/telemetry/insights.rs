@@ -42,7 +42,7 @@ use super::{Invocation, TraceParent, lines::Fields};
 use crate::{
     config::ApplicationInsights,
     event::{Event, EventError},
-    report::{Exchange, Report},
+    report::{Report, RequestRecord},
 };
 
 /// The largest number of spans in the queue; further ones are dropped and counted.
@@ -217,7 +217,7 @@ impl Insights {
             .with_events(events);
         let host = invocation.trace.as_ref().and_then(remote).unwrap_or_default();
         let context = self.end(span, &host, is_failure, now);
-        for exchange in &report.exchanges {
+        for exchange in &report.request_records {
             let started = now - exchange.age;
             let answered = started + exchange.duration;
             let is_failure = exchange.status.is_none_or(|status| status >= 400 && status != 404);
@@ -254,7 +254,7 @@ impl Insights {
             None => reconciliations.add(1, &[KeyValue::new("outcome", report.outcome.as_str())]),
         }
         let answered = |status| {
-            let matching = report.exchanges.iter().filter(|exchange| exchange.status == Some(status));
+            let matching = report.request_records.iter().filter(|exchange| exchange.status == Some(status));
             u64::try_from(matching.count()).unwrap_or(u64::MAX)
         };
         requests.add(u64::from(report.arm_calls), &[]);
@@ -262,7 +262,7 @@ impl Insights {
         races_lost.add(answered(412), &[]);
         passes_shared.add(u64::from(report.is_shared), &[]);
         let raised = event.and_then(|event| event.as_ref().ok()?.moment().map(SystemTime::from));
-        let written = report.exchanges.iter().rfind(|exchange| exchange.has_written());
+        let written = report.request_records.iter().rfind(|exchange| exchange.has_written());
         if let (Some(raised), Some(written)) = (raised, written) {
             let written = now - written.age + written.duration;
             // The clocks of two machines differ: a negative duration counts as zero.
@@ -289,7 +289,7 @@ fn remote(trace: &TraceParent) -> Option<Context> {
     Some(Context::new().with_remote_span_context(span))
 }
 
-fn request(exchange: &Exchange, facts: &Fields, started: SystemTime) -> SpanBuilder {
+fn request(exchange: &RequestRecord, facts: &Fields, started: SystemTime) -> SpanBuilder {
     let status = exchange.status.map_or_else(String::new, |status| status.to_string());
     let attributes = [
         KeyValue::new("http.request.method", exchange.method),

@@ -24,10 +24,10 @@ use super::timestamp;
 use crate::{
     config::{LogsIngestion, Settings},
     dns::DomainName,
+    http_transport::{self, HttpTransport, TransportError},
     report::Drift,
     resource_id::ContainerGroupId,
     tokens::{self, TokenError, Tokens},
-    wire::{self, Wire, WireError},
 };
 
 /// The largest body, before compression, in bytes: the service accepts a megabyte.
@@ -50,7 +50,7 @@ const MESSAGE_CHARACTERS: usize = 500;
 pub(super) struct LogAnalytics {
     uri: Uri,
     scope: String,
-    wire: Wire,
+    http_transport: HttpTransport,
     tokens: Tokens,
     /// The deadline of an invocation.
     deadline: Duration,
@@ -100,7 +100,7 @@ pub(super) enum LogAnalyticsError {
     Compress(#[source] io::Error),
     /// No answer arrived.
     #[error("cannot reach Log Analytics")]
-    Unreachable(#[source] WireError),
+    Unreachable(#[source] TransportError),
     /// No answer arrived in time.
     #[error("Log Analytics did not answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
@@ -154,14 +154,19 @@ impl LogAnalyticsError {
 }
 
 impl LogAnalytics {
-    pub(super) fn new(logs: &LogsIngestion, settings: &Settings, wire: &Wire, tokens: &Tokens) -> Self {
+    pub(super) fn new(
+        logs: &LogsIngestion,
+        settings: &Settings,
+        http_transport: &HttpTransport,
+        tokens: &Tokens,
+    ) -> Self {
         let LogsIngestion { endpoint, rule_id, stream } = logs;
         let path = format!("dataCollectionRules/{rule_id}/streams/{stream}?api-version=2023-01-01");
         let uri = endpoint.join(&path).map(|url| url.as_str().parse());
         Self {
             uri: uri.ok().and_then(Result::ok).expect("the settings only contain valid path segments"),
             scope: format!("{}/.default", settings.cloud.monitor_audience()),
-            wire: wire.clone(),
+            http_transport: http_transport.clone(),
             tokens: tokens.clone(),
             deadline: settings.deadline,
         }
@@ -211,7 +216,7 @@ impl LogAnalytics {
             headers.insert(AUTHORIZATION, tokens::bearer(&token).map_err(LogAnalyticsError::Token)?);
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            let response = self.wire.exchange(request, ANSWER_LIMIT).await;
+            let response = self.http_transport.exchange(request, ANSWER_LIMIT).await;
             let judged = judge(&response.map_err(LogAnalyticsError::Unreachable)?);
             if matches!(judged, Err(LogAnalyticsError::Refused { status: StatusCode::UNAUTHORIZED, .. })) {
                 self.tokens.reject(&self.scope, &token);
@@ -236,7 +241,7 @@ fn judge(response: &Response<Bytes>) -> Result<(), LogAnalyticsError> {
     Err(LogAnalyticsError::Refused {
         status,
         message,
-        retry_after: wire::retry_after(response.headers(), SystemTime::now()),
+        retry_after: http_transport::retry_after(response.headers(), SystemTime::now()),
     })
 }
 

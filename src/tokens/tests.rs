@@ -170,11 +170,11 @@ async fn read(identity: &Identity, endpoint: &str, accepted: &'static str) -> (u
         let status = if is_accepted { http::StatusCode::NOT_FOUND } else { http::StatusCode::UNAUTHORIZED };
         (status, r#"{"error": {"code": "NotFound", "message": "no"}}"#)
     };
-    let wire = Wire::embedded(axum::Router::new().fallback(answer));
+    let http_transport = HttpTransport::embedded(axum::Router::new().fallback(answer));
     let settings =
         ArmSettings { endpoint: endpoint.parse().unwrap(), scope: SCOPE.to_owned(), jitter_seed: 1 };
-    let writer =
-        Arm::new(settings, wire, identity.tokens()).invocation(Instant::now() + Duration::from_secs(25));
+    let writer = Arm::new(settings, http_transport, identity.tokens())
+        .invocation(Instant::now() + Duration::from_secs(25));
     let zone = Zone {
         subscription: "s1".into(),
         resource_group: "rg".into(),
@@ -206,7 +206,7 @@ async fn a_warmed_up_client_has_a_token() {
     let url = "https://management.azure.com/".parse().unwrap();
     let settings = ArmSettings { endpoint: url, scope: SCOPE.to_owned(), jitter_seed: 1 };
     let tokens = identity.tokens();
-    let arm = Arm::new(settings, Wire::embedded(axum::Router::new()), tokens.clone());
+    let arm = Arm::new(settings, HttpTransport::embedded(axum::Router::new()), tokens.clone());
     arm.warm_up().await;
     arm.warm_up().await;
     assert_eq!(identity.fetches(), 2, "the first fetch failed");
@@ -217,10 +217,11 @@ async fn a_warmed_up_client_has_a_token() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_ends_the_wait_for_a_token() {
     let tokens = Identity::new([Ok(3600)]).tokens();
-    let wire = Wire::embedded(axum::Router::new());
+    let http_transport = HttpTransport::embedded(axum::Router::new());
     let url = "https://management.azure.com/".parse().unwrap();
     let settings = ArmSettings { endpoint: url, scope: SCOPE.to_owned(), jitter_seed: 1 };
-    let writer = Arm::new(settings, wire, tokens).invocation(Instant::now() + Duration::from_millis(500));
+    let writer =
+        Arm::new(settings, http_transport, tokens).invocation(Instant::now() + Duration::from_millis(500));
     let id = crate::resource_id::ContainerGroupId::new("s1", "rg", "web").unwrap();
     let error = writer.reader().container_group(&id).await.unwrap_err();
     assert_eq!((error.kind(), writer.reader().calls()), (Kind::Transient, 0));
@@ -390,8 +391,8 @@ mod platform {
                 requests.lock().unwrap().push(format!("{host} {} {metadata}", request.uri().path()));
                 async { granted() }
             };
-            let wire = Wire::embedded(Router::new().fallback(answer));
-            let token = Tokens::azure(Some("c1".into()), &wire).bearer(SCOPE).await.unwrap();
+            let http_transport = HttpTransport::embedded(Router::new().fallback(answer));
+            let token = Tokens::azure(Some("c1".into()), &http_transport).bearer(SCOPE).await.unwrap();
             let report = format!("{token} {:?}", seen.lock().unwrap());
             std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes()).unwrap();
             process::exit(0);
@@ -466,11 +467,12 @@ mod platform {
         };
         tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
         let client_id = env::var("TEST_CLIENT_ID").ok().filter(|id| !id.is_empty());
-        let wire = Wire::network();
-        let tokens = Tokens::azure(client_id, &wire);
+        let http_transport = HttpTransport::network();
+        let tokens = Tokens::azure(client_id, &http_transport);
         let settings =
             ArmSettings { endpoint: endpoint.parse().unwrap(), scope: SCOPE.to_owned(), jitter_seed: 1 };
-        let writer = Arm::new(settings, wire, tokens).invocation(Instant::now() + Duration::from_secs(20));
+        let writer =
+            Arm::new(settings, http_transport, tokens).invocation(Instant::now() + Duration::from_secs(20));
         let zone = Zone {
             subscription: "s1".into(),
             resource_group: "rg".into(),

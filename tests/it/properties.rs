@@ -11,8 +11,8 @@ use aci_dns::{
     decide::OwnerMark,
     desired::Desired,
     dns::{
-        ARecordSet, Content, DomainName, ETag, MEMORY_READ, Memory, Metadata, OWNER_KEY, Owner, PtrTarget,
-        RecordSet, ReverseZone, Zone,
+        ARecordSet, Content, DomainName, ETag, MEMORY_READ, Metadata, OWNER_KEY, Owner, PreviousAddresses,
+        PtrTarget, RecordSet, ReverseZone, Zone,
     },
     event,
     resource_id::ContainerGroupId,
@@ -61,18 +61,18 @@ proptest! {
         entries in prop::collection::btree_map(any::<u32>(), any::<u64>(), 0..40),
         text in "[ 0-9.@x]{0,60}",
     ) {
-        let mut memory = Memory::default();
+        let mut memory = PreviousAddresses::default();
         for (address, since) in entries {
             memory.remember(address.into(), since);
         }
         // The first 32 entries are read.
         let (written, count) = (memory.to_string(), memory.len());
-        let read = Memory::parse(&written);
+        let read = PreviousAddresses::parse(&written);
         prop_assert_eq!(read.len(), count.min(MEMORY_READ));
         prop_assert!(written.starts_with(&read.to_string()));
         prop_assert!(count > MEMORY_READ || read == memory);
-        let damaged = Memory::parse(&text);
-        prop_assert_eq!(Memory::parse(&damaged.to_string()), damaged);
+        let damaged = PreviousAddresses::parse(&text);
+        prop_assert_eq!(PreviousAddresses::parse(&damaged.to_string()), damaged);
     }
 
     #[test]

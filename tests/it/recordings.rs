@@ -223,7 +223,7 @@ async fn catch_up(azure: &Azure, recorded: &Value) {
 async fn the_simulator_answers_as_the_service_was_recorded() {
     let mut unexpected = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut exchanges = 0;
+    let mut request_records = 0;
     for (name, recording) in recordings() {
         let settings =
             Settings { require_token: false, provisioning: Duration::from_mins(1), ..Settings::default() };
@@ -237,7 +237,7 @@ async fn the_simulator_answers_as_the_service_was_recorded() {
             catch_up(&azure, &recorded).await;
             let answered = send(&azure, &recorded, &theirs, &ours).await;
             let (expected, found) = (theirs.exchange(&recorded), ours.exchange(&answered));
-            exchanges += 1;
+            request_records += 1;
             for place in expected.keys().chain(found.keys()).collect::<BTreeSet<_>>() {
                 let (expected, found) = (expected.get(place), found.get(place));
                 let known = DIFFERENCES
@@ -260,5 +260,5 @@ async fn the_simulator_answers_as_the_service_was_recorded() {
     let stale: Vec<_> =
         (0..DIFFERENCES.len()).filter(|at| !seen.contains(at)).map(|at| DIFFERENCES[at]).collect();
     assert!(stale.is_empty(), "no difference any more: {stale:?}");
-    assert_eq!(exchanges, 93, "every recorded answer is replayed");
+    assert_eq!(request_records, 93, "every recorded answer is replayed");
 }

@@ -30,6 +30,7 @@ use aci_dns::{
     arm::{Arm, ArmSettings},
     config::Settings,
     functions,
+    http_transport::HttpTransport,
     reconcile::Clock,
     replay::stage::{RECONCILE, RETRY, Stage, TRACK_DRIFT, envelope},
     simulator::{
@@ -38,7 +39,6 @@ use aci_dns::{
     },
     telemetry::Telemetry,
     tokens::Tokens,
-    wire::Wire,
 };
 use axum::{Router, body::Body};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -124,7 +124,7 @@ impl Instance {
         let is_dead = Arc::new(AtomicBool::new(false));
         let has_written = Arc::new(AtomicBool::new(false));
         let (network, dead, written) = (azure.router(), Arc::clone(&is_dead), Arc::clone(&has_written));
-        let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
+        let http_transport = HttpTransport::embedded(tower::service_fn(move |request: Request<Body>| {
             let (network, dead, written) = (network.clone(), Arc::clone(&dead), Arc::clone(&written));
             async move {
                 if request.method() != Method::GET {
@@ -150,7 +150,7 @@ impl Instance {
         };
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
-        let arm = Arm::new(endpoint, wire, Tokens::fixed("simulated"));
+        let arm = Arm::new(endpoint, http_transport, Tokens::fixed("simulated"));
         let router = functions::router(settings, arm, clock, &Telemetry::default());
         Self { router, is_dead, has_written }
     }

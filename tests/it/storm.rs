@@ -21,6 +21,7 @@ use aci_dns::{
     coalesce::Load,
     config::Settings,
     functions::Functions,
+    http_transport::HttpTransport,
     reconcile::{Clock, Reconciler},
     replay::{
         queue_trigger::{QueueHost, QueueOptions, QueueTrigger},
@@ -29,7 +30,6 @@ use aci_dns::{
     simulator::{Azure, GroupSpec, Throttles, View},
     telemetry::Telemetry,
     tokens::Tokens,
-    wire::Wire,
 };
 use axum::{Router, body::Body};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -123,7 +123,7 @@ impl Instance {
         });
         let settings = settings.unwrap();
         let (network, wiretap) = (azure.router(), wiretap.clone());
-        let wire = Wire::embedded(tower::service_fn(move |request: Request<Body>| {
+        let http_transport = HttpTransport::embedded(tower::service_fn(move |request: Request<Body>| {
             let (network, wiretap) = (network.clone(), wiretap.clone());
             let by = (number, tokio::task::id());
             // A request takes effect and is counted, even if its answer arrives too late for the caller.
@@ -136,7 +136,7 @@ impl Instance {
             jitter_seed: u64::try_from(number).unwrap(),
         };
         let watch = azure.clone();
-        let arm = Arm::new(endpoint, wire, Tokens::fixed("simulated"));
+        let arm = Arm::new(endpoint, http_transport, Tokens::fixed("simulated"));
         let clock = Clock::new(move || watch.unix_seconds());
         let functions = Functions::new(settings, arm, clock);
         let router = functions.router(&Telemetry::default());

@@ -17,8 +17,8 @@ use aci_dns::{
     decide::{Evidence, Goal, PtrKey, Purpose},
     desired::HOSTNAME_TAG,
     dns::{
-        Content as RecordContent, DomainName, ETag, Memory, Metadata, OWNER_KEY, Owner, PREVIOUS_KEY,
-        PtrTarget, RecordSet, RelativeName,
+        Content as RecordContent, DomainName, ETag, Metadata, OWNER_KEY, Owner, PREVIOUS_KEY,
+        PreviousAddresses, PtrTarget, RecordSet, RelativeName,
     },
     resource_id::ContainerGroupId,
 };
@@ -484,7 +484,7 @@ impl Places {
             Mark::Stranger => Some(STRANGER),
         };
         metadata.extend(owner.map(|owner| (OWNER_KEY.to_owned(), owner.to_owned())));
-        let mut memory = Memory::default();
+        let mut memory = PreviousAddresses::default();
         members(content.old).for_each(|address| memory.remember(Self::address(address), LONG_AGO));
         members(content.fresh).for_each(|address| memory.remember(Self::address(address), NOW));
         if !memory.is_empty() {
@@ -524,7 +524,7 @@ impl Places {
                 Mark::Group(u8::try_from(group).unwrap())
             }
         };
-        let memory = Memory::parse(metadata.remove(PREVIOUS_KEY).unwrap_or_default());
+        let memory = PreviousAddresses::parse(metadata.remove(PREVIOUS_KEY).unwrap_or_default());
         let old = memory.old(LONG_AGO, 0);
         let (mut fresh, mut long_ago) = (0, 0);
         for address in memory.addresses() {

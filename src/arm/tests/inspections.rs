@@ -199,7 +199,7 @@ async fn the_caller_is_read_from_a_readable_token() {
             scope: String::new(),
             jitter_seed: 1,
         };
-        let arm = Arm::new(settings, azure.wire(), Tokens::fixed(token));
+        let arm = Arm::new(settings, azure.http_transport(), Tokens::fixed(token));
         arm.inspection(Instant::now() + Duration::from_secs(25)).caller().await.unwrap()
     };
     // {"oid":"o","appid":"a","upn":"ada@contoso.com"}

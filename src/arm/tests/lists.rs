@@ -181,7 +181,8 @@ async fn an_endpoint_without_encryption_is_refused() {
         ("https://management.chinacloudapi.cn/", true),
     ] {
         let azure = Azure::new([page(&[], None)]);
-        let writer = arm(azure.wire(), endpoint).invocation(Instant::now() + Duration::from_secs(25));
+        let writer =
+            arm(azure.http_transport(), endpoint).invocation(Instant::now() + Duration::from_secs(25));
         let result = list(&writer).await;
         assert_eq!(result.is_ok(), is_sent, "{endpoint}");
         assert_eq!(writer.reader().calls(), u32::from(is_sent), "{endpoint}");

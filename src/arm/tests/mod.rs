@@ -64,9 +64,9 @@ impl Azure {
         Self { replies: Arc::new(Mutex::new(replies.into_iter().collect())), seen: Arc::default() }
     }
 
-    fn wire(&self) -> Wire {
+    fn http_transport(&self) -> HttpTransport {
         let azure = self.clone();
-        Wire::embedded(tower::service_fn(move |request| azure.clone().answer(request)))
+        HttpTransport::embedded(tower::service_fn(move |request| azure.clone().answer(request)))
     }
 
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, io::Error> {
@@ -102,7 +102,7 @@ impl Azure {
     }
 
     fn arm(&self) -> Arm {
-        arm(self.wire(), "https://management.azure.com/")
+        arm(self.http_transport(), "https://management.azure.com/")
     }
 
     /// An invocation with a usual amount of time.
@@ -115,13 +115,13 @@ impl Azure {
     }
 }
 
-fn arm(wire: Wire, endpoint: &str) -> Arm {
+fn arm(http_transport: HttpTransport, endpoint: &str) -> Arm {
     let settings = ArmSettings {
         endpoint: endpoint.parse().unwrap(),
         scope: "https://management.azure.com/.default".to_owned(),
         jitter_seed: 1,
     };
-    Arm::new(settings, wire, Tokens::fixed(TOKEN))
+    Arm::new(settings, http_transport, Tokens::fixed(TOKEN))
 }
 
 fn reply(status: u16, body: &Value) -> Reply {

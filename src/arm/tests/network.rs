@@ -35,7 +35,7 @@ async fn raw(answer: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 fn writer(address: SocketAddr, deadline: Duration) -> Writer {
-    arm(Wire::network(), &format!("http://{address}/")).invocation(Instant::now() + deadline)
+    arm(HttpTransport::network(), &format!("http://{address}/")).invocation(Instant::now() + deadline)
 }
 
 /// Answers every request with the same record set and keeps connections open. Returns the peers that
@@ -57,7 +57,7 @@ async fn keep_alive() -> (SocketAddr, Arc<Mutex<HashSet<SocketAddr>>>) {
 #[tokio::test]
 async fn one_connection_serves_many_requests() {
     let (address, peers) = keep_alive().await;
-    let arm = arm(Wire::network(), &format!("http://{address}/"));
+    let arm = arm(HttpTransport::network(), &format!("http://{address}/"));
     for _ in 0..5 {
         let writer = arm.invocation(Instant::now() + Duration::from_secs(5));
         assert!(writer.reader().a_record_set(&zone(), &name()).await.unwrap().is_some());
@@ -68,7 +68,7 @@ async fn one_connection_serves_many_requests() {
 #[tokio::test]
 async fn many_requests_share_at_most_32_connections() {
     let (address, peers) = keep_alive().await;
-    let arm = arm(Wire::network(), &format!("http://{address}/"));
+    let arm = arm(HttpTransport::network(), &format!("http://{address}/"));
     let event = async |_| {
         let writer = arm.invocation(Instant::now() + Duration::from_secs(20));
         let reads = (0..4).map(|_| async { writer.reader().a_record_set(&zone(), &name()).await });
@@ -97,7 +97,7 @@ async fn proxy() -> (Proxy, tokio::task::JoinHandle<String>) {
 #[tokio::test]
 async fn a_proxy_carries_requests_by_https() {
     let (proxy, request) = proxy().await;
-    let arm = arm(Wire::network_through(Some(proxy)), "https://management.azure.com/");
+    let arm = arm(HttpTransport::network_through(Some(proxy)), "https://management.azure.com/");
     let writer = arm.invocation(Instant::now() + Duration::from_millis(500));
     let error = writer.reader().a_record_set(&zone(), &name()).await.unwrap_err();
     let request = request.await.unwrap();
@@ -116,7 +116,7 @@ async fn no_proxy_carries_requests_to_this_machine() {
         format!("https://localhost:{}/", address.port()),
     ] {
         let (proxy, request) = proxy().await;
-        let arm = arm(Wire::network_through(Some(proxy)), &endpoint);
+        let arm = arm(HttpTransport::network_through(Some(proxy)), &endpoint);
         let writer = arm.invocation(Instant::now() + Duration::from_millis(300));
         let _ = writer.reader().a_record_set(&zone(), &name()).await;
         assert!(!request.is_finished(), "{endpoint}");
@@ -148,7 +148,7 @@ async fn a_truncated_answer_is_retried_for_a_read_and_uncertain_for_a_write() {
     assert_eq!(reading.kind(), Kind::Transient);
     let read = connections.load(Ordering::SeqCst);
     assert!(read > 1);
-    let writer = arm(Wire::network(), &format!("http://{address}/"))
+    let writer = arm(HttpTransport::network(), &format!("http://{address}/"))
         .invocation(Instant::now() + Duration::from_secs(1));
     let writing =
         writer.put_a_record_set(&zone(), &name(), &web_content(), &Precondition::Absent).await.unwrap_err();

@@ -32,8 +32,8 @@ use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
     config::{ApplicationInsights, Cloud},
+    http_transport::HttpTransport,
     tokens::{self, Tokens},
-    wire::Wire,
 };
 
 /// The timeout of one request to the ingestion endpoint.
@@ -105,7 +105,7 @@ enum Way {
 #[derive(Clone, Debug)]
 struct Network {
     url: Uri,
-    wire: Wire,
+    http_transport: HttpTransport,
     /// The source and the scope of tokens, if the endpoint requires them.
     tokens: Option<(Tokens, String)>,
     /// The SDK's threads have no reactor, so requests run on the runtime.
@@ -117,20 +117,29 @@ impl Sender {
     pub(in crate::telemetry) fn network(
         settings: &ApplicationInsights,
         cloud: Cloud,
-        wire: &Wire,
+        http_transport: &HttpTransport,
         tokens: &Tokens,
         client_id: Option<&str>,
     ) -> Self {
         let tokens = settings.entra.as_ref().map(|entra| {
             let is_other = entra.client_id.is_some() && entra.client_id.as_deref() != client_id;
-            let tokens = if is_other { Tokens::azure(entra.client_id.clone(), wire) } else { tokens.clone() };
+            let tokens = if is_other {
+                Tokens::azure(entra.client_id.clone(), http_transport)
+            } else {
+                tokens.clone()
+            };
             let audience = entra.audience.as_deref().unwrap_or(cloud.monitor_audience());
             // Like Microsoft's exporters: the audience ends with a slash, and the scope adds a second one.
             (tokens, format!("{audience}//.default"))
         });
         let url = settings.ingestion_endpoint.join("v2.1/track").map(|url| url.as_str().parse());
         let url = url.ok().and_then(Result::ok).expect("an endpoint accepts a relative path");
-        let way = Way::Network(Network { url, wire: wire.clone(), tokens, runtime: Handle::current() });
+        let way = Way::Network(Network {
+            url,
+            http_transport: http_transport.clone(),
+            tokens,
+            runtime: Handle::current(),
+        });
         Self { way, losses: Arc::default() }
     }
 
@@ -167,11 +176,11 @@ impl Network {
         *request.uri_mut() = self.url;
         let exchange = async {
             let Some((tokens, scope)) = &self.tokens else {
-                return Ok(self.wire.exchange(request, ANSWER_LIMIT).await?);
+                return Ok(self.http_transport.exchange(request, ANSWER_LIMIT).await?);
             };
             let token = tokens.bearer(scope).await?;
             request.headers_mut().insert(AUTHORIZATION, tokens::bearer(&token)?);
-            let response = self.wire.exchange(request, ANSWER_LIMIT).await?;
+            let response = self.http_transport.exchange(request, ANSWER_LIMIT).await?;
             if response.status() == StatusCode::UNAUTHORIZED {
                 tokens.reject(scope, &token);
             }

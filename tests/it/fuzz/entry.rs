@@ -22,13 +22,13 @@ use aci_dns::{
     desired::Desired,
     dns::{Content, ETag, Metadata, Precondition, PtrTarget, RecordSet, RecordType, RelativeName, Zone},
     functions,
+    http_transport::HttpTransport,
     reconcile::Clock,
     replay::stage::{RECONCILE, TRACK_DRIFT, envelope},
     resource_id::ContainerGroupId,
     simulator::{Azure, GroupSpec},
     telemetry::{self, Telemetry},
     tokens::Tokens,
-    wire::Wire,
 };
 use axum::body::Body;
 use bytes::Bytes;
@@ -106,8 +106,12 @@ async fn invoke(function: &str, body: &[u8]) {
         let azure = azure.clone();
         move || azure.unix_seconds()
     });
-    let router =
-        functions::router(settings, arm(Wire::embedded(azure.router())), clock, &Telemetry::default());
+    let router = functions::router(
+        settings,
+        arm(HttpTransport::embedded(azure.router())),
+        clock,
+        &Telemetry::default(),
+    );
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
     let sink = lines.clone();
     let subscriber =
@@ -311,8 +315,9 @@ impl Answers {
     fn writer(&self) -> Writer {
         *self.seen.lock().unwrap() = Default::default();
         let answers = self.clone();
-        let wire = Wire::embedded(tower::service_fn(move |request| answers.clone().answer(request)));
-        arm(wire).invocation(Instant::now() + DEADLINE)
+        let http_transport =
+            HttpTransport::embedded(tower::service_fn(move |request| answers.clone().answer(request)));
+        arm(http_transport).invocation(Instant::now() + DEADLINE)
     }
 
     fn is_whole(&self, status: u16) -> bool {
@@ -335,13 +340,13 @@ impl Answers {
     }
 }
 
-fn arm(wire: Wire) -> Arm {
+fn arm(http_transport: HttpTransport) -> Arm {
     let settings = ArmSettings {
         endpoint: "https://management.azure.com/".parse().unwrap(),
         scope: "https://management.azure.com/.default".to_owned(),
         jitter_seed: 1,
     };
-    Arm::new(settings, wire, Tokens::fixed("token"))
+    Arm::new(settings, http_transport, Tokens::fixed("token"))
 }
 
 /// Answers of Azure: groups, record sets, lists and errors, with their statuses.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use aci_dns::{
+    http_transport::HttpTransport,
     poison::{PoisonQueue, line},
     simulator::FaultAnswer,
     tokens::Tokens,
-    wire::Wire,
 };
 use http::Method;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::world::{POISON, QUEUE, World, a, pass, ptr};
 
 fn poison_queue(world: &World) -> PoisonQueue {
     let url = world.azure.queue_url("http://127.0.0.1:8181", QUEUE).parse().unwrap();
-    PoisonQueue::new(&url, &Wire::embedded(world.azure.router()), &Tokens::fixed("token")).unwrap()
+    PoisonQueue::new(&url, &HttpTransport::embedded(world.azure.router()), &Tokens::fixed("token")).unwrap()
 }
 
 async fn lines(world: &World) -> Vec<String> {

@@ -49,7 +49,7 @@ const REQUESTS_PER_HOST: usize = 24;
 
 /// A transport to Azure. Cheap to clone.
 #[derive(Clone)]
-pub struct Wire(Arc<Way>);
+pub struct HttpTransport(Arc<Way>);
 
 enum Way {
     Network(Box<Network>),
@@ -65,7 +65,7 @@ struct Network {
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
+pub enum TransportError {
     /// The HTTP client cannot be created, most likely because the machine has no CA certificates.
     #[error("the HTTP client cannot be set up")]
     NoClient(#[source] BoxError),
@@ -101,7 +101,7 @@ pub enum WireError {
     },
 }
 
-impl Wire {
+impl HttpTransport {
     /// The network. The first request creates the HTTP client and reports a failure of that.
     #[must_use]
     pub fn network() -> Self {
@@ -130,7 +130,7 @@ impl Wire {
     }
 
     /// Creates the HTTP client.
-    pub(crate) async fn ready(&self) -> Result<(), WireError> {
+    pub(crate) async fn ready(&self) -> Result<(), TransportError> {
         match &*self.0 {
             Way::Network(network) => network.client().await.map(|_| ()),
             Way::Embedded(_) => Ok(()),
@@ -142,14 +142,14 @@ impl Wire {
         &self,
         request: Request<Bytes>,
         limit: usize,
-    ) -> Result<Response<Bytes>, WireError> {
+    ) -> Result<Response<Bytes>, TransportError> {
         let (parts, body) = self.send(request).await?.into_parts();
         let body = collect(body, limit).await?;
         Ok(Response::from_parts(parts, body))
     }
 
     /// Sends one request, without retries.
-    pub(crate) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
+    pub(crate) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, TransportError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         match &*self.0 {
             Way::Network(network) => network.send(request, host).await,
@@ -161,10 +161,10 @@ impl Wire {
                 service.clone().oneshot(request.map(Body::from)).await.map_err(|error| {
                     match error.downcast_ref::<io::Error>().map(io::Error::kind) {
                         Some(io::ErrorKind::ConnectionRefused) => {
-                            WireError::Unreachable { host, source: error }
+                            TransportError::Unreachable { host, source: error }
                         }
-                        _ if is_untrusted(&*error) => WireError::Untrusted { host, source: error },
-                        _ => WireError::Lost(error),
+                        _ if is_untrusted(&*error) => TransportError::Untrusted { host, source: error },
+                        _ => TransportError::Lost(error),
                     }
                 })
             }
@@ -172,39 +172,39 @@ impl Wire {
     }
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for HttpTransport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match &*self.0 {
-            Way::Network(_) => "Wire::network",
-            Way::Embedded(_) => "Wire::embedded",
+            Way::Network(_) => "HttpTransport::network",
+            Way::Embedded(_) => "HttpTransport::embedded",
         })
     }
 }
 
 impl Network {
-    async fn client(&self) -> Result<&reqwest::Client, WireError> {
+    async fn client(&self) -> Result<&reqwest::Client, TransportError> {
         // Reading the certificates takes milliseconds and would block other tasks.
         let set_up = async || {
             let proxy = self.proxy.clone();
             spawn_blocking(move || http_client(proxy.as_ref())).await.map_err(BoxError::from).flatten()
         };
-        self.client.get_or_try_init(set_up).await.map_err(WireError::NoClient)
+        self.client.get_or_try_init(set_up).await.map_err(TransportError::NoClient)
     }
 
-    async fn send(&self, request: Request<Bytes>, host: String) -> Result<Response<Body>, WireError> {
+    async fn send(&self, request: Request<Bytes>, host: String) -> Result<Response<Body>, TransportError> {
         let client = self.client().await?;
         let permit = self.permit(request.uri().authority().map_or(host.as_str(), Authority::as_str)).await;
         let request = request
             .try_into()
-            .map_err(|error: reqwest::Error| WireError::Unsendable(error.without_url().into()))?;
+            .map_err(|error: reqwest::Error| TransportError::Unsendable(error.without_url().into()))?;
         let response = client.execute(request).await.map_err(|error| {
             let error = error.without_url();
             if is_untrusted(&error) {
-                WireError::Untrusted { host, source: error.into() }
+                TransportError::Untrusted { host, source: error.into() }
             } else if error.is_connect() {
-                WireError::Unreachable { host, source: error.into() }
+                TransportError::Unreachable { host, source: error.into() }
             } else {
-                WireError::Lost(error.into())
+                TransportError::Lost(error.into())
             }
         })?;
         // The body holds the permit, because the connection is in use until the body is read.
@@ -271,15 +271,15 @@ fn outbound(proxy: &Proxy) -> Result<reqwest::Proxy, BoxError> {
 }
 
 /// Reads the whole body, up to a limit.
-pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, WireError> {
+pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, TransportError> {
     let announced = body.size_hint().lower();
     if usize::try_from(announced).map_or(true, |length| length > limit) {
-        return Err(WireError::TooLarge { limit });
+        return Err(TransportError::TooLarge { limit });
     }
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(WireError::TooLarge { limit }),
-        Err(error) => Err(WireError::Lost(error)),
+        Err(error) if error.is::<LengthLimitError>() => Err(TransportError::TooLarge { limit }),
+        Err(error) => Err(TransportError::Lost(error)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The scopes and zones of the settings.
 
-use super::{Settings, Territory};
+use super::{ListScope, Settings};
 
 /// A key of `ACI_DNS_ZONES` names no subscription, and no setting lists subscriptions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +11,7 @@ pub struct MissingSubscription(pub String);
 
 impl Settings {
     /// Everything that the map serves, in the subscriptions of the settings.
-    pub fn territory(&self) -> Result<Territory, MissingSubscription> {
+    pub fn list_scope(&self) -> Result<ListScope, MissingSubscription> {
         let mut subscriptions = self.subscriptions.clone();
         if subscriptions.is_empty() {
             subscriptions = self.zones.subscriptions();
@@ -19,6 +19,6 @@ impl Settings {
         if let Some(key) = self.zones.key_without_subscription().filter(|_| subscriptions.is_empty()) {
             return Err(MissingSubscription(key));
         }
-        Ok(self.zones.territory(&subscriptions))
+        Ok(self.zones.list_scope(&subscriptions))
     }
 }
