@@ -135,9 +135,9 @@ fn of_places(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check
     let mut findings = vec![];
     let mut named: BTreeMap<&str, Vec<&Scope>> = BTreeMap::new();
     let (mut places, mut groups) = (BTreeSet::new(), 0);
-    for (scope, evidence_of_scope) in &evidence.scopes {
+    for (scope, found) in &evidence.scopes {
         if let Some(name) = scope.resource_group() {
-            let is_absent = evidence_of_scope.rights == Ok(None);
+            let is_absent = found.rights == Ok(None);
             let absent = named.entry(name).or_default();
             if is_absent {
                 absent.push(scope);
@@ -145,7 +145,7 @@ fn of_places(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check
                 places.insert(scope);
             }
         }
-        match &evidence_of_scope.groups {
+        match &found.groups {
             Ok(found) => {
                 groups += found.iter().filter(|(id, _)| settings.zones.serving(id).is_some()).count();
             }

@@ -27,7 +27,7 @@ fn managed<'a>(
     evidence: &'a Evidence,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (String, &'a ContainerGroupId, &'a ContainerGroup, Zones)> {
-    let groups = evidence.scopes.values().flat_map(|evidence_of_scope| evidence_of_scope.groups.iter().flatten());
+    let groups = evidence.scopes.values().flat_map(|found| found.groups.iter().flatten());
     groups
         .filter_map(|(id, group)| Some((settings.zones.key_of(id)?, id, group, settings.zones.serving(id)?)))
 }

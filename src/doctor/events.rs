@@ -479,7 +479,7 @@ fn subscriptions(events: &Events) -> impl Iterator<Item = EventRoute<'_>> {
 
 /// The sources of the events of a subscription: the existing scopes of the map.
 fn places(evidence: &Evidence, subscription: &str) -> Vec<Scope> {
-    let exists = evidence.scopes.iter().filter(|(_, evidence_of_scope)| evidence_of_scope.rights != Ok(None));
+    let exists = evidence.scopes.iter().filter(|(_, found)| found.rights != Ok(None));
     exists.map(|(scope, _)| scope).filter(|scope| scope.subscription() == subscription).cloned().collect()
 }
 
@@ -488,8 +488,7 @@ fn resource_groups(evidence: &Evidence, settings: &Settings, place: &Scope) -> V
     if place.resource_group().is_some() {
         return vec![place.clone()];
     }
-    let groups =
-        evidence.scopes.get(place).into_iter().flat_map(|evidence_of_scope| evidence_of_scope.groups.iter().flatten());
+    let groups = evidence.scopes.get(place).into_iter().flat_map(|found| found.groups.iter().flatten());
     let served = groups.map(|(id, _)| id).filter(|id| settings.zones.serving(id).is_some());
     let names: BTreeSet<String> = served.map(|id| fold(id.resource_group())).collect();
     names.into_iter().map(|name| Scope::new(place.subscription(), Some(&name))).collect()

@@ -35,8 +35,8 @@ pub fn of_zone(record_type: RecordType, policy: Policy) -> Vec<String> {
 pub(super) fn of_container_groups(evidence: &Evidence, caller: &Caller) -> Check {
     let (holder, mut findings, mut examined) = (holder(evidence, caller), vec![], 0);
     let mut alone: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (scope, evidence_of_scope) in &evidence.scopes {
-        let rights = match &evidence_of_scope.rights {
+    for (scope, found) in &evidence.scopes {
+        let rights = match &found.rights {
             Ok(Some(rights)) => rights,
             // Another check reports the missing resource group.
             Ok(None) => continue,

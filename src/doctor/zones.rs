@@ -172,7 +172,7 @@ fn served<'a>(
     evidence: &'a Evidence,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (&'a ContainerGroupId, &'a ContainerGroup, Zones)> {
-    let groups = evidence.scopes.values().flat_map(|evidence_of_scope| evidence_of_scope.groups.iter().flatten());
+    let groups = evidence.scopes.values().flat_map(|found| found.groups.iter().flatten());
     groups.filter_map(|(id, group)| Some((id, group, settings.zones.serving(id)?)))
 }
 
