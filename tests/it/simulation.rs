@@ -602,9 +602,9 @@ impl Simulation {
     }
 
     /// The one thing that no event leads to: the PTR of a deletion that was cut off while the group came back (design
-    /// 5.5). Only killed instances and throttles that last longer than an invocation cut off a deletion.
+    /// 5.5). Killed instances, failed requests and throttles that last longer than an invocation cut off a deletion.
     fn is_left_to_the_sweep(&self, [zone, _, _, owner]: &[String; 4]) -> bool {
-        let is_cut_off = self.weather.kill_every > 0 || self.weather.is_throttled();
+        let is_cut_off = self.weather.kill_every > 0 || self.weather.fault_every > 0;
         is_cut_off && zone == REVERSE && self.recreated.borrow().contains(owner)
     }
 
