@@ -537,7 +537,9 @@ impl Simulation {
         loop {
             let (left, waited) = (self.messages(), self.azure.elapsed().saturating_sub(started));
             let is_delivered = |(id, ..): &(String, String, Duration)| self.shown.borrow().contains_key(id);
-            let is_over = waited > Duration::from_mins(12) && left.iter().all(is_delivered);
+            // A recheck of a deleted group whose record set a lock keeps proves no deletion before its event is fifteen
+            // minutes old, and its delay doubles to fifteen minutes.
+            let is_over = waited > Duration::from_mins(40) && left.iter().all(is_delivered);
             if left.is_empty() || is_over || waited > Duration::from_hours(2) {
                 break;
             }
