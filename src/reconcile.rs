@@ -279,6 +279,9 @@ impl Reconciler {
         };
         let deadline = Instant::now() + self.settings.deadline;
         let retry = self.retry.as_ref().filter(|_| !Rules::of(&self.settings, &zones).is_dry_run());
+        if let Some(retry) = retry {
+            retry.arrived(&work);
+        }
         let time = retry.map_or(self.settings.deadline, |_| RetryQueue::time_to_run(self.settings.deadline));
         let run_end = Instant::now() + time;
         let running = self.running(retry.map(|_| &zones));

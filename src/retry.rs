@@ -74,6 +74,8 @@ struct Waiting {
 struct Pending {
     evidence: Evidence,
     since: u64,
+    /// Which retry the message asks for.
+    attempt: u64,
     /// The message is not visible before.
     visible: Instant,
 }
@@ -127,6 +129,16 @@ impl RetryQueue {
         let opens = all.filter_map(|zone| self.arm.throttled_until(zone)).max()?;
         let rest = opens.saturating_duration_since(Instant::now());
         (!rest.is_zero()).then_some(rest)
+    }
+
+    /// Notes that a message arrived. It may arrive early, or again: from now on it stands for no other work, because it
+    /// is deleted once its retry is acknowledged.
+    pub fn arrived(&self, work: &Work) {
+        let mut waiting = self.waiting();
+        let is_arrived = |pending: &Pending| work.is_of_message(pending.since, pending.attempt);
+        if waiting.groups.get(&work.id).is_some_and(is_arrived) {
+            waiting.groups.remove(&work.id);
+        }
     }
 
     /// What this process knows of its unfinished work.
@@ -224,8 +236,12 @@ impl RetryQueue {
         let delay = Duration::from_secs(delay.as_secs() + u64::from(delay.subsec_nanos() > 0));
         let text = message.to_text(Some(work.event()));
         let stored = self.store(MessageKind::Unavailable, text, delay, deadline).await?;
-        let pending =
-            Pending { evidence: work.evidence, since: work.since(unix_seconds), visible: now + delay };
+        let pending = Pending {
+            evidence: work.evidence,
+            since: work.since(unix_seconds),
+            attempt: message.attempt,
+            visible: now + delay,
+        };
         self.waiting().add(work.id, pending, now);
         Ok(stored)
     }

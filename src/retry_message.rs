@@ -245,6 +245,12 @@ impl Work {
         self.since.unwrap_or(now)
     }
 
+    /// Whether a message of unfinished work with this start and attempt asked for it.
+    #[must_use]
+    pub fn is_of_message(&self, since: u64, attempt: u64) -> bool {
+        self.is_retry && self.since == Some(since) && self.attempt == attempt
+    }
+
     /// Whether this work is too old to be deferred again.
     #[must_use]
     pub fn is_expired(&self, now: u64) -> bool {

@@ -220,6 +220,20 @@ async fn a_group_of_a_throttled_zone_has_one_message_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_comes_early_does_not_stand_for_its_own_successor() {
+    let world = world();
+    world.create_at("web", 4);
+    world.fail_times(GET, "/A/web", 1, FaultAnswer::new(429, "TooManyRequests").retry_after(40));
+    world.reconcile("web").await.is(200, "deferred", &[]);
+    // The host deletes it once the retry is acknowledged.
+    let early = only(&world).content;
+    let messages = world.azure.messages(QUEUE).unwrap();
+    world.azure.remove_message(QUEUE, &messages[0].id);
+    retry(&world, &early).await.is(200, "deferred", &[]);
+    assert_eq!(only(&world).content["attempt"], 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_of_another_zone_is_served_meanwhile() {
     let map = json!({
         "rg-spoke1": {"forwardZone": "spoke1.contoso.internal", "reverseZones": [], "zoneResourceGroup": "rg-dns"},
