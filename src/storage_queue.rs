@@ -15,10 +15,7 @@ use async_trait::async_trait;
 use axum::BoxError;
 use azure_core1::{
     error::ErrorKind,
-    http::{
-        AsyncRawResponse, Body, ClientOptions, HttpClient, Request, RetryOptions, Transport,
-        headers::{HeaderName, HeaderValue, Headers},
-    },
+    http::{AsyncRawResponse, ClientOptions, HttpClient, Request, RetryOptions, Transport},
 };
 use azure_storage_queue::{
     QueueClient, QueueClientOptions,
@@ -32,8 +29,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use crate::{
-    http_transport::{self, HttpTransport, TransportError},
-    tokens::{self, TokenError, Tokens},
+    http_transport::{HttpTransport, TransportError},
+    tokens::{self, TokenError, Tokens, messages},
 };
 
 /// What tokens for queues are for, in every cloud.
@@ -309,27 +306,12 @@ impl QueueTransport {
 
     async fn send(&self, request: &Request, token: Option<&str>) -> Result<AsyncRawResponse, QueueError> {
         let unsendable = |error: BoxError| QueueError::Network(TransportError::Unsendable(error));
-        let Body::Bytes(body) = request.body().clone() else {
-            return Err(unsendable("the body of a request to the queue is a stream".into()));
-        };
-        let mut outgoing =
-            http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
-        for (name, value) in request.headers().iter() {
-            outgoing = outgoing.header(name.as_str(), value.as_str());
-        }
+        let mut outgoing = messages::request(request).map_err(unsendable)?;
         if let Some(token) = token {
-            outgoing =
-                outgoing.header(header::AUTHORIZATION, tokens::bearer(token).map_err(QueueError::Token)?);
+            let bearer = tokens::bearer(token).map_err(QueueError::Token)?;
+            outgoing.headers_mut().insert(header::AUTHORIZATION, bearer);
         }
-        let outgoing = outgoing.body(body).map_err(|error| unsendable(error.into()))?;
-        let (parts, body) =
-            self.http_transport.send(outgoing).await.map_err(QueueError::Network)?.into_parts();
-        let body = http_transport::collect(body, ANSWER_LIMIT).await.map_err(QueueError::Network)?;
-        let headers = parts.headers.iter().filter_map(|(name, value)| {
-            let value = value.to_str().ok()?.to_owned();
-            Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))
-        });
-        let headers = Headers::from(headers.collect::<std::collections::HashMap<_, _>>());
-        Ok(AsyncRawResponse::from_bytes(parts.status.as_u16().into(), headers, body))
+        let answer = self.http_transport.exchange(outgoing, ANSWER_LIMIT).await;
+        answer.map(messages::answer).map_err(QueueError::Network)
     }
 }

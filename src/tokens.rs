@@ -13,6 +13,8 @@
 //!
 //! Deliberately absent: client secrets and certificates. A function app has a managed identity.
 
+pub(crate) mod messages;
+
 use std::{
     collections::HashMap,
     env, fmt,
@@ -26,9 +28,8 @@ use azure_core1::{
     credentials::{AccessToken, TokenCredential},
     error::ErrorKind,
     http::{
-        AsyncRawResponse, Body, ClientOptions, ExponentialRetryOptions, HttpClient, Request, RetryOptions,
+        AsyncRawResponse, ClientOptions, ExponentialRetryOptions, HttpClient, Request, RetryOptions,
         StatusCode, Transport,
-        headers::{HeaderName, HeaderValue, Headers},
     },
 };
 use azure_identity::{
@@ -37,7 +38,7 @@ use azure_identity::{
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
-use crate::http_transport::{self, HttpTransport, TransportError};
+use crate::http_transport::{HttpTransport, TransportError};
 
 /// How long before its expiry a token is refreshed. `azure_identity` refreshes at five minutes; a shorter
 /// time ensures that it does refresh.
@@ -349,15 +350,7 @@ struct IdentityTransport(HttpTransport);
 impl HttpClient for IdentityTransport {
     async fn execute_request(&self, request: &Request) -> azure_core1::Result<AsyncRawResponse> {
         let unsendable = |error: BoxError| azure_core1::Error::new(ErrorKind::Other, error);
-        let Body::Bytes(body) = request.body().clone() else {
-            return Err(unsendable("the body of a token request is a stream".into()));
-        };
-        let mut outgoing =
-            http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
-        for (name, value) in request.headers().iter() {
-            outgoing = outgoing.header(name.as_str(), value.as_str());
-        }
-        let outgoing = outgoing.body(body).map_err(|error| unsendable(error.into()))?;
+        let outgoing = messages::request(request).map_err(unsendable)?;
         let exchange = async {
             let failed = |error| match error {
                 TransportError::NoClient(error) | TransportError::Unsendable(error) => unsendable(error),
@@ -370,15 +363,9 @@ impl HttpClient for IdentityTransport {
                     unsendable("the answer to a token request is too large".into())
                 }
             };
-            let (parts, body) = self.0.send(outgoing).await.map_err(failed)?.into_parts();
-            let body = http_transport::collect(body, ENDPOINT_LIMIT).await.map_err(failed)?;
-            let body = if parts.status.is_success() { with_text_expiry(body) } else { body };
-            let headers = parts.headers.iter().filter_map(|(name, value)| {
-                let value = value.to_str().ok()?.to_owned();
-                Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))
-            });
-            let headers = Headers::from(headers.collect::<HashMap<_, _>>());
-            Ok(AsyncRawResponse::from_bytes(parts.status.as_u16().into(), headers, body))
+            let answer = self.0.exchange(outgoing, ENDPOINT_LIMIT).await.map_err(failed)?;
+            let is_success = answer.status().is_success();
+            Ok(messages::answer(answer.map(|body| if is_success { with_text_expiry(body) } else { body })))
         };
         let late = |error| Err(azure_core1::Error::new(ErrorKind::Io, error));
         timeout(ENDPOINT_TIMEOUT, exchange).await.unwrap_or_else(late)
