@@ -24,7 +24,7 @@ mod urls;
 mod variables;
 mod zones;
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use url::Url;
 
@@ -59,7 +59,7 @@ pub struct Environment<'a> {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Which zones serve which container groups.
-    pub zones: ZoneMap,
+    pub zones: Arc<ZoneMap>,
     /// The treatment of record sets without a mark, unless an entry of the map overrides it.
     pub ownership: Ownership,
     /// What may be written, unless an entry of the map overrides it.
@@ -269,7 +269,7 @@ impl Settings {
         let proxy = reader.proxy();
         let log_filter = reader.log_filter();
         let settings = zones.zip(arm_endpoint).map(|(zones, arm_endpoint)| Self {
-            zones: zones.limited_to(&subscriptions),
+            zones: Arc::new(zones.limited_to(&subscriptions)),
             ownership,
             policy,
             stopped,
@@ -296,7 +296,7 @@ impl Settings {
 
     /// Replaces the subscriptions of keys without one.
     pub fn set_subscriptions(&mut self, subscriptions: BTreeSet<String>) {
-        self.zones = std::mem::take(&mut self.zones).limited_to(&subscriptions);
+        self.zones = Arc::new(ZoneMap::clone(&self.zones).limited_to(&subscriptions));
         self.subscriptions = subscriptions;
     }
 }

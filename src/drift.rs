@@ -10,9 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     arm::{Arm, Reader},
     clock::Clock,
-    config::{Settings, ZoneMap},
-    decide::{ExtraLookups, Goal, Purpose, Rules, RunState, Verdict},
-    driver::{Access, Trace, pursue},
+    config::Settings,
+    decide::{ExtraLookups, Goal, Purpose, Rules, Verdict},
+    driver::dry_run,
     reconcile::ReconcileError,
     report::{DriftEvent, Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
@@ -24,15 +24,13 @@ pub struct DriftTracker {
     settings: Arc<Settings>,
     arm: Arm,
     clock: Clock,
-    map: Arc<ZoneMap>,
 }
 
 impl DriftTracker {
     /// Creates a drift tracker.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Self {
-        let map = Arc::new(settings.zones.clone());
-        Self { settings, arm, clock, map }
+        Self { settings, arm, clock }
     }
 
     /// Compares the records of one container group with its address.
@@ -57,13 +55,13 @@ impl DriftTracker {
         id: &ContainerGroupId,
         lookups: &ExtraLookups,
     ) -> Result<Report, ReconcileError> {
-        let Some(goal) = Goal::new(id, &self.map, Purpose::Compare) else {
+        let Some(goal) = Goal::new(id, &self.settings.zones, Purpose::Compare) else {
             return Ok(unmapped(&self.settings.zones, id));
         };
         let goal = Goal { lookups: lookups.clone(), ..goal };
         let rules = Rules::of(&self.settings, &goal.zones);
-        let mut trace = Trace::new(RunState::default());
-        let report = match pursue(Access::read_only(reader), rules, &goal, &self.clock, &mut trace).await {
+        let (verdict, mut trace) = dry_run(reader, rules, &goal, &self.clock).await;
+        let report = match verdict {
             Verdict::Failed(error) => return Err(ReconcileError::of(error, &goal, &mut trace)),
             Verdict::Unmanaged(reason) => Report::new(Outcome::Unmanaged, format!("{id}: {reason}")),
             // Only a reconciliation has this verdict.

@@ -142,6 +142,13 @@ impl Trace {
     }
 }
 
+/// Pursues a goal until its verdict, reads only, and assumes that writes happen.
+pub async fn dry_run(reader: &Reader, rules: Rules, goal: &Goal, clock: &Clock) -> (Verdict, Trace) {
+    let mut trace = Trace::new(RunState::default());
+    let verdict = pursue(Access::read_only(reader), rules, goal, clock, &mut trace).await;
+    (verdict, trace)
+}
+
 /// Pursues a goal until its verdict.
 pub async fn pursue(
     access: Access<'_>,

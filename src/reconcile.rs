@@ -19,14 +19,14 @@ use crate::{
     arm::{Arm, ArmError, Kind, Reader},
     change::Change,
     coalesce::{Coalescer, Load, Role},
-    config::{self, Settings, ZoneMap, Zones},
+    config::{self, Settings, Zones},
     decide::{
         Conflict, Evidence, ExtraLookups, Goal, Key, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
         Unmanaged, Verdict,
     },
     desired::TagError,
     dns::{DomainName, Owner},
-    driver::{Access, Trace, pursue},
+    driver::{Access, Trace, dry_run, pursue},
     report::{Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
     retry::{RetryMetrics, RetryQueue, RunMessages},
@@ -216,7 +216,6 @@ pub struct Reconciler {
     settings: Arc<Settings>,
     arm: Arm,
     clock: Clock,
-    map: Arc<ZoneMap>,
     coalescer: Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
     retry: Option<Arc<RetryQueue>>,
 }
@@ -254,10 +253,9 @@ impl Reconciler {
     /// Puts a reconciler together. It holds no state but the runs that are under way, and what chooses delays.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
-        let map = Arc::new(settings.zones.clone());
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
         let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
-        Arc::new(Self { settings, arm, clock, map, coalescer, retry })
+        Arc::new(Self { settings, arm, clock, coalescer, retry })
     }
 
     /// What this process has to do now.
@@ -373,16 +371,14 @@ impl Reconciler {
     /// Says what a run would do that sees no more than this reader, which may be one of lists. It does not wait for
     /// an address.
     pub async fn dry_run(&self, reader: &Reader, id: &ContainerGroupId, order: &Order) -> DryRun {
-        let Some(goal) = Goal::new(id, &self.map, Purpose::Reconcile) else {
+        let Some(goal) = Goal::new(id, &self.settings.zones, Purpose::Reconcile) else {
             return DryRun { report: unmapped(&self.settings.zones, id), changes: vec![], error: None };
         };
         let goal = Goal { lookups: order.lookups.clone(), evidence: order.evidence, ..goal };
         let rules = Rules::of(&self.settings, &goal.zones);
-        let mut trace = Trace::new(RunState::default());
-        let access = Access::read_only(reader);
-        let verdict = pursue(access, rules, &goal, &self.clock, &mut trace).await;
+        let (verdict, mut trace) = dry_run(reader, rules, &goal, &self.clock).await;
         let result = result(verdict, &goal, &mut trace);
-        let report = report(access, &goal, result.as_ref(), &trace);
+        let report = report(Access::read_only(reader), &goal, result.as_ref(), &trace);
         DryRun { report, changes: trace.changes, error: result.err() }
     }
 
@@ -395,7 +391,7 @@ impl Reconciler {
         let mut queue = VecDeque::from([id.clone()]);
         // The deadline ends it even where groups go on taking records from each other.
         while let Some(next) = queue.pop_front() {
-            let Some(mut goal) = Goal::new(&next, &self.map, Purpose::Reconcile) else { continue };
+            let Some(mut goal) = Goal::new(&next, &self.settings.zones, Purpose::Reconcile) else { continue };
             if whole.is_none() {
                 (goal.lookups, goal.evidence) = (order.lookups.clone(), order.evidence);
             }

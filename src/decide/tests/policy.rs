@@ -269,7 +269,7 @@ fn rules_of(variables: &[(&str, &str)], takeover: Takeover) -> [Rules; 2] {
     let settings = Settings { takeover, ..Settings::from_variables(variable).unwrap() };
     ["rg-a", "rg-b"].map(|resource_group| {
         let id = ContainerGroupId::new("s1", resource_group, "api").unwrap();
-        let goal = Goal::new(&id, &Arc::new(settings.zones.clone()), Purpose::Reconcile).unwrap();
+        let goal = Goal::new(&id, &settings.zones, Purpose::Reconcile).unwrap();
         Rules::of(&settings, &goal.zones)
     })
 }
