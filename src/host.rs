@@ -228,11 +228,7 @@ where
     let invocation = invocation(Function::Retry, &head.headers);
     let envelope = match read_envelope::<RetryEnvelope>(body, "retry").await {
         Ok(envelope) => envelope,
-        Err(error) => {
-            let report = malformed(&error);
-            telemetry.report(&invocation, None, &report, received.elapsed());
-            return failure(error.status(), report.outcome.as_str(), &explanation(&report));
-        }
+        Err(error) => return refuse(&error, &telemetry, &invocation, received),
     };
     let dequeue_count = envelope.dequeue_count();
     let message = RetryMessage::read(&envelope.bindings.message);
@@ -291,9 +287,7 @@ where
     let (head, body) = request.into_parts();
     let invocation = invocation(Function::Sweep, &head.headers);
     if let Err(error) = read_body(body).await {
-        let report = malformed(&error);
-        telemetry.report(&invocation, None, &report, received.elapsed());
-        return failure(error.status(), report.outcome.as_str(), &explanation(&report));
+        return refuse(&error, &telemetry, &invocation, received);
     }
     let span = tracing::info_span!(
         "sweep",
@@ -456,6 +450,18 @@ fn malformed(error: &dyn std::error::Error) -> Report {
     let chain = Chain(error).to_string();
     let error = chain.chars().take(QUOTE_LIMIT).collect();
     Report { error: Some(error), ..Report::new(Outcome::Malformed, "the event cannot be read") }
+}
+
+/// Reports and answers an invocation whose body cannot be read.
+fn refuse(
+    error: &EnvelopeError,
+    telemetry: &Telemetry,
+    invocation: &Invocation,
+    received: Instant,
+) -> Response {
+    let report = malformed(error);
+    telemetry.report(invocation, None, &report, received.elapsed());
+    failure(error.status(), report.outcome.as_str(), &explanation(&report))
 }
 
 /// The gravest of the results is the answer to all of them.

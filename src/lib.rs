@@ -32,7 +32,7 @@
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once: by lists, through the same reconciler and tracker; repairs on demand |
 //! | [`inventory`] | what Azure says about permissions, zones, links, subnets and event subscriptions |
-//! | [`doctor`] | a preflight: whether everything that this depends on is as it should be |
+//! | [`doctor`] | a preflight: checks everything that this depends on |
 //! | [`report`] | what became of an event |
 //! | [`findings`] | what a sweep found, as table, diff and JSON |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |

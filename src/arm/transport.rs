@@ -95,7 +95,8 @@ pub(super) struct Transport {
     slot: Option<Arc<Slot>>,
     calls: AtomicU32,
     log: Mutex<Vec<Sent>>,
-    /// Since when no request found a connection: what its requests share, so that the next one does not try anew.
+    /// When the first request of the current outage found no connection. The requests of one command share it, so that
+    /// they give up together.
     unreachable_since: Mutex<Option<Instant>>,
 }
 

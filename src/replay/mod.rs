@@ -27,6 +27,7 @@ use tokio::time::{Instant, sleep};
 
 use self::{
     files::{Events, FileError, Found},
+    queue_trigger::QueueOptions,
     scenario::{Player, ScenarioError},
     show::Told,
     stage::{Lines, RECONCILE, Stage},
@@ -44,9 +45,6 @@ use crate::{
 /// The retry queue in the embedded Azure.
 const QUEUE: &str = "aci-dns-retry";
 const QUEUE_ORIGIN: &str = "http://127.0.0.1:8181";
-
-/// How long a message is hidden after a failed try (`visibilityTimeout` of host.json).
-const FAILED_HIDDEN: Duration = Duration::from_mins(5);
 
 /// How long unfinished work is retried at the end of a replay.
 const MOST_RETRIES: Duration = Duration::from_hours(1);
@@ -229,13 +227,15 @@ async fn deliver(
 
 /// Plays the Functions host until no unfinished work is left, or all that is left needs a person.
 async fn finish(stage: &Stage, lines: &Lines, tally: &mut Tally, out: &mut dyn Write) -> io::Result<()> {
-    let Some(_host) = stage.start_queue_host() else { return Ok(()) };
+    let Some((options, _host)) = QueueOptions::of_this_app().zip(stage.start_queue_host()) else {
+        return Ok(());
+    };
     let end = Instant::now() + MOST_RETRIES;
     loop {
         let (left, now) = (stage.azure.messages(QUEUE).unwrap_or_default(), stage.azure.elapsed());
         // One that is served now is hidden for longer.
         let has_failed = |message: &MessageView| {
-            message.dequeue_count > 0 && (now..=now + FAILED_HIDDEN).contains(&message.visible)
+            message.dequeue_count > 0 && (now..=now + options.visibility_timeout).contains(&message.visible)
         };
         if left.iter().all(has_failed) || Instant::now() > end {
             if !left.is_empty() {

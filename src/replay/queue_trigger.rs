@@ -83,6 +83,12 @@ impl Default for QueueOptions {
 }
 
 impl QueueOptions {
+    /// The settings of this app's `host.json`; nothing where it has none, which a test rules out.
+    #[must_use]
+    pub fn of_this_app() -> Option<Self> {
+        Self::from_host_json(&serde_json::from_str(include_str!("../../host.json")).ok()?)
+    }
+
     /// Reads a whole `host.json`. Nothing, where a value has the wrong form.
     #[must_use]
     pub fn from_host_json(host: &Value) -> Option<Self> {

@@ -123,8 +123,7 @@ impl Stage {
     /// The same with the settings of this app's `host.json`, started; nothing where the settings name no queue.
     #[must_use]
     pub fn start_queue_host(&self) -> Option<RunningHost> {
-        let host = serde_json::from_str(include_str!("../../host.json")).unwrap_or_default();
-        Some(self.queue_host(QueueOptions::from_host_json(&host)?)?.start())
+        Some(self.queue_host(QueueOptions::of_this_app()?)?.start())
     }
 
     async fn post(&self, function: &str, body: &Value) -> Answer {

@@ -686,7 +686,7 @@ fn retry_shows_what_was_given_up_and_moves_it_back() {
     assert_eq!(run(&["retry", "list", "--output", "json"]).json()[0]["text"], "hello");
     run(&["retry", "redrive"]).ends(0, "1 moved back to the retry queue");
     assert_eq!(cloud.azure.messages("aci-dns-retry").unwrap().len(), 1);
-    // As whoever is signed in, where the address carries no signature.
+    // With the credentials of the caller, where the URL carries no signature.
     let bare = queue.split('?').next().unwrap();
     cloud.run_with("ACI_DNS_RETRY_QUEUE", bare, &["retry", "list"]).ends(0, "the poison queue is empty");
     cloud.run(&["retry", "list"]).ends(2, "ACI_DNS_RETRY_QUEUE");

@@ -28,8 +28,7 @@ const POST: Method = Method::POST;
 
 /// The host of this app's `host.json`.
 fn options() -> QueueOptions {
-    let host: Value = serde_json::from_str(include_str!("../../host.json")).unwrap();
-    QueueOptions::from_host_json(&host).unwrap()
+    QueueOptions::of_this_app().unwrap()
 }
 
 fn start(world: &World) -> (QueueHost, RunningHost) {
@@ -228,7 +227,7 @@ async fn a_retry_of_an_unmapped_group_fails_because_an_app_with_another_map_stor
         let subscription = "00000000-0000-0000-0000-000000000009";
         world.stage = world.instance(&[("ACI_DNS_SUBSCRIPTIONS", subscription)]);
     }
-    // An event of such a group is nobody's.
+    // An event of such a group is unmanaged.
     world.reconcile("rg-other/web").await.is(200, "unmanaged", &[]);
     assert_eq!(stored(&world), []);
 }

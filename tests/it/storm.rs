@@ -140,12 +140,11 @@ impl Instance {
         let clock = Clock::new(move || watch.unix_seconds());
         let functions = Functions::new(settings, arm, clock);
         let router = functions.router(&Telemetry::default());
-        let host: Value = serde_json::from_str(include_str!("../../host.json")).unwrap();
         let trigger = QueueTrigger {
             queue: queue.parse().unwrap(),
             function: RETRY.to_owned(),
             binding: "retry".to_owned(),
-            options: QueueOptions::from_host_json(&host).unwrap(),
+            options: QueueOptions::of_this_app().unwrap(),
         };
         let queue_host = QueueHost::new(trigger, azure.router(), router.clone());
         Self { router, reconciler: functions.reconciler, queue_host }

@@ -257,7 +257,7 @@ impl Model {
         Places::group_of(self.knowledge.get(instance.facts).goal)
     }
 
-    /// Takes a step. The story is told where it is asked for.
+    /// Takes a step, and writes it into the story if there is one.
     pub(crate) fn apply(&mut self, state: &State, action: Action, is_told: bool) -> Next {
         let mut taking =
             Taking { model: self, state: *state, finding: None, story: is_told.then(String::new) };

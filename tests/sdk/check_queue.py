@@ -278,7 +278,7 @@ class Transcript:
         stand_ins += [(r"\w{3}, (?!31 Dec 9999)\d\d \w{3} \d{4} [\d:]{8} GMT", "a time")]
         lines = []
         for element in ElementTree.fromstring(text).iter() if text else []:
-            # Azurite tells it although nobody asked for it.
+            # Azurite returns it without a request for it.
             if element.tag == "MaxResults":
                 continue
             content = (element.text or "").strip()

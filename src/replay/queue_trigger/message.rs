@@ -47,7 +47,7 @@ pub(super) fn document(text: &str) -> String {
 }
 
 impl QueueMessage {
-    /// The text as a function sees it; nothing, where it is not encoded as it should be.
+    /// The text that a function gets; `None` if its encoding is wrong.
     pub(super) fn decoded(&self, is_base64: bool) -> Option<String> {
         if !is_base64 {
             return Some(self.text.clone());
