@@ -163,6 +163,8 @@ pub struct RunState {
     pub(super) written_names: BTreeSet<RelativeName>,
     /// The record sets that Azure refused to delete.
     pub(super) refused_deletes: BTreeSet<Key>,
+    /// The names at which this invocation left an A record set. The first read that shows none may be stale.
+    existing_names: BTreeSet<RelativeName>,
     /// The ETags that this invocation deleted. A read of one of them is stale: the record set is absent.
     deleted_versions: BTreeSet<ETag>,
 }
@@ -249,7 +251,13 @@ impl Facts {
     pub fn learn(&mut self, fact: Fact) {
         let (pass, deleted) = (&mut self.pass, &self.run.deleted_versions);
         match fact {
-            Fact::A(name, read) => _ = pass.a.insert(name, existing(read, deleted)),
+            Fact::A(name, read) => {
+                let read = existing(read, deleted);
+                if matches!(read, Ok(None)) && self.run.existing_names.remove(&name) {
+                    pass.outdated = pass.outdated.max(Some(FailureKind::Race));
+                }
+                pass.a.insert(name, read);
+            }
             Fact::Cname(name, read) => _ = pass.cnames.insert(name, read),
             Fact::Group(read) => pass.group = Some(read),
             Fact::Confirmation(read) => pass.confirmation = Some(read),
@@ -306,6 +314,13 @@ impl Facts {
             WriteResult::Written(etag) => {
                 self.pass.has_written = true;
                 self.run.deleted_versions.extend(change.deleted_version().cloned());
+                if let Change::A(edit) = change {
+                    if edit.after.is_some() {
+                        self.run.existing_names.insert(edit.name.clone());
+                    } else {
+                        self.run.existing_names.remove(&edit.name);
+                    }
+                }
                 etag
             }
             WriteResult::Assumed => Some(ETag::from(ASSUMED_ETAG.to_owned())),

@@ -180,7 +180,7 @@ pub(crate) fn all(extent: Extent) -> Vec<Scenario> {
 
 /// All scenarios with all kinds of events. In a full run `more` events happen.
 pub(crate) fn with_all_kinds(more: u8) -> Vec<Scenario> {
-    [of_one_group(more), of_the_queue(usize::from(more)), of_two_groups(more), of_people()].concat()
+    [of_one_group(more), of_the_queue(usize::from(more)), of_two_groups(), of_people()].concat()
 }
 
 /// Leaves away what the gate has no time for: all starts but the one with records, and some kinds of events.
@@ -319,7 +319,7 @@ fn of_the_queue(more: usize) -> Vec<Scenario> {
 }
 
 /// Scenarios in which two groups want an address or a name.
-fn of_two_groups(more: u8) -> Vec<Scenario> {
+fn of_two_groups() -> Vec<Scenario> {
     use EventKind::{Create, Delete, Move, Rename, Stop};
     let handing_over = |name, layout: Layout| Scenario {
         layout,
@@ -329,7 +329,7 @@ fn of_two_groups(more: u8) -> Vec<Scenario> {
         ],
         kinds: [of(0, &[Move, Stop, Delete]), of(1, &[Create, Move])].concat(),
         exceptions: vec![],
-        ..lives(name, 2 + more)
+        ..lives(name, 2)
     };
     let rivals = Scenario {
         starts: vec![
@@ -355,7 +355,7 @@ fn of_two_groups(more: u8) -> Vec<Scenario> {
                 (Property::Idempotence, Excuse::Renamed),
             ],
             ..with_faults(
-                Scenario { name: "rivals for a name, a stale read", events: 2, ..rivals.clone() },
+                Scenario { name: "rivals for a name, a stale read", ..rivals.clone() },
                 1,
                 &[Fault::Stale],
             )
@@ -363,7 +363,7 @@ fn of_two_groups(more: u8) -> Vec<Scenario> {
         Scenario {
             exceptions: vec![(Property::Convergence, Excuse::Stale)],
             ..with_faults(
-                Scenario { events: 2, ..handing_over("hand-over of an address, a stale read", NEIGHBOURS) },
+                handing_over("hand-over of an address, a stale read", NEIGHBOURS),
                 1,
                 &[Fault::Stale],
             )
