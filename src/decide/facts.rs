@@ -215,10 +215,20 @@ pub(super) struct Pass {
     pub(super) has_written: bool,
     /// Another writer was first, or the result of a write is unknown.
     pub(super) outdated: Option<FailureKind>,
+    /// A read that shows no A record set where this invocation left one: it may be stale.
+    pub(super) is_doubtful: bool,
     /// The expectation of the verification.
     pub(super) expected: Option<Expected>,
     /// The pause before the next read of the group.
     poll: Duration,
+}
+
+impl Pass {
+    /// Whether nothing is wrong with the pass except a read that may be stale. Such a pass does not count as a lost race:
+    /// there is at most one for each write of an A record set, and none after the writes of a pass.
+    pub(super) fn is_only_doubtful(&self) -> bool {
+        self.is_doubtful && self.outdated.is_none() && self.expected.is_none()
+    }
 }
 
 /// The state after the writes of a pass.
@@ -253,9 +263,7 @@ impl Facts {
         match fact {
             Fact::A(name, read) => {
                 let read = existing(read, deleted);
-                if matches!(read, Ok(None)) && self.run.existing_names.remove(&name) {
-                    pass.outdated = pass.outdated.max(Some(FailureKind::Race));
-                }
+                pass.is_doubtful |= matches!(read, Ok(None)) && self.run.existing_names.remove(&name);
                 pass.a.insert(name, read);
             }
             Fact::Cname(name, read) => _ = pass.cnames.insert(name, read),
@@ -349,7 +357,7 @@ impl Facts {
         }
         let pause = run.backoff;
         run.backoff = (pause * 2).max(FIRST_BACKOFF);
-        run.outdated_passes += 1;
+        run.outdated_passes += u32::from(!self.pass.is_only_doubtful());
         self.pass = Pass::default();
         pause
     }

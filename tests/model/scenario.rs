@@ -310,9 +310,16 @@ fn of_the_queue(more: usize) -> Vec<Scenario> {
         },
         Scenario {
             layout: RIVALS,
-            starts: vec![quiet(running(RIVALS, [Some(0), None]))],
+            starts: vec![
+                quiet(running(RIVALS, [Some(0), None])),
+                Start { world: without_records(RIVALS, 0), waiting: [1, 0] },
+            ],
             kinds: [of(0, &[Rename, Delete]), of(1, &[Create, Delete])].concat(),
-            exceptions: vec![came_back],
+            exceptions: vec![
+                came_back,
+                (Property::ConvergenceAfterRecheck, Excuse::Renamed),
+                (Property::Idempotence, Excuse::Renamed),
+            ],
             ..queued("retry queue, rivals for a name", &[])
         },
     ]
@@ -339,6 +346,7 @@ fn of_two_groups() -> Vec<Scenario> {
         kinds: [of(0, &[Rename, Move, Stop, Delete]), of(1, &[Create, Move, Delete])].concat(),
         exceptions: vec![
             (Property::NoGap, Excuse::CameBack),
+            (Property::Convergence, Excuse::Renamed),
             (Property::ConvergenceAfterRecheck, Excuse::Renamed),
             (Property::Idempotence, Excuse::Renamed),
         ],
