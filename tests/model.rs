@@ -4,7 +4,7 @@
 //! `cargo test --test model` is the bounded run of the gate. The full run needs more time and memory:
 //!
 //! ```sh
-//! ACI_DNS_MODEL=full cargo test --release --test model -- --nocapture --test-threads 1
+//! ACI_DNS_MODEL=full cargo test --config 'profile.dev.package.aci-dns.opt-level=3' --test model -- --nocapture
 //! ```
 //!
 //! A property that does not hold fails the test with a story: one line for each step. `docs/model-checking.md` has the
