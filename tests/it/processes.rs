@@ -454,7 +454,13 @@ fn check_killed_processes(weather: Weather) {
 
     let refused = deliveries.refused.into_inner().unwrap();
     let unavailable = refused.iter().filter(|answer| answer.contains("\"unavailable\"")).count();
-    assert_eq!(unavailable, refused.len(), "nothing needs a person: {refused:#?}");
+    // After a stale read, two groups seem to have one address.
+    let needs_person = |answer: &&String| {
+        let is_stale = weather == Weather::Stormy && answer.contains("which has the same address");
+        !is_stale && !answer.contains("\"unavailable\"")
+    };
+    let needs_person: Vec<_> = refused.iter().filter(needs_person).collect();
+    assert!(needs_person.is_empty(), "nothing needs a person: {needs_person:#?}");
     assert!(deliveries.cut_off.load(Ordering::SeqCst) > 0, "no handler was killed while it worked");
     if weather == Weather::Stormy {
         // A stale read can have misled the last delivery of an event. The next one corrects that.
