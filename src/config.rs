@@ -250,13 +250,13 @@ impl Settings {
         reader.names();
         let ownership = reader.word("ACI_DNS_OWNERSHIP", &OWNERSHIPS);
         let policy = reader.word("ACI_DNS_POLICY", &POLICIES);
-        let zones = reader.zones(Defaults { policy, ownership });
-        let subscriptions = reader.subscriptions();
-        let stopped = reader.word("ACI_DNS_STOPPED", &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
         let cloud = reader.word(
             "ACI_DNS_CLOUD",
             &[("public", Cloud::Public), ("usgovernment", Cloud::UsGovernment), ("china", Cloud::China)],
         );
+        let zones = reader.zones(Defaults { policy, ownership, cloud });
+        let subscriptions = reader.subscriptions();
+        let stopped = reader.word("ACI_DNS_STOPPED", &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
         let retry_queue = reader.retry_queue(cloud);
         let recheck = reader.number("ACI_DNS_RECHECK_SECONDS", 0, 300).unwrap_or(45);
         let (address_wait, deadline) = reader.waits();

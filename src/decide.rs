@@ -27,6 +27,7 @@ mod lookup;
 mod ownership;
 mod removal;
 mod reverse;
+mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -41,8 +42,9 @@ pub use self::{
     drift::compare,
     facts::{Fact, Facts, Key, MAX_PASSES, Observation, PtrKey, Read, RunState, WriteResult},
     forward::{ObservedA, forget, forward, removals},
-    ownership::{Conflict, OwnerMark, OwnerObservation, unmarked_conflict},
+    ownership::{Conflict, OwnerMark, OwnerObservation, OwnerSecret, unmarked_conflict},
     reverse::{Names, ObservedPtr, OtherHolder, RemovalScope, ReversePlan},
+    secret::{SecretConflict, SecretError, SecretStep, SecretVerdict},
 };
 use crate::{
     change::{Change, Edit},
@@ -144,6 +146,8 @@ pub enum Purpose {
     Reconcile,
     /// The record sets are compared with the desired ones. No step writes.
     Compare,
+    /// Only the secret is reconciled: the zones are throttled.
+    Publish,
 }
 
 /// Further lookups for a group that a list of whole zones suggests.
@@ -197,6 +201,8 @@ impl Goal {
 pub struct Decision {
     /// The next step.
     pub step: Step,
+    /// The next step for the secret, which is carried out at the same time.
+    pub secret: SecretStep,
     /// The name of the group and its live address.
     pub target: Option<Target>,
     /// The changes that the policy forbids.
@@ -350,8 +356,12 @@ enum DesiredAction {
 #[must_use]
 pub fn decide(rules: Rules, goal: &Goal, facts: &Facts) -> Decision {
     let mut decider = Decider { rules, goal, facts, target: None, withheld: Vec::new() };
-    let step = decider.step().unwrap_or_else(|step| step);
-    Decision { step, target: decider.target, withheld: decider.withheld }
+    let step = match goal.purpose {
+        Purpose::Publish => right(Right::Kept),
+        Purpose::Reconcile | Purpose::Compare => decider.step().unwrap_or_else(|step| step),
+    };
+    let secret = decider.secret(matches!(step, Step::Done(_)));
+    Decision { step, secret, target: decider.target, withheld: decider.withheld }
 }
 
 /// The state of one decision. A rule that needs a fact or a write ends the decision early: its `Err` is the

@@ -4,7 +4,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures::future::{join, join_all, try_join_all};
+use futures::{
+    StreamExt as _,
+    future::{BoxFuture, join, join_all, try_join_all},
+    stream::FuturesUnordered,
+};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
@@ -14,12 +18,14 @@ use crate::{
     config::Zones,
     container_group::AddressState,
     decide::{
-        Fact, Facts, Goal, Key, Observation, OwnerObservation, PtrKey, Rules, RunState, Step, Target,
-        Verdict, WriteResult, decide,
+        Fact, Facts, Goal, Key, Observation, OwnerObservation, OwnerSecret, PtrKey, Rules, RunState,
+        SecretStep, SecretVerdict, Step, Target, Verdict, WriteResult, decide,
     },
     dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName},
     failure::FailureKind,
+    key_vault::{VaultError, VaultRequests},
     report::Chain,
+    secret::{Secret, SecretEdit, SecretId},
     slot::Slot,
 };
 
@@ -31,6 +37,8 @@ const CONFIRMATION_DELAY: Duration = Duration::from_secs(3);
 pub struct Access<'a> {
     /// What reads.
     pub reader: &'a Reader,
+    /// What reads and writes secrets. They are written only with a `writer`.
+    pub vaults: &'a VaultRequests,
     /// What writes; without it, writes are assumed to have happened.
     pub writer: Option<&'a Writer>,
     /// The place that the run gives up while it waits.
@@ -40,8 +48,15 @@ pub struct Access<'a> {
 impl<'a> Access<'a> {
     /// Reads, and assumes that writes happen: there is nothing here that could write.
     #[must_use]
-    pub fn read_only(reader: &'a Reader) -> Self {
-        Self { reader, writer: None, slot: None }
+    pub fn read_only(reader: &'a Reader, vaults: &'a VaultRequests) -> Self {
+        Self { reader, vaults, writer: None, slot: None }
+    }
+
+    /// Waits for the time of a confirmation. A second read of a list tells nothing more.
+    async fn wait_until(&self, start: Instant) {
+        if !self.reader.is_snapshot() && start > Instant::now() {
+            self.pause(sleep_until(start)).await;
+        }
     }
 
     async fn pause(&self, pause: impl Future<Output = ()>) {
@@ -67,6 +82,12 @@ pub struct Trace {
     pub errors: BTreeMap<Key, ArmError>,
     /// Why the last pass was outdated, where an answer said so.
     pub last_race: Option<ArmError>,
+    /// The result for the secret.
+    pub secret: SecretVerdict,
+    /// The changes of the secret that happened, may have happened, or would happen.
+    pub secret_changes: Vec<SecretEdit>,
+    /// Why the last request for the secret failed.
+    pub secret_error: Option<VaultError>,
     /// When groups were read first in this pass.
     read_at: BTreeMap<Key, Instant>,
 }
@@ -82,6 +103,9 @@ impl Trace {
             withheld: Vec::new(),
             errors: BTreeMap::new(),
             last_race: None,
+            secret: SecretVerdict::Nothing,
+            secret_changes: Vec::new(),
+            secret_error: None,
             read_at: BTreeMap::new(),
         }
     }
@@ -114,6 +138,92 @@ impl Trace {
         start
     }
 
+    /// Starts the next step for the record sets.
+    fn start<'a>(&mut self, access: Access<'a>, goal: &'a Goal, step: Step) -> BoxFuture<'a, Completed> {
+        let Step::Act { read, write } = step else {
+            let pause = self.pause(goal, &step);
+            return Box::pin(async move {
+                access.pause(sleep(pause)).await;
+                Completed::Records { written: Vec::new(), answers: Vec::new() }
+            });
+        };
+        let start = self.not_before(&read);
+        self.facts.expect_writes(goal, &write);
+        Box::pin(async move {
+            access.wait_until(start).await;
+            let writes = join_all(write.iter().map(|change| send(access, change)));
+            let (results, answers) = join(writes, read_all(access.reader, goal, read)).await;
+            Completed::Records { written: write.into_iter().zip(results).collect(), answers }
+        })
+    }
+
+    /// Starts the next step for the secret, if it sends a request.
+    fn start_secret<'a>(
+        &mut self,
+        access: Access<'a>,
+        goal: &'a Goal,
+        step: &SecretStep,
+    ) -> Option<BoxFuture<'a, Completed>> {
+        match step.clone() {
+            SecretStep::Done(_) | SecretStep::Wait | SecretStep::Verify => None,
+            SecretStep::Read(key) => {
+                let start = self.not_before(std::slice::from_ref(&key));
+                Some(Box::pin(async move {
+                    access.wait_until(start).await;
+                    Completed::Answer(read(access.reader, goal, key).await)
+                }))
+            }
+            SecretStep::ReadSecret(id) => Some(Box::pin(async move {
+                let result = match access.reader.known_secret(&id) {
+                    Some(known) => Ok(known),
+                    None => access.vaults.read(&id).await,
+                };
+                Completed::Secret(id, result)
+            })),
+            SecretStep::Write(edit) => Some(Box::pin(async move {
+                let result = match access.writer {
+                    Some(_) => {
+                        access.vaults.write(&edit.id, &edit.after).await.map(|()| WriteResult::Written(None))
+                    }
+                    None => Ok(WriteResult::Assumed),
+                };
+                Completed::SecretWrite(edit, result)
+            })),
+        }
+    }
+
+    fn learn(&mut self, (fact, error): Answer) {
+        self.errors.extend(error);
+        self.facts.learn(fact);
+    }
+
+    fn learn_secret(&mut self, id: SecretId, result: Result<Option<Secret>, VaultError>) {
+        match result {
+            Ok(secret) => {
+                self.secret_error = None;
+                self.facts.learn_secret(id, Ok(secret));
+            }
+            Err(error) => {
+                self.facts.learn_secret(id, Err(error.kind()));
+                self.secret_error = Some(error);
+            }
+        }
+    }
+
+    fn learn_secret_write(&mut self, edit: Box<SecretEdit>, result: Result<WriteResult, VaultError>) {
+        let (result, error) = match result {
+            Ok(result) => (result, None),
+            Err(error) => (WriteResult::Failed(error.kind()), Some(error)),
+        };
+        let may_have_happened =
+            !matches!(&result, WriteResult::Failed(kind) if *kind != FailureKind::Uncertain);
+        if may_have_happened {
+            self.secret_changes.push(SecretEdit::clone(&edit));
+        }
+        self.secret_error = error;
+        self.facts.learn_secret_write(*edit, &result);
+    }
+
     /// Why Azure refused to delete a record set.
     #[must_use]
     pub fn refusal(&self, key: &Key) -> Option<String> {
@@ -143,13 +253,20 @@ impl Trace {
 }
 
 /// Pursues a goal until its verdict, reads only, and assumes that writes happen.
-pub async fn dry_run(reader: &Reader, rules: Rules, goal: &Goal, clock: &Clock) -> (Verdict, Trace) {
+pub async fn dry_run(
+    reader: &Reader,
+    vaults: &VaultRequests,
+    rules: Rules,
+    goal: &Goal,
+    clock: &Clock,
+) -> (Verdict, Trace) {
     let mut trace = Trace::new(RunState::default());
-    let verdict = pursue(Access::read_only(reader), rules, goal, clock, &mut trace).await;
+    let verdict = pursue(Access::read_only(reader, vaults), rules, goal, clock, &mut trace).await;
     (verdict, trace)
 }
 
-/// Pursues a goal until its verdict.
+/// Pursues a goal until its verdict. The record sets and the secret are two lanes: each sends its next requests as soon
+/// as its own last ones are answered, so that neither waits for the other. Only a verification waits for both.
 pub async fn pursue(
     access: Access<'_>,
     rules: Rules,
@@ -157,33 +274,74 @@ pub async fn pursue(
     clock: &Clock,
     trace: &mut Trace,
 ) -> Verdict {
+    let mut running: FuturesUnordered<BoxFuture<'_, Completed>> = FuturesUnordered::new();
+    let (mut is_records_busy, mut is_secret_busy) = (false, false);
     loop {
         trace.facts.now = clock.unix_seconds();
         let decision = decide(rules, goal, &trace.facts);
         trace.target = decision.target.or(trace.target.take());
         trace.withheld = decision.withheld;
-        match decision.step {
-            Step::Done(verdict) => return verdict,
-            Step::Verify => trace.facts.begin_verification(),
-            step @ (Step::Poll | Step::Repeat) => access.pause(sleep(trace.pause(goal, &step))).await,
-            Step::Act { read, write } => {
-                let start = trace.not_before(&read);
-                if !access.reader.is_snapshot() && start > Instant::now() {
-                    access.pause(sleep_until(start)).await;
+        if !is_secret_busy && let Some(request) = trace.start_secret(access, goal, &decision.secret) {
+            is_secret_busy = true;
+            running.push(request);
+        }
+        if !is_records_busy {
+            match (decision.step, decision.secret) {
+                (Step::Done(_) | Step::Verify, _) if is_secret_busy => {}
+                (Step::Verify, _) | (Step::Done(_), SecretStep::Verify) => {
+                    trace.facts.begin_verification();
+                    continue;
                 }
-                trace.facts.expect_writes(goal, &write);
-                let writes = join_all(write.iter().map(|change| send(access, change)));
-                let (written, answers) = join(writes, read_all(access.reader, goal, read)).await;
-                for (change, result) in write.into_iter().zip(written) {
-                    trace.learn_write(goal, change, result);
+                (Step::Done(verdict), secret) => {
+                    if let SecretStep::Done(verdict) = secret {
+                        trace.secret = verdict;
+                    }
+                    return verdict;
                 }
-                for (fact, error) in answers {
-                    trace.errors.extend(error);
-                    trace.facts.learn(fact);
+                (step, _) => {
+                    is_records_busy = true;
+                    running.push(trace.start(access, goal, step));
                 }
             }
         }
+        match running.next().await {
+            Some(Completed::Records { written, answers }) => {
+                is_records_busy = false;
+                for (change, result) in written {
+                    trace.learn_write(goal, change, result);
+                }
+                for answer in answers {
+                    trace.learn(answer);
+                }
+            }
+            Some(Completed::Answer(answer)) => {
+                is_secret_busy = false;
+                trace.learn(answer);
+            }
+            Some(Completed::Secret(id, result)) => {
+                is_secret_busy = false;
+                trace.learn_secret(id, result);
+            }
+            Some(Completed::SecretWrite(edit, result)) => {
+                is_secret_busy = false;
+                trace.learn_secret_write(edit, result);
+            }
+            // Something runs, or the verdict was returned.
+            None => {}
+        }
     }
+}
+
+/// What a lane has done.
+enum Completed {
+    /// The requests of one step for the record sets.
+    Records { written: Vec<(Change, Result<WriteResult, ArmError>)>, answers: Vec<Answer> },
+    /// A read of a group for the secret.
+    Answer(Answer),
+    /// A read of the secret.
+    Secret(SecretId, Result<Option<Secret>, VaultError>),
+    /// A write of the secret.
+    SecretWrite(Box<SecretEdit>, Result<WriteResult, VaultError>),
 }
 
 /// An answer, and the error where there is none.
@@ -244,7 +402,8 @@ async fn observe(reader: &Reader, goal: &Goal) -> Result<Observation, ArmError> 
 async fn observe_owner(reader: &Reader, goal: &Goal, owner: &Owner) -> Result<OwnerObservation, ArmError> {
     let Some(id) = owner.container_group() else {
         // A decision asks for no such owner.
-        return Ok(OwnerObservation { state: AddressState::Pending, name: None });
+        let (name, secret) = (None, OwnerSecret::Unknown);
+        return Ok(OwnerObservation { state: AddressState::Pending, name, secret });
     };
     let group = reader.container_group(&id).await?;
     Ok(OwnerObservation::of(goal, &id, group.as_ref()))

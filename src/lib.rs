@@ -19,12 +19,14 @@
 //! | [`event`] | Event Grid event -> which container group |
 //! | [`environment`] | the variables of this process, and the files that they name |
 //! | [`config`] | settings; which zones serve which container groups |
+//! | [`secret`] | a secret in Key Vault that holds an address: names, changes |
 //! | [`desired`] | container group + zones -> the record sets that it should have |
 //! | [`change`] | one change of one record set, and how a plan shows it |
 //! | [`decide`] | facts -> what to read, what to write, or the verdict; the only place that decides |
 //! | [`failure`] | what a failed request means for its sender |
 //! | [`driver`] | carries out decisions; the only place that writes |
 //! | [`reconcile`] | one invocation: deadline, shared runs, report |
+//! | [`publish`] | what became of a secret |
 //! | [`coalesce`], [`slot`] | concurrent events of one group share runs; how many run at the same time |
 //! | [`retry_message`] | the messages of the retry queue, and how much evidence they carry |
 //! | [`retry`] | unfinished work is stored before its event is acknowledged; rechecks |
@@ -39,14 +41,15 @@
 //! | [`host`], [`functions`] | the custom handler's protocol, and the functions wired to it |
 //! | [`clock`] | the time, as simulations can set it |
 //! | [`http_transport`], [`tokens`] | HTTP transport and access tokens, for [`arm`], [`storage_queue`] and [`telemetry`] |
-//! | [`arm`] | client of Azure's REST API; with [`tokens`] and [`storage_queue`] the only user of the Azure SDK |
+//! | [`arm`] | client of Azure's REST API; with [`tokens`], [`storage_queue`] and [`key_vault`] the only user of the Azure SDK |
 //! | [`storage_queue`] | client of a storage queue |
+//! | [`key_vault`] | client of the secrets in key vaults |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
 //! | [`replay`] | plays events against the simulator, or against a running handler |
 //!
 //! # Invariants
 //!
-//! * The pure modules (`text`, `resource_id`, `dns`, `container_group`, `event`, `config`, `desired`, `change`, `decide`,
+//! * The pure modules (`text`, `resource_id`, `dns`, `container_group`, `event`, `config`, `secret`, `desired`, `change`, `decide`,
 //!   `failure`, `report`, `retry_message`, `findings`, `inventory`, and `doctor` but for what it gathers) do no I/O, are not `async`, do not log, and
 //!   read neither clock nor environment.
 //! * No modules import each other in a circle, and no pure module reaches an impure one through others.
@@ -75,13 +78,16 @@ pub mod functions;
 pub mod host;
 pub mod http_transport;
 pub mod inventory;
+pub mod key_vault;
 pub mod poison;
+pub mod publish;
 pub mod reconcile;
 pub mod replay;
 pub mod report;
 pub mod resource_id;
 pub mod retry;
 pub mod retry_message;
+pub mod secret;
 pub mod simulator;
 pub mod slot;
 pub mod storage_queue;

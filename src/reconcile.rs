@@ -27,10 +27,13 @@ use crate::{
     desired::TagError,
     dns::{DomainName, Owner},
     driver::{Access, Trace, dry_run, pursue},
+    key_vault::{VaultRequests, Vaults},
+    publish::{self, PublishError, secret_result},
     report::{Outcome, Report, unmapped},
     resource_id::ContainerGroupId,
     retry::{RetryMetrics, RetryQueue, RunMessages},
     retry_message::Work,
+    secret::SecretEdit,
     slot::Slot,
 };
 
@@ -206,8 +209,12 @@ pub struct DryRun {
     pub report: Report,
     /// The changes that the report's plan is made of.
     pub changes: Vec<Change>,
+    /// The changes of the secret.
+    pub secret_changes: Vec<SecretEdit>,
     /// Why DNS could not be made right, where it could not.
     pub error: Option<ReconcileError>,
+    /// Why the secret could not be made right, where it could not.
+    pub secret_error: Option<PublishError>,
 }
 
 /// The reconciler: the only writer.
@@ -218,6 +225,7 @@ pub struct Reconciler {
     clock: Clock,
     coalescer: Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
     retry: Option<Arc<RetryQueue>>,
+    vaults: Vaults,
 }
 
 /// What came of one run, for all invocations that it serves.
@@ -255,7 +263,15 @@ impl Reconciler {
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
         let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
-        Arc::new(Self { settings, arm, clock, coalescer, retry })
+        let (http_transport, tokens) = arm.network();
+        let vaults = Vaults::new(settings.cloud, http_transport, tokens);
+        Arc::new(Self { settings, arm, clock, coalescer, retry, vaults })
+    }
+
+    /// The clients of key vaults.
+    #[must_use]
+    pub fn vaults(&self) -> &Vaults {
+        &self.vaults
     }
 
     /// What this process has to do now.
@@ -352,7 +368,9 @@ impl Reconciler {
                 zones.as_ref().zip(this.retry.as_ref()).and_then(|(zones, retry)| retry.throttle(zones));
             async move {
                 let report = if let Some(wait) = throttle {
-                    throttled(&work.id, wait)
+                    let secret = this.publish(&work.id, slot, deadline - GRACE).await;
+                    let report = throttled(&work.id, wait);
+                    secret.map_or(report.clone(), |secret| report.beside(secret))
                 } else {
                     let order = Order { evidence: work.evidence, slot: Some(slot), ..Order::default() };
                     this.invocation(&work.id, order, deadline - GRACE).await
@@ -372,18 +390,34 @@ impl Reconciler {
     /// an address.
     pub async fn dry_run(&self, reader: &Reader, id: &ContainerGroupId, order: &Order) -> DryRun {
         let Some(goal) = Goal::new(id, &self.settings.zones, Purpose::Reconcile) else {
-            return DryRun { report: unmapped(&self.settings.zones, id), changes: vec![], error: None };
+            return DryRun {
+                report: unmapped(&self.settings.zones, id),
+                changes: vec![],
+                secret_changes: vec![],
+                error: None,
+                secret_error: None,
+            };
         };
         let goal = Goal { lookups: order.lookups.clone(), evidence: order.evidence, ..goal };
         let rules = Rules::of(&self.settings, &goal.zones);
-        let (verdict, mut trace) = dry_run(reader, rules, &goal, &self.clock).await;
+        let vaults = self.vaults.invocation();
+        let (verdict, mut trace) = dry_run(reader, &vaults, rules, &goal, &self.clock).await;
         let result = result(verdict, &goal, &mut trace);
-        let report = report(Access::read_only(reader), &goal, result.as_ref(), &trace);
-        DryRun { report, changes: trace.changes, error: result.err() }
+        let secret = secret_result(&mut trace);
+        let report =
+            report(Access::read_only(reader, &vaults), &goal, result.as_ref(), secret.as_ref(), &trace);
+        DryRun {
+            report,
+            changes: trace.changes,
+            secret_changes: trace.secret_changes,
+            error: result.err(),
+            secret_error: secret.err(),
+        }
     }
 
     /// One invocation: the group, and the groups whose PTR records it took and gave up again.
     async fn invocation(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        let vaults = self.vaults.invocation();
         let writer = self.arm.invocation_in(deadline, order.slot.clone());
         // An address is waited for once in an invocation.
         let mut wait = self.settings.address_wait;
@@ -399,6 +433,7 @@ impl Reconciler {
             let slot = order.slot.as_deref();
             let access = Access {
                 reader: writer.reader(),
+                vaults: &vaults,
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
             };
@@ -413,11 +448,21 @@ impl Reconciler {
             });
         }
         let whole = whole.unwrap_or_else(|| unmapped(&self.settings.zones, id));
-        Report {
-            arm_calls: writer.reader().calls(),
-            request_records: writer.reader().request_records(),
-            ..whole
-        }
+        with_requests(whole, writer.reader(), &vaults)
+    }
+
+    /// The secret of a group whose zones are throttled; `None` if its entry has no secret.
+    async fn publish(&self, id: &ContainerGroupId, slot: Arc<Slot>, deadline: Instant) -> Option<Report> {
+        let goal = Goal::new(id, &self.settings.zones, Purpose::Publish)?;
+        goal.zones.secret.as_ref()?;
+        let rules = Rules::of(&self.settings, &goal.zones);
+        let (writer, vaults) =
+            (self.arm.invocation_in(deadline, Some(Arc::clone(&slot))), self.vaults.invocation());
+        let access =
+            Access { reader: writer.reader(), vaults: &vaults, writer: Some(&writer), slot: Some(&slot) };
+        let mut trace = Trace::new(RunState::default());
+        let report = self.group(access, rules, &goal, deadline, &mut trace).await;
+        Some(with_requests(report, writer.reader(), &vaults))
     }
 
     /// One group of an invocation.
@@ -435,7 +480,8 @@ impl Reconciler {
             Some(verdict) => result(verdict, goal, trace),
             None => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
         };
-        report(access, goal, result.as_ref(), trace)
+        let secret = secret_result(trace);
+        report(access, goal, result.as_ref(), secret.as_ref(), trace)
     }
 }
 
@@ -476,17 +522,26 @@ fn throttled(id: &ContainerGroupId, wait: Duration) -> Report {
     Report { throttled: error.throttled(), ..Report::failed(error.outcome(), &error) }
 }
 
+/// The same report with the requests of an invocation.
+pub(crate) fn with_requests(report: Report, reader: &Reader, vaults: &VaultRequests) -> Report {
+    let mut request_records = reader.request_records();
+    request_records.extend(vaults.request_records());
+    Report { arm_calls: reader.calls(), vault_calls: vaults.count(), request_records, ..report }
+}
+
 /// Says what became of one group.
 fn report(
     access: Access<'_>,
     goal: &Goal,
     result: Result<&Report, &ReconcileError>,
+    secret: Result<&(), &PublishError>,
     trace: &Trace,
 ) -> Report {
     let fqdn = trace.target.as_ref().map(|target| target.fqdn.clone());
     let subject = fqdn.as_ref().map_or_else(|| goal.id.to_string(), ToString::to_string);
     let lines = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
-    let (plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
+    let (mut plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
+    plan.extend(publish::lines(&trace.secret_changes));
     let written = || format!("{subject}: {}", plan.join("; "));
     let mut report = match result {
         Err(error) => {
@@ -512,6 +567,9 @@ fn report(
     if !refused.is_empty() {
         report.is_warning = true;
         report.message = format!("{}; emptied instead of deleted: {}", report.message, refused.join("; "));
+    }
+    if let Err(error) = secret {
+        report = report.beside(publish::failure(&subject, error));
     }
     report.fqdn = fqdn;
     report.address = trace.target.as_ref().and_then(|target| target.address);

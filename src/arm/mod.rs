@@ -66,6 +66,7 @@ use crate::{
         ContainerGroupId, RESOURCE_GROUP_RULE, ResourceIdError, SUBSCRIPTION_RULE, Scope, is_resource_group,
         is_subscription,
     },
+    secret::{Secret, SecretId},
     slot::Slot,
     tokens::Tokens,
 };
@@ -249,6 +250,16 @@ impl Reader {
     #[must_use]
     pub fn is_snapshot(&self) -> bool {
         matches!(self.0, Source::Snapshot(_))
+    }
+
+    /// A secret that was read before; `None` if it has to be read.
+    #[must_use]
+    #[expect(clippy::option_option, reason = "unknown, absent and present are three cases")]
+    pub fn known_secret(&self, id: &SecretId) -> Option<Option<Secret>> {
+        match &self.0 {
+            Source::Azure(_) => None,
+            Source::Snapshot(snapshot) => snapshot.secret(id).cloned(),
+        }
     }
 
     /// How many requests this invocation sent to Resource Manager, including retries.

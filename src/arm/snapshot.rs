@@ -14,6 +14,7 @@ use crate::{
     container_group::ContainerGroup,
     dns::{ARecordSet, PtrRecordSet, RecordType, RelativeName, Zone, ZoneKey},
     resource_id::{ContainerGroupId, Scope},
+    secret::{Secret, SecretId},
 };
 
 /// The lists of container groups and zones.
@@ -25,6 +26,7 @@ pub struct Snapshot {
     answers: BTreeMap<ContainerGroupId, Result<Option<ContainerGroup>, Arc<ArmError>>>,
     a: BTreeMap<ZoneKey, Listed<ARecordSet>>,
     ptr: BTreeMap<ZoneKey, Listed<PtrRecordSet>>,
+    secrets: BTreeMap<SecretId, Option<Secret>>,
 }
 
 /// A zone, and its record sets of one type.
@@ -59,6 +61,17 @@ impl Snapshot {
     /// Adds the single read of a group.
     pub fn add_answer(&mut self, id: ContainerGroupId, answer: Result<Option<ContainerGroup>, ArmError>) {
         self.answers.insert(id, answer.map_err(Arc::new));
+    }
+
+    /// Adds the single read of a secret. One that failed is left out, and read again.
+    pub fn add_secret(&mut self, id: SecretId, secret: Option<Secret>) {
+        self.secrets.insert(id, secret);
+    }
+
+    /// A secret; `None` if it was not read.
+    #[must_use]
+    pub fn secret(&self, id: &SecretId) -> Option<&Option<Secret>> {
+        self.secrets.get(id)
     }
 
     /// Adds the A record sets of a zone.

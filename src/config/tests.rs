@@ -574,6 +574,12 @@ fn the_schema_has_the_keys_and_words_of_the_parser() {
     };
     assert_eq!(words("policy"), POLICIES.map(|(word, _)| word));
     assert_eq!(words("ownership"), OWNERSHIPS.map(|(word, _)| word));
+    let secret = &entry["properties"]["secret"];
+    let keys: BTreeSet<_> = secret["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        (keys, secret["required"].as_array().unwrap().len()),
+        (entry::SECRET_KEYS.into_iter().collect(), 1)
+    );
     for required in entry["required"].as_array().unwrap() {
         let key = required.as_str().unwrap();
         let mistakes = ZoneMap::parse(&ONE_ZONE.replace(key, "x")).unwrap_err().to_string();
