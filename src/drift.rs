@@ -8,16 +8,23 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    arm::{Arm, Reader},
-    clock::Clock,
+    azure::{
+        arm::{Arm, Reader},
+        key_vault::Vaults,
+    },
     config::Settings,
-    decide::{ExtraLookups, Goal, Purpose, Rules, SecretVerdict, Verdict},
-    driver::dry_run,
-    key_vault::Vaults,
-    publish::{self, secret_result},
-    reconcile::{ReconcileError, with_requests},
-    report::{DriftEvent, Outcome, Report, unmapped},
-    resource_id::ContainerGroupId,
+    decide::{
+        ExtraLookups, Goal, Purpose, Rules, SecretVerdict, Verdict,
+        report::{DriftEvent, Outcome, Report, unmapped},
+    },
+    domain::resource_id::ContainerGroupId,
+    reconcile::{
+        ReconcileError,
+        clock::Clock,
+        driver::dry_run,
+        publish::{self, secret_result},
+        with_requests,
+    },
 };
 
 /// The drift tracker. It has no write access.

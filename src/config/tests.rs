@@ -329,10 +329,10 @@ fn all_mistakes_are_reported_together() {
         ],
         &[
             "ACI_DNS_OWNERSHIP: \"mine\" is not one of adopt, strict",
+            "ACI_DNS_CLOUD: \"germany\" is not one of public, usgovernment, china",
             "ACI_DNS_ZONES.rg.reverseZones: is required and not set",
             "ACI_DNS_ZONES.rg.forwardZone: \"a..b\" is not a DNS name: the label \"\" is not 1 to 63 \
              letters, digits, hyphens or underscores without a hyphen at either end",
-            "ACI_DNS_CLOUD: \"germany\" is not one of public, usgovernment, china",
             "AZURE_CLIENT_ID: \"a b\" is not the client id of a managed identity: letters, digits and hyphens",
         ],
     );
@@ -473,7 +473,7 @@ fn the_old_name_of_the_subscriptions_is_accepted_with_a_warning() {
 fn events_of_unlisted_subscriptions_are_unmanaged() {
     let web = |subscription: &str| {
         let subscription = format!("aaaaaaaa-0000-0000-0000-00000000000{subscription}");
-        crate::resource_id::ContainerGroupId::new(&subscription, "rg", "web").unwrap()
+        crate::domain::resource_id::ContainerGroupId::new(&subscription, "rg", "web").unwrap()
     };
     let mut settings = read(&[(SUBSCRIPTIONS, "aaaaaaaa-0000-0000-0000-000000000001")]).unwrap();
     assert_eq!(["1", "2"].map(|subscription| settings.zones.serves(&web(subscription))), [true, false]);
@@ -541,8 +541,8 @@ fn a_proxy_is_parsed_and_its_password_is_never_displayed() {
             "HTTPS_PROXY: is not the address of a proxy, such as http://proxy.contoso.com:3128"
         );
     }
-    let displayed = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:secret@proxy:1")]).unwrap());
-    assert!(!displayed.contains("secret"), "{displayed}");
+    let displayed = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:hunter2@proxy:1")]).unwrap());
+    assert!(!displayed.contains("hunter2"), "{displayed}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeSet, fmt, net::Ipv4Addr};
 use ipnet::Ipv4Net;
 
 use super::{Cloud, NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, variables};
-use crate::{
+use crate::domain::{
     dns::{DomainName, ReverseZone, Zone},
     resource_id::{ContainerGroupId, RESOURCE_GROUP_RULE, Scope, fold, is_guid, is_resource_group},
     secret::SecretRule,
@@ -428,7 +428,8 @@ mod tests {
             "zoneSubscriptionId": "s2", "zoneResourceGroup": "rg-dns", "ttl": 300,
             "policy": "observe", "ownership": "strict", "groups": ["web*", "api"],
             "addressRanges": ["10.1.0.0/16", "10.9.9.9/32"], "hostnames": ["Portal", "api-*"],
-            "formerZones": ["old.contoso.internal"]
+            "formerZones": ["old.contoso.internal"],
+            "secret": {"vault": "https://kv-apps.vault.azure.net", "name": "{group}--ip"}
         }}"#,
         );
         let zone = |name: &str| Zone {
@@ -450,7 +451,9 @@ mod tests {
                 hostnames: NamePatterns::new(vec![NamePattern::new("portal"), NamePattern::new("api-*")]),
                 former_zones: vec!["old.contoso.internal".parse().unwrap()],
                 secret: Some(SecretRule {
-                    vault: Vault::new("https://kv-apps.vault.azure.net/".parse().unwrap()),
+                    vault: crate::domain::secret::Vault::new(
+                        "https://kv-apps.vault.azure.net/".parse().unwrap()
+                    ),
                     name: Some("{group}--ip".to_owned()),
                 }),
             }

@@ -4,7 +4,7 @@
 //! verification makes it outdated. [`Facts::begin_pass`] forgets the pass and keeps [`RunState`] for later
 //! passes: the addresses and names that this invocation wrote or removed, and what Azure refused.
 //!
-//! Pure: the driver ([`crate::driver`]) and the tests supply the answers; this module sends no request.
+//! Pure: the driver ([`crate::reconcile::driver`]) and the tests supply the answers; this module sends no request.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,13 +15,17 @@ use std::{
 
 use super::{Goal, ObservedPtr, OwnerMark, OwnerObservation, addresses_of};
 use crate::{
-    change::{Change, Edit},
     config::Zones,
-    container_group::{AddressState, ContainerGroup},
-    desired::{Desired, SecretNameError, TagError, secret},
-    dns::{ARecordSet, ETag, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RecordSet, RelativeName},
-    failure::FailureKind,
-    secret::{Secret, SecretEdit, SecretId, WantedSecret},
+    decide::{
+        change::{Change, Edit},
+        desired::{Desired, SecretNameError, TagError, secret},
+    },
+    domain::{
+        container_group::{AddressState, ContainerGroup},
+        dns::{ARecordSet, ETag, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RecordSet, RelativeName},
+        failure::FailureKind,
+        secret::{Secret, SecretEdit, SecretId, WantedSecret},
+    },
 };
 
 /// The largest number of passes of one invocation.

@@ -3,11 +3,13 @@
 use super::{Goal, Rules};
 use crate::{
     config::Ownership,
-    container_group::{AddressState, ContainerGroup},
-    desired::{Desired, secret},
-    dns::{DomainName, Metadata, Owner, RecordSet, RelativeName, ZoneKey},
-    resource_id::ContainerGroupId,
-    secret::SecretId,
+    decide::desired::{Desired, secret},
+    domain::{
+        container_group::{AddressState, ContainerGroup},
+        dns::{DomainName, Metadata, Owner, RecordSet, RelativeName, ZoneKey},
+        resource_id::ContainerGroupId,
+        secret::SecretId,
+    },
 };
 
 /// The metadata keys of other controllers. Private endpoints write `creator`; the others are customary.

@@ -9,12 +9,13 @@
 use super::{Decider, Key, Lookup, MAX_PASSES, OwnerSecret, Purpose, Rules, Step};
 use crate::{
     config::{Ownership, Policy},
-    container_group::AddressState,
-    desired::SecretNameError,
-    dns::Owner,
-    report::DriftKind,
-    secret::{Secret, SecretEdit, SecretId, WantedSecret},
-    text::rfc3339,
+    decide::{desired::SecretNameError, report::DriftKind},
+    domain::{
+        container_group::AddressState,
+        dns::Owner,
+        secret::{Secret, SecretEdit, SecretId, WantedSecret},
+        text::rfc3339,
+    },
 };
 
 /// The next step for the secret.

@@ -12,9 +12,9 @@ use tokio::{
 
 use super::Sweeper;
 use crate::{
-    findings::Found,
+    decide::report::{Outcome, Report},
     reconcile::Order,
-    report::{Outcome, Report},
+    sweep::findings::Found,
 };
 
 /// The time limit for one group. It is longer than that of an invocation: a repair is not delivered again, so
@@ -104,7 +104,7 @@ impl Sweeper {
         stop: &Stop,
         mut on_step: impl FnMut(&Step<'_>),
     ) -> Repaired {
-        let due: Vec<&Found> = found.iter().filter(|found| !found.changes.is_empty()).collect();
+        let due: Vec<&Found> = found.iter().filter(|found| found.is_planned()).collect();
         let mut repaired = Repaired {
             done: 0,
             failed: 0,

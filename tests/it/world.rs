@@ -13,10 +13,10 @@ use std::{
 };
 
 use aci_dns::{
-    config::{LogFilter, Settings},
+    config::{LogFilter, Settings, Takeover},
     replay::stage::{Answer, Lines, RECONCILE, Stage, TRACK_DRIFT},
-    simulator::{Azure, Effect, Fault, FaultAnswer, Gate, GroupSpec, RecordSetSpec, When},
 };
+use azure_simulator::{Azure, Effect, Fault, FaultAnswer, Gate, GroupSpec, RecordSetSpec, When};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::Instant};
@@ -86,6 +86,12 @@ impl World {
         let mut all = self.settings.clone();
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         stage(&self.azure, &all)
+    }
+
+    /// One more instance of the handler on the same Azure, as an operator's command configures it.
+    pub(crate) fn operated(&self, takeover: Takeover) -> Stage {
+        let settings = Settings::from_variables(|name| self.settings.get(name).cloned()).unwrap();
+        Stage::new(Settings { takeover, ..settings }, self.azure.clone())
     }
 
     /// Creates `web` in `rg-spoke1`, or `rg-spoke2/web`, provisioned at once.
@@ -309,7 +315,7 @@ impl World {
     /// The writes since the last reset, in the order of their arrival: `PUT A web`.
     pub(crate) fn writes(&self) -> Vec<String> {
         let writes = self.azure.calls().into_iter().filter(|call| call.method != Method::GET);
-        let show = |call: aci_dns::simulator::Call| {
+        let show = |call: azure_simulator::Call| {
             let path: Vec<&str> = call.path.rsplitn(3, '/').collect();
             format!("{} {} {}", call.method, path[1], path[0])
         };

@@ -289,9 +289,9 @@ fn a_vault_is_a_url_whose_host_ends_in_the_suffix_of_the_cloud_or_is_loopback() 
 #[test]
 fn a_secret_has_a_vault_and_a_name_of_letters_digits_and_hyphens() {
     let check = |secret: &str, expected: &[&str]| {
-        check_entry(&format!(r#"{REQUIRED}, "secret": {secret}"#), expected)
+        check_entry(&format!(r#"{REQUIRED}, "secret": {secret}"#), expected);
     };
-    check("true", &["ACI_DNS_ZONES.rg.secret: is a boolean, but must be an object"]);
+    check("true", &["ACI_DNS_ZONES.rg.secret: must be an object, not a boolean"]);
     check("{}", &["ACI_DNS_ZONES.rg.secret.vault: is required and not set"]);
     let vault = r#""vault": "https://kv.vault.azure.net/""#;
     for name in ["a_b", "a/b", "{Group}", "{subscription}", "", "../a", "a--{group"] {

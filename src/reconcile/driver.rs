@@ -1,0 +1,461 @@
+//! The driver: asks [`decide`] for the next step and carries it out, until the step is a verdict.
+//!
+//! It decides nothing. A dry run has no writer: its writes are recorded and assumed to have happened.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{
+    StreamExt as _,
+    future::{BoxFuture, join, join_all, try_join_all},
+    stream::FuturesUnordered,
+};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{
+    azure::{
+        arm::{ArmError, Reader, Writer},
+        key_vault::{VaultError, VaultRequests},
+        slot::Slot,
+    },
+    config::Zones,
+    decide::{
+        Fact, Facts, Goal, Key, Observation, OwnerObservation, OwnerSecret, PtrKey, Rules, RunState,
+        SecretStep, SecretVerdict, Step, Target, Verdict, WriteResult, change::Change, decide, report::Chain,
+    },
+    domain::{
+        container_group::AddressState,
+        dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName},
+        failure::FailureKind,
+        secret::{Secret, SecretEdit, SecretId},
+    },
+    reconcile::clock::Clock,
+};
+
+/// How long after the first read of a group it is read again to confirm that it is deleted, stopped or renamed.
+const CONFIRMATION_DELAY: Duration = Duration::from_secs(3);
+
+/// What a run may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// What reads.
+    pub reader: &'a Reader,
+    /// What reads and writes secrets. They are written only with a `writer`.
+    pub vaults: &'a VaultRequests,
+    /// What writes; without it, writes are assumed to have happened.
+    pub writer: Option<&'a Writer>,
+    /// The place that the run gives up while it waits.
+    pub slot: Option<&'a Slot>,
+}
+
+impl<'a> Access<'a> {
+    /// Reads, and assumes that writes happen: there is nothing here that could write.
+    #[must_use]
+    pub fn read_only(reader: &'a Reader, vaults: &'a VaultRequests) -> Self {
+        Self { reader, vaults, writer: None, slot: None }
+    }
+
+    /// Waits for the time of a confirmation. A second read of a list tells nothing more.
+    async fn wait_until(&self, start: Instant) {
+        if !self.reader.is_snapshot() && start > Instant::now() {
+            self.pause(sleep_until(start)).await;
+        }
+    }
+
+    async fn pause(&self, pause: impl Future<Output = ()>) {
+        match self.slot {
+            Some(slot) => slot.release_during(pause).await,
+            None => pause.await,
+        }
+    }
+}
+
+/// What a run did and saw, kept outside of it so that it can be reported when time runs out.
+#[derive(Debug)]
+pub struct Trace {
+    /// What is known.
+    pub facts: Facts,
+    /// Name and address of the group, once they are known.
+    pub target: Option<Target>,
+    /// The changes that happened, may have happened, or would happen.
+    pub changes: Vec<Change>,
+    /// The changes that the policy forbids.
+    pub withheld: Vec<Change>,
+    /// Why requests failed, by what they were about.
+    pub errors: BTreeMap<Key, ArmError>,
+    /// Why the last pass was outdated, where an answer said so.
+    pub last_race: Option<ArmError>,
+    /// The result for the secret.
+    pub secret: SecretVerdict,
+    /// The changes of the secret that happened, may have happened, or would happen.
+    pub secret_changes: Vec<SecretEdit>,
+    /// Why the last request for the secret failed.
+    pub secret_error: Option<VaultError>,
+    /// When groups were read first in this pass.
+    read_at: BTreeMap<Key, Instant>,
+}
+
+impl Trace {
+    /// A run that has not started.
+    #[must_use]
+    pub fn new(run: RunState) -> Self {
+        Self {
+            facts: Facts::new(run),
+            target: None,
+            changes: Vec::new(),
+            withheld: Vec::new(),
+            errors: BTreeMap::new(),
+            last_race: None,
+            secret: SecretVerdict::Nothing,
+            secret_changes: Vec::new(),
+            secret_error: None,
+            read_at: BTreeMap::new(),
+        }
+    }
+
+    fn pause(&mut self, goal: &Goal, step: &Step) -> Duration {
+        if matches!(step, Step::Poll) {
+            return self.facts.begin_poll(goal);
+        }
+        self.read_at.clear();
+        self.facts.begin_pass()
+    }
+
+    /// When these reads may be sent: a confirmation some seconds after the read that it confirms.
+    fn not_before(&mut self, reads: &[Key]) -> Instant {
+        let now = Instant::now();
+        let mut start = now;
+        for key in reads {
+            let first = match key {
+                Key::Confirmation => Key::Group,
+                Key::OwnerConfirmation(owner) => Key::Owner(owner.clone()),
+                Key::Group | Key::Owner(_) => {
+                    self.read_at.insert(key.clone(), now);
+                    continue;
+                }
+                _ => continue,
+            };
+            let first_read = self.read_at.get(&first).copied().unwrap_or(now);
+            start = start.max(first_read + CONFIRMATION_DELAY);
+        }
+        start
+    }
+
+    /// Starts the next step for the record sets.
+    fn start<'a>(&mut self, access: Access<'a>, goal: &'a Goal, step: Step) -> BoxFuture<'a, Completed> {
+        let Step::Act { read, write } = step else {
+            let pause = self.pause(goal, &step);
+            return Box::pin(async move {
+                access.pause(sleep(pause)).await;
+                Completed::Records { written: Vec::new(), answers: Vec::new() }
+            });
+        };
+        let start = self.not_before(&read);
+        self.facts.expect_writes(goal, &write);
+        Box::pin(async move {
+            access.wait_until(start).await;
+            let writes = join_all(write.iter().map(|change| send(access, change)));
+            let (results, answers) = join(writes, read_all(access.reader, goal, read)).await;
+            Completed::Records { written: write.into_iter().zip(results).collect(), answers }
+        })
+    }
+
+    /// Starts the next step for the secret, if it sends a request.
+    fn start_secret<'a>(
+        &mut self,
+        access: Access<'a>,
+        goal: &'a Goal,
+        step: &SecretStep,
+    ) -> Option<BoxFuture<'a, Completed>> {
+        match step.clone() {
+            SecretStep::Done(_) | SecretStep::Wait | SecretStep::Verify => None,
+            SecretStep::Read(key) => {
+                let start = self.not_before(std::slice::from_ref(&key));
+                Some(Box::pin(async move {
+                    access.wait_until(start).await;
+                    Completed::Answer(Box::new(read(access.reader, goal, key).await))
+                }))
+            }
+            SecretStep::ReadSecret(id) => Some(Box::pin(async move {
+                let result = match access.reader.known_secret(&id) {
+                    Some(known) => known,
+                    None => access.vaults.read(&id).await,
+                };
+                Completed::Secret(id, result)
+            })),
+            SecretStep::Write(edit) => Some(Box::pin(async move {
+                let result = match access.writer {
+                    Some(_) => {
+                        access.vaults.write(&edit.id, &edit.after).await.map(|()| WriteResult::Written(None))
+                    }
+                    None => Ok(WriteResult::Assumed),
+                };
+                Completed::SecretWrite(edit, result)
+            })),
+        }
+    }
+
+    fn learn(&mut self, (fact, error): Answer) {
+        self.errors.extend(error);
+        self.facts.learn(fact);
+    }
+
+    fn learn_secret(&mut self, id: SecretId, result: Result<Option<Secret>, VaultError>) {
+        match result {
+            Ok(secret) => {
+                self.secret_error = None;
+                self.facts.learn_secret(id, Ok(secret));
+            }
+            Err(error) => {
+                self.facts.learn_secret(id, Err(error.kind()));
+                self.secret_error = Some(error);
+            }
+        }
+    }
+
+    fn learn_secret_write(&mut self, edit: Box<SecretEdit>, result: Result<WriteResult, VaultError>) {
+        let (result, error) = match result {
+            Ok(result) => (result, None),
+            Err(error) => (WriteResult::Failed(error.kind()), Some(error)),
+        };
+        let may_have_happened =
+            !matches!(&result, WriteResult::Failed(kind) if *kind != FailureKind::Uncertain);
+        if may_have_happened {
+            self.secret_changes.push(SecretEdit::clone(&edit));
+        }
+        self.secret_error = error;
+        self.facts.learn_secret_write(*edit, &result);
+    }
+
+    /// Why Azure refused to delete a record set.
+    #[must_use]
+    pub fn refusal(&self, key: &Key) -> Option<String> {
+        self.errors.get(key).map(|error| Chain(error).to_string())
+    }
+
+    /// Learns what became of a write.
+    fn learn_write(&mut self, goal: &Goal, change: Change, result: Result<WriteResult, ArmError>) {
+        let (result, error) = match result {
+            Ok(result) => (result, None),
+            Err(error) => (WriteResult::Failed(error.kind()), Some(error)),
+        };
+        self.facts.learn_write(goal, &change, result);
+        let kind = error.as_ref().map(ArmError::kind);
+        match (kind, error) {
+            (Some(FailureKind::Race | FailureKind::Uncertain), error) => self.last_race = error,
+            (_, Some(error)) => _ = goal.key_of(&change).map(|key| self.errors.insert(key, error)),
+            (_, None) => {}
+        }
+        // The same change of a later pass is not shown twice.
+        let line = change.to_string();
+        let may_have_happened = matches!(kind, None | Some(FailureKind::Uncertain));
+        if may_have_happened && !self.changes.iter().any(|known| known.to_string() == line) {
+            self.changes.push(change);
+        }
+    }
+}
+
+/// Pursues a goal until its verdict, reads only, and assumes that writes happen.
+pub async fn dry_run(
+    reader: &Reader,
+    vaults: &VaultRequests,
+    rules: Rules,
+    goal: &Goal,
+    clock: &Clock,
+) -> (Verdict, Trace) {
+    let mut trace = Trace::new(RunState::default());
+    let verdict = pursue(Access::read_only(reader, vaults), rules, goal, clock, &mut trace).await;
+    (verdict, trace)
+}
+
+/// Pursues a goal until its verdict. The record sets and the secret are two lanes: each sends its next requests as soon
+/// as its own last ones are answered, so that neither waits for the other. Only a verification waits for both.
+pub async fn pursue(
+    access: Access<'_>,
+    rules: Rules,
+    goal: &Goal,
+    clock: &Clock,
+    trace: &mut Trace,
+) -> Verdict {
+    let mut running: FuturesUnordered<BoxFuture<'_, Completed>> = FuturesUnordered::new();
+    let (mut is_records_busy, mut is_secret_busy) = (false, false);
+    loop {
+        trace.facts.now = clock.unix_seconds();
+        let decision = decide(rules, goal, &trace.facts);
+        trace.target = decision.target.or(trace.target.take());
+        trace.withheld = decision.withheld;
+        if !is_secret_busy && let Some(request) = trace.start_secret(access, goal, &decision.secret) {
+            is_secret_busy = true;
+            running.push(request);
+        }
+        if !is_records_busy {
+            match (decision.step, decision.secret) {
+                (Step::Done(_) | Step::Verify, _) if is_secret_busy => {}
+                (Step::Verify, _) | (Step::Done(_), SecretStep::Verify) => {
+                    trace.facts.begin_verification();
+                    continue;
+                }
+                (Step::Done(verdict), secret) => {
+                    if let SecretStep::Done(verdict) = secret {
+                        trace.secret = verdict;
+                    }
+                    return verdict;
+                }
+                (step, _) => {
+                    is_records_busy = true;
+                    running.push(trace.start(access, goal, step));
+                }
+            }
+        }
+        match running.next().await {
+            Some(Completed::Records { written, answers }) => {
+                is_records_busy = false;
+                for (change, result) in written {
+                    trace.learn_write(goal, change, result);
+                }
+                for answer in answers {
+                    trace.learn(answer);
+                }
+            }
+            Some(Completed::Answer(answer)) => {
+                is_secret_busy = false;
+                trace.learn(*answer);
+            }
+            Some(Completed::Secret(id, result)) => {
+                is_secret_busy = false;
+                trace.learn_secret(id, result);
+            }
+            Some(Completed::SecretWrite(edit, result)) => {
+                is_secret_busy = false;
+                trace.learn_secret_write(edit, result);
+            }
+            // Something runs, or the verdict was returned.
+            None => {}
+        }
+    }
+}
+
+/// What a lane has done.
+enum Completed {
+    /// The requests of one step for the record sets.
+    Records { written: Vec<(Change, Result<WriteResult, ArmError>)>, answers: Vec<Answer> },
+    /// A read of a group for the secret.
+    Answer(Box<Answer>),
+    /// A read of the secret.
+    Secret(SecretId, Result<Option<Secret>, VaultError>),
+    /// A write of the secret.
+    SecretWrite(Box<SecretEdit>, Result<WriteResult, VaultError>),
+}
+
+/// An answer, and the error where there is none.
+type Answer = (Fact, Option<(Key, ArmError)>);
+
+/// Sends reads together. A required read that fails ends the others, because the pass fails with it.
+async fn read_all(reader: &Reader, goal: &Goal, keys: Vec<Key>) -> Vec<Answer> {
+    let reads = keys.into_iter().map(|key| async move {
+        let is_required = key.is_required();
+        let answer = read(reader, goal, key).await;
+        if is_required && answer.1.is_some() { Err(answer) } else { Ok(answer) }
+    });
+    try_join_all(reads).await.unwrap_or_else(|answer| vec![answer])
+}
+
+async fn read(reader: &Reader, goal: &Goal, key: Key) -> Answer {
+    let zones = &goal.zones;
+    match key.clone() {
+        Key::A(name) => {
+            answer(key, reader.a_record_set(&zones.forward, &name).await, |read| Fact::A(name, read))
+        }
+        Key::Cname(name) => {
+            answer(key, reader.cname(&zones.forward, &name).await, |read| Fact::Cname(name, read))
+        }
+        Key::Group => answer(key, observe(reader, goal).await, Fact::Group),
+        Key::Confirmation => answer(key, observe(reader, goal).await, Fact::Confirmation),
+        Key::Owner(owner) => {
+            answer(key, observe_owner(reader, goal, &owner).await, |read| Fact::Owner(owner, read))
+        }
+        Key::OwnerConfirmation(owner) => {
+            let observed = observe_owner(reader, goal, &owner).await;
+            answer(key, observed, |read| Fact::OwnerConfirmation(owner, read))
+        }
+        Key::Ptr(ptr) => answer(key, ptr_record_set(reader, zones, &ptr).await, |read| Fact::Ptr(ptr, read)),
+        Key::PtrList(zone) => {
+            answer(key, ptr_list(reader, zones, zone).await, |read| Fact::PtrList(zone, read))
+        }
+        Key::AList => answer(key, reader.list_a_record_sets(&zones.forward).await, Fact::AList),
+    }
+}
+
+fn answer<Value>(
+    key: Key,
+    result: Result<Value, ArmError>,
+    fact: impl FnOnce(Result<Value, FailureKind>) -> Fact,
+) -> Answer {
+    match result {
+        Ok(value) => (fact(Ok(value)), None),
+        Err(error) => (fact(Err(error.kind())), Some((key, error))),
+    }
+}
+
+async fn observe(reader: &Reader, goal: &Goal) -> Result<Observation, ArmError> {
+    let group = reader.container_group(&goal.id).await?;
+    Ok(Observation::of(goal, group.as_ref()))
+}
+
+async fn observe_owner(reader: &Reader, goal: &Goal, owner: &Owner) -> Result<OwnerObservation, ArmError> {
+    let Some(id) = owner.container_group() else {
+        // A decision asks for no such owner.
+        let (name, secret) = (None, OwnerSecret::Unknown);
+        return Ok(OwnerObservation { state: AddressState::Pending, name, secret });
+    };
+    let group = reader.container_group(&id).await?;
+    Ok(OwnerObservation::of(goal, &id, group.as_ref()))
+}
+
+async fn ptr_record_set(
+    reader: &Reader,
+    zones: &Zones,
+    key: &PtrKey,
+) -> Result<Option<PtrRecordSet>, ArmError> {
+    match zones.reverse.get(key.zone) {
+        Some(zone) => reader.ptr_record_set(zone.zone(), &key.name).await,
+        None => Ok(None),
+    }
+}
+
+async fn ptr_list(
+    reader: &Reader,
+    zones: &Zones,
+    index: usize,
+) -> Result<Vec<(PtrKey, PtrRecordSet)>, ArmError> {
+    let Some(zone) = zones.reverse.get(index) else { return Ok(Vec::new()) };
+    let listed = reader.list_ptr_record_sets(zone.zone()).await?;
+    let keyed = listed.into_iter().map(|(name, set): (RelativeName, _)| {
+        let address = zone.address(&name);
+        (PtrKey { address, zone: index, name }, set)
+    });
+    Ok(keyed.collect())
+}
+
+/// Sends one write, conditional on what was read.
+async fn send(access: Access<'_>, change: &Change) -> Result<WriteResult, ArmError> {
+    let Some(writer) = access.writer else { return Ok(WriteResult::Assumed) };
+    let (record_type, zone, name, precondition) = match change {
+        Change::A(edit) => (RecordType::A, &edit.zone, &edit.name, edit.precondition()),
+        Change::Ptr(edit) => (RecordType::Ptr, &edit.zone, &edit.name, edit.precondition()),
+    };
+    let etag = match (change, precondition) {
+        (Change::A(edit), precondition) if let Some(content) = &edit.after => {
+            Some(writer.put_a_record_set(zone, name, content, &precondition).await?)
+        }
+        (Change::Ptr(edit), precondition) if let Some(content) = &edit.after => {
+            Some(writer.put_ptr_record_set(zone, name, content, &precondition).await?)
+        }
+        (_, Precondition::Unchanged(etag)) => {
+            writer.delete_record_set(record_type, zone, name, &etag).await?;
+            None
+        }
+        // Nothing before and nothing after: there is nothing to do.
+        (_, Precondition::Absent) => None,
+    };
+    Ok(WriteResult::Written(etag))
+}
