@@ -501,3 +501,25 @@ fn taken_from(edit: &Edit<PtrTarget>, us: &Owner) -> Option<Owner> {
         | OwnerMark::AutoRegistered => None,
     }
 }
+
+impl Goal {
+    /// The record set of a change; `None` if it is outside of the goal's zones.
+    #[must_use]
+    pub fn key_of(&self, change: &Change) -> Option<Key> {
+        match change {
+            Change::A(edit) => Some(Key::A(edit.name.clone())),
+            Change::Ptr(edit) => {
+                let zone = self.zones.reverse.iter().position(|zone| *zone.zone() == edit.zone)?;
+                let address = self.zones.reverse.get(zone)?.address(&edit.name);
+                Some(Key::Ptr(PtrKey { address, zone, name: edit.name.clone() }))
+            }
+        }
+    }
+
+    /// The PTR record set of an address; `None` if no reverse zone contains the address.
+    pub(super) fn ptr_key(&self, address: Ipv4Addr) -> Option<PtrKey> {
+        let (in_zone, name) = self.zones.reverse_name(address)?;
+        let zone = self.zones.reverse.iter().position(|zone| zone.zone() == in_zone)?;
+        Some(PtrKey { address: Some(address), zone, name })
+    }
+}
