@@ -103,7 +103,7 @@ impl DriftTracker {
         };
         let report = match secret {
             Ok(()) => report,
-            Err(error) => report.beside(publish::failure(&id.to_string(), &error)),
+            Err(error) => report.beside(publish::failure(id, &error)),
         };
         Ok(with_requests(report, reader, &vaults))
     }

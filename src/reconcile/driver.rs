@@ -2,13 +2,9 @@
 //!
 //! It decides nothing. A dry run has no writer: its writes are recorded and assumed to have happened.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, future::poll_fn, task::Poll, time::Duration};
 
-use futures::{
-    StreamExt as _,
-    future::{BoxFuture, join, join_all, try_join_all},
-    stream::FuturesUnordered,
-};
+use futures::future::{BoxFuture, join, join_all, try_join_all};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
@@ -194,7 +190,23 @@ impl Trace {
         }
     }
 
-    fn learn(&mut self, (fact, error): Answer) {
+    fn learn(&mut self, goal: &Goal, completed: Completed) {
+        match completed {
+            Completed::Records { written, answers } => {
+                for (change, result) in written {
+                    self.learn_write(goal, change, result);
+                }
+                for answer in answers {
+                    self.learn_answer(answer);
+                }
+            }
+            Completed::Answer(answer) => self.learn_answer(*answer),
+            Completed::Secret(id, result) => self.learn_secret(id, result),
+            Completed::SecretWrite(edit, result) => self.learn_secret_write(edit, result),
+        }
+    }
+
+    fn learn_answer(&mut self, (fact, error): Answer) {
         self.errors.extend(error);
         self.facts.learn(fact);
     }
@@ -276,61 +288,56 @@ pub async fn pursue(
     clock: &Clock,
     trace: &mut Trace,
 ) -> Verdict {
-    let mut running: FuturesUnordered<BoxFuture<'_, Completed>> = FuturesUnordered::new();
-    let (mut is_records_busy, mut is_secret_busy) = (false, false);
+    let mut lanes = Lanes::default();
     loop {
         trace.facts.now = clock.unix_seconds();
         let decision = decide(rules, goal, &trace.facts);
         trace.target = decision.target.or(trace.target.take());
         trace.withheld = decision.withheld;
-        if !is_secret_busy && let Some(request) = trace.start_secret(access, goal, &decision.secret) {
-            is_secret_busy = true;
-            running.push(request);
+        if lanes.secret.is_none() {
+            lanes.secret = trace.start_secret(access, goal, &decision.secret);
         }
-        if !is_records_busy {
-            match (decision.step, decision.secret) {
-                (Step::Done(_) | Step::Verify, _) if is_secret_busy => {}
-                (Step::Verify, _) | (Step::Done(_), SecretStep::Verify) => {
-                    trace.facts.begin_verification();
-                    continue;
-                }
-                (Step::Done(verdict), secret) => {
-                    if let SecretStep::Done(verdict) = secret {
-                        trace.secret = verdict;
-                    }
-                    return verdict;
-                }
-                (step, _) => {
-                    is_records_busy = true;
-                    running.push(trace.start(access, goal, step));
-                }
+        match (decision.step, decision.secret) {
+            _ if lanes.records.is_some() => {}
+            (Step::Done(_) | Step::Verify, _) if lanes.secret.is_some() => {}
+            (Step::Verify, _) | (Step::Done(_), SecretStep::Verify) => {
+                trace.facts.begin_verification();
+                continue;
             }
+            (Step::Done(verdict), secret) => {
+                if let SecretStep::Done(verdict) = secret {
+                    trace.secret = verdict;
+                }
+                return verdict;
+            }
+            (step, _) => lanes.records = Some(trace.start(access, goal, step)),
         }
-        match running.next().await {
-            Some(Completed::Records { written, answers }) => {
-                is_records_busy = false;
-                for (change, result) in written {
-                    trace.learn_write(goal, change, result);
+        let completed = lanes.next().await;
+        trace.learn(goal, completed);
+    }
+}
+
+/// The requests that are under way: one step for the record sets, and one request for the secret. One of the two is set.
+#[derive(Default)]
+struct Lanes<'a> {
+    records: Option<BoxFuture<'a, Completed>>,
+    secret: Option<BoxFuture<'a, Completed>>,
+}
+
+impl Lanes<'_> {
+    /// Waits for the first of the two.
+    async fn next(&mut self) -> Completed {
+        poll_fn(|context| {
+            for lane in [&mut self.records, &mut self.secret] {
+                let Some(future) = lane else { continue };
+                if let Poll::Ready(completed) = future.as_mut().poll(context) {
+                    *lane = None;
+                    return Poll::Ready(completed);
                 }
-                for answer in answers {
-                    trace.learn(answer);
-                }
             }
-            Some(Completed::Answer(answer)) => {
-                is_secret_busy = false;
-                trace.learn(*answer);
-            }
-            Some(Completed::Secret(id, result)) => {
-                is_secret_busy = false;
-                trace.learn_secret(id, result);
-            }
-            Some(Completed::SecretWrite(edit, result)) => {
-                is_secret_busy = false;
-                trace.learn_secret_write(edit, result);
-            }
-            // Something runs, or the verdict was returned.
-            None => {}
-        }
+            Poll::Pending
+        })
+        .await
     }
 }
 

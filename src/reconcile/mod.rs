@@ -14,7 +14,7 @@ pub mod driver;
 pub mod publish;
 pub mod retry;
 
-use std::{collections::VecDeque, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
@@ -550,7 +550,10 @@ fn report(
     trace: &Trace,
 ) -> Report {
     let fqdn = trace.target.as_ref().map(|target| target.fqdn.clone());
-    let subject = fqdn.as_ref().map_or_else(|| goal.id.to_string(), ToString::to_string);
+    let subject: &dyn fmt::Display = match &fqdn {
+        Some(fqdn) => fqdn,
+        None => &goal.id,
+    };
     let lines = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
     let (mut plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
     plan.extend(publish::lines(&trace.secret_changes));
@@ -572,7 +575,11 @@ fn report(
             let message = format!("{subject}: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
             Report::new(Outcome::Converged, message)
         }
-        Ok(report) => Report { message: format!("{subject}: {}", report.message), ..report.clone() },
+        Ok(report) => {
+            let message = format!("{subject}: {}", report.message);
+            let (is_warning, drift) = (report.is_warning, report.drift.clone());
+            Report { is_warning, drift, ..Report::new(report.outcome, message) }
+        }
     };
     let refused: Vec<String> =
         trace.facts.run.refused_deletes().filter_map(|key| trace.refusal(key)).collect();
@@ -581,7 +588,7 @@ fn report(
         report.message = format!("{}; emptied instead of deleted: {}", report.message, refused.join("; "));
     }
     if let Err(error) = secret {
-        report = report.beside(publish::failure(&subject, error));
+        report = report.beside(publish::failure(subject, error));
     }
     report.fqdn = fqdn;
     report.address = trace.target.as_ref().and_then(|target| target.address);

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: decisions ([`crate::decide`]) and requests ([`crate::azure::key_vault`]).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use crate::{
     azure::{arm::ArmError, key_vault::VaultError},
@@ -87,7 +87,7 @@ pub(crate) fn lines(changes: &[SecretEdit]) -> Vec<String> {
 }
 
 /// The report of a failure.
-pub(crate) fn failure(subject: &str, error: &PublishError) -> Report {
+pub(crate) fn failure(subject: &dyn fmt::Display, error: &PublishError) -> Report {
     let mut report = Report::failed(error.outcome(), error);
     report.message = format!("{subject}: {}", report.message);
     report.conflict_owner = match error {

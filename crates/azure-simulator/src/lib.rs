@@ -30,9 +30,9 @@
 //! |---|---|
 //! | `GET /simulator/calls` | the requests to Resource Manager so far; `DELETE` forgets them |
 //! | `GET /simulator/events` | takes the queued events; `?schema=cloudevents` in that form |
-//! | `GET /simulator/queue-calls`, `GET /simulator/vault-calls` | the requests to the Queue service, and to Key Vault |
+//! | `GET /simulator/queue-calls` | the requests to the Queue service so far; `vault-calls`: those to Key Vault |
 //! | `GET /simulator/queues` | every queue and its messages; `POST` with `{"name"}` creates one |
-//! | `GET /simulator/secrets` | every secret of every vault; `PUT` with `{"vault","name","value","tags","enabled","deleted"}` sets one, or only enables or deletes it |
+//! | `GET /simulator/secrets` | every secret; `PUT` with `{"vault","name","value","tags","enabled","deleted"}` sets one, or only enables or deletes it |
 //! | `PUT /simulator/vaults` | `{"vault","network"}`: `open`, `firewall` or `private`, for the caller |
 //! | `GET /simulator/zones` | every record set, one per line, as text |
 //! | `GET /simulator/groups` | every container group, its state and its address |

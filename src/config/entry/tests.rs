@@ -299,6 +299,6 @@ fn a_secret_has_a_vault_and_a_name_of_letters_digits_and_hyphens() {
         let expected = format!("ACI_DNS_ZONES.rg.secret.name: {name:?} is not {rule}");
         check(&format!(r#"{{{vault}, "name": "{name}"}}"#), &[&expected]);
     }
-    let unknown = "ACI_DNS_ZONES.rg.secret.names: is not a key; did you mean name?";
+    let unknown = "ACI_DNS_ZONES.rg.secret.names: is not a key of a zone entry; did you mean \"name\"?";
     check(&format!(r#"{{{vault}, "names": "a"}}"#), &[unknown]);
 }
