@@ -273,7 +273,7 @@ class Handler(Check):
             **os.environ,
             "ACI_DNS_ARM_ENDPOINT": f"http://{address}/",
             "IDENTITY_ENDPOINT": f"http://{address}/msi/token",
-            "IDENTITY_HEADER": "simulated-identity-header",
+            "IDENTITY_HEADER": "simulator",
             "ACI_DNS_ZONES": json.dumps({"rg-spoke1": entry}),
         }
         handler = subprocess.Popen(
@@ -300,14 +300,18 @@ class Handler(Check):
 
         class Plain(RequestsTransport):
             def send(self, request, **options):
-                request.url = request.url.replace("https://", "http://", 1)
-                return super().send(request, **options)
+                secured = request.url
+                request.url = secured.replace("https://", "http://", 1)
+                try:
+                    return super().send(request, **options)
+                finally:
+                    request.url = secured
 
         class Token:
             def get_token(_, *scopes, **_options):
                 resource = scopes[0].removesuffix("/.default")
                 url = f"http://{address}/msi/token?api-version=2019-08-01&resource={resource}"
-                header = {"X-IDENTITY-HEADER": "simulated-identity-header"}
+                header = {"X-IDENTITY-HEADER": "simulator"}
                 with urllib.request.urlopen(urllib.request.Request(url, headers=header)) as answer:
                     return AccessToken(json.load(answer)["access_token"], 4_000_000_000)
 
