@@ -8,7 +8,7 @@
 //!
 //! The crate refuses http. For a vault on this machine it is given https, and the transport takes it back.
 //!
-//! Deliberately absent: lists, deletions, and every secret that no container group should have.
+//! Deliberately absent: lists, deletions, values of deleted secrets, and every secret that no container group should have.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/keyvault/secrets>
 
@@ -159,6 +159,23 @@ impl VaultRequests {
         match result {
             Ok(model) => Ok(Some(secret(model))),
             Err(cause) if cause.says_no_secret() => Ok(None),
+            Err(cause) => Err(VaultError { is_write: false, id: id.clone(), cause: Arc::new(cause) }),
+        }
+    }
+
+    /// Whether a secret of this name is deleted and can be recovered. Needs another right than the other requests.
+    pub async fn is_deleted(&self, id: &SecretId) -> Result<bool, VaultError> {
+        let at = Instant::now();
+        let read = async {
+            let client = self.vaults.client(&id.vault)?;
+            client.get_deleted_secret(id.name.as_str(), None).await?;
+            Ok(())
+        };
+        let result = timeout(OPERATION_TIMEOUT, read).await.unwrap_or(Err(VaultCause::Late));
+        self.note("GET", id, 1, at, &result);
+        match result {
+            Ok(()) => Ok(true),
+            Err(cause) if cause.says_no_secret() => Ok(false),
             Err(cause) => Err(VaultError { is_write: false, id: id.clone(), cause: Arc::new(cause) }),
         }
     }

@@ -8,7 +8,7 @@ use super::{Cloud, NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, 
 use crate::domain::{
     dns::{DomainName, ReverseZone, Zone},
     resource_id::{ContainerGroupId, RESOURCE_GROUP_RULE, Scope, fold, is_guid, is_resource_group},
-    secret::SecretRule,
+    secret::{SecretRule, Vault},
 };
 
 /// The map, with the most specific key first.
@@ -207,6 +207,13 @@ impl ZoneMap {
     pub fn has_former_zone_of(&self, name: &DomainName) -> bool {
         let mut zones = self.entries.iter().flat_map(|(_, entry)| &entry.former_zones);
         zones.any(|zone| name.relative_to(zone).is_some())
+    }
+
+    /// The key vaults of all entries.
+    #[must_use]
+    pub fn vaults(&self) -> BTreeSet<Vault> {
+        let secrets = self.entries.iter().filter_map(|(_, entry)| entry.secret.as_ref());
+        secrets.map(|secret| secret.vault.clone()).collect()
     }
 
     /// The subscriptions in keys, in lower case.
@@ -451,9 +458,7 @@ mod tests {
                 hostnames: NamePatterns::new(vec![NamePattern::new("portal"), NamePattern::new("api-*")]),
                 former_zones: vec!["old.contoso.internal".parse().unwrap()],
                 secret: Some(SecretRule {
-                    vault: crate::domain::secret::Vault::new(
-                        "https://kv-apps.vault.azure.net/".parse().unwrap()
-                    ),
+                    vault: Vault::new("https://kv-apps.vault.azure.net/".parse().unwrap()),
                     name: Some("{group}--ip".to_owned()),
                 }),
             }

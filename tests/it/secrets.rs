@@ -2,6 +2,7 @@
 
 mod failures;
 mod ownership;
+mod preflight;
 
 use aci_dns::replay::stage::RECONCILE;
 use azure_simulator::{When, vault_scope};
