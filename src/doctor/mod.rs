@@ -17,6 +17,7 @@ pub mod diagnosis;
 mod events;
 pub mod evidence;
 mod gather;
+mod gather_vaults;
 pub mod rights;
 mod show;
 pub mod vaults;
@@ -57,7 +58,7 @@ pub async fn examine(
         let (http_transport, tokens) = arm.network();
         let requests = Vaults::new(settings.cloud, http_transport, tokens).invocation();
         let rights = gather::Rights::new(&inspector, principal);
-        evidence.vaults = vaults::evidence(&rights, &requests, settings, &evidence).await;
+        evidence.vaults = gather_vaults::evidence(&rights, &requests, settings, &evidence).await;
         evidence.requests = inspector.reader().calls();
     }
     Ok(checks::diagnose(settings, &evidence))
