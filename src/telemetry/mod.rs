@@ -42,6 +42,7 @@ use crate::{
     config::Settings,
     decide::report::{Chain, Outcome, Report},
     domain::event::{Event, EventError, Kind},
+    reconcile::ReconcilerMetrics,
 };
 
 /// How long the end of the process waits for undelivered telemetry.
@@ -232,6 +233,13 @@ impl Telemetry {
         }
         if let Some(insights) = &self.insights {
             insights.record(invocation, event, report, facts, duration, (self.now)());
+        }
+    }
+
+    /// Reports what this reconciler has to do to Application Insights, once a minute.
+    pub fn watch(&self, metrics: impl Fn() -> ReconcilerMetrics + Send + Sync + 'static) {
+        if let Some(insights) = &self.insights {
+            insights.watch(metrics);
         }
     }
 

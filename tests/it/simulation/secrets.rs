@@ -4,7 +4,7 @@
 //! With two forward zones, both groups `web` want one secret, although their names do not clash. With one zone it is the
 //! other way round.
 
-use super::{BTreeMap, BTreeSet, CALM, Method, OWNER, STORM, Simulation, Weather, check, owner};
+use super::{BTreeMap, BTreeSet, CALM, Method, OWNER, STORM, Simulation, View, Weather, check, owner};
 
 const VAULT: &str = "kv-apps";
 
@@ -46,7 +46,7 @@ impl Simulation {
             return Vec::new();
         }
         let mut wrong = Vec::new();
-        let groups = self.azure.read(|view| view.groups());
+        let groups = self.azure.read(|view: &View<'_>| view.groups());
         let existing: BTreeSet<String> =
             groups.iter().map(|group| owner((&group.resource_group, &group.name))).collect();
         for group in groups.iter().filter(|group| group.state == "Running") {
