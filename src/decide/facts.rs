@@ -186,6 +186,8 @@ pub struct RunState {
     pub(super) written_names: BTreeSet<RelativeName>,
     /// The record sets that Azure refused to delete.
     pub(super) refused_deletes: BTreeSet<Key>,
+    /// The names at which this invocation left an A record set. The first read that shows none may be stale.
+    existing_names: BTreeSet<RelativeName>,
     /// The ETags that this invocation deleted. A read of one of them is stale: the record set is absent.
     deleted_versions: BTreeSet<ETag>,
 }
@@ -236,10 +238,20 @@ pub(super) struct Pass {
     pub(super) has_written: bool,
     /// Another writer was first, or the result of a write is unknown.
     pub(super) outdated: Option<FailureKind>,
+    /// A read that shows no A record set where this invocation left one: it may be stale.
+    pub(super) is_doubtful: bool,
     /// The expectation of the verification.
     pub(super) expected: Option<Expected>,
     /// The pause before the next read of the group.
     poll: Duration,
+}
+
+impl Pass {
+    /// Whether nothing is wrong with the pass except a read that may be stale. Such a pass does not count as a lost race:
+    /// there is at most one for each write of an A record set, and none after the writes of a pass.
+    pub(super) fn is_only_doubtful(&self) -> bool {
+        self.is_doubtful && self.outdated.is_none() && self.expected.is_none()
+    }
 }
 
 /// The state after the writes of a pass.
@@ -272,7 +284,11 @@ impl Facts {
     pub fn learn(&mut self, fact: Fact) {
         let (pass, deleted) = (&mut self.pass, &self.run.deleted_versions);
         match fact {
-            Fact::A(name, read) => _ = pass.a.insert(name, existing(read, deleted)),
+            Fact::A(name, read) => {
+                let read = existing(read, deleted);
+                pass.is_doubtful |= matches!(read, Ok(None)) && self.run.existing_names.remove(&name);
+                pass.a.insert(name, read);
+            }
             Fact::Cname(name, read) => _ = pass.cnames.insert(name, read),
             Fact::Group(read) => pass.group = Some(read),
             Fact::Confirmation(read) => pass.confirmation = Some(read),
@@ -329,6 +345,13 @@ impl Facts {
             WriteResult::Written(etag) => {
                 self.pass.has_written = true;
                 self.run.deleted_versions.extend(change.deleted_version().cloned());
+                if let Change::A(edit) = change {
+                    if edit.after.is_some() {
+                        self.run.existing_names.insert(edit.name.clone());
+                    } else {
+                        self.run.existing_names.remove(&edit.name);
+                    }
+                }
                 etag
             }
             WriteResult::Assumed => Some(ETag::from(ASSUMED_ETAG.to_owned())),
@@ -375,7 +398,7 @@ impl Facts {
         }
         let pause = run.backoff;
         run.backoff = (pause * 2).max(FIRST_BACKOFF);
-        run.outdated_passes += 1;
+        run.outdated_passes += u32::from(!self.pass.is_only_doubtful());
         self.pass = Pass::default();
         self.secret.read = None;
         pause

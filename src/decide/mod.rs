@@ -241,7 +241,11 @@ struct Decider<'a> {
 
 impl<'a> Decider<'a> {
     fn step(&mut self) -> Result<Step, Step> {
-        if self.facts.pass.outdated.is_some() {
+        let pass = &self.facts.pass;
+        if pass.is_only_doubtful() {
+            return Err(Step::Repeat);
+        }
+        if pass.outdated.is_some() || pass.is_doubtful {
             return Err(self.repeat());
         }
         let (observation, own) = self.observe()?;
