@@ -281,6 +281,7 @@ fn facts(
     facts.set("outcome", report.outcome.as_str());
     facts.set("duration_ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     facts.set("arm.calls", report.arm_calls);
+    facts.set_some("vault.calls", (report.vault_calls > 0).then_some(report.vault_calls));
     facts.set_some("pass.shared", report.is_shared.then_some(true));
     facts.set_some("dns.fqdn", report.fqdn.as_ref().map(ToString::to_string));
     facts.set_some("address", report.address.map(|address| address.to_string()));

@@ -1,5 +1,5 @@
-//! Azure in memory: container groups, Private DNS, storage queues, managed identity and Event Grid events, in
-//! one process.
+//! Azure in memory: container groups, Private DNS, storage queues, secrets in key vaults, managed identity and Event
+//! Grid events, in one process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
 //! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
@@ -30,8 +30,10 @@
 //! |---|---|
 //! | `GET /simulator/calls` | the requests to Resource Manager so far; `DELETE` forgets them |
 //! | `GET /simulator/events` | takes the queued events; `?schema=cloudevents` in that form |
-//! | `GET /simulator/queue-calls` | the requests to the Queue service so far |
+//! | `GET /simulator/queue-calls` | the requests to the Queue service so far; `vault-calls`: those to Key Vault |
 //! | `GET /simulator/queues` | every queue and its messages; `POST` with `{"name"}` creates one |
+//! | `GET /simulator/secrets` | every secret; `PUT` with `{"vault","name","value","tags","enabled","deleted"}` sets one, or only enables or deletes it |
+//! | `PUT /simulator/vaults` | `{"vault","network"}`: `open`, `firewall` or `private`, for the caller |
 //! | `GET /simulator/zones` | every record set, one per line, as text |
 //! | `GET /simulator/groups` | every container group, its state and its address |
 //! | `POST /simulator/groups/move` | `{"id"}`: the platform moves it, without an event |
@@ -87,6 +89,9 @@ mod events;
 mod faults;
 mod history;
 mod identity;
+mod key_vault;
+mod key_vault_control;
+mod key_vault_rest;
 mod locks;
 mod messages;
 mod private_dns;
@@ -129,6 +134,7 @@ pub use events::cloud_event;
 pub use faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
 pub use history::{Moment, Staleness};
 pub use identity::{AssignedIdentities, ExpiryForm};
+pub use key_vault::{SecretView, VaultNetwork, VaultSettings, vault_scope};
 pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use queue_access::queue_scope;
@@ -144,6 +150,7 @@ use container_groups::{ContainerGroup, Operation};
 use event_grid::EventGrid;
 use history::History;
 use identity::Identity;
+use key_vault::Vault;
 use locks::Lock;
 use private_dns::Zone;
 use private_zones_rest::ZoneOperation;
@@ -196,6 +203,8 @@ pub struct Settings {
     pub visible_after: Duration,
     /// The storage account with the queues. `require_token` applies to it, too.
     pub storage: StorageSettings,
+    /// The key vaults, likewise.
+    pub vault: VaultSettings,
 }
 
 impl Default for Settings {
@@ -218,11 +227,12 @@ impl Default for Settings {
             group_page_size: 100,
             visible_after: Duration::ZERO,
             storage: StorageSettings::default(),
+            vault: VaultSettings::default(),
         }
     }
 }
 
-/// A request to Resource Manager, the Queue service or the identity endpoint, as an interceptor sees it.
+/// A request to Resource Manager, the Queue service, Key Vault or the identity endpoint, as an interceptor sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallView {
@@ -281,6 +291,7 @@ impl Azure {
             event_ids: Identifiers::new(settings.seed.wrapping_add(2)),
             identity: Identity::new(settings.seed.wrapping_add(3)),
             message_ids: Identifiers::new(settings.seed.wrapping_add(4)),
+            secret_ids: Identifiers::new(settings.seed.wrapping_add(5)),
             settings,
             resource_groups: BTreeMap::new(),
             revision: 0,
@@ -297,8 +308,10 @@ impl Azure {
             event_grid: EventGrid::default(),
             events: Vec::new(),
             queues: BTreeMap::new(),
+            vaults: BTreeMap::new(),
             calls: CallLog::default(),
             queue_calls: CallLog::default(),
+            vault_calls: CallLog::default(),
             faults: Vec::new(),
             listeners: Vec::new(),
         };
@@ -393,8 +406,8 @@ impl Azure {
     /// Removes all requests from the log, and resets the counts.
     pub fn clear_calls(&self) {
         let mut world = self.world();
-        world.calls.clear();
-        world.queue_calls.clear();
+        let World { calls, queue_calls, vault_calls, .. } = &mut *world;
+        [calls, queue_calls, vault_calls].into_iter().for_each(CallLog::clear);
     }
 
     /// The number of token requests at the identity endpoint, valid or not.
@@ -472,6 +485,7 @@ struct World {
     etags: Identifiers,
     event_ids: Identifiers,
     message_ids: Identifiers,
+    secret_ids: Identifiers,
     identity: Identity,
     /// By lower-case resource id.
     resource_groups: BTreeMap<String, ResourceGroup>,
@@ -497,8 +511,10 @@ struct World {
     event_grid: EventGrid,
     events: Vec<Value>,
     queues: BTreeMap<QueueKey, Queue>,
+    vaults: BTreeMap<String, Vault>,
     calls: CallLog,
     queue_calls: CallLog,
+    vault_calls: CallLog,
     faults: Vec<Fault>,
     listeners: Vec<Listener>,
 }

@@ -11,6 +11,7 @@ use std::{cmp::Reverse, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+pub use crate::domain::text::rfc3339;
 use crate::{
     decide::{Evidence, report::Outcome},
     domain::{event::Event, resource_id::ContainerGroupId},
@@ -149,12 +150,6 @@ impl RetryMessage {
 /// The longest start of a text that has so many bytes.
 fn cut(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
-}
-
-/// A time as RFC 3339 has it.
-#[must_use]
-pub fn rfc3339(unix_seconds: u64) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()?.format(&Rfc3339).ok()
 }
 
 fn unix_seconds(text: &str) -> Option<u64> {
