@@ -9,8 +9,12 @@ use aci_dns::{
 };
 use tokio::time::Instant;
 
-use super::{DRIFTED, Output, TIME, Where, nowhere, refuse, run_on_arm};
-use crate::Failure;
+use super::{
+    failure::{DRIFTED, Failure, refuse},
+    look::{TIME, Where, nowhere},
+    output::Output,
+    run::run_on_arm,
+};
 
 /// Check everything that aci-dns depends on in Azure
 ///

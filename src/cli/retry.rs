@@ -8,8 +8,11 @@ use aci_dns::{
     reconcile::retry::poison::{self, PoisonQueue, Poisoned},
 };
 
-use super::{DRIFTED, Output, run_on_arm};
-use crate::{Failure, network};
+use super::{
+    failure::{DRIFTED, Failure},
+    output::Output,
+    run::{network, run_on_arm},
+};
 
 /// Show the unfinished work that was given up, or retry it
 ///

@@ -1,0 +1,101 @@
+//! Why a command ends otherwise than asked to, and the exit codes.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use aci_dns::{
+    azure::storage_queue::QueueError,
+    config::SettingsError,
+    decide::report::Chain,
+    domain::text::printable,
+    replay::{ReplayError, remote::RemoteError},
+};
+
+use super::output::BAD;
+
+/// Exit code: there is drift.
+pub(super) const DRIFTED: u8 = 3;
+
+/// Exit code: the arguments or settings are invalid.
+pub(super) const WRONG: u8 = 2;
+
+/// Why the process ends otherwise than asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the settings are wrong")]
+    Settings(#[source] SettingsError),
+    #[error("port {port} of 127.0.0.1 cannot be served")]
+    Bind { port: u16, source: io::Error },
+    #[error("the process cannot be set up")]
+    SetUp(#[source] io::Error),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error("telemetry cannot be written to {}", path.display())]
+    TelemetryFile { path: PathBuf, source: io::Error },
+    #[error("such an Azure cannot be made")]
+    Seed(#[source] azure_simulator::Missing),
+    #[error("{0}")]
+    Group(String),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error("no certificate for HTTPS")]
+    Certificate(#[source] azure_simulator::CertificateError),
+    #[error("the certificate of the authority cannot be written to {}", path.display())]
+    CaFile { path: PathBuf, source: io::Error },
+    #[error("interrupted before anything was written")]
+    Interrupted,
+    #[error("log lines cannot be written")]
+    Telemetry(#[from] tracing::subscriber::SetGlobalDefaultError),
+}
+
+/// Whether the reader of the output has had enough, as `head` has.
+fn is_broken_pipe(failure: &Failure) -> bool {
+    let Failure::Replay(ReplayError::Output(error) | ReplayError::Remote(RemoteError::Output(error))) =
+        failure
+    else {
+        return false;
+    };
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+pub(crate) fn tell(failure: &Failure) -> ExitCode {
+    if is_broken_pipe(failure) {
+        return ExitCode::SUCCESS;
+    }
+    let (text, code) = match failure {
+        Failure::Settings(error) | Failure::Replay(ReplayError::Settings(error)) => {
+            let lines = error.mistakes.iter().fold(String::new(), |mut lines, mistake| {
+                let _ = write!(lines, "\n  {}", printable(&mistake.to_string()));
+                lines
+            });
+            (format!("the settings are wrong:{lines}"), 2)
+        }
+        Failure::Replay(
+            ReplayError::File(_) | ReplayError::Unreadable { .. } | ReplayError::Scenario { .. },
+        ) => (printable(&Chain(failure).to_string()).into_owned(), 2),
+        Failure::Bind { .. }
+        | Failure::SetUp(_)
+        | Failure::TelemetryFile { .. }
+        | Failure::Telemetry(_)
+        | Failure::Replay(_)
+        | Failure::Seed(_)
+        | Failure::Group(_)
+        | Failure::Queue(_)
+        | Failure::Certificate(_)
+        | Failure::CaFile { .. }
+        | Failure::Interrupted => (printable(&Chain(failure).to_string()).into_owned(), 1),
+    };
+    let style = BAD.bold();
+    let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");
+    ExitCode::from(code)
+}
+
+pub(super) fn refuse(code: u8, reason: &str) -> ExitCode {
+    let style = BAD.bold();
+    let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {reason}");
+    ExitCode::from(code)
+}
