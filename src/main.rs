@@ -14,7 +14,7 @@ use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// Keeps Private DNS (A and PTR records) right for Azure Container Instances, and tells when it is not.
+/// Keeps Private DNS (A and PTR records) correct for Azure Container Instances, and reports drift
 #[derive(Debug, Parser)]
 #[command(version, long_version = VERSION, after_help = EXAMPLES)]
 struct Arguments {
@@ -27,7 +27,17 @@ struct Arguments {
         help = "Read the map from this file instead of ACI_DNS_ZONES"
     )]
     zones: Option<String>,
-    /// When to colour the output
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "quiet",
+        help = "Also log requests; replaces RUST_LOG"
+    )]
+    verbose: bool,
+    #[arg(short, long, global = true, help = "Log only errors, without progress; replaces RUST_LOG")]
+    quiet: bool,
+    /// When to color the output
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
 }
@@ -61,11 +71,17 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.";
 
 fn main() -> ExitCode {
-    let Arguments { command, zones, color } = Arguments::parse();
+    let Arguments { command, zones, verbose, quiet, color } = Arguments::parse();
     match color {
         ColorChoice::Auto => {}
         ColorChoice::Always => anstream::ColorChoice::AlwaysAnsi.write_global(),
         ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    if verbose {
+        environment::log_as("info,aci_dns=debug");
+    } else if quiet {
+        environment::log_as("error");
+        cli::silence();
     }
     if let Some(path) = zones {
         environment::read_zones_from(path);

@@ -42,6 +42,8 @@ Kinds of drift:
   foreign        a record set at its name or address belongs to another owner
   orphan         record sets carry the mark of a deleted container group
   bad_tag        a tag of the group is invalid
+  address_refused
+                 its address is outside of addressRanges
 
 Examples:
   aci-dns drift

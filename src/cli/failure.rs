@@ -1,4 +1,4 @@
-//! Why a command ends otherwise than asked to, and the exit codes.
+//! The failures of commands, and the exit codes.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +15,7 @@ use aci_dns::{
     replay::{ReplayError, remote::RemoteError},
 };
 
-use super::output::BAD;
+use super::{output::BAD, progress};
 
 /// Exit code: there is drift.
 pub(super) const DRIFTED: u8 = 3;
@@ -23,36 +23,42 @@ pub(super) const DRIFTED: u8 = 3;
 /// Exit code: the arguments or settings are invalid.
 pub(super) const WRONG: u8 = 2;
 
-/// Why the process ends otherwise than asked to.
+/// Why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("the settings are wrong")]
     Settings(#[source] SettingsError),
-    #[error("port {port} of 127.0.0.1 cannot be served")]
+    #[error("cannot listen on 127.0.0.1:{port}; choose another port with --port")]
     Bind { port: u16, source: io::Error },
-    #[error("the process cannot be set up")]
+    #[error("cannot set up the process")]
     SetUp(#[source] io::Error),
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    #[error("telemetry cannot be written to {}", path.display())]
+    #[error("cannot write telemetry to {}", path.display())]
     TelemetryFile { path: PathBuf, source: io::Error },
-    #[error("such an Azure cannot be made")]
+    #[error("cannot create the simulated resources")]
     Seed(#[source] azure_simulator::Missing),
     #[error("{0}")]
     Group(String),
     #[error(transparent)]
     Queue(#[from] QueueError),
-    #[error("no certificate for HTTPS")]
+    #[error("cannot create a certificate for HTTPS")]
     Certificate(#[source] azure_simulator::CertificateError),
-    #[error("the certificate of the authority cannot be written to {}", path.display())]
+    #[error("cannot write the certificate of the authority to {}", path.display())]
     CaFile { path: PathBuf, source: io::Error },
-    #[error("interrupted before anything was written")]
+    #[error("the plan {}", path.display())]
+    PlanFile { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("interrupted: the command did not finish; nothing was written")]
     Interrupted,
-    #[error("log lines cannot be written")]
+    #[error(
+        "interrupted: messages that were not moved yet stay in the poison queue; run it again to continue"
+    )]
+    InterruptedRedrive,
+    #[error("cannot write log lines")]
     Telemetry(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Whether the reader of the output has had enough, as `head` has.
+/// Whether the reader closed the output, as `head` does.
 fn is_broken_pipe(failure: &Failure) -> bool {
     let Failure::Replay(ReplayError::Output(error) | ReplayError::Remote(RemoteError::Output(error))) =
         failure
@@ -76,7 +82,8 @@ pub(crate) fn tell(failure: &Failure) -> ExitCode {
         }
         Failure::Replay(
             ReplayError::File(_) | ReplayError::Unreadable { .. } | ReplayError::Scenario { .. },
-        ) => (printable(&Chain(failure).to_string()).into_owned(), 2),
+        )
+        | Failure::PlanFile { .. } => (printable(&Chain(failure).to_string()).into_owned(), 2),
         Failure::Bind { .. }
         | Failure::SetUp(_)
         | Failure::TelemetryFile { .. }
@@ -87,14 +94,17 @@ pub(crate) fn tell(failure: &Failure) -> ExitCode {
         | Failure::Queue(_)
         | Failure::Certificate(_)
         | Failure::CaFile { .. }
-        | Failure::Interrupted => (printable(&Chain(failure).to_string()).into_owned(), 1),
+        | Failure::Interrupted
+        | Failure::InterruptedRedrive => (printable(&Chain(failure).to_string()).into_owned(), 1),
     };
+    progress::clear();
     let style = BAD.bold();
     let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");
     ExitCode::from(code)
 }
 
 pub(super) fn refuse(code: u8, reason: &str) -> ExitCode {
+    progress::clear();
     let style = BAD.bold();
     let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {reason}");
     ExitCode::from(code)

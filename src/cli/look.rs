@@ -1,4 +1,4 @@
-//! What a command looks at: subscriptions, a group, and how thoroughly; and the findings as output and exit code.
+//! The scope of a comparison (subscriptions, one group, thorough or not), and its findings as output and exit code.
 
 use std::{collections::BTreeSet, io::Write as _, process::ExitCode, time::Duration};
 
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{
     failure::{DRIFTED, Failure},
     output::{BAD, Output, WARNING},
+    progress,
 };
 
 /// The time limit of a sweep; a person can interrupt it earlier.
@@ -101,6 +102,7 @@ impl Look {
 }
 
 pub(super) fn print(findings: &Findings, output: Output, text: fn(&Findings) -> String) {
+    progress::clear();
     let reported = match output {
         Output::Table => text(findings),
         Output::Json => format!("{:#}\n", findings::json(findings)),

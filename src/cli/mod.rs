@@ -9,6 +9,8 @@ mod generate;
 mod look;
 mod output;
 mod plan;
+mod plan_file;
+mod progress;
 mod replay;
 mod retry;
 mod run;
@@ -22,6 +24,7 @@ pub(crate) use self::{
     failure::tell,
     generate::{Completions, Schema, completions, schema},
     plan::{Plan, plan},
+    progress::silence,
     replay::{Replay, replay},
     retry::{Retry, retry},
     serve::{PORT, Serve, serve},

@@ -1,6 +1,6 @@
 //! The command `plan`.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use aci_dns::{config::Takeover, domain::resource_id::ContainerGroupId, sweep::findings};
 
@@ -8,6 +8,7 @@ use super::{
     failure::Failure,
     look::{Look, print, verdict},
     output::Output,
+    plan_file,
     run::run,
 };
 
@@ -31,12 +32,16 @@ pub(crate) struct Plan {
     /// Show what `sync --adopt-only` would change
     #[arg(long)]
     adopt_only: bool,
+    /// Also write the plan to this file, for `sync FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 const PLAN: &str = "\
 Examples:
   aci-dns plan
   aci-dns plan --adopt-only
+  aci-dns plan --out plan.json
 
 Exit codes: 0 nothing would change, 1 a part of the comparison failed, 2 wrong settings or arguments, 3 something
 would change, or needs a person.";
@@ -48,9 +53,13 @@ pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
     } else if arguments.adopt {
         settings.takeover = Takeover::All;
     }
+    let takeover = settings.takeover;
     run(settings, async |functions, stop| {
         let group = arguments.group.as_ref();
         let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
+        if let Some(path) = &arguments.out {
+            plan_file::write(path, &findings, takeover)?;
+        }
         print(&findings, arguments.output, findings::diff);
         Ok(verdict(&findings, !findings.found.is_empty() || !findings.unattributed.is_empty()))
     })

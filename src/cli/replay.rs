@@ -14,27 +14,27 @@ use url::Url;
 
 use super::failure::Failure;
 
-/// Play Event Grid events against an Azure in memory, and show what is done
+/// Play Event Grid events against a simulated Azure, and show the changes
 ///
-/// Neither settings nor an Azure subscription are needed.
+/// The command needs neither settings nor an Azure subscription.
 ///
 /// Each PATH is a file of events (JSON documents one after the other: arrays or objects, in UTF-8 or UTF-16), a folder
-/// of such files, played in the order of their names, or - for stdin. The Azure in memory is made from the events themselves: a write event means that the
-/// group was deployed by then, a restart that it got another address, a delete that it is gone. For each event its
-/// outcome and its plan are shown, and the zones at the end.
+/// of such files, which are played in the order of their names, or - for stdin. The events define the simulated Azure: a
+/// write event means that the group is deployed at that time, a restart that it gets another address, a delete that it
+/// is deleted. The output shows the outcome and the plan of each event, and the zones at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = REPLAY)]
 pub(crate) struct Replay {
     /// Files and folders of events
     #[arg(value_name = "PATH", required_unless_present = "scenario")]
     paths: Vec<PathBuf>,
-    /// Set the stage with a script instead, and play the events after it
+    /// Run this script first, instead of deriving the simulated Azure from the events
     #[arg(long, value_name = "FILE", conflicts_with = "handler")]
     scenario: Option<PathBuf>,
-    /// Send the events to a running handler, or to the Event Grid endpoint of a Functions host, instead
+    /// Send the events to a running handler, or to the Event Grid endpoint of a Functions host
     #[arg(long, value_name = "URL", value_parser = replay::remote::handler)]
     handler: Option<Url>,
-    /// Write what Application Insights would get to a file, one envelope per line
+    /// Write the telemetry for Application Insights to a file, one envelope per line
     #[arg(long, value_name = "FILE", conflicts_with = "handler")]
     telemetry: Option<PathBuf>,
 }
@@ -49,8 +49,8 @@ Examples:
   HOST=http://localhost:7071/runtime/webhooks/EventGrid
   aci-dns replay --handler \"$HOST?functionName=function_aci_reconcile\" tests/events
 
-The settings of `serve` count here, too. ACI_DNS_ZONES may be unset: each resource group then
-gets zones and addresses of its own. The commands of a scenario are described at the top of
+The settings of `serve` apply. Without ACI_DNS_ZONES, each resource group has its own zones and
+addresses. The commands of a scenario are described at the top of
 src/replay/scenario.rs.
 
 Exit codes: 0 every event was acknowledged, 1 some failed or a file could not be read, 2 wrong settings or arguments.";
@@ -62,7 +62,7 @@ pub(crate) fn replay(arguments: &Replay) -> Result<ExitCode, Failure> {
         let found = replay::files::read(&arguments.paths).map_err(ReplayError::from)?;
         runtime.block_on(replay::remote::send(&found, handler, &mut out)).map_err(ReplayError::from)?
     } else {
-        // The clock of the world in memory runs ahead whenever everybody waits.
+        // The clock of the world in memory runs ahead when every task waits.
         let runtime = runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

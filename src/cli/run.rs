@@ -24,7 +24,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::failure::Failure;
+use super::{failure::Failure, progress};
 
 /// Runs a command with the parts of the handler and a signal to interrupt it.
 pub(super) fn run<Work>(
@@ -49,6 +49,7 @@ where
 {
     let line = |line: &str| {
         let shown = if io::stderr().is_terminal() { telemetry::readable(line) } else { line.to_owned() };
+        progress::clear();
         _ = writeln!(anstream::stderr(), "{shown}");
     };
     tracing::subscriber::set_global_default(telemetry::subscriber(&settings.log_filter, line))?;
@@ -61,14 +62,15 @@ where
             sender.send_replace(true);
         });
         let arm = arm(&settings, network(&settings));
-        work(settings, arm, Stop::when(receiver)).await
+        let work = work(settings, arm.clone(), Stop::when(receiver));
+        progress::during(arm, work).await
     });
     // A pending name lookup must not delay the end.
     runtime.shutdown_background();
     done
 }
 
-/// Comes with SIGTERM or Ctrl-C.
+/// Returns after SIGTERM or Ctrl-C.
 pub(super) fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::SetUp)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::SetUp)?;

@@ -16,11 +16,11 @@ use super::{
     run::{arm, network, shutdown, unix_seconds},
 };
 
-/// Serve invocations of the Azure Functions host: what runs in Azure
+/// Serve the invocations of the Azure Functions host; this runs in Azure
 ///
 /// The Functions host starts this command, tells it a port, and POSTs each Event Grid event to it. All settings are
-/// environment variables; every mistake in them is told at once, before the server binds, and ends the process with
-/// exit code 2.
+/// environment variables. Any mistake in them ends the process with exit code 2, before the server binds; the message
+/// lists all mistakes.
 #[derive(Debug, Default, clap::Args)]
 #[command(after_long_help = settings_help())]
 pub(crate) struct Serve {

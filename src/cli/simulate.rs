@@ -15,16 +15,16 @@ use super::{
     run::{shutdown, unix_seconds},
 };
 
-/// Serve an Azure in memory on loopback: Resource Manager, Private DNS, container groups, managed identity
+/// Serve a simulated Azure on loopback: Resource Manager, Private DNS, container groups, managed identity
 ///
-/// The handler, Microsoft's own clients and `func start` can use it like the real one.
+/// The handler, Microsoft's own clients and `func start` can use it like the real service.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SIMULATE)]
 pub(crate) struct Simulate {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8181)]
     port: u16,
-    /// Make zones and this many container groups in rg-spoke1
+    /// Create zones and this many container groups in rg-spoke1
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     groups: usize,
     /// Put this many other record sets into the forward zone
@@ -36,10 +36,10 @@ pub(crate) struct Simulate {
     /// Spread the resource groups over this many subscriptions, which differ in their last digit
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     subscriptions: usize,
-    /// Give the groups the records that they should have
+    /// Create the records of the groups
     #[arg(long)]
     with_records: bool,
-    /// How long a deployment takes until the address is there
+    /// How long a deployment takes until the address is assigned
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     provisioning: u64,
     /// How long a request takes
@@ -52,13 +52,13 @@ pub(crate) struct Simulate {
     callers: Callers,
 }
 
-/// Who uses the simulator.
+/// The callers of the simulator.
 #[derive(Debug, clap::Args)]
 struct Callers {
-    /// Answer requests without a token, too
+    /// Also answer requests without a token
     #[arg(long)]
     no_token: bool,
-    /// Print the settings with which a handler uses it, the retry queue included
+    /// Print the settings of a handler that uses the simulator, with the retry queue
     #[arg(long, conflicts_with = "tls")]
     print_env: bool,
     /// Serve HTTPS, with a certificate of an authority of its own
@@ -84,7 +84,7 @@ A handler beside it (the zones are those that --groups makes; --print-env prints
   aci-dns serve --port 8080
   aci-dns replay --handler http://127.0.0.1:8080 events.json
 
-Microsoft's clients want HTTPS (--tls) and the authority's certificate:
+Microsoft's clients require HTTPS (--tls) and the authority's certificate:
   aci-dns simulate --tls --groups 3
   export REQUESTS_CA_BUNDLE=/tmp/aci-dns-simulator-ca.pem     # Python, the Azure CLI
   export SSL_CERT_FILE=/tmp/aci-dns-simulator-ca.pem          # aci-dns
@@ -107,15 +107,15 @@ pub(crate) fn simulate(arguments: &Simulate) -> Result<(), Failure> {
             calls_kept: 10_000,
             ..simulator::Settings::default()
         });
+        let seed = Seed {
+            groups: arguments.groups,
+            record_sets: arguments.record_sets,
+            resource_groups: arguments.resource_groups,
+            subscriptions: arguments.subscriptions,
+            with_records: arguments.with_records,
+            ..Seed::default()
+        };
         if arguments.groups + arguments.record_sets > 0 {
-            let seed = Seed {
-                groups: arguments.groups,
-                record_sets: arguments.record_sets,
-                resource_groups: arguments.resource_groups,
-                subscriptions: arguments.subscriptions,
-                with_records: arguments.with_records,
-                ..Seed::default()
-            };
             azure.seed(&seed).map_err(Failure::Seed)?;
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
@@ -125,17 +125,18 @@ pub(crate) fn simulate(arguments: &Simulate) -> Result<(), Failure> {
         }
         let _ = writeln!(
             anstream::stdout(),
-            "Azure in memory at http://{address}/; what is in it: http://{address}/simulator/zones"
+            "Simulated Azure at http://{address}/; its content: http://{address}/simulator/zones"
         );
         if arguments.callers.print_env {
-            let _ = anstream::stdout().write_all(simulated_settings(&azure, &address.to_string()).as_bytes());
+            let _ = anstream::stdout()
+                .write_all(simulated_settings(&azure, &seed, &address.to_string()).as_bytes());
         }
         simulator::serve(azure, listener, shutdown()?).await.map_err(bind)
     })
 }
 
 /// The settings of a handler beside the simulator, for a shell.
-fn simulated_settings(azure: &Azure, address: &str) -> String {
+fn simulated_settings(azure: &Azure, seed: &Seed, address: &str) -> String {
     const QUEUE: &str = "aci-dns-retry";
     azure.create_queue(QUEUE);
     let queue = azure.queue_url(&format!("http://{address}"), QUEUE);
@@ -144,7 +145,10 @@ fn simulated_settings(azure: &Azure, address: &str) -> String {
          export IDENTITY_ENDPOINT='http://{address}/msi/token' IDENTITY_HEADER='simulator'\n\
          export ACI_DNS_RETRY_QUEUE='{queue}'\n\
          export ACI_DNS_ZONES='{{\"rg-spoke*\": {{\"forwardZone\": \"spoke1.contoso.internal\", \
-         \"reverseZones\": [\"1.10.in-addr.arpa\"], \"zoneResourceGroup\": \"rg-dns\"}}}}'\n"
+         \"reverseZones\": [\"1.10.in-addr.arpa\"], \"zoneSubscriptionId\": \"{}\", \"zoneResourceGroup\": \"rg-dns\"}}}}'\n\
+         export ACI_DNS_SUBSCRIPTIONS='{}'\n",
+        seed.subscription,
+        seed.subscription_ids().join(",")
     )
 }
 
@@ -163,7 +167,7 @@ async fn serve_tls(azure: Azure, listener: TcpListener, ca_file: Option<PathBuf>
     let port = listener.local_addr().map_err(Failure::SetUp)?.port();
     let _ = writeln!(
         anstream::stdout(),
-        "Azure in memory at https://localhost:{port}/; what is in it: https://localhost:{port}/simulator/zones\n\
+        "Simulated Azure at https://localhost:{port}/; its content: https://localhost:{port}/simulator/zones\n\
          Its authority: {}",
         path.display()
     );

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -20,12 +21,15 @@ use aci_dns::{
         findings::{self, Findings, Spelling, Verdict},
     },
 };
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
     failure::{Failure, WRONG, refuse},
     look::{Look, TIME, print, verdict},
     output::{BAD, GOOD, Output, STRONG},
+    plan_file::{self, PlanFile},
+    progress,
     run::run,
 };
 
@@ -40,6 +44,13 @@ use super::{
 pub(crate) struct Sync {
     #[command(flatten)]
     look: Look,
+    /// Make exactly the changes of this file of `plan --out`, without a question. A group whose record sets have
+    /// another ETag than in the file is left as it is
+    #[arg(value_name = "FILE", conflicts_with_all = ["group", "adopt", "adopt_only"])]
+    plan: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
@@ -67,6 +78,7 @@ const SYNC: &str = "\
 Examples:
   aci-dns sync
   aci-dns sync --yes
+  aci-dns plan --out plan.json && aci-dns sync plan.json
   aci-dns sync --group /subscriptions/<id>/resourceGroups/rg-spoke1/providers/\\
 Microsoft.ContainerInstance/containerGroups/web
 
@@ -81,36 +93,59 @@ processed, 2 wrong settings or arguments, or no terminal for the confirmation, 3
 pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
     let mut settings = arguments.look.place.settings()?;
     if settings.policy.is_read_only() {
-        return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so nothing would be written; use aci-dns plan"));
+        return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so sync writes nothing; use aci-dns plan"));
     }
     if let Some(id) = &arguments.group {
         settings.address_wait = Duration::from_secs(arguments.wait);
         settings.deadline += settings.address_wait;
-        return run(settings, async |functions, stop| Ok(sync_one(&functions.reconciler, id, &stop).await));
+        return run(settings, async |functions, stop| {
+            Ok(sync_one(&functions.reconciler, id, arguments.output, &stop).await)
+        });
     }
-    if !arguments.yes && !io::stdin().is_terminal() {
-        return Ok(refuse(WRONG, "not a terminal, so cannot ask; pass --yes, or run `aci-dns plan`"));
+    let reviewed = arguments.plan.as_deref().map(plan_file::read).transpose()?;
+    let is_asking = !arguments.yes && reviewed.is_none();
+    if is_asking && !io::stdin().is_terminal() {
+        return Ok(refuse(
+            WRONG,
+            "stdin is not a terminal, so sync cannot ask; pass --yes, or run `aci-dns plan`",
+        ));
     }
-    settings.takeover = match arguments {
-        Sync { adopt_only: true, .. } => Takeover::MarksOnly,
-        Sync { adopt: true, .. } => Takeover::All,
+    settings.takeover = match (arguments, &reviewed) {
+        (_, Some(reviewed)) => reviewed.takeover,
+        (Sync { adopt_only: true, .. }, None) => Takeover::MarksOnly,
+        (Sync { adopt: true, .. }, None) => Takeover::All,
         // Without a person who has seen the plan, no record set of another owner is taken over.
-        Sync { yes: true, .. } => Takeover::Never,
+        (Sync { yes: true, .. }, None) => Takeover::Never,
         _ => Takeover::AsConfigured,
     };
-    run(settings, async |functions, stop| sync_all(arguments, &functions.sweeper, &stop).await)
+    run(settings, async |functions, stop| {
+        sync_all(arguments, reviewed.as_ref(), &functions.sweeper, &stop).await
+    })
 }
 
 /// Reconciles one container group as its event would, with a longer wait.
-async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId, stop: &Stop) -> ExitCode {
+async fn sync_one(
+    reconciler: &Arc<Reconciler>,
+    id: &ContainerGroupId,
+    output: Output,
+    stop: &Stop,
+) -> ExitCode {
     let report = tokio::select! {
         report = reconciler.reconcile(id, Evidence::None) => report,
-        () = stop.signalled() => return refuse(1, "interrupted; run it again to continue"),
+        () = stop.signalled() => {
+            return refuse(1, "interrupted: the group was not finished, and a record set of it may be written; run it again to continue");
+        }
     };
     let reported = printable(&format!("{}: {}", report.outcome, report.message)).into_owned();
+    if output == Output::Json {
+        print_results(None, &[result(id, &report)], 0);
+    }
     match (report.outcome, report.address) {
         (Outcome::Converged | Outcome::Changed, Some(_)) => {
-            let _ = writeln!(anstream::stdout(), "{GOOD}{reported}{GOOD:#}");
+            if output == Output::Table {
+                progress::clear();
+                let _ = writeln!(anstream::stdout(), "{GOOD}{reported}{GOOD:#}");
+            }
             ExitCode::SUCCESS
         }
         // The caller waits for a name that leads to an address, so a missing one is an error.
@@ -121,32 +156,98 @@ async fn sync_one(reconciler: &Arc<Reconciler>, id: &ContainerGroupId, stop: &St
     }
 }
 
-async fn sync_all(arguments: &Sync, sweeper: &Sweeper, stop: &Stop) -> Result<ExitCode, Failure> {
-    let findings = arguments.look.findings(None, sweeper, stop).await?;
-    print(&findings, Output::Table, findings::diff);
-    let needs_person = |findings: &Findings| {
-        findings.found.iter().any(|found| found.verdict == Verdict::Drift && found.report.error.is_some())
-    };
+async fn sync_all(
+    arguments: &Sync,
+    reviewed: Option<&PlanFile>,
+    sweeper: &Sweeper,
+    stop: &Stop,
+) -> Result<ExitCode, Failure> {
+    let mut findings = arguments.look.findings(None, sweeper, stop).await?;
+    let outdated = reviewed.map(|reviewed| reviewed.restrict(&mut findings)).unwrap_or_default();
+    let spelling = Spelling::of(&findings);
+    match arguments.output {
+        Output::Table => print(&findings, Output::Table, findings::diff),
+        // Stdout has one JSON document, so the plan to confirm goes to stderr.
+        Output::Json if !arguments.yes && reviewed.is_none() => {
+            progress::clear();
+            let _ = anstream::stderr().write_all(findings::diff(&findings).as_bytes());
+        }
+        Output::Json => {}
+    }
+    for found in &outdated {
+        refuse(
+            1,
+            &format!(
+                "{}: the group or its record sets changed after the plan, so its changes are not made; make a new plan",
+                spelling.group(&found.id)
+            ),
+        );
+    }
+    let mut results = Vec::new();
+    let code = apply(arguments, reviewed, sweeper, stop, &findings, &spelling, &mut results).await;
+    if arguments.output == Output::Json {
+        let left = findings.found.iter().filter(|found| !found.changes.is_empty()).count();
+        print_results(Some(&findings), &results, left.saturating_sub(results.len()));
+    }
+    Ok(if outdated.is_empty() { code } else { ExitCode::FAILURE })
+}
+
+/// Checks, asks, and repairs.
+async fn apply(
+    arguments: &Sync,
+    reviewed: Option<&PlanFile>,
+    sweeper: &Sweeper,
+    stop: &Stop,
+    findings: &Findings,
+    spelling: &Spelling,
+    results: &mut Vec<Value>,
+) -> ExitCode {
+    let needs_person =
+        findings.found.iter().any(|found| found.verdict == Verdict::Drift && found.report.error.is_some());
     if findings.planned() == 0 {
-        return Ok(verdict(&findings, needs_person(&findings)));
+        return verdict(findings, needs_person);
     }
     if let Some(guard) = findings.change_guard().filter(|_| !arguments.force) {
-        return Ok(refuse(1, &format!("{guard}; pass --force to continue")));
+        return refuse(1, &format!("{guard}; nothing was written; pass --force to continue"));
     }
-    if !arguments.yes && !ask(findings.planned(), stop).await {
-        return Ok(refuse(1, "nothing was written"));
+    if !arguments.yes && reviewed.is_none() && !ask(findings.planned(), stop).await {
+        return refuse(1, "nothing was written");
     }
-    let spelling = Spelling::of(&findings);
-    let show = |step: &Step<'_>| progress(&spelling, step);
+    let show = |step: &Step<'_>| {
+        show_step(spelling, step);
+        results.push(result(&step.found.id, step.report));
+    };
     let deadline = Instant::now() + TIME;
     let repaired = sweeper.repair(&findings.found, deadline, stop, show).await;
-    Ok(end(&repaired, &findings, needs_person(&findings)))
+    end(&repaired, findings, needs_person)
+}
+
+/// The result of one group as JSON.
+fn result(id: &ContainerGroupId, report: &Report) -> Value {
+    json!({
+        "id": id.to_string(),
+        "outcome": report.outcome.to_string(),
+        "message": report.message,
+        "plan": report.plan,
+        "error": report.error,
+    })
+}
+
+fn print_results(findings: Option<&Findings>, results: &[Value], left: usize) {
+    let document = json!({"plan": findings.map(findings::json), "results": results, "left": left});
+    progress::clear();
+    let _ = writeln!(anstream::stdout(), "{document:#}");
 }
 
 fn end(repaired: &Repaired, findings: &Findings, needs_person: bool) -> ExitCode {
+    progress::clear();
     let _ = writeln!(anstream::stderr(), "{STRONG}{}{STRONG:#}", repaired.summary());
     if repaired.left > 0 {
-        return refuse(1, "interrupted; run it again to continue");
+        let Repaired { done, failed, left, .. } = repaired;
+        return refuse(
+            1,
+            &format!("interrupted: {done} done, {failed} failed, {left} left; run it again to continue"),
+        );
     }
     if repaired.failed > 0 {
         return ExitCode::FAILURE;
@@ -154,11 +255,12 @@ fn end(repaired: &Repaired, findings: &Findings, needs_person: bool) -> ExitCode
     verdict(findings, needs_person)
 }
 
-fn progress(spelling: &Spelling, step: &Step<'_>) {
+fn show_step(spelling: &Spelling, step: &Step<'_>) {
     let Step { found, report, left } = *step;
     let Report { outcome, message, .. } = report;
     let style = if outcome.status() == 200 { GOOD } else { BAD };
     let group = spelling.group(&found.id);
+    progress::clear();
     let _ = writeln!(
         anstream::stderr(),
         "{left:>5} left  {style}{outcome}{style:#} {STRONG}{group}{STRONG:#} {}",
@@ -168,6 +270,7 @@ fn progress(spelling: &Spelling, step: &Step<'_>) {
 
 /// Asks for confirmation. An interrupt counts as no.
 async fn ask(changes: usize, stop: &Stop) -> bool {
+    progress::clear();
     let _ = write!(anstream::stderr(), "{STRONG}Make these {changes} changes?{STRONG:#} [y/N] ");
     let _ = io::stderr().flush();
     let answer = tokio::task::spawn_blocking(|| {

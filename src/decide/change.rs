@@ -41,6 +41,17 @@ pub enum Change {
     Ptr(Edit<PtrTarget>),
 }
 
+/// A conditional write, for a comparison with a reviewed plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Write {
+    /// The resource id of the zone.
+    pub zone: String,
+    /// The ETag that the record set must have; nothing if it must not exist.
+    pub etag: Option<String>,
+    /// The change, as a plan shows it.
+    pub change: String,
+}
+
 /// What a change does to the answers that DNS gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -71,6 +82,17 @@ impl Change {
             Self::A(edit) => (RecordType::A, &edit.name),
             Self::Ptr(edit) => (RecordType::Ptr, &edit.name),
         }
+    }
+
+    /// The conditional write.
+    #[must_use]
+    pub fn write(&self) -> Write {
+        let etag = match self {
+            Self::A(edit) => edit.before.as_ref().map(|before| &before.etag),
+            Self::Ptr(edit) => edit.before.as_ref().map(|before| &before.etag),
+        };
+        let etag = etag.map(|etag| etag.as_str().to_owned());
+        Write { zone: self.zone().id().to_lowercase(), etag, change: self.to_string() }
     }
 
     /// Whether the record set is deleted.

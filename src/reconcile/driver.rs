@@ -2,20 +2,26 @@
 //!
 //! It decides nothing. A dry run has no writer: its writes are recorded and assumed to have happened.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::{join, join_all, try_join_all};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     azure::{
-        arm::{ArmError, Reader, Writer},
+        arm::{ArmError, Cause, Reader, Writer},
         slot::Slot,
     },
     config::Zones,
     decide::{
         Fact, Facts, Goal, Key, Observation, OwnerObservation, PtrKey, Rules, RunState, Step, Target,
-        Verdict, WriteResult, change::Change, decide, report::Chain,
+        Verdict, WriteResult,
+        change::{Change, Write},
+        decide,
+        report::Chain,
     },
     domain::{
         container_group::AddressState,
@@ -37,13 +43,15 @@ pub struct Access<'a> {
     pub writer: Option<&'a Writer>,
     /// The place that the run gives up while it waits.
     pub slot: Option<&'a Slot>,
+    /// The only writes that it may send, if a plan was reviewed.
+    pub reviewed: Option<&'a BTreeSet<Write>>,
 }
 
 impl<'a> Access<'a> {
     /// Reads, and assumes that writes happen: there is nothing here that could write.
     #[must_use]
     pub fn read_only(reader: &'a Reader) -> Self {
-        Self { reader, writer: None, slot: None }
+        Self { reader, writer: None, slot: None, reviewed: None }
     }
 
     async fn pause(&self, pause: impl Future<Output = ()>) {
@@ -280,6 +288,9 @@ async fn ptr_list(
 /// Sends one write, conditional on what was read.
 async fn send(access: Access<'_>, change: &Change) -> Result<WriteResult, ArmError> {
     let Some(writer) = access.writer else { return Ok(WriteResult::Assumed) };
+    if access.reviewed.is_some_and(|reviewed| !reviewed.contains(&change.write())) {
+        return Err(ArmError::Refused { operation: format!("write {change}"), source: Cause::NotReviewed });
+    }
     let (record_type, zone, name, precondition) = match change {
         Change::A(edit) => (RecordType::A, &edit.zone, &edit.name, edit.precondition()),
         Change::Ptr(edit) => (RecordType::Ptr, &edit.zone, &edit.name, edit.precondition()),

@@ -13,7 +13,12 @@ pub mod coalesce;
 pub mod driver;
 pub mod retry;
 
-use std::{collections::VecDeque, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
@@ -29,7 +34,7 @@ use crate::{
     decide::{
         Conflict, Evidence, ExtraLookups, Goal, Key, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
         Unmanaged, Verdict,
-        change::Change,
+        change::{Change, Write},
         desired::TagError,
         report::{Outcome, Report, unmapped},
     },
@@ -412,6 +417,7 @@ impl Reconciler {
                 reader: writer.reader(),
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
+                reviewed: order.reviewed.as_deref(),
             };
             let mut trace = Trace::new(RunState::new(wait));
             let report = self.group(access, rules, &goal, deadline, &mut trace).await;
@@ -459,6 +465,8 @@ pub struct Order {
     pub evidence: Evidence,
     /// The place that the run gives up while it waits.
     pub slot: Option<Arc<Slot>>,
+    /// The only writes that the run may send, if a plan was reviewed.
+    pub reviewed: Option<Arc<BTreeSet<Write>>>,
 }
 
 /// A verdict that is no failure, as a report of it starts.

@@ -115,6 +115,7 @@ pub(super) fn of(look: Look) -> Classification {
         changes: look.dry_run.changes,
         lookups: look.order.lookups,
         evidence: look.order.evidence,
+        is_reviewed: false,
     }))
 }
 
