@@ -9,8 +9,13 @@ use aci_dns::{
 };
 use tokio::time::Instant;
 
-use super::{DRIFTED, Output, TIME, Where, nowhere, refuse, run_on_arm};
-use crate::Failure;
+use super::{
+    failure::{DRIFTED, Failure, refuse},
+    look::{TIME, Where, nowhere},
+    output::Output,
+    progress,
+    run::run_on_arm,
+};
 
 /// Check everything that aci-dns depends on in Azure
 ///
@@ -39,11 +44,11 @@ States:
 
 Examples:
   aci-dns doctor
-  aci-dns doctor --principal \"$(az functionapp identity show --name APP --resource-group RG \\
+  aci-dns doctor --principal \"$(az identity show --name aci-dns-identity --resource-group RG \\
     --query principalId --output tsv)\"
   aci-dns doctor --subscription 00000000-0000-0000-0000-000000000000 --output json
 
-Exit codes: 0 no problem (but perhaps warnings), 1 a check could not be made, 2 wrong settings or
+Exit codes: 0 no problem (but perhaps warnings), 1 a check could not run, 2 wrong settings or
 arguments, 3 a problem.";
 
 pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
@@ -58,6 +63,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
             Output::Table => doctor::table(&diagnosis),
             Output::Json => format!("{:#}\n", doctor::json(&diagnosis)),
         };
+        progress::clear();
         let _ = anstream::stdout().write_all(reported.as_bytes());
         if diagnosis.is_map_void {
             return Ok(refuse(1, "no key of ACI_DNS_ZONES matches anything"));

@@ -71,8 +71,11 @@ pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
     Diagnosis { checks, is_map_void: evidence.unmatched.is_error(), requests: evidence.requests }
 }
 
+/// What a check without a token reports.
+pub(super) const NO_TOKEN: &str = "no access token";
+
 fn without_token(title: Title) -> Check {
-    let finding = Finding::new(State::NotChecked, "no access token", "unknown", "see the check of the token");
+    let finding = Finding::new(State::NotChecked, NO_TOKEN, "unknown", "see the check of the token");
     Check { title, examined: String::new(), findings: vec![finding] }
 }
 

@@ -91,6 +91,8 @@ pub struct ZoneSight {
     pub is_needed: bool,
     /// The zone itself; `None` if it does not exist.
     pub state: Seen<Option<ZoneState>>,
+    /// The resource groups with a zone of this name, if the zone does not exist.
+    pub elsewhere: Vec<String>,
     /// The links to virtual networks.
     pub links: Seen<Vec<Link>>,
     /// The permissions there.

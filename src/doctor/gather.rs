@@ -85,23 +85,21 @@ pub(super) async fn evidence(
         let rights = &rights;
         let named = scopes.iter().filter(|scope| scope.resource_group().is_some());
         let named: BTreeSet<String> = named.map(|scope| scope.subscription().to_owned()).collect();
-        let whole = all(named, |subscription| async move {
+        let whole = all(inspector, named, |subscription| async move {
             let found = rights.at(&subscription, &format!("/subscriptions/{subscription}")).await;
             (subscription, found)
         });
-        let scopes = all(scopes, |scope| scope_evidence(rights, scope));
+        let scopes = all(inspector, scopes, |scope| scope_evidence(rights, scope));
         (evidence.scopes, evidence.subscriptions) = join(scopes, whole).await;
         let needs = Needs::of(&evidence.scopes, &zones, settings);
-        let zones =
-            all(
-                needs.zones,
-                |(place, (zone, need))| async move { (place, zone_sight(rights, zone, need).await) },
-            );
-        let subnets = all(needs.subnets, |subnet| async move {
+        let zones = all(inspector, needs.zones, |(place, (zone, need))| async move {
+            (place, zone_sight(rights, zone, need).await)
+        });
+        let subnets = all(inspector, needs.subnets, |subnet| async move {
             let ranges = inspector.subnet(&subnet).await.map_err(unseen(SUBNETS));
             (subnet, ranges)
         });
-        let events = all(subscriptions, |subscription| async move {
+        let events = all(inspector, subscriptions, |subscription| async move {
             let events = events(inspector, &subscription).await;
             (subscription, events)
         });
@@ -130,11 +128,14 @@ fn places(evidence: &Evidence) -> BTreeSet<Scope> {
 
 /// Reads each item, several at a time.
 async fn all<Item, Key: Ord, Sight, Look: Future<Output = (Key, Sight)>>(
+    inspector: &Inspector,
     items: impl IntoIterator<Item = Item>,
     look: impl FnMut(Item) -> Look,
 ) -> BTreeMap<Key, Sight> {
-    let looks = stream::iter(items).map(look);
-    looks.buffer_unordered(ASKED_AT_ONCE).collect().await
+    let looks: Vec<Look> = items.into_iter().map(look).collect();
+    inspector.activity().expect(looks.len());
+    let looks = stream::iter(looks).buffer_unordered(ASKED_AT_ONCE);
+    looks.inspect(|_| inspector.activity().finish_one()).collect().await
 }
 
 /// The rights to check: those of the caller, or of another principal.
@@ -195,11 +196,20 @@ async fn zone_sight(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneSight {
         links: Ok(Vec::new()),
         rights: Ok(Vec::new()),
         unmarked: None,
+        elsewhere: Vec::new(),
         state: state.map_err(unseen(ZONES)),
         zone,
     };
-    // A missing zone has nothing to read.
-    if sight.state != Ok(None) {
+    if sight.state == Ok(None) {
+        // A missing zone has nothing to read. A failed list leaves the place unknown.
+        let zones = inspector.zones(&sight.zone.subscription).await.unwrap_or_default();
+        let is_namesake = |id: &&ResourceId| {
+            id.after("privateDnsZones")
+                .is_some_and(|name| name.eq_ignore_ascii_case(sight.zone.name.as_str()))
+        };
+        let places = zones.iter().filter(is_namesake).filter_map(|id| id.after("resourceGroups"));
+        sight.elsewhere = places.map(str::to_owned).collect();
+    } else {
         let id = sight.zone.id();
         let rights = rights.at(&sight.zone.subscription, &id);
         let unmarked = unmarked(inspector.reader(), &sight, need);

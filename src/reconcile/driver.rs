@@ -2,21 +2,30 @@
 //!
 //! It decides nothing. A dry run has no writer: its writes are recorded and assumed to have happened.
 
-use std::{collections::BTreeMap, future::poll_fn, task::Poll, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use futures::future::{BoxFuture, join, join_all, try_join_all};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     azure::{
-        arm::{ArmError, Reader, Writer},
-        key_vault::{VaultError, VaultRequests},
+        arm::{ArmError, Cause, Reader, Writer},
+        key_vault::{VaultCause, VaultError, VaultRequests},
         slot::Slot,
     },
     config::Zones,
     decide::{
         Fact, Facts, Goal, Key, Observation, OwnerObservation, OwnerSecret, PtrKey, Rules, RunState,
-        SecretStep, SecretVerdict, Step, Target, Verdict, WriteResult, change::Change, decide, report::Chain,
+        SecretStep, SecretVerdict, Step, Target, Verdict, WriteResult,
+        change::{Change, Write},
+        decide,
+        report::Chain,
     },
     domain::{
         container_group::AddressState,
@@ -41,13 +50,15 @@ pub struct Access<'a> {
     pub writer: Option<&'a Writer>,
     /// The place that the run gives up while it waits.
     pub slot: Option<&'a Slot>,
+    /// The only writes that it may send, if a plan was reviewed.
+    pub reviewed: Option<&'a BTreeSet<Write>>,
 }
 
 impl<'a> Access<'a> {
     /// Reads, and assumes that writes happen: there is nothing here that could write.
     #[must_use]
     pub fn read_only(reader: &'a Reader, vaults: &'a VaultRequests) -> Self {
-        Self { reader, vaults, writer: None, slot: None }
+        Self { reader, vaults, writer: None, slot: None, reviewed: None }
     }
 
     /// Waits for the time of a confirmation. A second read of a list tells nothing more.
@@ -179,7 +190,12 @@ impl Trace {
                 Completed::Secret(id, result)
             })),
             SecretStep::Write(edit) => Some(Box::pin(async move {
+                let is_reviewed = |reviewed: &BTreeSet<Write>| reviewed.contains(&Write::of_secret(&edit));
                 let result = match access.writer {
+                    Some(_) if !access.reviewed.is_none_or(is_reviewed) => {
+                        let cause = Arc::new(VaultCause::NotReviewed);
+                        Err(VaultError { is_write: true, id: edit.id.clone(), cause })
+                    }
                     Some(_) => {
                         access.vaults.write(&edit.id, &edit.after).await.map(|()| WriteResult::Written(None))
                     }
@@ -446,6 +462,9 @@ async fn ptr_list(
 /// Sends one write, conditional on what was read.
 async fn send(access: Access<'_>, change: &Change) -> Result<WriteResult, ArmError> {
     let Some(writer) = access.writer else { return Ok(WriteResult::Assumed) };
+    if access.reviewed.is_some_and(|reviewed| !reviewed.contains(&change.write())) {
+        return Err(ArmError::Refused { operation: format!("write {change}"), source: Cause::NotReviewed });
+    }
     let (record_type, zone, name, precondition) = match change {
         Change::A(edit) => (RecordType::A, &edit.zone, &edit.name, edit.precondition()),
         Change::Ptr(edit) => (RecordType::Ptr, &edit.zone, &edit.name, edit.precondition()),

@@ -14,7 +14,13 @@ pub mod driver;
 pub mod publish;
 pub mod retry;
 
-use std::{collections::VecDeque, fmt, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
@@ -31,7 +37,7 @@ use crate::{
     decide::{
         Conflict, Evidence, ExtraLookups, Goal, Key, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
         Unmanaged, Verdict,
-        change::Change,
+        change::{Change, Write},
         desired::TagError,
         report::{Outcome, Report, unmapped},
     },
@@ -448,6 +454,7 @@ impl Reconciler {
                 vaults: &vaults,
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
+                reviewed: order.reviewed.as_deref(),
             };
             let mut trace = Trace::new(RunState::new(wait));
             let report = self.group(access, rules, &goal, deadline, &mut trace).await;
@@ -470,8 +477,13 @@ impl Reconciler {
         let rules = Rules::of(&self.settings, &goal.zones);
         let (writer, vaults) =
             (self.arm.invocation_in(deadline, Some(Arc::clone(&slot))), self.vaults.invocation());
-        let access =
-            Access { reader: writer.reader(), vaults: &vaults, writer: Some(&writer), slot: Some(&slot) };
+        let access = Access {
+            reader: writer.reader(),
+            vaults: &vaults,
+            writer: Some(&writer),
+            slot: Some(&slot),
+            reviewed: None,
+        };
         let mut trace = Trace::new(RunState::default());
         let report = self.group(access, rules, &goal, deadline, &mut trace).await;
         Some(with_requests(report, writer.reader(), &vaults))
@@ -506,6 +518,8 @@ pub struct Order {
     pub evidence: Evidence,
     /// The place that the run gives up while it waits.
     pub slot: Option<Arc<Slot>>,
+    /// The only writes that the run may send, if a plan was reviewed.
+    pub reviewed: Option<Arc<BTreeSet<Write>>>,
 }
 
 /// A verdict that is no failure, as a report of it starts.

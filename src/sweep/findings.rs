@@ -15,7 +15,7 @@ use crate::{
     config::UnmatchedKeys,
     decide::{
         Evidence, ExtraLookups,
-        change::{Change, Effect},
+        change::{Change, Effect, Write},
         report::{DriftKind, Outcome, Report},
     },
     domain::{
@@ -62,6 +62,8 @@ pub struct Found {
     pub lookups: ExtraLookups,
     /// How much a "not found" of the group proves.
     pub evidence: Evidence,
+    /// Whether a repair may only make these changes, and only if each record set still has its ETag.
+    pub is_reviewed: bool,
 }
 
 /// The kind of a finding.
@@ -94,6 +96,10 @@ pub struct Failure {
     pub outcome: Outcome,
     /// The error with all its causes.
     pub error: String,
+    /// Its causes, without the list that failed.
+    pub cause: String,
+    /// Whether there is no access token.
+    pub is_sign_in: bool,
 }
 
 /// How much was compared.
@@ -300,12 +306,25 @@ impl Found {
         !self.changes.is_empty() || !self.secret_changes.is_empty()
     }
 
+    /// The conditional writes of its changes.
+    #[must_use]
+    pub fn writes(&self) -> BTreeSet<Write> {
+        self.changes
+            .iter()
+            .map(Change::write)
+            .chain(self.secret_changes.iter().map(Write::of_secret))
+            .collect()
+    }
+
     /// Every kind of drift of the group.
     #[must_use]
     pub fn kinds(&self) -> &[DriftKind] {
         self.report.drift.as_ref().map_or(&[], |drift| &drift.kinds)
     }
 }
+
+/// How an error names the failure of the list on which it depends.
+const UNLISTED: &str = "could not read the list that contains it: ";
 
 const STRONG: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
@@ -332,7 +351,7 @@ pub fn table(findings: &Findings) -> String {
             or_dash(found.report.address.map(|address| address.to_string()).unwrap_or_default()),
             or_dash(addresses.join(" ")),
         ]);
-        notes.push(printable(found.report.error.as_deref().unwrap_or_default()).into_owned());
+        notes.push(printable(&error_of(&found.report)).into_owned());
     }
     let mut text = String::new();
     if rows.len() > 1 {
@@ -380,8 +399,8 @@ pub fn diff(findings: &Findings) -> String {
         for change in &found.report.withheld {
             _ = writeln!(text, "  withheld: {}", printable(change));
         }
-        if let Some(error) = &found.report.error {
-            _ = writeln!(text, "  {BAD}{}{BAD:#}", printable(error));
+        if found.report.error.is_some() {
+            _ = writeln!(text, "  {BAD}{}{BAD:#}", printable(&error_of(&found.report)));
         }
     }
     if !text.is_empty() {
@@ -406,9 +425,7 @@ pub fn diff(findings: &Findings) -> String {
 /// The end of table and diff.
 fn closing(findings: &Findings) -> String {
     let mut text = String::new();
-    for failure in &findings.failures {
-        _ = writeln!(text, "{BAD}{}{BAD:#}", printable(&failure.error));
-    }
+    text += &failures(&findings.failures);
     for record in &findings.unattributed {
         let owner = record.owner.as_ref().map(|owner| format!(" of {}", printable(owner.as_str())));
         let (name, owner) = (printable(&record.record), owner.unwrap_or_default());
@@ -420,6 +437,47 @@ fn closing(findings: &Findings) -> String {
     }
     _ = writeln!(text, "{}", findings.summary());
     text
+}
+
+/// The failed lists, those with the same cause together.
+fn failures(failures: &[Failure]) -> String {
+    let mut text = String::new();
+    let mut causes: Vec<&str> = failures.iter().map(|failure| failure.cause.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    causes.retain(|cause| seen.insert(*cause));
+    for cause in causes {
+        let of_cause: Vec<&Failure> = failures.iter().filter(|failure| failure.cause == cause).collect();
+        let line = match of_cause.as_slice() {
+            [one, ..] if one.is_sign_in => {
+                let lists = if of_cause.len() == 1 { "list" } else { "lists" };
+                format!("not signed in: {} {lists} could not be read: {cause}", of_cause.len())
+            }
+            [one] => one.error.clone(),
+            several => {
+                let lists = several.iter().map(|failure| {
+                    failure.error.strip_suffix(cause).unwrap_or(&failure.error).trim_end_matches(": ")
+                });
+                format!(
+                    "{} lists failed: {cause}\n  {}",
+                    several.len(),
+                    lists.collect::<Vec<_>>().join("\n  ")
+                )
+            }
+        };
+        for line in line.lines() {
+            _ = writeln!(text, "{BAD}{}{BAD:#}", printable(line));
+        }
+    }
+    text
+}
+
+/// The error of a group. The cause of a failed list is not repeated for each group that depends on the list.
+fn error_of(report: &Report) -> String {
+    let error = report.error.as_deref().unwrap_or_default();
+    match error.split_once(UNLISTED) {
+        Some((operation, _)) => format!("{operation}its list failed, see below"),
+        None => error.to_owned(),
+    }
 }
 
 /// How container groups are named: with their subscription only if there are several.
@@ -531,7 +589,12 @@ mod tests {
                 owner: Some(owner),
                 reason: "deleted",
             }],
-            failures: vec![Failure { outcome: Outcome::Failed, error: evil.to_owned() }],
+            failures: vec![Failure {
+                outcome: Outcome::Failed,
+                error: evil.to_owned(),
+                cause: String::new(),
+                is_sign_in: false,
+            }],
             ..Findings::default()
         };
         for text in [table(&findings), diff(&findings)] {

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, future::join, stream};
 
 use crate::{
     azure::{
-        arm::{ArmError, Kind, Reader, Snapshot},
+        arm::{Activity, ArmError, Kind, Reader, Snapshot},
         key_vault::{VaultError, Vaults},
     },
     config::{MissingSubscription, Settings, Zones},
@@ -22,11 +22,17 @@ use crate::{
 const LISTED_AT_ONCE: usize = 8;
 
 /// Lists everything that the map serves.
-pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Snapshot, MissingSubscription> {
+pub(super) async fn snapshot(
+    reader: &Reader,
+    settings: &Settings,
+    activity: &Activity,
+) -> Result<Snapshot, MissingSubscription> {
     let list_scope = settings.list_scope()?;
     let mut snapshot = Snapshot::default();
+    activity.expect(list_scope.scopes.len());
     let lists = stream::iter(list_scope.scopes).map(|scope| async move {
         let listed = reader.list_container_groups(&scope).await;
+        activity.finish_one();
         (scope, listed)
     });
     let listed: Vec<_> = lists.buffer_unordered(LISTED_AT_ONCE).collect().await;
@@ -49,12 +55,15 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
             reverse.add(zone.zone(), is_serving);
         }
     }
+    activity.expect(forward.0.len() + reverse.0.len());
     let forward = stream::iter(forward.0.into_values()).map(|(zone, is_serving)| async move {
         let listed = reader.list_a_record_sets(&zone).await;
+        activity.finish_one();
         (zone, is_serving, listed)
     });
     let reverse = stream::iter(reverse.0.into_values()).map(|(zone, is_serving)| async move {
         let listed = reader.list_ptr_record_sets(&zone).await;
+        activity.finish_one();
         (zone, is_serving, listed)
     });
     let (forward, reverse): (Vec<_>, Vec<_>) = join(

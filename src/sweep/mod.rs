@@ -91,7 +91,7 @@ impl Sweeper {
     /// Compares everything, and writes nothing.
     pub async fn look(&self, options: SweepOptions) -> Result<Findings, MissingSubscription> {
         let reader = self.arm.observation(options.deadline);
-        let mut snapshot = gather::snapshot(&reader, &self.settings).await?;
+        let mut snapshot = gather::snapshot(&reader, &self.settings, self.arm.activity()).await?;
         gather::secrets(&mut snapshot, &self.settings, self.reconciler.vaults()).await;
         let mut snapshot = Arc::new(snapshot);
         let index = Index::of(&snapshot, &self.settings.zones);
@@ -167,10 +167,12 @@ impl Sweeper {
     async fn ask(&self, reader: &Reader, mut ids: Vec<ContainerGroupId>, deadline: Instant) -> Asked {
         let total = ids.len();
         self.rotate(&mut ids);
+        self.arm.activity().expect(total);
         let asks = stream::iter(ids)
             .take_while(|_| std::future::ready(Instant::now() < deadline))
             .map(|id| async move {
                 let answer = reader.container_group(&id).await;
+                self.arm.activity().finish_one();
                 (id, answer)
             })
             .buffer_unordered(ASKED_AT_ONCE);
@@ -194,7 +196,7 @@ impl Sweeper {
         let (hints, is_concerned) =
             zones.map(|zones| index.about(snapshot, id, group.as_ref(), &zones)).unwrap_or_default();
         let evidence = if snapshot.is_listed(id) { Evidence::None } else { Evidence::Deletion };
-        let order = Order { lookups: hints, evidence, slot: None };
+        let order = Order { lookups: hints, evidence, ..Order::default() };
         self.judge_with(&Reader::of(Arc::clone(snapshot)), id, group, order, is_concerned).await
     }
 
@@ -375,7 +377,13 @@ fn reported(found: &Found) -> Report {
 }
 
 fn failure(error: &ArmError) -> Failure {
-    Failure { outcome: failure_outcome(error), error: Chain(error).to_string() }
+    let cause = std::error::Error::source(error).map(|cause| Chain(cause).to_string()).unwrap_or_default();
+    Failure {
+        outcome: failure_outcome(error),
+        error: Chain(error).to_string(),
+        cause,
+        is_sign_in: error.is_sign_in(),
+    }
 }
 
 #[cfg(test)]

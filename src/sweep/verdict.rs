@@ -125,6 +125,7 @@ pub(super) fn of(look: Look) -> Classification {
         secret_changes: look.dry_run.secret_changes,
         lookups: look.order.lookups,
         evidence: look.order.evidence,
+        is_reviewed: false,
     }))
 }
 

@@ -483,18 +483,7 @@ fn check_killed_processes(weather: Weather) {
     assert_eq!(writes, Vec::<Value>::new());
     assert_eq!(world.record_sets(), expected);
 
-    for handler in &mut handlers {
-        assert_eq!(handler.terminate().code(), Some(0));
-    }
-    for handler in handlers.iter().chain(&ended) {
-        assert_eq!(handler.stderr(), "");
-        let text = handler.stdout();
-        assert!(!text.contains(&world.token));
-        // The last line of a killed process may be truncated.
-        for line in text.lines().rev().skip(1) {
-            serde_json::from_str::<Value>(line).unwrap();
-        }
-    }
+    check_ends(&mut handlers, &ended, &world.token);
     println!(
         "{weather:?}: {} groups, {} events, {} deliveries, {KILLS} kills that cut off {}, {unavailable} answers 503, {requests} requests, \
          {:.1} s, {:.1} s in all",
@@ -505,4 +494,20 @@ fn check_killed_processes(weather: Weather) {
         storm.as_secs_f64(),
         started.elapsed().as_secs_f64(),
     );
+}
+
+/// The processes end as asked, and their lines are JSON without the token.
+fn check_ends(handlers: &mut [Program], ended: &[Program], token: &str) {
+    for handler in &mut *handlers {
+        assert_eq!(handler.terminate().code(), Some(0));
+    }
+    for handler in handlers.iter().chain(ended) {
+        assert_eq!(handler.stderr(), "");
+        let text = handler.stdout();
+        assert!(!text.contains(token));
+        // The last line of a killed process may be truncated.
+        for line in text.lines().rev().skip(1) {
+            serde_json::from_str::<Value>(line).unwrap();
+        }
+    }
 }

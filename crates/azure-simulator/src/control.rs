@@ -94,6 +94,13 @@ impl Seed {
         (0..self.resource_groups.max(1)).map(place).collect()
     }
 
+    /// The subscriptions of the resource groups.
+    #[must_use]
+    pub fn subscription_ids(&self) -> Vec<String> {
+        let count = self.subscriptions.clamp(1, self.resource_groups.max(1));
+        (0..count).map(|number| self.subscription(number)).collect()
+    }
+
     fn subscription(&self, number: usize) -> String {
         let digits = if number == 0 { String::new() } else { number.to_string() };
         let kept = self.subscription.len().saturating_sub(digits.len());

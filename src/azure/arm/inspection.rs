@@ -13,7 +13,8 @@ use azure_core::{Method, Request};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    Arc, Arm, ArmError, Instant, PAGE_LIMIT, Placeholder, Reader, Source, TryStreamExt, cause, check_zone,
+    Activity, Arc, Arm, ArmError, Instant, PAGE_LIMIT, Placeholder, Reader, Source, TryStreamExt, cause,
+    check_zone,
     error::{Cause, Operation, Subject},
     private_dns,
     transport::{Endpoint, Transport},
@@ -35,6 +36,9 @@ const EVENT_GRID_VERSION: &str = "2022-06-15";
 const KEY_VAULT_VERSION: &str = "2023-07-01";
 /// <https://learn.microsoft.com/rest/api/virtualnetwork/subnets>
 const NETWORK_VERSION: &str = "2023-09-01";
+
+/// <https://learn.microsoft.com/rest/api/dns/privatedns/private-zones/list>
+const PRIVATE_DNS_VERSION: &str = "2020-06-01";
 
 /// The reads of a preflight. This type has no write methods.
 pub struct Inspector {
@@ -63,6 +67,12 @@ impl Arm {
 }
 
 impl Inspector {
+    /// The count of the work of a command.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.endpoint.activity
+    }
+
     /// The reader of the same connection.
     #[must_use]
     pub fn reader(&self) -> &Reader {
@@ -139,6 +149,15 @@ impl Inspector {
                 ),
             }
         }))
+    }
+
+    /// The resource ids of all zones of a subscription.
+    pub async fn zones(&self, subscription: &str) -> Result<Vec<ResourceId>, ArmError> {
+        let operation = operation(format!("list the zones of /subscriptions/{subscription}"));
+        let path = format!("/subscriptions/{subscription}/providers/Microsoft.Network/privateDnsZones");
+        let zones =
+            self.list::<models::Named>(&operation, &path, &[("api-version", PRIVATE_DNS_VERSION)]).await?;
+        Ok(zones.into_iter().filter_map(|zone| zone.id.parse().ok()).collect())
     }
 
     /// The links of a zone.
@@ -375,6 +394,11 @@ mod models {
     use serde_json::Value;
 
     use super::Deserialize;
+
+    #[derive(Deserialize)]
+    pub(super) struct Named {
+        pub(super) id: String,
+    }
 
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -19,6 +19,7 @@
 //! Deliberately absent: decisions about what to read or write, and any state between invocations other than
 //! connections, tokens and cooldowns after a throttle.
 
+mod activity;
 mod error;
 mod groups;
 mod inspection;
@@ -47,6 +48,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use self::{
+    activity::{Activity, Progress},
     error::{Answer, ArmError, Cause, Kind},
     inspection::Inspector,
     snapshot::Snapshot,
@@ -115,6 +117,7 @@ impl Arm {
                 tokens,
                 pace: Cooldowns::default(),
                 jitter: AtomicU64::new(jitter_seed),
+                activity: Activity::default(),
             }),
         }
     }
@@ -131,6 +134,18 @@ impl Arm {
     #[must_use]
     pub fn throttled_until(&self, zone: &Zone) -> Option<Instant> {
         self.endpoint.pace.throttled_until(zone)
+    }
+
+    /// What the requests of this process have done, and what is left.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.endpoint.activity.progress(self.endpoint.pace.throttled_for())
+    }
+
+    /// The count of the work of a command.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.endpoint.activity
     }
 
     /// How many zones and subscriptions are throttled now.

@@ -59,6 +59,11 @@ pub enum VaultCause {
     /// The request would have carried the token to another place.
     #[error("the request does not go to the vault, so no token is sent")]
     Address,
+    /// The reviewed plan does not contain this write. It was not sent.
+    #[error(
+        "the reviewed plan does not contain this change, because the secret or the container group changed; make a new plan"
+    )]
+    NotReviewed,
     /// The client cannot be set up.
     #[error("the client of the vault cannot be set up")]
     Client(#[source] BoxError),
@@ -127,6 +132,7 @@ impl VaultError {
                 | TransportError::Untrusted { .. },
             )
             | VaultCause::Address
+            | VaultCause::NotReviewed
             | VaultCause::Client(_) => FailureKind::Refused,
         }
     }
@@ -168,7 +174,7 @@ impl VaultCause {
                     || matches!(inner.as_deref(), Some("ForbiddenByFirewall" | "ForbiddenByConnection"))
             }
             Self::Network(_) | Self::Token(_) | Self::Late | Self::Client(_) => true,
-            Self::Unreadable(_) | Self::Address => false,
+            Self::Unreadable(_) | Self::Address | Self::NotReviewed => false,
         }
     }
 
@@ -187,6 +193,7 @@ impl VaultCause {
             | Self::Late
             | Self::Unreadable(_)
             | Self::Address
+            | Self::NotReviewed
             | Self::Client(_) => false,
         }
     }
