@@ -9,7 +9,7 @@ use std::{io::Write as _, process::ExitCode};
 use aci_dns::environment::{self, variable};
 use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 
-/// The package is linked against musl, whose own allocator costs an event a fifth more of the processor's time.
+/// The package is linked against musl. With musl's own allocator, an event needs a fifth more processor time.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
@@ -68,7 +68,7 @@ Examples:
   aci-dns serve --port 8080
   curl --json @invocation.json http://127.0.0.1:8080/function_aci_reconcile
 
-Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.";
+Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 drift or problems found.";
 
 fn main() -> ExitCode {
     let Arguments { command, zones, verbose, quiet, color } = Arguments::parse();
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     done.unwrap_or_else(|failure| cli::tell(&failure))
 }
 
-/// Nothing was asked for; in Azure this means that the host did not say where to serve.
+/// Without a command: in Azure this means that the host did not set the port.
 fn help() -> ExitCode {
     let help = Arguments::command().render_help();
     let _ = writeln!(anstream::stderr(), "{}", help.ansi());

@@ -18,7 +18,7 @@ use super::{
 
 /// Serve the invocations of the Azure Functions host; this runs in Azure
 ///
-/// The Functions host starts this command, tells it a port, and POSTs each Event Grid event to it. All settings are
+/// The Functions host starts this command, passes a port, and POSTs each Event Grid event to it. All settings are
 /// environment variables. Any mistake in them ends the process with exit code 2, before the server binds; the message
 /// lists all mistakes.
 #[derive(Debug, Default, clap::Args)]
@@ -55,7 +55,7 @@ Example of ACI_DNS_ZONES:
   }
 forwardZone and reverseZones are required.";
 
-/// How long the end of the process waits for a reader of its last lines.
+/// How long the process waits at its end until its last lines are read.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -77,11 +77,11 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
             tracing::warn!("{notice}");
         }
     }
-    // One thread: the work is waiting for Resource Manager, a plan of one core is the usual one, and threads that
-    // are not started cost neither time at a cold start nor memory. Names are looked up on threads of their own.
+    // One thread: the work mostly waits for Resource Manager, and a plan usually has one core. Threads that are not
+    // started cost neither memory nor time at a cold start. Names are looked up on other threads.
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
     let served = runtime.block_on(listen(port, settings));
-    // A name look-up that still runs must not hold up the end.
+    // A name look-up that still runs must not delay the end.
     runtime.shutdown_background();
     telemetry::flush(FLUSH_WAIT);
     served
@@ -100,22 +100,22 @@ fn port(arguments: &Serve) -> Result<u16, Mistake> {
 
 async fn listen(port: u16, settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown()?;
-    // Whatever is in flight ends at its own deadline.
+    // Invocations in flight end at their own deadlines.
     let drain = settings.deadline + Duration::from_secs(5);
     let (http_transport, tokens) = network(&settings);
     let telemetry = Telemetry::new(&settings, &http_transport, &tokens);
     let arm = arm(&settings, (http_transport, tokens));
     let warm_up = arm.clone();
     let functions = functions::router(settings, arm, Clock::new(unix_seconds), &telemetry);
-    // The host calls as soon as the port answers, so everything is ready before it does, but for what can be made
-    // while it calls.
+    // The host calls as soon as the port answers, so everything is ready before, except the set-up that can run
+    // during the first call.
     let bind = |source| Failure::Bind { port, source };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     tokio::spawn(async move { warm_up.warm_up().await });
     tracing::info!(server.address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
     host::serve(listener, functions, shutdown, drain).await;
-    // What delivers it blocks, and needs this runtime.
+    // The delivery blocks, and needs this runtime.
     let _ = tokio::task::spawn_blocking(move || telemetry.close()).await;
     tracing::info!("stopped");
     Ok(())

@@ -61,10 +61,10 @@ struct Callers {
     /// Print the settings of a handler that uses the simulator, with the retry queue
     #[arg(long, conflicts_with = "tls")]
     print_env: bool,
-    /// Serve HTTPS, with a certificate of an authority of its own
+    /// Serve HTTPS with a certificate of a new authority
     #[arg(long)]
     tls: bool,
-    /// Where the certificate of that authority is written [default: aci-dns-simulator-ca.pem among the temporary files]
+    /// The file for the certificate of that authority [default: aci-dns-simulator-ca.pem among the temporary files]
     #[arg(long, value_name = "FILE", requires = "tls")]
     ca_file: Option<PathBuf>,
 }
@@ -76,7 +76,7 @@ Examples:
   curl -s http://127.0.0.1:8181/simulator/zones
   curl -s http://127.0.0.1:8181/simulator/events > events.json
 
-A handler beside it (the zones are those that --groups makes; --print-env prints all settings):
+A handler beside it (the zones are those that --groups makes; --print-env prints all of them):
   export ACI_DNS_ARM_ENDPOINT=http://127.0.0.1:8181/
   export IDENTITY_ENDPOINT=http://127.0.0.1:8181/msi/token IDENTITY_HEADER=simulator
   export ACI_DNS_ZONES='{\"rg-spoke1\": {\"forwardZone\": \"spoke1.contoso.internal\",
@@ -89,8 +89,8 @@ Microsoft's clients require HTTPS (--tls) and the authority's certificate:
   export REQUESTS_CA_BUNDLE=/tmp/aci-dns-simulator-ca.pem     # Python, the Azure CLI
   export SSL_CERT_FILE=/tmp/aci-dns-simulator-ca.pem          # aci-dns
 
-What the real API cannot express (moves by the platform, faults, throttles, the log of calls) is under /simulator;
-see crates/azure-simulator/src/lib.rs. It stops at SIGTERM or Ctrl-C.";
+The paths under /simulator control what the real API cannot express: moves by the platform, faults, throttles, the log
+of calls. See crates/azure-simulator/src/lib.rs. It stops at SIGTERM or Ctrl-C.";
 
 pub(crate) fn simulate(arguments: &Simulate) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
@@ -152,12 +152,12 @@ fn simulated_settings(azure: &Azure, seed: &Seed, address: &str) -> String {
     )
 }
 
-/// Serves the simulator over HTTPS, once its authority is where clients find it.
+/// Writes the certificate of the authority to its file, then serves the simulator over HTTPS.
 async fn serve_tls(azure: Azure, listener: TcpListener, ca_file: Option<PathBuf>) -> Result<(), Failure> {
     let certificates = Certificates::new(unix_seconds()).map_err(Failure::Certificate)?;
     let path = ca_file.unwrap_or_else(|| std::env::temp_dir().join("aci-dns-simulator-ca.pem"));
     let not_written = |source| Failure::CaFile { path: path.clone(), source };
-    // Another user may have put a link there: a new file takes its place.
+    // Another user may have created a link there: a new file replaces it.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(not_written(error)),
         Ok(()) | Err(_) => {}

@@ -447,25 +447,23 @@ fn failures(failures: &[Failure]) -> String {
     causes.retain(|cause| seen.insert(*cause));
     for cause in causes {
         let of_cause: Vec<&Failure> = failures.iter().filter(|failure| failure.cause == cause).collect();
-        let line = match of_cause.as_slice() {
+        let mut lines = Vec::new();
+        match of_cause.as_slice() {
             [one, ..] if one.is_sign_in => {
                 let lists = if of_cause.len() == 1 { "list" } else { "lists" };
-                format!("not signed in: {} {lists} could not be read: {cause}", of_cause.len())
+                lines.push(format!("not signed in: {} {lists} could not be read: {cause}", of_cause.len()));
             }
-            [one] => one.error.clone(),
+            [one] => lines.push(one.error.clone()),
             several => {
-                let lists = several.iter().map(|failure| {
-                    failure.error.strip_suffix(cause).unwrap_or(&failure.error).trim_end_matches(": ")
-                });
-                format!(
-                    "{} lists failed: {cause}\n  {}",
-                    several.len(),
-                    lists.collect::<Vec<_>>().join("\n  ")
-                )
+                lines.push(format!("{} lists failed: {cause}", several.len()));
+                lines.extend(several.iter().map(|failure| {
+                    let list = failure.error.strip_suffix(cause).unwrap_or(&failure.error);
+                    format!("  {}", list.trim_end_matches(": "))
+                }));
             }
-        };
-        for line in line.lines() {
-            _ = writeln!(text, "{BAD}{}{BAD:#}", printable(line));
+        }
+        for line in lines {
+            _ = writeln!(text, "{BAD}{}{BAD:#}", printable(&line));
         }
     }
     text

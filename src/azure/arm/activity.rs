@@ -54,6 +54,9 @@ impl fmt::Display for Progress {
         if self.left > 0 {
             write!(formatter, "{} left, ", self.left)?;
         }
+        if self.sent == 0 {
+            return formatter.write_str("no request sent yet");
+        }
         let of_requests = if self.sent == 1 { "request" } else { "requests" };
         write!(formatter, "{} {of_requests} sent", self.sent)?;
         match self.throttled {
@@ -70,6 +73,7 @@ mod tests {
     #[test]
     fn progress_says_what_is_left_and_how_long_azure_throttles() {
         let activity = Activity::default();
+        assert_eq!(activity.progress(None).to_string(), "no request sent yet");
         activity.count_request();
         assert_eq!(activity.progress(None).to_string(), "1 request sent");
         activity.expect(3);

@@ -164,3 +164,18 @@ fn progress_on_a_terminal_says_what_is_left() {
     gate.release();
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn progress_elsewhere_is_a_line_also_during_a_throttle() {
+    let cloud = Cloud::with(&["web"]);
+    let count = AtomicUsize::new(0);
+    cloud.azure.set_interceptor(Box::new(move |call| {
+        let is_first = call.path.contains("/privateDnsZones/") && count.fetch_add(1, Ordering::SeqCst) == 0;
+        let answer = FaultAnswer::new(429, "TooManyRequests").retry_after(13);
+        is_first.then(|| Effect::Answer(When::Before, answer))
+    }));
+    let shown = cloud.run(&["drift"]);
+    shown.ends(0, "1 right");
+    let line = shown.stderr.lines().find(|line| line.contains(" sent; Azure throttles for another "));
+    assert!(line.is_some_and(|line| line.contains(" left, ")), "{}", shown.text());
+}
