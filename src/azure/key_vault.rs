@@ -15,6 +15,9 @@
 mod error;
 mod transport;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     fmt,

@@ -1,7 +1,8 @@
 //! Whose a secret is.
 
 use aci_dns::{config::Takeover, replay::stage::RECONCILE};
-use azure_simulator::GroupSpec;
+use azure_simulator::{FaultAnswer, GroupSpec};
+use http::Method;
 use serde_json::json;
 
 use super::{URL, VAULT, secrets, world};
@@ -129,4 +130,17 @@ async fn sync_adopt_takes_over_the_secrets_that_the_original_sidecar_wrote() {
         assert_eq!(adopting.invoke(RECONCILE, &world.event(name)).await.status, 200);
     }
     assert_eq!(secrets(&world), ["shop 10.1.5.5 of api, 3", "web--ip 10.1.5.4 of web, 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_read_of_its_owner_frees_no_secret() {
+    let world = world(&[]);
+    world.create_tagged("api", &[("aci-dns-secret", "web--ip")]);
+    world.move_to("api", 9);
+    world.reconcile("api").await.is_status(200);
+    world.create_at("web", 4);
+    let answer = FaultAnswer::new(404, "ResourceNotFound");
+    world.fail_times(Method::GET, "/containerGroups/api", 1, answer);
+    world.reconcile("web").await.is_status(409);
+    assert_eq!(secrets(&world), ["web--ip 10.1.5.9 of api, 1"]);
 }
