@@ -2,6 +2,7 @@
 //!
 //! Findings go to stdout; progress, questions and errors go to stderr.
 
+mod demo;
 mod doctor;
 mod generate;
 mod retry;
@@ -33,6 +34,7 @@ use clap::ValueEnum;
 use tokio::{runtime, sync::watch, time::Instant};
 
 pub(crate) use self::{
+    demo::{Demonstrate, demonstrate},
     doctor::{Doctor, doctor},
     generate::{Completions, Schema, completions, schema},
     retry::{Retry, retry},

@@ -42,6 +42,7 @@
 //! | [`arm`] | client of Azure's REST API; with [`tokens`] and [`storage_queue`] the only user of the Azure SDK |
 //! | [`storage_queue`] | client of a storage queue |
 //! | [`simulator`] | server of the same API, in memory; shares no type with [`arm`] |
+//! | [`demo`] | the simulator, the handler and everything between them in one process |
 //! | [`replay`] | plays events against the simulator, or against a running handler |
 //!
 //! # Invariants
@@ -62,6 +63,7 @@ pub mod coalesce;
 pub mod config;
 pub mod container_group;
 pub mod decide;
+pub mod demo;
 pub mod desired;
 pub mod dns;
 pub mod doctor;

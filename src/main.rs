@@ -16,6 +16,7 @@ use std::{
 use aci_dns::{
     arm::{Arm, ArmSettings},
     config::{self, BrokenRule, LogFilter, Mistake, Settings, SettingsError},
+    demo::DemoError,
     environment::{self, names, variable},
     functions, host,
     http_transport::HttpTransport,
@@ -71,6 +72,7 @@ enum Command {
     Sync(cli::Sync),
     Retry(cli::Retry),
     Replay(Replay),
+    Demo(cli::Demonstrate),
     Simulate(Simulate),
     Schema(cli::Schema),
     Completions(cli::Completions),
@@ -259,6 +261,8 @@ enum Failure {
     TelemetryFile { path: PathBuf, source: io::Error },
     #[error("such an Azure cannot be made")]
     Seed(#[source] simulator::Missing),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     #[error("{0}")]
     Group(String),
     #[error(transparent)]
@@ -301,6 +305,7 @@ fn main() -> ExitCode {
         Command::Sync(arguments) => cli::sync(&arguments),
         Command::Retry(arguments) => cli::retry(&arguments),
         Command::Replay(arguments) => replay(&arguments),
+        Command::Demo(arguments) => cli::demonstrate(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Simulate(arguments) => simulate(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Schema(_) => Ok(cli::schema()),
         Command::Completions(arguments) => Ok(cli::completions(&arguments, Arguments::command())),
@@ -346,6 +351,7 @@ fn tell(failure: &Failure) -> ExitCode {
         | Failure::Telemetry(_)
         | Failure::Replay(_)
         | Failure::Seed(_)
+        | Failure::Demo(_)
         | Failure::Group(_)
         | Failure::Queue(_)
         | Failure::Certificate(_)

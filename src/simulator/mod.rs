@@ -15,16 +15,16 @@
 //! - All state is behind one mutex, which is never held across an `await`.
 //! - A request that has arrived is processed even if its client disconnects, as in a real service.
 //!
-//! It deliberately does not check permissions (but those that were taken away), resolve names, deliver events, or
+//! It deliberately does not check permissions (but those that were taken away), deliver events, or
 //! model virtual networks beyond the addresses of a subnet and the zones that are linked. A request for what it does not
 //! simulate is answered 501.
 //!
-//! # Three interfaces
+//! # Four interfaces
 //!
 //! Methods of [`Azure`] perform the actions of people, the platform and other programs:
 //! [`Azure::create_group`], [`Azure::move_group`], [`Azure::put_record_set`]. Those that raise events in
-//! Azure queue Event Grid events ([`Azure::take_events`]). REST covers the real API. Everything else is under
-//! `/simulator`:
+//! Azure queue Event Grid events ([`Azure::take_events`]). REST covers the real API. DNS ([`DnsListeners`]) answers as the resolver of a virtual
+//! network. Everything else is under `/simulator`, and `/` is a page that shows it:
 //!
 //! | request | does |
 //! |---|---|
@@ -34,6 +34,12 @@
 //! | `GET /simulator/queues` | every queue and its messages; `POST` with `{"name"}` creates one |
 //! | `GET /simulator/zones` | every record set, one per line, as text |
 //! | `GET /simulator/groups` | every container group, its state and its address |
+//! | `GET /simulator/stream` | what the page shows, as server-sent events |
+//! | `POST /simulator/groups/create` | `{"name","resourceGroup"}`: deploys a group; an event tells, as of the next four |
+//! | `POST /simulator/groups/restart` | `{"id"}`: restarts it |
+//! | `POST /simulator/groups/stop` | `{"id"}`: stops it |
+//! | `POST /simulator/groups/start` | `{"id"}`: starts it |
+//! | `POST /simulator/groups/delete` | `{"id"}`: deletes it |
 //! | `POST /simulator/groups/move` | `{"id"}`: the platform moves it, without an event |
 //! | `POST /simulator/groups/complete` | `{"id"}`: ends its provisioning now |
 //! | `POST /simulator/groups/address` | `{"id","address"}`: gives it this very address |
@@ -44,6 +50,8 @@
 //! | `POST /simulator/groups/provisioning-state` | `{"id","value"}`: any string |
 //! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
 //! | `PUT /simulator/throttles` | `{"creates","updates","deletes","gets","lists"}` per zone and minute; `null` switches off |
+//! | `PUT /simulator/resolver` | `{"caches","silent","shadowed","udpBytes"}`: what is between a DNS client and the zones |
+//! | `POST /simulator/sweep` | asks the handler of `aci-dns demo` for a sweep |
 //! | `PUT /simulator/permissions` | `{"scope","actions","notActions"}`: the caller's permissions there and below; with `principal`: the permissions of another principal |
 //! | `POST /simulator/record-sets` | `{"zone","type","name","properties"}`: stores them as they are, unchecked |
 //! | `PUT /simulator/identity` | `{"systemAssigned","clientIds","expiresOn"}`, see [`AssignedIdentities`] |
@@ -82,13 +90,17 @@ mod container_groups;
 mod container_lives;
 mod container_states;
 mod control;
+mod dns_server;
 mod event_grid;
 mod events;
 mod faults;
 mod history;
 mod identity;
+mod journal;
 mod locks;
 mod messages;
+mod names;
+mod page;
 mod private_dns;
 mod private_dns_rest;
 mod private_zones_rest;
@@ -98,6 +110,7 @@ mod queue_xml;
 mod queues;
 mod record_set_body;
 mod resource_groups_rest;
+mod resolver;
 mod resource_ids;
 mod rest;
 mod sign_in;
@@ -125,6 +138,7 @@ pub use authorization::Permission;
 pub use calls::Call;
 pub use container_group_spec::{GroupSpec, GroupView, Ip, RestartPolicy};
 pub use control::Seed;
+pub use dns_server::DnsListeners;
 pub use events::cloud_event;
 pub use faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
 pub use history::{Moment, Staleness};
@@ -132,6 +146,7 @@ pub use identity::{AssignedIdentities, ExpiryForm};
 pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use queue_access::queue_scope;
+pub use resolver::{ResolverSettings, Transport};
 pub use queues::{MessageView, StorageSettings};
 pub use throttles::Throttles;
 pub use tls::{CertificateError, Certificates};
@@ -144,10 +159,13 @@ use container_groups::{ContainerGroup, Operation};
 use event_grid::EventGrid;
 use history::History;
 use identity::Identity;
+use journal::Journal;
 use locks::Lock;
+use names::Names;
 use private_dns::Zone;
 use private_zones_rest::ZoneOperation;
 use queues::{Queue, QueueKey};
+use resolver::Resolver;
 use resource_groups_rest::ResourceGroup;
 use tls::TlsListener;
 
@@ -301,6 +319,12 @@ impl Azure {
             queue_calls: CallLog::default(),
             faults: Vec::new(),
             listeners: Vec::new(),
+            journal: Journal::default(),
+            names: Names::default(),
+            resolver: Resolver::default(),
+            beside: Value::Null,
+            is_sweep_wanted: false,
+            is_closing: false,
         };
         Self { shared: Arc::new(Shared { world: Mutex::new(world), interceptor: Mutex::new(None) }) }
     }
@@ -501,6 +525,14 @@ struct World {
     queue_calls: CallLog,
     faults: Vec<Fault>,
     listeners: Vec<Listener>,
+    journal: Journal,
+    names: Names,
+    resolver: Resolver,
+    /// What runs beside the simulator, for the page.
+    beside: Value,
+    is_sweep_wanted: bool,
+    /// Whether streams end.
+    is_closing: bool,
 }
 
 impl fmt::Debug for World {
@@ -540,6 +572,7 @@ impl World {
             listener(&View { world: self });
         }
         self.listeners = listeners;
+        self.look_at_names();
     }
 
     /// Performs the actions that are due.
@@ -561,7 +594,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let listener = listener.tap_io(|stream| send_at_once(stream));
-    axum::serve(listener, azure.router()).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, azure.router()).with_graceful_shutdown(closing(azure, shutdown)).await
 }
 
 /// Serves an Azure over HTTPS, with a certificate of [`Certificates`] or any other, until the shutdown completes. Links
@@ -573,7 +606,13 @@ pub async fn serve_tls(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let listener = TlsListener::new(listener, config);
-    axum::serve(listener, azure.router_over("https")).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, azure.router_over("https")).with_graceful_shutdown(closing(azure, shutdown)).await
+}
+
+/// Ends the streams of pages at the shutdown, because a graceful end waits for every answer.
+async fn closing(azure: Azure, shutdown: impl Future<Output = ()> + Send) {
+    shutdown.await;
+    azure.close_streams();
 }
 
 /// Answers are small: waiting for more to send would only cost time.
