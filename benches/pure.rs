@@ -4,17 +4,19 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use aci_dns::{
-    change::{Change, Edit},
     config::{Ownership, Policy, Settings, Stopped, ZoneMap},
-    container_group::{ContainerGroup, IpAddress},
     decide::{
         Fact, Facts, Goal, Key, Observation, Purpose, Right, Rules, RunState, Step, Verdict, WriteResult,
+        change::{Change, Edit},
         decide,
+        desired::Desired,
     },
-    desired::Desired,
-    dns::{ARecordSet, Content, ETag, OWNER_KEY, PtrRecordSet, PtrTarget, RecordSet},
-    event,
-    resource_id::ContainerGroupId,
+    domain::{
+        container_group::{ContainerGroup, IpAddress},
+        dns::{ARecordSet, Content, ETag, OWNER_KEY, PtrRecordSet, PtrTarget, RecordSet},
+        event,
+        resource_id::ContainerGroupId,
+    },
 };
 use divan::{Bencher, black_box};
 use serde_json::Value;

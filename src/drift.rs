@@ -8,14 +8,14 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    arm::{Arm, Reader},
-    clock::Clock,
+    azure::arm::{Arm, Reader},
     config::Settings,
-    decide::{ExtraLookups, Goal, Purpose, Rules, Verdict},
-    driver::dry_run,
-    reconcile::ReconcileError,
-    report::{DriftEvent, Outcome, Report, unmapped},
-    resource_id::ContainerGroupId,
+    decide::{
+        ExtraLookups, Goal, Purpose, Rules, Verdict,
+        report::{DriftEvent, Outcome, Report, unmapped},
+    },
+    domain::resource_id::ContainerGroupId,
+    reconcile::{ReconcileError, clock::Clock, driver::dry_run},
 };
 
 /// The drift tracker. It has no write access.

@@ -14,21 +14,23 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmSettings},
+    azure::{
+        arm::{Arm, ArmSettings},
+        http_transport::HttpTransport,
+        storage_queue::QueueError,
+        tokens::Tokens,
+    },
     config::{self, BrokenRule, LogFilter, Mistake, Settings, SettingsError},
+    decide::report::Chain,
     demo::DemoError,
+    domain::text::printable,
     environment::{self, names, variable},
-    functions, host,
-    http_transport::HttpTransport,
+    functions::{self, host},
     reconcile::Clock,
     replay::{self, ReplayError, remote::RemoteError, stage::Lines},
-    report::Chain,
-    simulator::{self, Azure, Certificates, Seed, Throttles},
-    storage_queue::QueueError,
     telemetry::{self, Telemetry},
-    text::printable,
-    tokens::Tokens,
 };
+use azure_simulator::{self as simulator, Azure, Certificates, Seed, Throttles};
 use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use tokio::{
     net::TcpListener,
@@ -209,7 +211,7 @@ Microsoft's clients want HTTPS (--tls) and the authority's certificate:
   export SSL_CERT_FILE=/tmp/aci-dns-simulator-ca.pem          # aci-dns
 
 What the real API cannot express (moves by the platform, faults, throttles, the log of calls) is under /simulator;
-see src/simulator/mod.rs. It stops at SIGTERM or Ctrl-C.";
+see crates/azure-simulator/src/lib.rs. It stops at SIGTERM or Ctrl-C.";
 
 const EXAMPLES: &str = "\
 Without a command, `serve` runs where FUNCTIONS_CUSTOMHANDLER_PORT is set.

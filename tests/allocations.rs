@@ -7,18 +7,20 @@
 use std::{future::pending, sync::mpsc, thread, time::SystemTime};
 
 use aci_dns::{
-    arm::{Arm, ArmSettings},
+    azure::{
+        arm::{Arm, ArmSettings},
+        http_transport::HttpTransport,
+        tokens::Tokens,
+    },
     config::{LogFilter, Settings},
     functions,
-    http_transport::HttpTransport,
     reconcile::Clock,
     replay::stage::{RECONCILE, envelope},
-    simulator::{self, Azure, Seed},
     telemetry::{self, Telemetry},
-    tokens::Tokens,
 };
 use allocation_counter::{AllocationInfo, measure};
 use axum::{Router, body::Body};
+use azure_simulator::{self as simulator, Azure, Seed};
 use http::{Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};

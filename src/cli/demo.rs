@@ -2,12 +2,8 @@
 
 use std::{io::Write as _, net::Ipv4Addr, time::Duration};
 
-use aci_dns::{
-    config::LogFilter,
-    demo::Demo,
-    replay::stage::Lines,
-    simulator::{self, Azure, DnsListeners},
-};
+use aci_dns::{config::LogFilter, demo::Demo, replay::stage::Lines};
+use azure_simulator::{self as simulator, Azure, DnsListeners};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime};
 

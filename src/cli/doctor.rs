@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use aci_dns::{
     config::{BrokenRule, Mistake, Settings, SettingsError},
     doctor::{self, State},
-    resource_id::is_subscription,
+    domain::resource_id::is_subscription,
 };
 use tokio::time::Instant;
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::Write as _, process::ExitCode};
 use aci_dns::{
     config::{BrokenRule, Mistake, Settings, SettingsError},
     environment,
-    poison::{self, PoisonQueue, Poisoned},
+    reconcile::retry::poison::{self, PoisonQueue, Poisoned},
 };
 
 use super::{DRIFTED, Output, run_on_arm};

@@ -9,7 +9,7 @@ use super::{
     variables::ZONES,
     zones::{Defaults, Entry, Key},
 };
-use crate::{
+use crate::domain::{
     dns::{DomainName, NameError, ReverseZone, Zone},
     resource_id::{RESOURCE_GROUP_RULE, is_container_group, is_guid, is_resource_group},
 };

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{BrokenRule, urls::endpoint};
-use crate::resource_id::is_subscription;
+use crate::domain::resource_id::is_subscription;
 
 /// A connection string of Application Insights.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::dns::{DomainName, NameError};
+use crate::domain::dns::{DomainName, NameError};
 
 /// Every mistake in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,7 +230,7 @@ pub(super) fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> 
     (distance <= word.chars().count() / 3).then_some(word)
 }
 
-/// The rule of [`crate::resource_id::is_guid`] in words.
+/// The rule of [`crate::domain::resource_id::is_guid`] in words.
 pub(super) const SUBSCRIPTION_ID: &str =
     "the id of a subscription, such as 00000000-0000-0000-0000-000000000000";
 

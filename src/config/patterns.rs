@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::resource_id::fold;
+use crate::domain::resource_id::fold;
 
 /// A name, or a prefix with a `*` at its end. Compared without regard to case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

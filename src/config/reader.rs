@@ -13,7 +13,7 @@ use super::{
     variables::{self, Likeness},
     zones::Defaults,
 };
-use crate::{
+use crate::domain::{
     resource_id::{fold, is_guid, is_subscription},
     text::{self, printable},
 };

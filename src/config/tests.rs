@@ -473,7 +473,7 @@ fn the_old_name_of_the_subscriptions_is_accepted_with_a_warning() {
 fn events_of_unlisted_subscriptions_are_unmanaged() {
     let web = |subscription: &str| {
         let subscription = format!("aaaaaaaa-0000-0000-0000-00000000000{subscription}");
-        crate::resource_id::ContainerGroupId::new(&subscription, "rg", "web").unwrap()
+        crate::domain::resource_id::ContainerGroupId::new(&subscription, "rg", "web").unwrap()
     };
     let mut settings = read(&[(SUBSCRIPTIONS, "aaaaaaaa-0000-0000-0000-000000000001")]).unwrap();
     assert_eq!(["1", "2"].map(|subscription| settings.zones.serves(&web(subscription))), [true, false]);

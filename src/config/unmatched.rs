@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{config::variables, resource_id::fold};
+use crate::{config::variables, domain::resource_id::fold};
 
 /// Keys of the map that match nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

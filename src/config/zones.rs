@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeSet, fmt, net::Ipv4Addr};
 use ipnet::Ipv4Net;
 
 use super::{NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, variables};
-use crate::{
+use crate::domain::{
     dns::{DomainName, ReverseZone, Zone},
     resource_id::{ContainerGroupId, RESOURCE_GROUP_RULE, Scope, fold, is_guid, is_resource_group},
 };

@@ -7,10 +7,11 @@ use super::{
     addresses_of, desired, is_ours, live::Holder, unmanaged,
 };
 use crate::{
-    container_group::AddressState,
-    desired::Desired,
-    dns::ARecordSet,
-    report::{Drift, DriftEvent, DriftKind},
+    decide::{
+        desired::Desired,
+        report::{Drift, DriftEvent, DriftKind},
+    },
+    domain::{container_group::AddressState, dns::ARecordSet},
 };
 
 impl Decider<'_> {

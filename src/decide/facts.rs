@@ -4,7 +4,7 @@
 //! verification makes it outdated. [`Facts::begin_pass`] forgets the pass and keeps [`RunState`] for later
 //! passes: the addresses and names that this invocation wrote or removed, and what Azure refused.
 //!
-//! Pure: the driver ([`crate::driver`]) and the tests supply the answers; this module sends no request.
+//! Pure: the driver ([`crate::reconcile::driver`]) and the tests supply the answers; this module sends no request.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,12 +15,16 @@ use std::{
 
 use super::{Goal, ObservedPtr, OwnerMark, OwnerObservation, addresses_of};
 use crate::{
-    change::{Change, Edit},
     config::Zones,
-    container_group::{AddressState, ContainerGroup},
-    desired::{Desired, TagError},
-    dns::{ARecordSet, ETag, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RecordSet, RelativeName},
-    failure::FailureKind,
+    decide::{
+        change::{Change, Edit},
+        desired::{Desired, TagError},
+    },
+    domain::{
+        container_group::{AddressState, ContainerGroup},
+        dns::{ARecordSet, ETag, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RecordSet, RelativeName},
+        failure::FailureKind,
+    },
 };
 
 /// The largest number of passes of one invocation.
@@ -444,5 +448,27 @@ fn taken_from(edit: &Edit<PtrTarget>, us: &Owner) -> Option<Owner> {
         | OwnerMark::None
         | OwnerMark::OtherController { .. }
         | OwnerMark::AutoRegistered => None,
+    }
+}
+
+impl Goal {
+    /// The record set of a change; `None` if it is outside of the goal's zones.
+    #[must_use]
+    pub fn key_of(&self, change: &Change) -> Option<Key> {
+        match change {
+            Change::A(edit) => Some(Key::A(edit.name.clone())),
+            Change::Ptr(edit) => {
+                let zone = self.zones.reverse.iter().position(|zone| *zone.zone() == edit.zone)?;
+                let address = self.zones.reverse.get(zone)?.address(&edit.name);
+                Some(Key::Ptr(PtrKey { address, zone, name: edit.name.clone() }))
+            }
+        }
+    }
+
+    /// The PTR record set of an address; `None` if no reverse zone contains the address.
+    pub(super) fn ptr_key(&self, address: Ipv4Addr) -> Option<PtrKey> {
+        let (in_zone, name) = self.zones.reverse_name(address)?;
+        let zone = self.zones.reverse.iter().position(|zone| zone.zone() == in_zone)?;
+        Some(PtrKey { address: Some(address), zone, name })
     }
 }

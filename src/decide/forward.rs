@@ -11,10 +11,12 @@ use std::{
 
 use super::Rules;
 use crate::{
-    change::{Change, Edit},
     config::Policy,
-    desired::Desired,
-    dns::{
+    decide::{
+        change::{Change, Edit},
+        desired::Desired,
+    },
+    domain::dns::{
         ARecordSet, Content, MEMORY_KEPT, Metadata, OWNER_KEY, PREVIOUS_KEY, PreviousAddresses, RecordSet,
         RelativeName,
     },

@@ -14,10 +14,11 @@ use super::{
     reverse::{Holders, ObservedPtr, OtherHolder, RemovalScope, ReversePlan, other_holders},
 };
 use crate::{
-    change::Change,
-    container_group::AddressState,
-    desired::Desired,
-    dns::{ARecordSet, Owner, PtrTarget},
+    decide::{change::Change, desired::Desired},
+    domain::{
+        container_group::AddressState,
+        dns::{ARecordSet, Owner, PtrTarget},
+    },
 };
 
 /// The owner of the A record set at the group's name.

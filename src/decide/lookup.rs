@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{Facts, Goal, Key, Observation, OwnerObservation, PlanError, Read, Step, failed};
-use crate::{
+use crate::domain::{
     dns::{ARecordSet, Owner, RelativeName},
     failure::FailureKind,
 };

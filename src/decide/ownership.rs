@@ -3,10 +3,12 @@
 use super::{Goal, Rules};
 use crate::{
     config::Ownership,
-    container_group::{AddressState, ContainerGroup},
-    desired::Desired,
-    dns::{DomainName, Metadata, Owner, RecordSet, RelativeName, ZoneKey},
-    resource_id::ContainerGroupId,
+    decide::desired::Desired,
+    domain::{
+        container_group::{AddressState, ContainerGroup},
+        dns::{DomainName, Metadata, Owner, RecordSet, RelativeName, ZoneKey},
+        resource_id::ContainerGroupId,
+    },
 };
 
 /// The metadata keys of other controllers. Private endpoints write `creator`; the others are customary.

@@ -11,9 +11,8 @@ use super::{
     reverse::{RemovalScope, ReversePlan},
 };
 use crate::{
-    change::Change,
-    desired::Desired,
-    dns::{ARecordSet, PtrRecordSet, RelativeName},
+    decide::{change::Change, desired::Desired},
+    domain::dns::{ARecordSet, PtrRecordSet, RelativeName},
 };
 
 impl Decider<'_> {

@@ -10,10 +10,11 @@ use std::{
 
 use super::{Conflict, Goal, OwnerMark, Rules};
 use crate::{
-    change::Edit,
     config::{Ownership, Policy},
-    desired::Desired,
-    dns::{Content, DomainName, Metadata, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RelativeName, Zone},
+    decide::{change::Edit, desired::Desired},
+    domain::dns::{
+        Content, DomainName, Metadata, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RelativeName, Zone,
+    },
 };
 
 /// One PTR record set of a reverse zone, as it was read.

@@ -74,7 +74,8 @@ impl EventGrid {
             let stage = self.stage.clone();
             delivery.attempts += 1;
             self.running.spawn(async move {
-                let invoked = tokio::time::timeout(ANSWER_WAIT, stage.invoke(delivery.function, &delivery.event)).await;
+                let invoked =
+                    tokio::time::timeout(ANSWER_WAIT, stage.invoke(delivery.function, &delivery.event)).await;
                 let is_acknowledged = invoked.is_ok_and(|answer| (200..300).contains(&answer.status));
                 (delivery, is_acknowledged)
             });
@@ -82,7 +83,11 @@ impl EventGrid {
     }
 
     fn end(&mut self, mut delivery: Delivery, is_acknowledged: bool, now: Instant) {
-        let pause = SCHEDULE.get(delivery.attempts.saturating_sub(1)).or(SCHEDULE.last()).copied().unwrap_or_default();
+        let pause = SCHEDULE
+            .get(delivery.attempts.saturating_sub(1))
+            .or(SCHEDULE.last())
+            .copied()
+            .unwrap_or_default();
         let is_left = delivery.attempts < MOST_ATTEMPTS && now + pause < delivery.published + LIFETIME;
         let text = |name: &str| delivery.event.get(name).cloned().unwrap_or_default();
         let report = json!({

@@ -11,6 +11,7 @@ mod tests;
 
 use std::time::Duration;
 
+use azure_simulator::{Azure, Missing, Seed};
 use serde_json::{Map, Value, json};
 use tokio::{
     task::JoinSet,
@@ -22,7 +23,6 @@ use crate::{
     config::SettingsError,
     environment,
     replay::stage::{Lines, Stage},
-    simulator::{Azure, Missing, Seed},
     telemetry::Telemetry,
 };
 

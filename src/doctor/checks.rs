@@ -11,8 +11,10 @@ use super::{
 };
 use crate::{
     config::Settings,
-    inventory::{Caller, Seen},
-    resource_id::Scope,
+    domain::{
+        inventory::{Caller, Seen},
+        resource_id::Scope,
+    },
 };
 use url::Url;
 

@@ -12,11 +12,13 @@ use super::{
 };
 use crate::{
     config::{NamePatterns, Ownership, Settings, Zones},
-    container_group::{AddressState, ContainerGroup},
-    desired::{Desired, refused_hostname},
-    dns::{RelativeName, Zone},
-    inventory::Caller,
-    resource_id::ContainerGroupId,
+    decide::desired::{Desired, refused_hostname},
+    domain::{
+        container_group::{AddressState, ContainerGroup},
+        dns::{RelativeName, Zone},
+        inventory::Caller,
+        resource_id::ContainerGroupId,
+    },
 };
 
 pub(super) const HOSTNAMES: Title = Title { group: "decisions", name: "names that tags choose are allowed" };

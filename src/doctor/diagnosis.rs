@@ -1,6 +1,6 @@
 //! The result of a preflight: checks, and the findings of each with impact and fix.
 
-use crate::inventory::{Caller, Unseen};
+use crate::domain::inventory::{Caller, Unseen};
 
 /// The whole result.
 #[derive(Clone, Debug, PartialEq, Eq)]

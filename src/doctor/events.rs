@@ -16,9 +16,11 @@ use super::{
 };
 use crate::{
     config::{Settings, Stopped},
-    inventory::{Caller, Condition, EventSubscription, Filter, Quota, Topic},
-    report,
-    resource_id::{ResourceId, Scope, fold},
+    decide::report,
+    domain::{
+        inventory::{Caller, Condition, EventSubscription, Filter, Quota, Topic},
+        resource_id::{ResourceId, Scope, fold},
+    },
 };
 
 pub(super) const RECONCILE: Title = Title { group: "events", name: "function_aci_reconcile gets events" };

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::{UnmatchedKeys, Zones},
-    container_group::ContainerGroup,
-    dns::{RelativeName, ReverseZone, Zone, ZoneKey},
-    inventory::{Caller, EventSubscription, Link, Permission, Seen, Topic, ZoneState, ranges::Range},
-    resource_id::{ContainerGroupId, ResourceId, Scope},
+    domain::{
+        container_group::ContainerGroup,
+        dns::{RelativeName, ReverseZone, Zone, ZoneKey},
+        inventory::{Caller, EventSubscription, Link, Permission, Seen, Topic, ZoneState, ranges::Range},
+        resource_id::{ContainerGroupId, ResourceId, Scope},
+    },
 };
 
 /// Everything that was read.

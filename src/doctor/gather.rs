@@ -13,13 +13,14 @@ use futures::{
 
 use super::evidence::{Events, Evidence, ScopeEvidence, ZoneSight};
 use crate::{
-    arm::{ArmError, Cause, Inspector, Reader},
+    azure::arm::{ArmError, Cause, Inspector, Reader},
     config::{self, MissingSubscription, Ownership, Settings, UnmatchedKeys, Zones},
-    decide::OwnerMark,
-    dns::{RecordSet, RelativeName, ReverseZone, Zone, ZoneKey},
-    inventory::{Permission, Seen, Topic, Unseen},
-    report::Chain,
-    resource_id::{ResourceId, Scope},
+    decide::{OwnerMark, report::Chain},
+    domain::{
+        dns::{RecordSet, RelativeName, ReverseZone, Zone, ZoneKey},
+        inventory::{Permission, Seen, Topic, Unseen},
+        resource_id::{ResourceId, Scope},
+    },
 };
 
 /// How many requests run at the same time.

@@ -14,9 +14,11 @@ use super::{
 };
 use crate::{
     config::Policy,
-    dns::RecordType,
-    inventory::{Caller, Permission, Unseen},
-    resource_id::{Scope, fold},
+    domain::{
+        dns::RecordType,
+        inventory::{Caller, Permission, Unseen},
+        resource_id::{Scope, fold},
+    },
 };
 
 pub(super) const CONTAINER_GROUPS: Title = Title { group: "rights", name: "container groups can be read" };

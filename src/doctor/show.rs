@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::diagnosis::{Diagnosis, State, count};
-use crate::text::printable;
+use crate::domain::text::printable;
 
 const STRONG: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();

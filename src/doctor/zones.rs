@@ -12,10 +12,12 @@ use super::{
 };
 use crate::{
     config::{Settings, Zones},
-    container_group::{AddressState, ContainerGroup},
-    dns::{ReverseZone, Zone, ZoneKey},
-    inventory::{Caller, Quota, Seen, Unseen, ranges::Range},
-    resource_id::{ContainerGroupId, ResourceId},
+    domain::{
+        container_group::{AddressState, ContainerGroup},
+        dns::{ReverseZone, Zone, ZoneKey},
+        inventory::{Caller, Quota, Seen, Unseen, ranges::Range},
+        resource_id::{ContainerGroupId, ResourceId},
+    },
 };
 
 pub(super) const EXIST: Title = Title { group: "zones", name: "zones of the map exist" };

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Deserializer, Value};
 
-use crate::text::{self, EncodingError};
+use crate::domain::text::{self, EncodingError};
 
 /// An event and where it was found.
 #[derive(Clone, Debug)]

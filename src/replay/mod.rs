@@ -34,13 +34,9 @@ use self::{
     story::Story,
 };
 use crate::{
-    config::SettingsError,
-    environment,
-    report::Chain,
-    simulator::{Azure, MessageView},
-    telemetry::Telemetry,
-    text::printable,
+    config::SettingsError, decide::report::Chain, domain::text::printable, environment, telemetry::Telemetry,
 };
+use azure_simulator::{Azure, MessageView};
 
 /// The retry queue in the embedded Azure.
 const QUEUE: &str = "aci-dns-retry";
@@ -260,7 +256,7 @@ fn title(place: &str, told: &Told) -> String {
 /// A container group as `<resource group>/<name>`; empty where the event tells of none.
 fn group_of(told: &Told) -> String {
     told.text("container_group.id")
-        .parse::<crate::resource_id::ContainerGroupId>()
+        .parse::<crate::domain::resource_id::ContainerGroupId>()
         .map_or_else(|_| String::new(), |id| format!("{}/{}", id.resource_group(), id.name()))
 }
 

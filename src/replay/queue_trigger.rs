@@ -41,7 +41,7 @@ use tower::ServiceExt;
 use url::Url;
 
 use self::message::QueueMessage;
-use crate::simulator::ConnectionDropped;
+use azure_simulator::ConnectionDropped;
 
 /// How long a message is hidden while an invocation runs, and how often that is renewed.
 const HIDDEN: Duration = Duration::from_mins(10);

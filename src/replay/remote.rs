@@ -15,7 +15,7 @@ use super::{
     files::{Events, Found},
     stage::{RECONCILE, envelope},
 };
-use crate::{http_transport, text::printable};
+use crate::{azure::http_transport, domain::text::printable};
 
 /// Why an event cannot be sent.
 #[derive(Debug, thiserror::Error)]

@@ -57,12 +57,8 @@ use super::{
     show::{self, Told},
     stage::{Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
-use crate::{
-    config::SettingsError,
-    environment,
-    simulator::{Azure, GroupSpec, Ip, RecordSetSpec, RestartPolicy, View},
-    telemetry::Telemetry,
-};
+use crate::{config::SettingsError, environment, telemetry::Telemetry};
+use azure_simulator::{Azure, GroupSpec, Ip, RecordSetSpec, RestartPolicy, View};
 
 /// Why a line cannot be played.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +82,7 @@ pub enum ScenarioError {
     Settings(#[from] SettingsError),
     /// The embedded Azure does not know what the command is about.
     #[error(transparent)]
-    Missing(#[from] crate::simulator::Missing),
+    Missing(#[from] azure_simulator::Missing),
     /// The output cannot be written.
     #[error("the output cannot be written")]
     Output(#[from] io::Error),

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
 
-use crate::{simulator::Azure, text::printable};
+use crate::domain::text::printable;
+use azure_simulator::Azure;
 
 /// One log line of the handler, read back.
 #[derive(Clone, Debug)]

@@ -18,18 +18,20 @@ use tracing::Subscriber;
 
 use super::queue_trigger::{QueueHost, QueueOptions, QueueTrigger, RunningHost};
 use crate::{
-    arm::{Arm, ArmSettings},
+    azure::{
+        arm::{Arm, ArmSettings},
+        http_transport::HttpTransport,
+        tokens::Tokens,
+    },
     config::{LogFilter, MissingSubscription, Settings},
     doctor::{self, Diagnosis},
     functions::Functions,
-    http_transport::HttpTransport,
     reconcile::Clock,
-    simulator::{Azure, CertificateRefused, ConnectionDropped},
     telemetry::{self, Telemetry},
-    tokens::Tokens,
 };
+use azure_simulator::{Azure, CertificateRefused, ConnectionDropped};
 
-pub use crate::report::{RECONCILE, RETRY, SWEEP, TRACK_DRIFT};
+pub use crate::decide::report::{RECONCILE, RETRY, SWEEP, TRACK_DRIFT};
 
 /// An embedded Azure, and one instance of the handler on it.
 #[derive(Clone, Debug)]

@@ -16,11 +16,13 @@ use tokio::time::sleep;
 
 use crate::{
     config::ZoneMap,
-    dns::ReverseZone,
-    event::{self, Event, Kind},
-    resource_id::ContainerGroupId,
-    simulator::{Azure, GroupSpec},
+    domain::{
+        dns::ReverseZone,
+        event::{self, Event, Kind},
+        resource_id::ContainerGroupId,
+    },
 };
+use azure_simulator::{Azure, GroupSpec};
 
 /// What happened to a container group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

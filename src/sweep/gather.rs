@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, future::join, stream};
 
 use crate::{
-    arm::{ArmError, Kind, Reader, Snapshot},
+    azure::arm::{ArmError, Kind, Reader, Snapshot},
     config::{MissingSubscription, Settings, Zones},
-    dns::{Zone, ZoneKey},
+    domain::dns::{Zone, ZoneKey},
 };
 
 /// How many lists are read at the same time.

@@ -7,14 +7,15 @@ use std::{
 };
 
 use crate::{
-    arm::Snapshot,
+    azure::arm::Snapshot,
     config::{ZoneMap, Zones},
-    container_group::ContainerGroup,
-    decide::ExtraLookups,
-    desired::Desired,
-    dns::{DomainName, Owner, PtrTarget, RelativeName, ReverseZone, ZoneKey},
-    findings::UnattributedRecord,
-    resource_id::ContainerGroupId,
+    decide::{ExtraLookups, desired::Desired},
+    domain::{
+        container_group::ContainerGroup,
+        dns::{DomainName, Owner, PtrTarget, RelativeName, ReverseZone, ZoneKey},
+        resource_id::ContainerGroupId,
+    },
+    sweep::findings::UnattributedRecord,
 };
 
 /// The reason for records in a former zone.

@@ -4,7 +4,7 @@
 //! (<https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling> names
 //! a limit for reads only). A large repair would reach that limit at once, and events would be throttled too.
 //!
-//! The cooldowns in [`crate::arm`] are different: they start after a 429 and do not know the planned writes.
+//! The cooldowns in [`crate::azure::arm`] are different: they start after a 429 and do not know the planned writes.
 //! The budget here avoids the 429.
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{change::Change, dns::ZoneKey};
+use crate::{decide::change::Change, domain::dns::ZoneKey};
 
 /// The writes that one zone accepts within [`WINDOW`].
 const WRITES: usize = 60;
@@ -60,8 +60,8 @@ impl WriteBudget {
 mod tests {
     use super::*;
     use crate::{
-        change::Edit,
-        dns::{Content, Metadata, Zone},
+        decide::change::Edit,
+        domain::dns::{Content, Metadata, Zone},
     };
 
     /// Creates this number of record sets in a zone.

@@ -12,9 +12,9 @@ use tokio::{
 
 use super::Sweeper;
 use crate::{
-    findings::Found,
+    decide::report::{Outcome, Report},
     reconcile::Order,
-    report::{Outcome, Report},
+    sweep::findings::Found,
 };
 
 /// The time limit for one group. It is longer than that of an invocation: a repair is not delivered again, so

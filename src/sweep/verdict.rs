@@ -2,11 +2,13 @@
 
 use super::Look;
 use crate::{
-    change::{Change, Effect},
-    container_group::AddressState,
-    findings::{Found, Verdict},
+    decide::{
+        change::{Change, Effect},
+        report::{Drift, DriftEvent, DriftKind, Outcome, Report},
+    },
+    domain::container_group::AddressState,
     reconcile::ReconcileError,
-    report::{Drift, DriftEvent, DriftKind, Outcome, Report},
+    sweep::findings::{Found, Verdict},
 };
 
 /// The class of a group.

@@ -41,8 +41,8 @@ use self::delivery::{Bounded, Counted, Losses};
 use super::{Invocation, TraceParent, lines::Fields};
 use crate::{
     config::ApplicationInsights,
-    event::{Event, EventError},
-    report::{Report, RequestRecord},
+    decide::report::{Report, RequestRecord},
+    domain::event::{Event, EventError},
 };
 
 /// The largest number of spans in the queue; further ones are dropped and counted.

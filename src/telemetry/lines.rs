@@ -28,7 +28,7 @@ use tracing_subscriber::{
 };
 
 use super::{outbox::Outbox, readable::readable};
-use crate::{config::LogFilter, report::Chain};
+use crate::{config::LogFilter, decide::report::Chain};
 
 /// The name of the log event of a failed event. Its line is written whatever the filter says, so that no
 /// filter hides a failure.

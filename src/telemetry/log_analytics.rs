@@ -22,12 +22,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::timestamp;
 use crate::{
+    azure::{
+        http_transport::{self, HttpTransport, TransportError},
+        tokens::{self, TokenError, Tokens},
+    },
     config::{LogsIngestion, Settings},
-    dns::DomainName,
-    http_transport::{self, HttpTransport, TransportError},
-    report::Drift,
-    resource_id::ContainerGroupId,
-    tokens::{self, TokenError, Tokens},
+    decide::report::Drift,
+    domain::{dns::DomainName, resource_id::ContainerGroupId},
 };
 
 /// The largest body, before compression, in bytes: the service accepts a megabyte.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
 
-use crate::text::printable;
+use crate::domain::text::printable;
 
 const QUIET: Style = Style::new().dimmed();
 

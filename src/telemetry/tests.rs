@@ -12,8 +12,8 @@ use tracing::subscriber::with_default;
 
 use super::*;
 use crate::{
-    report::{Deferral, Drift, DriftEvent, DriftKind, RetryFacts},
-    resource_id::ContainerGroupId,
+    decide::report::{Deferral, Drift, DriftEvent, DriftKind, RetryFacts},
+    domain::resource_id::ContainerGroupId,
 };
 
 /// The lines that are written with a filter, without the time.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use aci_dns::{
-    replay::stage::RECONCILE,
-    simulator::{FaultAnswer, Ip, RestartPolicy},
-};
+use aci_dns::replay::stage::RECONCILE;
+use azure_simulator::{FaultAnswer, Ip, RestartPolicy};
 use http::Method;
 use tokio::time::Instant;
 

@@ -174,7 +174,7 @@ async fn without_reverse_zones_a_deleted_group_costs_one_list_of_the_forward_zon
 async fn the_log_line_counts_every_request_and_retry() {
     let world = World::new(&[]);
     world.create_at("web", 4);
-    let throttled = aci_dns::simulator::FaultAnswer::new(429, "TooManyRequests").retry_after(1);
+    let throttled = azure_simulator::FaultAnswer::new(429, "TooManyRequests").retry_after(1);
     world.fail_times(Method::PUT, "/A/web", 2, throttled);
     let done = world.reconcile("web").await;
     assert_eq!((done.line()["arm.calls"].as_u64(), world.azure.calls().len()), (Some(9), 9));

@@ -9,7 +9,7 @@ use std::{
 
 use aci_dns::{
     config::Settings,
-    event::{self, Kind},
+    domain::event::{self, Kind},
 };
 use serde_json::{Value, json};
 

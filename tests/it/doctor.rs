@@ -12,8 +12,8 @@ use aci_dns::{
     config::Settings,
     doctor::{self, Diagnosis, State},
     replay::stage::Stage,
-    simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Permission, RecordSetSpec, Seed, When},
 };
+use azure_simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Permission, RecordSetSpec, Seed, When};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;

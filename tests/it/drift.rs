@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use aci_dns::{replay::stage::TRACK_DRIFT, simulator::Ip};
+use aci_dns::replay::stage::TRACK_DRIFT;
+use azure_simulator::Ip;
 use http::Method;
 
 use crate::world::{World, id};

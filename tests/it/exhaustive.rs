@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use aci_dns::{
-    replay::stage::RECONCILE,
-    simulator::{Effect, FaultAnswer, Staleness, When},
-};
+use aci_dns::replay::stage::RECONCILE;
+use azure_simulator::{Effect, FaultAnswer, Staleness, When};
 use tokio::{task::yield_now, time::advance};
 
 use super::world::{World, pass};

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use aci_dns::{
     config::Settings,
-    findings::Findings,
     replay::stage::Stage,
-    simulator::{Azure, RecordSetView, Seed, Throttles},
-    sweep::{Repaired, Stop, SweepOptions},
+    sweep::{Repaired, Stop, SweepOptions, findings::Findings},
 };
+use azure_simulator::{Azure, RecordSetView, Seed, Throttles};
 use serde_json::json;
 use tokio::time::Instant;
 

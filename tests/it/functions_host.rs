@@ -16,10 +16,12 @@ use std::{
 
 use aci_dns::{
     config::Settings,
-    event::Event,
-    host::{self, Task},
-    report::{Outcome, Report},
-    resource_id::ContainerGroupId,
+    decide::report::{Outcome, Report},
+    domain::{event::Event, resource_id::ContainerGroupId},
+    functions::{
+        envelope::BODY_LIMIT,
+        host::{self, Task},
+    },
     telemetry::Telemetry,
 };
 use axum::Router;
@@ -437,7 +439,7 @@ async fn a_large_body_is_accepted_and_a_too_large_one_refused() {
     let encoded = json!([large]);
     served.check(RECONCILE, "large", &encoded, succeeded(&["function_aci_reconcile saw web"])).await;
 
-    let body = vec![b' '; host::BODY_LIMIT + 1];
+    let body = vec![b' '; BODY_LIMIT + 1];
     let response =
         served.connect().await.post("/function_aci_reconcile", "huge", &body, Framing::Chunked).await;
     assert_eq!(response.judge(), Verdict::Failed(413, "malformed".into()));

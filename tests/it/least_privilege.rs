@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use aci_dns::{
     config::Policy,
-    dns::RecordType,
     doctor::{self, rights},
+    domain::dns::RecordType,
     sweep::{Stop, SweepOptions},
 };
 use serde_json::Value;

@@ -19,8 +19,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aci_dns::simulator::{
-    self, Azure, Effect, FaultAnswer, Gate, GroupSpec, RecordSetSpec, RecordSetView, When,
+use azure_simulator::{
+    self as simulator, Azure, Effect, FaultAnswer, Gate, GroupSpec, RecordSetSpec, RecordSetView, When,
 };
 use http::Method;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};

@@ -8,7 +8,7 @@ mod waiting;
 
 use std::time::Duration;
 
-use aci_dns::simulator::{FaultAnswer, Ip, When};
+use azure_simulator::{FaultAnswer, Ip, When};
 use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};

@@ -1,10 +1,8 @@
 //! The answers of an invocation: the table "Outcomes" of docs/observe.md, row by row. [`crate::world`] checks
 //! the common rules for answers and lines at each delivery.
 
-use aci_dns::{
-    replay::stage::{RECONCILE, TRACK_DRIFT},
-    simulator::{FaultAnswer, Ip},
-};
+use aci_dns::replay::stage::{RECONCILE, TRACK_DRIFT};
+use azure_simulator::{FaultAnswer, Ip};
 use http::Method;
 use serde_json::{Value, json};
 

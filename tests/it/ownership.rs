@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use aci_dns::simulator::{Effect, Fault, FaultAnswer, GroupSpec, When};
+use azure_simulator::{Effect, Fault, FaultAnswer, GroupSpec, When};
 use http::Method;
 
 use crate::world::{SUBSCRIPTION, World, a, address, id, pass, ptr};
@@ -298,7 +298,7 @@ async fn another_controllers_record_set_is_foreign_under_any_ownership() {
 async fn a_cname_at_the_name_is_a_conflict_after_one_write_and_one_read() {
     let world = World::new(&[]);
     world.create_at("web", 4);
-    let cname = aci_dns::simulator::RecordSetSpec::new("CNAME", "web", &["app.example.net"]);
+    let cname = azure_simulator::RecordSetSpec::new("CNAME", "web", &["app.example.net"]);
     world.azure.put_record_set("spoke1.contoso.internal", &cname).unwrap();
     world.reconcile("web").await.is(409, "conflict", &[]).because("app.example.net");
     assert_eq!(world.calls(), "4 GET + 1 PUT");

@@ -8,14 +8,15 @@ use std::{
 
 use aci_dns::{
     config::{ZoneMap, Zones},
-    decide::OwnerMark,
-    desired::Desired,
-    dns::{
-        ARecordSet, Content, DomainName, ETag, MEMORY_READ, Metadata, OWNER_KEY, Owner, PreviousAddresses,
-        PtrTarget, RecordSet, ReverseZone, Zone,
+    decide::{OwnerMark, desired::Desired},
+    domain::{
+        dns::{
+            ARecordSet, Content, DomainName, ETag, MEMORY_READ, Metadata, OWNER_KEY, Owner,
+            PreviousAddresses, PtrTarget, RecordSet, ReverseZone, Zone,
+        },
+        event,
+        resource_id::ContainerGroupId,
     },
-    event,
-    resource_id::ContainerGroupId,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

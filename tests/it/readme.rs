@@ -11,7 +11,7 @@ use std::{
 
 use aci_dns::{
     config::{Settings, VARIABLES},
-    report::Outcome,
+    decide::report::Outcome,
 };
 
 const README: &str = "README.md";
@@ -236,8 +236,8 @@ fn every_kind_of_drift_of_the_help_is_in_the_table() {
 #[test]
 fn every_control_request_of_the_simulator_is_in_the_table() {
     let text = read(SIMULATOR);
-    let source = include_str!("../../src/simulator/mod.rs");
-    let rows: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("//! | `")).collect();
+    let source = include_str!("../../crates/azure-simulator/src/control_requests.txt");
+    let rows: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("| `")).collect();
     assert!(rows.len() > 20, "{rows:?}");
     for row in rows {
         let request = row.split('`').next().unwrap();

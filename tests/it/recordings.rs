@@ -13,8 +13,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use aci_dns::simulator::{Azure, Settings};
 use axum::body::Body;
+use azure_simulator::{Azure, Settings};
 use http::Request;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;

@@ -1,6 +1,6 @@
 //! Orders of events that once left DNS wrong, found by the simulation.
 
-use aci_dns::simulator::{FaultAnswer, When};
+use azure_simulator::{FaultAnswer, When};
 use http::Method;
 
 use super::world::{World, address, id};

@@ -8,13 +8,11 @@ mod storing;
 
 use std::time::Duration;
 
-use aci_dns::{
-    replay::{
-        queue_trigger::{QueueHost, QueueOptions, RunningHost},
-        stage::RECONCILE,
-    },
-    simulator::{Effect, Fault, FaultAnswer, MessageView, Staleness},
+use aci_dns::replay::{
+    queue_trigger::{QueueHost, QueueOptions, RunningHost},
+    stage::RECONCILE,
 };
+use azure_simulator::{Effect, Fault, FaultAnswer, MessageView, Staleness};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::Method;
 use serde_json::{Value, json};

@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 use aci_dns::{
     config::LogFilter,
     replay::{scenario::Player, stage::Lines},
-    simulator::Azure,
 };
+use azure_simulator::Azure;
 
 /// Runs a script and its end.
 async fn play(script: &str) -> String {

@@ -27,20 +27,22 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmSettings},
+    azure::{
+        arm::{Arm, ArmSettings},
+        http_transport::HttpTransport,
+        tokens::Tokens,
+    },
     config::Settings,
     functions,
-    http_transport::HttpTransport,
     reconcile::Clock,
     replay::stage::{RECONCILE, RETRY, Stage, TRACK_DRIFT, envelope},
-    simulator::{
-        Azure, Call, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, LockLevel, RecordSetSpec,
-        RecordSetView, Staleness, View, When,
-    },
     telemetry::Telemetry,
-    tokens::Tokens,
 };
 use axum::{Router, body::Body};
+use azure_simulator::{
+    Azure, Call, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, LockLevel, RecordSetSpec,
+    RecordSetView, Staleness, View, When,
+};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use fastrand::Rng;
 use http::{Method, Request, Response};

@@ -17,21 +17,22 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmSettings},
-    coalesce::Load,
+    azure::{
+        arm::{Arm, ArmSettings},
+        http_transport::HttpTransport,
+        tokens::Tokens,
+    },
     config::Settings,
     functions::Functions,
-    http_transport::HttpTransport,
-    reconcile::{Clock, Reconciler},
+    reconcile::{Clock, Reconciler, coalesce::Load},
     replay::{
         queue_trigger::{QueueHost, QueueOptions, QueueTrigger},
         stage::{RECONCILE, RETRY, envelope},
     },
-    simulator::{Azure, GroupSpec, Throttles, View},
     telemetry::Telemetry,
-    tokens::Tokens,
 };
 use axum::{Router, body::Body};
+use azure_simulator::{Azure, GroupSpec, Throttles, View};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use fastrand::Rng;

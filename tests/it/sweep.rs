@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use aci_dns::{
-    findings::{ChangeGuard, Findings, Verdict},
     replay::stage::Stage,
-    simulator::{Effect, Fault, FaultAnswer, RecordSetSpec, Throttles, When},
-    sweep::{Repaired, Stop, SweepOptions},
+    sweep::{
+        Repaired, Stop, SweepOptions,
+        findings::{ChangeGuard, Findings, Verdict},
+    },
 };
 use axum::body::Body;
+use azure_simulator::{Effect, Fault, FaultAnswer, RecordSetSpec, Throttles, When};
 use http::{Method, Request};
 use serde_json::json;
 use tokio::{sync::watch, time::Instant};
@@ -32,7 +34,7 @@ async fn repair(stage: &Stage, findings: &Findings) -> Repaired {
 
 /// Each group with a finding, and the kinds of drift: `web: address, ptr_stale`.
 fn reported(findings: &Findings) -> Vec<String> {
-    let kinds = |found: &aci_dns::findings::Found| {
+    let kinds = |found: &aci_dns::sweep::findings::Found| {
         let kinds: Vec<_> = found.kinds().iter().map(|kind| kind.as_str()).collect();
         format!("{}: {}", found.id.name(), kinds.join(", "))
     };
@@ -482,6 +484,6 @@ async fn a_resource_group_without_its_groups_needs_force() {
     );
     let before = world.records();
     let report = world.stage.functions.sweeper.run(|_, _| ()).await;
-    assert_eq!(report.outcome, aci_dns::report::Outcome::Failed);
+    assert_eq!(report.outcome, aci_dns::decide::report::Outcome::Failed);
     assert_eq!(world.records(), before);
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use aci_dns::simulator::{self, Azure, Certificates, GroupSpec, Settings};
 use axum::body::Body;
+use azure_simulator::{self as simulator, Azure, Certificates, GroupSpec, Settings};
 use http::{Request, header};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

@@ -15,8 +15,8 @@ use std::{
 use aci_dns::{
     config::{LogFilter, Settings},
     replay::stage::{Answer, Lines, RECONCILE, Stage, TRACK_DRIFT},
-    simulator::{Azure, Effect, Fault, FaultAnswer, Gate, GroupSpec, RecordSetSpec, When},
 };
+use azure_simulator::{Azure, Effect, Fault, FaultAnswer, Gate, GroupSpec, RecordSetSpec, When};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::Instant};
@@ -309,7 +309,7 @@ impl World {
     /// The writes since the last reset, in the order of their arrival: `PUT A web`.
     pub(crate) fn writes(&self) -> Vec<String> {
         let writes = self.azure.calls().into_iter().filter(|call| call.method != Method::GET);
-        let show = |call: aci_dns::simulator::Call| {
+        let show = |call: azure_simulator::Call| {
             let path: Vec<&str> = call.path.rsplitn(3, '/').collect();
             format!("{} {} {}", call.method, path[1], path[0])
         };

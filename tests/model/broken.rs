@@ -6,14 +6,17 @@
 use std::time::Duration;
 
 use aci_dns::{
-    change::{Change, Edit},
     config::Ownership,
     decide::{
         Decision, Evidence, Fact, Facts, Goal, Key, Observation, Right, Rules, RunState, Step, Verdict,
-        WriteResult, decide,
+        WriteResult,
+        change::{Change, Edit},
+        decide,
     },
-    dns::{Content as RecordContent, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrTarget},
-    failure::FailureKind,
+    domain::{
+        dns::{Content as RecordContent, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrTarget},
+        failure::FailureKind,
+    },
 };
 
 use super::{

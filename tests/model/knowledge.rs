@@ -16,13 +16,14 @@ use std::{
 };
 
 use aci_dns::{
-    change::Change,
     decide::{
         Decision, Fact, Facts, Goal, Key, Observation, OwnerObservation, PlanError, Rules, RunState, Step,
-        Verdict, WriteResult,
+        Verdict, WriteResult, change::Change,
     },
-    dns::{ETag, Owner, Precondition},
-    failure::FailureKind,
+    domain::{
+        dns::{ETag, Owner, Precondition},
+        failure::FailureKind,
+    },
 };
 
 use super::{

@@ -3,7 +3,7 @@
 use aci_dns::{
     config::{Ownership, Policy, Stopped},
     decide::Rules,
-    dns::MEMORY_SECONDS,
+    domain::dns::MEMORY_SECONDS,
 };
 
 use super::{

@@ -1,13 +1,13 @@
 //! States, and the single steps that lead from one to the next.
 //!
 //! An instance carries out what [`decide`](aci_dns::decide::decide) asks for as
-//! [`pursue`](aci_dns::driver::pursue) does: the requests of one step are in flight together, Azure carries each out
+//! [`pursue`](aci_dns::reconcile::driver::pursue) does: the requests of one step are in flight together, Azure carries each out
 //! at a moment of its own, and their answers are learned together. Between any two of these moments other instances
 //! work, container groups move, people edit the zones, and a fault strikes.
 
 use std::{collections::HashMap, rc::Rc};
 
-use aci_dns::{decide::Evidence, failure::FailureKind};
+use aci_dns::{decide::Evidence, domain::failure::FailureKind};
 
 use super::{
     broken::Broken,

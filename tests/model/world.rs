@@ -13,14 +13,15 @@ use std::{
 
 use aci_dns::{
     config::ZoneMap,
-    container_group::{Container, ContainerGroup, IpAddress},
-    decide::{Evidence, Goal, PtrKey, Purpose},
-    desired::HOSTNAME_TAG,
-    dns::{
-        Content as RecordContent, DomainName, ETag, Metadata, OWNER_KEY, Owner, PREVIOUS_KEY,
-        PreviousAddresses, PtrTarget, RecordSet, RelativeName,
+    decide::{Evidence, Goal, PtrKey, Purpose, desired::HOSTNAME_TAG},
+    domain::{
+        container_group::{Container, ContainerGroup, IpAddress},
+        dns::{
+            Content as RecordContent, DomainName, ETag, Metadata, OWNER_KEY, Owner, PREVIOUS_KEY,
+            PreviousAddresses, PtrTarget, RecordSet, RelativeName,
+        },
+        resource_id::ContainerGroupId,
     },
-    resource_id::ContainerGroupId,
 };
 
 /// How many container groups there are.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Zones,
-    dns::{Content, ETag, Metadata, OWNER_KEY, PtrRecordSet, PtrTarget, Zone},
+    domain::dns::{Content, ETag, Metadata, OWNER_KEY, PtrRecordSet, PtrTarget, Zone},
 };
 
 /// Every key that a decision about this world can read.

@@ -4,7 +4,13 @@
 //! files are named after the headings of the design. They run [`decide`] against a [`world`] that is written
 //! as text, and compare the whole output. [`laws`] states the laws of every decision.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::{
+    config::{Ownership, Policy, Settings, Takeover, ZoneMap},
+    domain::{dns::Owner, resource_id::ContainerGroupId},
+};
 
 mod values;
 mod world;

@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     config::Zones,
-    dns::{Content, ETag, MEMORY_KEPT, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrRecordSet, PtrTarget, Zone},
+    domain::dns::{
+        Content, ETag, MEMORY_KEPT, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrRecordSet, PtrTarget, Zone,
+    },
 };
 
 const MEMORY_SECONDS: u64 = 300;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::Zones,
-    dns::{
+    domain::dns::{
         Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrRecordSet, PtrTarget, ReverseZone,
         Zone,
     },

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{world::owner, *};
-use crate::dns::{Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrTarget};
+use crate::domain::dns::{Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrTarget};
 
 pub(super) const NAMES: [&str; 4] = ["web", "shop", "old", "alias"];
 pub(super) const MARKS: [&str; 5] = ["us", "other", "third", "S1/RG-Spoke1/Web", "no-group"];

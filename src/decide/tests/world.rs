@@ -48,12 +48,14 @@ use self::{
 };
 use super::*;
 use crate::{
-    change::Edit,
     config::Zones,
-    container_group::{Container, ContainerGroup, IpAddress},
-    dns::{
-        Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrRecordSet, PtrTarget, ReverseZone,
-        Zone,
+    decide::change::Edit,
+    domain::{
+        container_group::{Container, ContainerGroup, IpAddress},
+        dns::{
+            Content, ETag, Metadata, OWNER_KEY, PREVIOUS_KEY, Precondition, PtrRecordSet, PtrTarget,
+            ReverseZone, Zone,
+        },
     },
 };
 

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use serde_json::json;
 
 use super::*;
-use crate::simulator::{Azure, Effect, Fault, FaultAnswer, MessageView, When};
+use azure_simulator::{Azure, Effect, Fault, FaultAnswer, MessageView, When};
 
 const QUEUE: &str = "aci-dns-retry";
 const POISON: &str = "aci-dns-retry-poison";

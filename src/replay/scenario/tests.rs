@@ -5,7 +5,7 @@ use http::Request;
 use tower::ServiceExt;
 
 use super::*;
-use crate::simulator::CertificateRefused;
+use azure_simulator::CertificateRefused;
 
 /// Plays these lines.
 async fn played(lines: &[&str]) -> Player<impl Fn(&str) -> Option<String>> {

@@ -5,7 +5,7 @@ use http::Method;
 use super::{
     Player, SUBSCRIPTION, ScenarioError, Words, ZONE_RESOURCE_GROUP, duration, number, parse, split, word,
 };
-use crate::simulator::{Effect, Fault, FaultAnswer, LockLevel, Staleness, View, When};
+use azure_simulator::{Effect, Fault, FaultAnswer, LockLevel, Staleness, View, When};
 
 impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     /// Plays one of these commands.

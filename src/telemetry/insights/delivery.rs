@@ -31,9 +31,11 @@ use serde_json::Value;
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
+    azure::{
+        http_transport::HttpTransport,
+        tokens::{self, Tokens},
+    },
     config::{ApplicationInsights, Cloud},
-    http_transport::HttpTransport,
-    tokens::{self, Tokens},
 };
 
 /// The timeout of one request to the ingestion endpoint.

@@ -16,21 +16,25 @@ use std::{
 };
 
 use aci_dns::{
-    arm::{Arm, ArmError, ArmSettings, Kind, Writer},
+    azure::{
+        arm::{Arm, ArmError, ArmSettings, Kind, Writer},
+        http_transport::HttpTransport,
+        tokens::Tokens,
+    },
     config::{LogFilter, Settings},
-    container_group::AddressState,
-    desired::Desired,
-    dns::{Content, ETag, Metadata, Precondition, PtrTarget, RecordSet, RecordType, RelativeName, Zone},
+    decide::desired::Desired,
+    domain::{
+        container_group::AddressState,
+        dns::{Content, ETag, Metadata, Precondition, PtrTarget, RecordSet, RecordType, RelativeName, Zone},
+        resource_id::ContainerGroupId,
+    },
     functions,
-    http_transport::HttpTransport,
     reconcile::Clock,
     replay::stage::{RECONCILE, TRACK_DRIFT, envelope},
-    resource_id::ContainerGroupId,
-    simulator::{Azure, GroupSpec},
     telemetry::{self, Telemetry},
-    tokens::Tokens,
 };
 use axum::body::Body;
+use azure_simulator::{Azure, GroupSpec};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;

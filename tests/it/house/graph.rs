@@ -8,7 +8,7 @@ use std::{
     fmt::Write as _,
 };
 
-use super::{SOURCES, Source, names};
+use super::{ORDER, SIMULATOR, SOURCES, Source, names};
 
 /// The path of a module below the crate: `["config", "zones"]`.
 type ModulePath = Vec<String>;
@@ -324,10 +324,40 @@ fn crate_graph() -> Graph {
     graph
 }
 
+fn simulator_graph() -> Graph {
+    let sources = SOURCES.iter().filter(|source| source.is_in_simulator());
+    let path = |source: &'static Source| source.path.strip_prefix(SIMULATOR)?.strip_prefix('/');
+    let graph = Graph::of(sources.filter_map(|source| Some((path(source)?, source.code.as_str()))));
+    assert!(graph.0.len() > 30, "the modules are found");
+    graph
+}
+
 #[test]
 fn no_modules_import_each_other_in_a_circle() {
-    let cycles = crate_graph().cycles();
-    assert!(cycles.is_empty(), "\n{}", cycles.join("\n\n"));
+    for graph in [crate_graph(), simulator_graph()] {
+        let cycles = graph.cycles();
+        assert!(cycles.is_empty(), "\n{}", cycles.join("\n\n"));
+    }
+}
+
+#[test]
+fn no_folder_imports_from_a_higher_one() {
+    let graph = crate_graph();
+    let rank = |module: &str| ORDER.iter().position(|name| *name == module);
+    let mut violations = String::new();
+    for (path, module) in &graph.0 {
+        let Some(from) = path.first() else { continue };
+        let Some(height) = rank(from) else {
+            writeln!(violations, "{} is not in ORDER", module.file).unwrap();
+            continue;
+        };
+        for (target, named) in &module.imports {
+            if target.first().and_then(|to| rank(to)).is_some_and(|to| to > height) {
+                writeln!(violations, "{} names {}", module.file, named.join("::")).unwrap();
+            }
+        }
+    }
+    assert!(violations.is_empty(), "\n{violations}");
 }
 
 #[test]

@@ -123,7 +123,7 @@ async fn an_interrupted_renaming_converges_at_the_redelivery() {
         let count = std::sync::atomic::AtomicUsize::new(0);
         world.azure.set_interceptor(Box::new(move |_| {
             let count = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            (count >= cut).then_some(aci_dns::simulator::Effect::Drop(When::Before))
+            (count >= cut).then_some(azure_simulator::Effect::Drop(When::Before))
         }));
         world.reconcile("web").await;
         world.azure.set_interceptor(Box::new(|_| None));

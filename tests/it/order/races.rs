@@ -115,9 +115,8 @@ async fn a_removal_whose_answer_was_lost_is_observed() {
 #[tokio::test(start_paused = true)]
 async fn a_write_with_a_5xx_may_have_happened() {
     let world = new_group(&[]);
-    let broken =
-        aci_dns::simulator::Effect::Answer(When::After, FaultAnswer::new(500, "InternalServerError"));
-    world.azure.inject(aci_dns::simulator::Fault::once(Method::PUT, "/A/web", broken));
+    let broken = azure_simulator::Effect::Answer(When::After, FaultAnswer::new(500, "InternalServerError"));
+    world.azure.inject(azure_simulator::Fault::once(Method::PUT, "/A/web", broken));
     world.reconcile("web").await.is(200, "changed", &[PLUS_A, PLUS_PTR]);
     assert_eq!(world.writes(), ["PUT A web", "PUT PTR 4.5"]);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The verification is the second read of the group, if no race comes before it.
-fn at_the_verification(world: &World, act: impl Fn(&aci_dns::simulator::Azure) + Send + 'static) {
+fn at_the_verification(world: &World, act: impl Fn(&azure_simulator::Azure) + Send + 'static) {
     world.at(Method::GET, "containerGroups/web", 2, act);
 }
 
@@ -53,7 +53,7 @@ async fn the_verification_sees_that_the_group_was_recreated_after_a_removal() {
     let world = world(&[]).await;
     world.delete("web");
     at_the_verification(&world, |azure| {
-        azure.create_group(aci_dns::simulator::GroupSpec::new("rg-spoke1", "web"));
+        azure.create_group(azure_simulator::GroupSpec::new("rg-spoke1", "web"));
     });
     // The address is the same again, so the plan names the restored records.
     assert_eq!(world.reconcile("web").await.status, 200);

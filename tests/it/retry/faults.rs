@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aci_dns::simulator::{Effect, Fault, FaultAnswer, When, queue_scope};
+use azure_simulator::{Effect, Fault, FaultAnswer, When, queue_scope};
 use serde_json::json;
 use tokio::time::Instant;
 

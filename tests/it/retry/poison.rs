@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use aci_dns::{
-    http_transport::HttpTransport,
-    poison::{PoisonQueue, line},
-    simulator::FaultAnswer,
-    tokens::Tokens,
+    azure::{http_transport::HttpTransport, tokens::Tokens},
+    reconcile::retry::poison::{PoisonQueue, line},
 };
+use azure_simulator::FaultAnswer;
 use http::Method;
 use serde_json::json;
 

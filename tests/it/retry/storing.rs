@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use aci_dns::{
+    decide::report::MessageKind,
     reconcile::ReconcilerMetrics,
     replay::stage::{RECONCILE, TRACK_DRIFT},
-    report::MessageKind,
-    simulator::{Effect, Fault, FaultAnswer, Gate, When},
 };
+use azure_simulator::{Effect, Fault, FaultAnswer, Gate, When};
 use http::Method;
 use serde_json::json;
 use tokio::time::Instant;

@@ -1,0 +1,7 @@
+//! Clients of Azure, and what they share: the HTTP transport and access tokens.
+
+pub mod arm;
+pub mod http_transport;
+pub mod slot;
+pub mod storage_queue;
+pub mod tokens;

@@ -1,0 +1,64 @@
+//! A preflight: checks everything that this crate depends on in a subscription. For each problem, it reports
+//! the impact and the fix.
+//!
+//! It separates reading (`gather`) from judging (`checks`): the [`evidence`] is a value, and so is the
+//! [`diagnosis`]. It runs with the rights of the caller, who needs more read permissions than the function
+//! ([`READS`]). What the caller may not read is reported as not checked; it counts neither as absent nor as
+//! correct.
+//!
+//! Rules: it has no write access. It reads each object once, by lists where they exist.
+//!
+//! Deliberately absent: whether names resolve (that depends on the network), whether the records are correct
+//! (see `aci-dns drift`), and plan, package and settings of the function app.
+
+mod checks;
+mod decisions;
+pub mod diagnosis;
+mod events;
+pub mod evidence;
+mod gather;
+pub mod rights;
+mod show;
+mod zones;
+
+use futures::future::join;
+use tokio::time::{Instant, timeout_at};
+
+use self::evidence::Evidence;
+pub use self::{
+    diagnosis::{Diagnosis, State},
+    gather::READS,
+    show::{json, table},
+};
+use crate::{
+    azure::{
+        arm::Arm,
+        storage_queue::{QueueError, StorageQueue},
+    },
+    config::{MissingSubscription, Settings},
+    decide::report::Chain,
+};
+
+/// Reads everything that the settings depend on, and the rights of the caller, or of another principal by its
+/// object id.
+pub async fn examine(
+    arm: &Arm,
+    settings: &Settings,
+    principal: Option<&str>,
+    deadline: Instant,
+) -> Result<Diagnosis, MissingSubscription> {
+    let inspector = arm.inspection(deadline);
+    let (evidence, retry_queue) =
+        join(gather::evidence(&inspector, settings, principal), retry_queue(arm, settings, deadline)).await;
+    let evidence = Evidence { retry_queue, ..evidence? };
+    Ok(checks::diagnose(settings, &evidence))
+}
+
+/// Whether the retry queue of the settings exists; nothing where none is set.
+async fn retry_queue(arm: &Arm, settings: &Settings, deadline: Instant) -> Option<Result<bool, String>> {
+    let url = settings.retry_queue.clone()?;
+    let (http_transport, tokens) = arm.network();
+    let count = async { StorageQueue::new(url, http_transport, tokens)?.count().await };
+    let count = timeout_at(deadline, count).await.unwrap_or(Err(QueueError::Late));
+    Some(count.map(|count| count.is_some()).map_err(|error| Chain(&error).to_string()))
+}

@@ -1,0 +1,243 @@
+//! Concurrent events for one key share work: an event that arrives while a run is under way needs a run that
+//! *started after it arrived*, and one such run serves all that wait.
+//!
+//! A run lives in a task of its own, so that a caller whose connection closes does not cancel it for the others.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures::FutureExt;
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
+
+use crate::azure::slot::Slot;
+
+/// Runs of work, at most one at a time for a key and at most so many in all.
+#[derive(Debug)]
+pub struct Coalescer<Key, Input, Value> {
+    /// For each key with a run under way or about to start: the callers that wait for the next one.
+    waiting: Mutex<HashMap<Key, Vec<Waiter<Input, Value>>>>,
+    running: AtomicUsize,
+    places: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Waiter<Input, Value> {
+    deadline: Instant,
+    input: Input,
+    answer: oneshot::Sender<(Value, Role)>,
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Runs under way, those included that wait for something and hold no place.
+    pub running: usize,
+    /// Callers that wait for a run that has not started.
+    pub waiting: usize,
+}
+
+/// Whether a caller's event was the one that a run was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The run was made for it.
+    Leader,
+    /// Another event's run served it, too.
+    Follower,
+}
+
+/// The run came to no answer: it panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the work panicked")]
+pub struct Panicked;
+
+impl<Key, Input, Value> Coalescer<Key, Input, Value>
+where
+    Key: Clone + Eq + Hash + Send + 'static,
+    Input: Send + 'static,
+    Value: Clone + Send + 'static,
+{
+    /// Allows so many runs at a time.
+    #[must_use]
+    pub fn new(max_concurrency: usize) -> Self {
+        Self {
+            waiting: Mutex::new(HashMap::new()),
+            running: AtomicUsize::new(0),
+            places: Arc::new(Semaphore::new(max_concurrency)),
+        }
+    }
+
+    /// Waits for a run for `key` that starts after this call. `work` is given the latest deadline and the inputs of the
+    /// callers that the run serves, that of the first one apart, and its place.
+    pub async fn run<Work, Run>(
+        self: &Arc<Self>,
+        key: Key,
+        input: Input,
+        deadline: Instant,
+        work: Work,
+    ) -> Result<(Value, Role), Panicked>
+    where
+        Work: Fn(Instant, (Input, Vec<Input>), Arc<Slot>) -> Run + Send + 'static,
+        Run: Future<Output = Value> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let waiter = Waiter { deadline, input, answer };
+        let is_first = {
+            let mut waiting = self.waiting();
+            let is_first = !waiting.contains_key(&key);
+            waiting.entry(key.clone()).or_default().push(waiter);
+            is_first
+        };
+        if is_first {
+            tokio::spawn(Arc::clone(self).drive(key, work));
+        }
+        answered.await.map_err(|_| Panicked)
+    }
+
+    /// How much there is to do now.
+    pub fn load(&self) -> Load {
+        let waiting = self.waiting().values().map(Vec::len).sum();
+        Load { running: self.running.load(Ordering::Relaxed), waiting }
+    }
+
+    /// Runs the work until no caller waits for it.
+    async fn drive<Work, Run>(self: Arc<Self>, key: Key, work: Work)
+    where
+        Work: Fn(Instant, (Input, Vec<Input>), Arc<Slot>) -> Run + Send + 'static,
+        Run: Future<Output = Value> + Send + 'static,
+    {
+        while self.is_waited_for(&key) {
+            let slot = Arc::new(Slot::acquire(&self.places).await);
+            let served = self.take(&key);
+            let Some(deadline) = served.iter().map(|waiter| waiter.deadline).max() else { continue };
+            let mut answers = Vec::with_capacity(served.len());
+            let mut inputs = served.into_iter().map(|waiter| {
+                answers.push(waiter.answer);
+                waiter.input
+            });
+            let Some(first) = inputs.next() else { continue };
+            let inputs = (first, inputs.collect());
+            // A panic is the host's to report: the callers see their channel close.
+            self.running.fetch_add(1, Ordering::Relaxed);
+            let run = AssertUnwindSafe(work(deadline, inputs, Arc::clone(&slot))).catch_unwind().await;
+            self.running.fetch_sub(1, Ordering::Relaxed);
+            drop(slot);
+            if let Ok(value) = run {
+                let mut role = Role::Leader;
+                for answer in answers {
+                    // A caller that gave up waiting needs no answer.
+                    _ = answer.send((value.clone(), role));
+                    role = Role::Follower;
+                }
+            }
+        }
+    }
+
+    /// Whether a caller waits for a run. A key without callers is forgotten.
+    fn is_waited_for(&self, key: &Key) -> bool {
+        let mut waiting = self.waiting();
+        let is_waited_for = waiting.get(key).is_some_and(|waiters| !waiters.is_empty());
+        if !is_waited_for {
+            waiting.remove(key);
+        }
+        is_waited_for
+    }
+
+    fn take(&self, key: &Key) -> Vec<Waiter<Input, Value>> {
+        self.waiting().get_mut(key).map(std::mem::take).unwrap_or_default()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, Vec<Waiter<Input, Value>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::atomic::AtomicU32, time::Duration};
+
+    fn after(milliseconds: u64) -> Instant {
+        Instant::now() + Duration::from_millis(milliseconds)
+    }
+
+    /// Work that takes a second and answers with the number of its run.
+    fn counted(
+        runs: &Arc<AtomicU32>,
+    ) -> impl Fn(Instant, ((), Vec<()>), Arc<Slot>) -> futures::future::BoxFuture<'static, u32> + use<> {
+        let runs = Arc::clone(runs);
+        move |_, _, _| {
+            let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
+            async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                run
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_arrives_during_a_run_needs_a_run_that_starts_later_and_shares_it() {
+        let (shared, runs) = (Arc::new(Coalescer::new(8)), Arc::default());
+        let call = |shared: &Arc<Coalescer<u8, (), u32>>| {
+            let (shared, work) = (Arc::clone(shared), counted(&runs));
+            tokio::spawn(async move { shared.run(1, (), after(9000), work).await })
+        };
+        let first = call(&shared);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let (second, third) = (call(&shared), call(&shared));
+        tokio::task::yield_now().await;
+        assert_eq!(shared.load(), Load { running: 1, waiting: 2 });
+        assert_eq!(first.await.unwrap(), Ok((1, Role::Leader)));
+        assert_eq!(second.await.unwrap(), Ok((2, Role::Leader)));
+        assert_eq!(third.await.unwrap(), Ok((2, Role::Follower)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(shared.waiting.lock().unwrap().is_empty(), "memory does not grow with the number of keys");
+        assert_eq!(shared.load(), Load::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_given_the_inputs_of_the_callers_that_it_serves() {
+        let shared: Arc<Coalescer<u8, u8, (u8, Vec<u8>)>> = Arc::new(Coalescer::new(1));
+        let work = |_, inputs, _| async move { inputs };
+        let run = |input| shared.run(1, input, after(9000), work);
+        let (first, second, third) = tokio::join!(run(1), run(3), run(2));
+        assert_eq!([first, second, third].map(|answer| answer.unwrap().0), [(); 3].map(|()| (1, vec![3, 2])));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn different_keys_run_side_by_side_up_to_the_limit() {
+        let (shared, runs) = (Arc::new(Coalescer::new(2)), Arc::default());
+        let started = Instant::now();
+        let calls = (0..4_u8).map(|key| shared.run(key, (), after(9000), counted(&runs)));
+        futures::future::join_all(calls).await;
+        assert_eq!(started.elapsed().as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_given_the_latest_deadline_of_those_whom_it_serves() {
+        let shared = Arc::new(Coalescer::new(1));
+        let late = after(9000);
+        let work = move |deadline, _: ((), Vec<()>), _| async move { deadline };
+        let (first, second) = tokio::join!(shared.run(1, (), after(1), work), shared.run(1, (), late, work));
+        assert_eq!((first.unwrap().0, second.unwrap().0), (late, late));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_fails_those_who_wait_and_nobody_after() {
+        let shared: Arc<Coalescer<u8, (), u32>> = Arc::new(Coalescer::new(1));
+        let panics = |_, _, _| async { panic!("on purpose") };
+        assert_eq!(shared.run(1, (), after(9000), panics).await, Err(Panicked));
+        assert_eq!(shared.run(1, (), after(9000), |_, _, _| async { 7 }).await, Ok((7, Role::Leader)));
+        assert_eq!(shared.load(), Load::default());
+    }
+}

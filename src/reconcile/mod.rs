@@ -1,0 +1,532 @@
+//! The reconciler: answers an event of a container group by making its record sets right.
+//!
+//! What is read and written is decided by [`crate::decide`] and carried out by [`crate::reconcile::driver`]. Here an invocation
+//! gets its deadline, shares its run with concurrent events of the same group ([`crate::reconcile::coalesce`]), and becomes a
+//! [`Report`]. What is unfinished then is stored in the retry queue ([`crate::reconcile::retry`]); without one, Event Grid delivers
+//! the event again.
+//!
+//! Deliberately absent: any use of the event but the id of its group and the evidence that it carries, and any state
+//! between invocations that correctness depends on.
+
+pub mod clock;
+pub mod coalesce;
+pub mod driver;
+pub mod retry;
+
+use std::{collections::VecDeque, net::Ipv4Addr, sync::Arc, time::Duration};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub use crate::reconcile::clock::Clock;
+use crate::{
+    azure::{
+        arm::{Arm, ArmError, Kind, Reader},
+        slot::Slot,
+    },
+    config::{self, Settings, Zones},
+    decide::{
+        Conflict, Evidence, ExtraLookups, Goal, Key, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
+        Unmanaged, Verdict,
+        change::Change,
+        desired::TagError,
+        report::{Outcome, Report, unmapped},
+    },
+    domain::{
+        dns::{DomainName, Owner},
+        resource_id::ContainerGroupId,
+    },
+    reconcile::{
+        coalesce::{Coalescer, Load, Role},
+        driver::{Access, Trace, dry_run, pursue},
+        retry::message::Work,
+        retry::{RetryMetrics, RetryQueue, RunMessages},
+    },
+};
+
+/// How much earlier than its callers a run ends, so that they can still be told how far it came.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Why DNS could not be made right.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// A request to Resource Manager failed.
+    #[error(transparent)]
+    Arm(#[from] ArmError),
+    /// Azure answers 403 for a group that, as an event says, is deleted.
+    #[error(
+        "the container group cannot be read after it was deleted: if its resource group was deleted too, the role assignment of this app was deleted with it; assign a role that reads container groups at the subscription, or let a user who may read the subscription run: aci-dns sync"
+    )]
+    RightsDeleted(#[source] ArmError),
+    /// A tag of the group cannot be read.
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    /// The name belongs to another owner.
+    #[error(transparent)]
+    Conflict(Conflict),
+    /// PTR record sets at the group's address belong to another owner.
+    #[error(transparent)]
+    PtrConflict(Conflict),
+    /// Likewise, and the other owner is being provisioned: a retry will tell whether it keeps the address.
+    #[error(transparent)]
+    HolderPending(Conflict),
+    /// The address lies outside of the ranges of the map.
+    #[error(
+        "{address}, the address of {fqdn}, lies outside of addressRanges in ACI_DNS_ZONES; nothing is written"
+    )]
+    AddressRefused {
+        /// The live address.
+        address: Ipv4Addr,
+        /// The group's name.
+        fqdn: DomainName,
+    },
+    /// The reverse zones of the map do not contain the address.
+    #[error(
+        "no reverse zone of ACI_DNS_ZONES contains {address}, the address of {fqdn}; add one, or tag the container group with aci-dns-ptr=false"
+    )]
+    NoReverseZone {
+        /// The live address.
+        address: Ipv4Addr,
+        /// The group's name.
+        fqdn: DomainName,
+    },
+    /// Azure has not assigned an address yet.
+    #[error("Azure has not assigned an address to {0} yet")]
+    AddressPending(ContainerGroupId),
+    /// The group is being deleted.
+    #[error("{0} is being deleted; its records are removed once it is")]
+    Deleting(ContainerGroupId),
+    /// Azure answers 404, and there is not enough evidence that the group is deleted.
+    #[error(
+        "{0} is not visible yet: Azure answers 404, which a new container group does for some time; its records stay as they are"
+    )]
+    NotVisible(ContainerGroupId),
+    /// Every pass met another writer, or an answer that was lost.
+    #[error("gave up after {MAX_PASSES} passes that each met another writer or lost an answer")]
+    LostRaces {
+        /// The last of them, where it was an answer.
+        #[source]
+        last: Option<ArmError>,
+    },
+    /// A zone is known to be throttled.
+    #[error("Azure throttles a zone of {id}; it is not tried for {} s", wait.as_secs_f32().ceil())]
+    Throttled {
+        /// The container group.
+        id: ContainerGroupId,
+        /// How long the throttle lasts.
+        wait: Duration,
+    },
+    /// The invocation's time is up.
+    #[error("not done within {} s (ACI_DNS_DEADLINE_SECONDS)", deadline.as_secs_f32())]
+    Deadline {
+        /// How long it had.
+        deadline: Duration,
+    },
+}
+
+impl ReconcileError {
+    /// The error of a run, with the error of the request that decided it.
+    pub(crate) fn of(error: PlanError, goal: &Goal, trace: &mut Trace) -> Self {
+        match error {
+            PlanError::Tag(error) => Self::Tag(error),
+            PlanError::Conflict(conflict) => Self::Conflict(conflict),
+            PlanError::PtrConflict(conflict) => Self::PtrConflict(conflict),
+            PlanError::HolderPending(conflict) => Self::HolderPending(conflict),
+            PlanError::AddressRefused { address, fqdn } => Self::AddressRefused { address, fqdn },
+            PlanError::NoReverseZone { address, fqdn } => Self::NoReverseZone { address, fqdn },
+            PlanError::AddressPending => Self::AddressPending(goal.id.clone()),
+            PlanError::Deleting => Self::Deleting(goal.id.clone()),
+            PlanError::NotVisible => Self::NotVisible(goal.id.clone()),
+            PlanError::LostRaces => Self::LostRaces { last: trace.last_race.take() },
+            PlanError::Request(key) => match trace.errors.remove(&key) {
+                None => Self::LostRaces { last: None },
+                Some(source)
+                    if source.kind() == Kind::Forbidden
+                        && goal.evidence == Evidence::Deletion
+                        && matches!(key, Key::Group | Key::Confirmation) =>
+                {
+                    Self::RightsDeleted(source)
+                }
+                Some(error) => Self::Arm(error),
+            },
+        }
+    }
+
+    /// What an invocation that ends with this error is answered with.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Arm(error) | Self::RightsDeleted(error) => failure_outcome(error),
+            Self::Tag(_) | Self::NoReverseZone { .. } | Self::AddressRefused { .. } => Outcome::Failed,
+            Self::Conflict(_) | Self::PtrConflict(_) => Outcome::Conflict,
+            Self::HolderPending(_)
+            | Self::AddressPending(_)
+            | Self::Deleting(_)
+            | Self::NotVisible(_)
+            | Self::LostRaces { .. }
+            | Self::Throttled { .. }
+            | Self::Deadline { .. } => Outcome::Unavailable,
+        }
+    }
+
+    /// How long Azure wants to be left alone, where that is why it failed.
+    fn throttled(&self) -> Option<Duration> {
+        match self {
+            Self::Arm(error) => error.throttled(),
+            Self::Throttled { wait, .. } => Some(*wait),
+            _ => None,
+        }
+    }
+
+    /// How long Azure asks to wait before a retry.
+    fn retry_after(&self) -> Option<Duration> {
+        let Self::Arm(error) = self else { return None };
+        error.retry_after()
+    }
+
+    /// Whose the name is, where it is another group's.
+    fn owner(&self) -> Option<&Owner> {
+        let (Self::Conflict(conflict) | Self::PtrConflict(conflict) | Self::HolderPending(conflict)) = self
+        else {
+            return None;
+        };
+        match conflict {
+            Conflict::OtherGroup { owner, .. } | Conflict::SharedAddress { owner, .. } => Some(owner),
+            _ => None,
+        }
+    }
+}
+
+/// What an invocation that ends with a failed request is answered with.
+#[must_use]
+pub fn failure_outcome(error: &ArmError) -> Outcome {
+    match error.kind() {
+        // Another program wrote it, and only at this name or address does that matter.
+        _ if error.is_unrepresentable() => Outcome::Conflict,
+        // A clash that no CNAME explains: the next attempt may tell more.
+        Kind::Race | Kind::Uncertain | Kind::Transient | Kind::Clash => Outcome::Unavailable,
+        Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
+    }
+}
+
+/// What a run would do, found out without doing it.
+#[derive(Debug)]
+pub struct DryRun {
+    /// What would become of the group.
+    pub report: Report,
+    /// The changes that the report's plan is made of.
+    pub changes: Vec<Change>,
+    /// Why DNS could not be made right, where it could not.
+    pub error: Option<ReconcileError>,
+}
+
+/// The reconciler: the only writer.
+#[derive(Debug)]
+pub struct Reconciler {
+    settings: Arc<Settings>,
+    arm: Arm,
+    clock: Clock,
+    coalescer: Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
+    retry: Option<Arc<RetryQueue>>,
+}
+
+/// What came of one run, for all invocations that it serves.
+#[derive(Debug)]
+struct Run {
+    report: Report,
+    /// What stands for the work of all of them.
+    work: Work,
+    messages: RunMessages,
+}
+
+/// A run that is under way.
+type RunFuture = BoxFuture<'static, Arc<Run>>;
+
+impl Run {
+    fn new(report: Report, work: Work) -> Arc<Self> {
+        Arc::new(Self { report, work, messages: RunMessages::default() })
+    }
+}
+
+/// What a process has to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReconcilerMetrics {
+    /// Runs under way, and invocations that wait for one.
+    pub load: Load,
+    /// Unfinished work.
+    pub retry: RetryMetrics,
+    /// How many zones and subscriptions Azure throttles.
+    pub throttled_places: usize,
+}
+
+impl Reconciler {
+    /// Puts a reconciler together. It holds no state but the runs that are under way, and what chooses delays.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
+        let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
+        let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
+        Arc::new(Self { settings, arm, clock, coalescer, retry })
+    }
+
+    /// What this process has to do now.
+    #[must_use]
+    pub fn metrics(&self) -> ReconcilerMetrics {
+        ReconcilerMetrics {
+            load: self.coalescer.load(),
+            retry: self.retry.as_ref().map(|retry| retry.metrics()).unwrap_or_default(),
+            throttled_places: self.arm.throttled_places(),
+        }
+    }
+
+    /// Serves an event of a container group, or a message of the retry queue: makes the records right, together with
+    /// concurrent invocations for the same group, and stores what is unfinished.
+    pub async fn serve(self: &Arc<Self>, work: Work) -> Report {
+        let zones = match self.settings.zones.find(&work.id) {
+            Ok(zones) => zones,
+            Err(reason) => return self.unmapped(&work, &reason),
+        };
+        let deadline = Instant::now() + self.settings.deadline;
+        let retry = self.retry.as_ref().filter(|_| !Rules::of(&self.settings, &zones).is_dry_run());
+        if let Some(retry) = retry {
+            retry.arrived(&work);
+        }
+        let time = retry.map_or(self.settings.deadline, |_| RetryQueue::time_to_run(self.settings.deadline));
+        let run_end = Instant::now() + time;
+        let running = self.running(retry.map(|_| &zones));
+        let run = self.coalescer.run(work.id.clone(), work.clone(), run_end, running);
+        let (run, role) = match tokio::time::timeout_at(run_end, run).await {
+            Ok(Ok(shared)) => shared,
+            // The panic itself has its own line; this event must not be acknowledged.
+            Ok(Err(panicked)) => {
+                (Run::new(Report::failed(Outcome::Failed, &panicked), work.clone()), Role::Leader)
+            }
+            Err(_) => (Run::new(self.out_of_time(), work.clone()), Role::Leader),
+        };
+        let report = match role {
+            Role::Leader => run.report.clone(),
+            Role::Follower => {
+                Report { is_shared: true, arm_calls: 0, request_records: vec![], ..run.report.clone() }
+            }
+        };
+        match retry {
+            Some(retry) => retry.complete(report, &work, (&run.work, &run.messages), &zones, deadline).await,
+            None => report,
+        }
+    }
+
+    /// Stores an event that cannot be read in the retry queue, where there is one.
+    pub async fn defer_malformed(self: &Arc<Self>, report: Report, event: &Value) -> Report {
+        match &self.retry {
+            Some(retry) if !self.settings.policy.is_read_only() => {
+                let deadline = Instant::now() + self.settings.deadline;
+                Box::pin(retry.defer_malformed(report, event, deadline)).await
+            }
+            _ => report,
+        }
+    }
+
+    /// A message for a group that the map does not serve was stored by an app with another map.
+    fn unmapped(&self, work: &Work, reason: &config::Unmanaged) -> Report {
+        let report = unmapped(&self.settings.zones, &work.id);
+        if !work.is_retry || matches!(reason, config::Unmanaged::Group { .. }) {
+            return report;
+        }
+        let error = format!("{}; an app with other settings stored this message", report.message);
+        Report { error: Some(error.clone()), ..Report::new(Outcome::Failed, error) }
+    }
+
+    /// Makes the records of one container group right.
+    pub async fn reconcile(&self, id: &ContainerGroupId, evidence: Evidence) -> Report {
+        let deadline = Instant::now() + self.settings.deadline;
+        let order = Order { evidence, ..Order::default() };
+        tokio::time::timeout_at(deadline, self.invocation(id, order, deadline - GRACE))
+            .await
+            .unwrap_or_else(|_| self.out_of_time())
+    }
+
+    fn out_of_time(&self) -> Report {
+        let error = ReconcileError::Deadline { deadline: self.settings.deadline };
+        Report::failed(error.outcome(), &error)
+    }
+
+    /// A run for a group. Where its work can be deferred, a group with a throttled zone among these is not tried.
+    fn running(
+        self: &Arc<Self>,
+        zones: Option<&Zones>,
+    ) -> impl Fn(Instant, (Work, Vec<Work>), Arc<Slot>) -> RunFuture + Send + use<> {
+        let (this, zones) = (Arc::clone(self), zones.cloned());
+        move |deadline, (first, others), slot| {
+            let this = Arc::clone(&this);
+            let work = others.into_iter().fold(first, Work::merged);
+            let throttle =
+                zones.as_ref().zip(this.retry.as_ref()).and_then(|(zones, retry)| retry.throttle(zones));
+            async move {
+                let report = if let Some(wait) = throttle {
+                    throttled(&work.id, wait)
+                } else {
+                    let order = Order { evidence: work.evidence, slot: Some(slot), ..Order::default() };
+                    this.invocation(&work.id, order, deadline - GRACE).await
+                };
+                Run::new(report, work)
+            }
+            .boxed()
+        }
+    }
+
+    /// Makes the records of one container group right until a deadline, as a sweep or an operator orders it.
+    pub async fn repair(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        self.invocation(id, order, deadline).await
+    }
+
+    /// Says what a run would do that sees no more than this reader, which may be one of lists. It does not wait for
+    /// an address.
+    pub async fn dry_run(&self, reader: &Reader, id: &ContainerGroupId, order: &Order) -> DryRun {
+        let Some(goal) = Goal::new(id, &self.settings.zones, Purpose::Reconcile) else {
+            return DryRun { report: unmapped(&self.settings.zones, id), changes: vec![], error: None };
+        };
+        let goal = Goal { lookups: order.lookups.clone(), evidence: order.evidence, ..goal };
+        let rules = Rules::of(&self.settings, &goal.zones);
+        let (verdict, mut trace) = dry_run(reader, rules, &goal, &self.clock).await;
+        let result = result(verdict, &goal, &mut trace);
+        let report = report(Access::read_only(reader), &goal, result.as_ref(), &trace);
+        DryRun { report, changes: trace.changes, error: result.err() }
+    }
+
+    /// One invocation: the group, and the groups whose PTR records it took and gave up again.
+    async fn invocation(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        let writer = self.arm.invocation_in(deadline, order.slot.clone());
+        // An address is waited for once in an invocation.
+        let mut wait = self.settings.address_wait;
+        let mut whole: Option<Report> = None;
+        let mut queue = VecDeque::from([id.clone()]);
+        // The deadline ends it even where groups go on taking records from each other.
+        while let Some(next) = queue.pop_front() {
+            let Some(mut goal) = Goal::new(&next, &self.settings.zones, Purpose::Reconcile) else { continue };
+            if whole.is_none() {
+                (goal.lookups, goal.evidence) = (order.lookups.clone(), order.evidence);
+            }
+            let rules = Rules::of(&self.settings, &goal.zones);
+            let slot = order.slot.as_deref();
+            let access = Access {
+                reader: writer.reader(),
+                writer: Some(&writer).filter(|_| !rules.is_dry_run()),
+                slot,
+            };
+            let mut trace = Trace::new(RunState::new(wait));
+            let report = self.group(access, rules, &goal, deadline, &mut trace).await;
+            wait = trace.facts.run.wait_left();
+            let address = trace.target.as_ref().and_then(|target| target.address);
+            queue.extend(trace.facts.run.given_up(address).filter_map(Owner::container_group));
+            whole = Some(match whole {
+                None => report,
+                Some(whole) => whole.followed_by(report),
+            });
+        }
+        let whole = whole.unwrap_or_else(|| unmapped(&self.settings.zones, id));
+        Report {
+            arm_calls: writer.reader().calls(),
+            request_records: writer.reader().request_records(),
+            ..whole
+        }
+    }
+
+    /// One group of an invocation.
+    async fn group(
+        &self,
+        access: Access<'_>,
+        rules: Rules,
+        goal: &Goal,
+        deadline: Instant,
+        trace: &mut Trace,
+    ) -> Report {
+        let run = pursue(access, rules, goal, &self.clock, trace);
+        let verdict = tokio::time::timeout_at(deadline, run).await.ok();
+        let result = match verdict {
+            Some(verdict) => result(verdict, goal, trace),
+            None => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
+        };
+        report(access, goal, result.as_ref(), trace)
+    }
+}
+
+/// What a run is given besides its group.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// Where else to look.
+    pub lookups: ExtraLookups,
+    /// How much a "not found" proves.
+    pub evidence: Evidence,
+    /// The place that the run gives up while it waits.
+    pub slot: Option<Arc<Slot>>,
+}
+
+/// A verdict that is no failure, as a report of it starts.
+fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, ReconcileError> {
+    let report = match verdict {
+        Verdict::Right(Right::Named(address)) => {
+            Report::new(Outcome::Converged, format!("the records name {address}"))
+        }
+        Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records (expected)"),
+        Verdict::Right(Right::Kept) => Report::new(Outcome::Converged, "stopped; its records are kept"),
+        Verdict::Unmanaged(reason) => Report {
+            is_warning: matches!(reason, Unmanaged::NoAddress | Unmanaged::ProvisioningFailed),
+            ..Report::new(Outcome::Unmanaged, reason.to_string())
+        },
+        Verdict::Compared(drift) => {
+            Report { drift: Some(drift), ..Report::new(Outcome::Reported, "compared with the live group") }
+        }
+        Verdict::Failed(error) => return Err(ReconcileError::of(error, goal, trace)),
+    };
+    Ok(report)
+}
+
+/// The report of a run that was not tried.
+fn throttled(id: &ContainerGroupId, wait: Duration) -> Report {
+    let error = ReconcileError::Throttled { id: id.clone(), wait };
+    Report { throttled: error.throttled(), ..Report::failed(error.outcome(), &error) }
+}
+
+/// Says what became of one group.
+fn report(
+    access: Access<'_>,
+    goal: &Goal,
+    result: Result<&Report, &ReconcileError>,
+    trace: &Trace,
+) -> Report {
+    let fqdn = trace.target.as_ref().map(|target| target.fqdn.clone());
+    let subject = fqdn.as_ref().map_or_else(|| goal.id.to_string(), ToString::to_string);
+    let lines = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
+    let (plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
+    let written = || format!("{subject}: {}", plan.join("; "));
+    let mut report = match result {
+        Err(error) => {
+            let mut report = Report::failed(error.outcome(), error);
+            report.message = format!("{subject}: {}", report.message);
+            report.conflict_owner = error.owner().map(ToString::to_string);
+            report.throttled = error.throttled();
+            report.retry_after = error.retry_after();
+            report
+        }
+        Ok(_) if !plan.is_empty() => match access.writer {
+            None => Report::new(Outcome::Planned, format!("planned for {}", written())),
+            Some(_) => Report::new(Outcome::Changed, written()),
+        },
+        Ok(report) if report.outcome == Outcome::Converged && !withheld.is_empty() => {
+            let message = format!("{subject}: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
+            Report::new(Outcome::Converged, message)
+        }
+        Ok(report) => Report { message: format!("{subject}: {}", report.message), ..report.clone() },
+    };
+    let refused: Vec<String> =
+        trace.facts.run.refused_deletes().filter_map(|key| trace.refusal(key)).collect();
+    if !refused.is_empty() {
+        report.is_warning = true;
+        report.message = format!("{}; emptied instead of deleted: {}", report.message, refused.join("; "));
+    }
+    report.fqdn = fqdn;
+    report.address = trace.target.as_ref().and_then(|target| target.address);
+    report.plan = plan;
+    report.withheld = withheld;
+    report
+}

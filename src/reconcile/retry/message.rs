@@ -1,0 +1,297 @@
+//! The messages of the retry queue, and what an invocation of the reconciler works for.
+//!
+//! A message carries an event, so that a retry does what the event would do. It is never believed: it says which group
+//! to look at again, how much evidence a "not found" needs, and how long to wait next.
+//!
+//! Pure. What is stored when is decided by [`crate::reconcile::retry`].
+
+use std::{cmp::Reverse, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    decide::Evidence,
+    domain::{event::Event, resource_id::ContainerGroupId},
+};
+
+/// The only version of a message so far.
+const VERSION: u64 = 1;
+
+/// The longest message, in bytes before Base64: the service takes 64 KiB of text.
+const LONGEST_MESSAGE: usize = 48 * 1024;
+
+/// How much is kept of the text of an event that cannot be read, in bytes.
+const LONGEST_MALFORMED: usize = 8 * 1024;
+
+/// How often a message may be a JSON string that holds JSON: the host encodes it twice.
+const ENCODINGS_LIMIT: usize = 4;
+
+/// The delay of the first retry; each further one is twice as long.
+const FIRST_DELAY: Duration = Duration::from_secs(15);
+
+/// The longest delay of a retry, before its jitter.
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
+
+/// The delay of what needs a person.
+pub const FAILED_DELAY: Duration = Duration::from_secs(30);
+
+/// How long work is deferred at most.
+pub const MOST_AGE: Duration = Duration::from_hours(24);
+
+/// How often work that ended well is followed by a recheck at most.
+const MOST_RECHECKS: u64 = 5;
+
+/// How old an event is when a "not found" counts: by then, a new resource is visible in every region.
+const OLD_EVENT: Duration = Duration::from_mins(15);
+
+/// A message of the retry queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetryMessage {
+    /// The event as it was given, or less of it; a text, where it cannot be read.
+    pub event: Value,
+    /// When the first message of this work was stored, in Unix seconds.
+    pub since: Option<u64>,
+    /// Which retry it asks for, from 1.
+    pub attempt: u64,
+    /// Whether it asks for a recheck of work that ended well.
+    pub is_recheck: bool,
+    /// How many rechecks there were, this one included.
+    pub rechecks: u64,
+}
+
+/// Why a message cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum MessageError {
+    /// Text that is not JSON.
+    #[error("the message does not hold JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// JSON that is no object.
+    #[error("the message is not a JSON object")]
+    NotAnObject,
+    /// A message of another version of this program.
+    #[error("the version of the message is {0}, and this program knows version {VERSION} only")]
+    Version(Value),
+    /// A member is missing or has the wrong type.
+    #[error("the member {0:?} of the message is missing or has the wrong type")]
+    Member(&'static str),
+}
+
+impl RetryMessage {
+    /// Reads a message as the host passes it on: JSON, in a JSON string, in a JSON string. Unknown members are ignored.
+    pub fn read(given: &Value) -> Result<Self, MessageError> {
+        let mut value = given.clone();
+        for _ in 0..ENCODINGS_LIMIT {
+            let Value::String(text) = &value else { break };
+            value = serde_json::from_str(text).map_err(MessageError::NotJson)?;
+        }
+        let Value::Object(mut members) = value else { return Err(MessageError::NotAnObject) };
+        let version = members.remove("version").unwrap_or_default();
+        if version.as_u64() != Some(VERSION) {
+            return Err(MessageError::Version(version));
+        }
+        let event = members.remove("event").ok_or(MessageError::Member("event"))?;
+        let number = |name: &'static str, default| match members.get(name) {
+            None => Ok(default),
+            Some(value) => value.as_u64().ok_or(MessageError::Member(name)),
+        };
+        let is_recheck = match members.get("recheck") {
+            None => false,
+            Some(value) => value.as_bool().ok_or(MessageError::Member("recheck"))?,
+        };
+        let since = members.get("since").and_then(Value::as_str).and_then(unix_seconds);
+        Ok(Self {
+            event,
+            since,
+            attempt: number("attempt", 1)?,
+            is_recheck,
+            rechecks: number("rechecks", 0)?,
+        })
+    }
+
+    /// The message of an event that cannot be read.
+    #[must_use]
+    pub fn malformed(event: &Value, now: u64) -> Self {
+        let text = match event {
+            Value::String(text) => text.clone(),
+            event => event.to_string(),
+        };
+        let event = Value::String(cut(&text, LONGEST_MALFORMED).to_owned());
+        Self { event, since: Some(now), attempt: 1, is_recheck: false, rechecks: 0 }
+    }
+
+    /// The JSON of the message. An event that makes it too long is cut down to what is read of it.
+    #[must_use]
+    pub fn to_text(&self, event: Option<&Event>) -> String {
+        let text = self.json(&self.event);
+        if text.len() <= LONGEST_MESSAGE {
+            return text;
+        }
+        match (event, &self.event) {
+            (Some(event), _) => self.json(&event.essentials()),
+            // A text of control characters is six times as long in JSON.
+            (None, Value::String(text)) => self.json(&Value::from(cut(text, LONGEST_MALFORMED / 2))),
+            (None, _) => self.json(&Value::Null),
+        }
+    }
+
+    fn json(&self, event: &Value) -> String {
+        let Self { since, attempt, is_recheck, rechecks, .. } = self;
+        json!({
+            "version": VERSION, "event": event, "since": since.and_then(rfc3339), "attempt": attempt,
+            "recheck": is_recheck, "rechecks": rechecks,
+        })
+        .to_string()
+    }
+}
+
+/// The longest start of a text that has so many bytes.
+fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
+}
+
+/// A time as RFC 3339 has it.
+#[must_use]
+pub fn rfc3339(unix_seconds: u64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()?.format(&Rfc3339).ok()
+}
+
+fn unix_seconds(text: &str) -> Option<u64> {
+    u64::try_from(OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?.unix_timestamp()).ok()
+}
+
+/// The delay of a retry, from 1, before its jitter.
+#[must_use]
+pub fn delay(attempt: u64) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(1).min(10)).unwrap_or(10);
+    (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY)
+}
+
+/// How much a "not found" proves after an event, or after a message that carries it.
+#[must_use]
+pub fn evidence(event: &Event, message: Option<&RetryMessage>, now: u64) -> Evidence {
+    let is_recheck = message.is_some_and(|message| message.is_recheck || message.rechecks > 0);
+    if event.is_delete() && !is_recheck {
+        return Evidence::Deletion;
+    }
+    let since = || message.and_then(|message| message.since);
+    let age = event.age(now).or_else(|| now.checked_sub(since()?).map(Duration::from_secs));
+    if age.is_some_and(|age| age > OLD_EVENT) {
+        Evidence::Deletion
+    } else if event.is_delete() || event.is_unsuccessful() || is_recheck {
+        Evidence::Absence
+    } else {
+        Evidence::None
+    }
+}
+
+/// What an invocation of the reconciler works for: an event of a container group, or a message that carries one.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The container group.
+    pub id: ContainerGroupId,
+    /// How much a "not found" proves.
+    pub evidence: Evidence,
+    /// Whether a message asked for it.
+    pub is_retry: bool,
+    carried: Arc<Carried>,
+    /// When the first message of this work was stored; nothing for an event and for a recheck.
+    since: Option<u64>,
+    /// Which retry it is; 0 for an event and for a recheck.
+    attempt: u64,
+    rechecks: u64,
+}
+
+/// The event of some work.
+#[derive(Debug)]
+struct Carried {
+    event: Event,
+    /// The event as it was given.
+    given: Value,
+}
+
+impl Work {
+    /// The work of an event.
+    #[must_use]
+    pub fn of_event(id: ContainerGroupId, event: Event, given: Value, now: u64) -> Self {
+        let evidence = evidence(&event, None, now);
+        let carried = Arc::new(Carried { event, given });
+        Self { id, evidence, is_retry: false, carried, since: None, attempt: 0, rechecks: 0 }
+    }
+
+    /// The work of a message.
+    #[must_use]
+    pub fn of_message(id: ContainerGroupId, event: Event, message: RetryMessage, now: u64) -> Self {
+        let evidence = evidence(&event, Some(&message), now);
+        let is_recheck = message.is_recheck;
+        let attempt = if is_recheck { 0 } else { message.attempt };
+        let since = message.since.filter(|_| !is_recheck);
+        let rechecks = message.rechecks;
+        let carried = Arc::new(Carried { event, given: message.event });
+        Self { id, evidence, is_retry: true, carried, since, attempt, rechecks }
+    }
+
+    /// What stands for this and other work in one message: the event with the strongest evidence, and what was stored
+    /// first.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        let since = self.since.into_iter().chain(other.since).min();
+        let attempt = self.attempt.max(other.attempt);
+        let strength = |work: &Self| (work.evidence, Reverse(work.rechecks));
+        let strongest = if strength(&other) > strength(&self) { other } else { self };
+        Self { since, attempt, ..strongest }
+    }
+
+    /// When the first message of this work was stored, or is.
+    #[must_use]
+    pub fn since(&self, now: u64) -> u64 {
+        self.since.unwrap_or(now)
+    }
+
+    /// Whether a message of unfinished work with this start and attempt asked for it.
+    #[must_use]
+    pub fn is_of_message(&self, since: u64, attempt: u64) -> bool {
+        self.is_retry && self.since == Some(since) && self.attempt == attempt
+    }
+
+    /// Whether this work is too old to be deferred again.
+    #[must_use]
+    pub fn is_expired(&self, now: u64) -> bool {
+        self.since.is_some_and(|since| now.saturating_sub(since) > MOST_AGE.as_secs())
+    }
+
+    /// The event, as far as it is read.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.carried.event
+    }
+
+    /// The message with which this work is deferred.
+    #[must_use]
+    pub fn deferral(&self, now: u64) -> RetryMessage {
+        RetryMessage {
+            event: self.carried.given.clone(),
+            since: Some(self.since(now)),
+            attempt: self.attempt + 1,
+            is_recheck: false,
+            rechecks: self.rechecks,
+        }
+    }
+
+    /// The message that asks for a recheck after work that ended well, where one is called for: always at first, later
+    /// only after a write. `of` is the work whose invocation ended, and `self` what stands for all that shared the run.
+    #[must_use]
+    pub fn recheck(&self, of: &Self, has_written: bool, now: u64) -> Option<RetryMessage> {
+        let is_due = of.rechecks == 0 || has_written;
+        (is_due && of.rechecks < MOST_RECHECKS).then(|| RetryMessage {
+            event: self.carried.given.clone(),
+            since: Some(now),
+            attempt: 1,
+            is_recheck: true,
+            rechecks: of.rechecks + 1,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

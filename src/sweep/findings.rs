@@ -1,0 +1,517 @@
+//! The findings of a sweep: which groups drift and how, which changes would repair them, and how large a
+//! repair would be.
+//!
+//! Pure: [`crate::sweep`] creates them, the command line prints them, and [`crate::telemetry`] reports them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Write as _},
+};
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use crate::{
+    config::UnmatchedKeys,
+    decide::{
+        Evidence, ExtraLookups,
+        change::{Change, Effect},
+        report::{DriftKind, Outcome, Report},
+    },
+    domain::{
+        dns::{DomainName, Owner, RecordType, RelativeName, ZoneKey},
+        resource_id::{ContainerGroupId, fold},
+        text::printable,
+    },
+};
+
+/// The findings of a sweep.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The container groups with a finding, by id.
+    pub found: Vec<Found>,
+    /// Marked record sets that belong to no group of the sweep.
+    pub unattributed: Vec<UnattributedRecord>,
+    /// The failed lists. What depends on them is unknown.
+    pub failures: Vec<Failure>,
+    /// How much was compared.
+    pub tally: Tally,
+    /// The number of record sets with an owner mark, by zone.
+    pub managed: BTreeMap<ZoneKey, usize>,
+    /// The keys of the map that match no resource group.
+    pub unmatched: UnmatchedKeys,
+    /// The resource groups in which container groups are listed: subscription and name, in lower case.
+    pub resource_groups: BTreeSet<(String, String)>,
+}
+
+/// A container group with a finding.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The container group; it may be deleted.
+    pub id: ContainerGroupId,
+    /// The kind of the finding.
+    pub verdict: Verdict,
+    /// The report of a dry run, with the drift.
+    pub report: Report,
+    /// The changes of that dry run.
+    pub changes: Vec<Change>,
+    /// The extra lookups of that dry run.
+    pub lookups: ExtraLookups,
+    /// How much a "not found" of the group proves.
+    pub evidence: Evidence,
+}
+
+/// The kind of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// DNS and the live group differ.
+    Drift,
+    /// DNS answers correctly; only metadata would change.
+    Marks,
+    /// The comparison failed.
+    Unknown,
+}
+
+/// A record set that belongs to no group of the sweep: the group of its mark cannot be checked, or it is in a
+/// replaced zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnattributedRecord {
+    /// Type and fully qualified name, and the value in question.
+    pub record: String,
+    /// The group in its mark, if it has one.
+    pub owner: Option<Owner>,
+    /// Why it belongs to no group of the sweep.
+    pub reason: &'static str,
+}
+
+/// A list that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The outcome of an invocation that needs the list.
+    pub outcome: Outcome,
+    /// The error with all its causes.
+    pub error: String,
+}
+
+/// How much was compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Container groups that the map serves.
+    pub groups: usize,
+    /// Those with correct records.
+    pub right: usize,
+    /// Those that are being provisioned, so that nothing can be compared yet.
+    pub settling: usize,
+    /// Those that a tag ignores, or that have no address on purpose.
+    pub unmanaged: usize,
+    /// Those that were not read before the deadline.
+    pub left: usize,
+    /// Those that were read themselves, because the lists were not sufficient.
+    pub asked: usize,
+    /// Requests to Resource Manager.
+    pub requests: u32,
+}
+
+/// Why a repair is probably a consequence of wrong settings or of a failure of Azure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeGuard {
+    /// Too many of the managed record sets of one zone would be changed or removed.
+    Zone {
+        /// The zone.
+        zone: DomainName,
+        /// How many would be changed or removed.
+        touched: usize,
+        /// How many managed record sets the zone has.
+        managed: usize,
+    },
+    /// All container groups with records in a resource group are missing.
+    ResourceGroup {
+        /// The resource group.
+        resource_group: String,
+        /// How many container groups are missing.
+        groups: usize,
+    },
+}
+
+/// With fewer managed record sets than this, a percentage means nothing.
+const GUARDED_FROM: usize = 10;
+/// The largest percentage of the managed record sets of a zone that a repair changes without `--force`.
+const MOST_PERCENT: usize = 30;
+/// From this number on, missing container groups of one resource group are probably not a coincidence.
+const VANISHED_GROUPS: usize = 3;
+
+impl Findings {
+    /// The number of groups that drift.
+    #[must_use]
+    pub fn drifted(&self) -> usize {
+        self.count(Verdict::Drift)
+    }
+
+    /// The number of groups with a kind of finding.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.found.iter().filter(|found| found.verdict == verdict).count()
+    }
+
+    /// Whether a part of the comparison failed.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        !self.failures.is_empty()
+            || self.tally.left > 0
+            || self.count(Verdict::Unknown) > 0
+            || self.unmatched.is_error()
+    }
+
+    /// The first record sets that belong to no group of the sweep, for one line.
+    #[must_use]
+    pub fn left_over(&self) -> Option<String> {
+        const NAMED: usize = 5;
+        let (first, rest) = self.unattributed.split_at_checked(NAMED).unwrap_or((&self.unattributed, &[]));
+        let records: Vec<&str> = first.iter().map(|record| record.record.as_str()).collect();
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        (!first.is_empty()).then(|| format!("of no group: {}{more}", records.join(", ")))
+    }
+
+    /// The reason to ask for `--force`, if there is one.
+    #[must_use]
+    pub fn change_guard(&self) -> Option<ChangeGuard> {
+        self.vanished_resource_group().or_else(|| self.zone_guard())
+    }
+
+    /// A resource group whose container groups with records are all missing. Additions and new marks do not
+    /// count.
+    #[must_use]
+    pub fn vanished_resource_group(&self) -> Option<ChangeGuard> {
+        let mut missing: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for found in self.found.iter().filter(|found| found.kinds().contains(&DriftKind::Orphan)) {
+            *missing.entry(place_of(&found.id)).or_default() += 1;
+        }
+        let is_vanished = |(place, groups): &(&(String, String), &usize)| {
+            **groups >= VANISHED_GROUPS && !self.resource_groups.contains(*place)
+        };
+        let (place, groups) = missing.iter().find(is_vanished)?;
+        Some(ChangeGuard::ResourceGroup { resource_group: place.1.clone(), groups: *groups })
+    }
+
+    /// The zone in which a repair would change too much. Additions and new marks do not count.
+    fn zone_guard(&self) -> Option<ChangeGuard> {
+        let changes = || self.found.iter().flat_map(|found| &found.changes);
+        let named = |change: &Change| -> (ZoneKey, RecordType, RelativeName) {
+            let (record_type, name) = change.record_set();
+            (change.zone().key(), record_type, name.clone())
+        };
+        let touched: BTreeSet<_> = changes()
+            .filter(|change| matches!(change.effect(), Effect::Alters | Effect::Removes))
+            .map(named)
+            .collect();
+        let taken_over: BTreeSet<_> = changes().filter(|change| change.is_adoption()).map(named).collect();
+        let zones: BTreeSet<&ZoneKey> = touched.iter().map(|(zone, ..)| zone).collect();
+        zones.into_iter().find_map(|zone| {
+            let of_zone = |sets: &BTreeSet<(ZoneKey, RecordType, RelativeName)>| {
+                sets.iter().filter(|(place, ..)| place == zone).count()
+            };
+            let managed = self.managed.get(zone).copied().unwrap_or_default() + of_zone(&taken_over);
+            let touched = of_zone(&touched);
+            let is_too_much = managed >= GUARDED_FROM && touched * 100 > managed * MOST_PERCENT;
+            is_too_much.then(|| ChangeGuard::Zone { zone: zone.2.clone(), touched, managed })
+        })
+    }
+
+    /// The number of changes of a repair, by effect and takeover.
+    #[must_use]
+    pub fn planned(&self) -> usize {
+        self.found.iter().map(|found| found.changes.len()).sum()
+    }
+
+    /// A summary in one sentence.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Tally { groups, right, settling, unmanaged, left, asked, requests, .. } = self.tally;
+        let mut parts = vec![format!("{right} right")];
+        let mut add = |count: usize, word: &str| {
+            if count > 0 {
+                parts.push(format!("{count} {word}"));
+            }
+        };
+        let orphans = self.kinds().get(&DriftKind::Orphan).copied().unwrap_or_default();
+        add(self.drifted().saturating_sub(orphans), "drifted");
+        add(self.count(Verdict::Marks), "to be marked");
+        add(settling, "being provisioned");
+        add(unmanaged, "unmanaged");
+        add(self.count(Verdict::Unknown), "unknown");
+        add(left, "not read before the deadline");
+        let orphans = match orphans {
+            0 => String::new(),
+            1 => "; records of 1 deleted group".to_owned(),
+            count => format!("; records of {count} deleted groups"),
+        };
+        let failures = match self.failures.len() {
+            0 => String::new(),
+            1 => "; 1 list failed".to_owned(),
+            count => format!("; {count} lists failed"),
+        };
+        let of_requests = if requests == 1 { "request" } else { "requests" };
+        let of_groups = if groups == 1 { "container group" } else { "container groups" };
+        format!(
+            "{groups} {of_groups}: {}{orphans}{failures} ({requests} {of_requests}, {asked} of them for single groups)",
+            parts.join(", ")
+        )
+    }
+
+    /// The number of groups by kind of drift.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeMap<DriftKind, usize> {
+        let mut kinds = BTreeMap::new();
+        for kind in self.found.iter().flat_map(Found::kinds) {
+            *kinds.entry(*kind).or_default() += 1;
+        }
+        kinds
+    }
+}
+
+impl fmt::Display for ChangeGuard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zone { zone, touched, managed } => write!(
+                formatter,
+                "{touched} of {managed} managed record sets of {zone} would change or be removed, which is more than {MOST_PERCENT} %"
+            ),
+            Self::ResourceGroup { resource_group, groups } => write!(
+                formatter,
+                "all {groups} container groups of {resource_group} that have records are missing: the resource group may be deleted, or Azure may not list it"
+            ),
+        }
+    }
+}
+
+/// Subscription and resource group, normalized as Resource Manager compares them.
+#[must_use]
+pub fn place_of(id: &ContainerGroupId) -> (String, String) {
+    (fold(id.subscription()), fold(id.resource_group()))
+}
+
+impl Found {
+    /// Every kind of drift of the group.
+    #[must_use]
+    pub fn kinds(&self) -> &[DriftKind] {
+        self.report.drift.as_ref().map_or(&[], |drift| &drift.kinds)
+    }
+}
+
+const STRONG: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const OTHER: Style = AnsiColor::Yellow.on_default();
+
+/// The table of `aci-dns drift`, with colors that the writer may remove.
+#[must_use]
+pub fn table(findings: &Findings) -> String {
+    let mut rows = vec![["GROUP", "NAME", "DRIFT", "ADDRESS", "DNS"].map(str::to_owned)];
+    let spelled = Spelling::of(findings);
+    let mut notes = vec![String::new()];
+    for found in findings.found.iter().filter(|found| found.verdict != Verdict::Marks) {
+        let kinds: Vec<&str> = found.kinds().iter().map(|kind| kind.as_str()).collect();
+        let addresses = found.report.drift.iter().flat_map(|drift| &drift.dns_addresses);
+        let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
+        let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+        // Names and addresses are validated when they are read; texts are not.
+        rows.push([
+            spelled.group(&found.id),
+            or_dash(found.report.fqdn.as_ref().map(ToString::to_string).unwrap_or_default()),
+            if kinds.is_empty() { "unknown".to_owned() } else { kinds.join(", ") },
+            or_dash(found.report.address.map(|address| address.to_string()).unwrap_or_default()),
+            or_dash(addresses.join(" ")),
+        ]);
+        notes.push(printable(found.report.error.as_deref().unwrap_or_default()).into_owned());
+    }
+    let mut text = String::new();
+    if rows.len() > 1 {
+        let width = |column: usize| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        };
+        let widths: Vec<usize> = (0..5).filter_map(width).collect();
+        for (number, (row, note)) in rows.iter().zip(&notes).enumerate() {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            let line = cells.collect::<Vec<_>>().join("  ");
+            let style = if number == 0 { QUIET } else { Style::new() };
+            _ = writeln!(text, "{style}{}{style:#}", line.trim_end());
+            if !note.is_empty() {
+                _ = writeln!(text, "  {BAD}{note}{BAD:#}");
+            }
+        }
+        text.push('\n');
+    }
+    text + &closing(findings)
+}
+
+/// The diff of `aci-dns plan`, with colors that the writer may remove.
+#[must_use]
+pub fn diff(findings: &Findings) -> String {
+    let spelled = Spelling::of(findings);
+    let mut text = String::new();
+    for found in &findings.found {
+        let kinds: Vec<&str> = found.kinds().iter().map(|kind| kind.as_str()).collect();
+        let why = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+        _ = writeln!(text, "{STRONG}{}{STRONG:#}{QUIET}{why}{QUIET:#}", spelled.group(&found.id));
+        for change in &found.changes {
+            let style = match change.effect() {
+                Effect::Adds => GOOD,
+                Effect::Removes => BAD,
+                Effect::Alters | Effect::Marks => OTHER,
+            };
+            let note = if change.is_adoption() { "takes over: " } else { "" };
+            _ = writeln!(text, "  {note}{style}{}{style:#}", printable(&change.to_string()));
+        }
+        for change in &found.report.withheld {
+            _ = writeln!(text, "  withheld: {}", printable(change));
+        }
+        if let Some(error) = &found.report.error {
+            _ = writeln!(text, "  {BAD}{}{BAD:#}", printable(error));
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let mut effects = [(Effect::Adds, "added", 0), (Effect::Alters, "altered", 0)].to_vec();
+    effects.extend([(Effect::Removes, "removed", 0), (Effect::Marks, "marked", 0)]);
+    for change in findings.found.iter().flat_map(|found| &found.changes) {
+        for (effect, _, count) in &mut effects {
+            *count += usize::from(*effect == change.effect());
+        }
+    }
+    let counts = effects.iter().map(|(_, word, count)| format!("{count} {word}"));
+    _ = writeln!(text, "Record sets: {}", counts.collect::<Vec<_>>().join(", "));
+    text + &closing(findings)
+}
+
+/// The end of table and diff.
+fn closing(findings: &Findings) -> String {
+    let mut text = String::new();
+    for failure in &findings.failures {
+        _ = writeln!(text, "{BAD}{}{BAD:#}", printable(&failure.error));
+    }
+    for record in &findings.unattributed {
+        let owner = record.owner.as_ref().map(|owner| format!(" of {}", printable(owner.as_str())));
+        let (name, owner) = (printable(&record.record), owner.unwrap_or_default());
+        _ = writeln!(text, "{QUIET}{name}{owner}: {}{QUIET:#}", record.reason);
+    }
+    let (style, word) = if findings.unmatched.is_error() { (BAD, "error") } else { (OTHER, "warning") };
+    for sentence in findings.unmatched.sentences() {
+        _ = writeln!(text, "{style}{word}{style:#}: {}", printable(&sentence));
+    }
+    _ = writeln!(text, "{}", findings.summary());
+    text
+}
+
+/// How container groups are named: with their subscription only if there are several.
+pub struct Spelling {
+    is_subscription_told: bool,
+}
+
+impl fmt::Debug for Spelling {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Spelling").field("is_subscription_told", &self.is_subscription_told).finish()
+    }
+}
+
+impl Spelling {
+    /// The names of the groups of these findings.
+    #[must_use]
+    pub fn of(findings: &Findings) -> Self {
+        let subscriptions = findings.found.iter().map(|found| found.id.subscription().to_lowercase());
+        Self { is_subscription_told: subscriptions.collect::<BTreeSet<_>>().len() > 1 }
+    }
+
+    /// The name of this group.
+    #[must_use]
+    pub fn group(&self, id: &ContainerGroupId) -> String {
+        let group = format!("{}/{}", id.resource_group(), id.name());
+        if self.is_subscription_told { format!("{}/{group}", id.subscription()) } else { group }
+    }
+}
+
+/// The findings as JSON. The key `strays` is part of the interface.
+#[must_use]
+pub fn json(findings: &Findings) -> Value {
+    let groups = findings.found.iter().map(|found| {
+        let report = &found.report;
+        let drift = report.drift.as_ref();
+        let changes = found.changes.iter().map(|change| {
+            let effect = match change.effect() {
+                Effect::Adds => "adds",
+                Effect::Alters => "alters",
+                Effect::Removes => "removes",
+                Effect::Marks => "marks",
+            };
+            json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
+        });
+        json!({
+            "id": found.id.to_string(),
+            "fqdn": report.fqdn.as_ref().map(ToString::to_string),
+            "verdict": match found.verdict {
+                Verdict::Drift => "drift",
+                Verdict::Marks => "marks",
+                Verdict::Unknown => "unknown",
+            },
+            "kinds": found.kinds().iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+            "address": report.address.map(|address| address.to_string()),
+            "dnsAddresses": drift
+                .map(|drift| drift.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "dnsPtr": drift.map(|drift| drift.dns_ptr.clone()),
+            "plan": changes.collect::<Vec<_>>(),
+            "withheld": report.withheld,
+            "error": report.error,
+        })
+    });
+    let unattributed = findings
+        .unattributed
+        .iter()
+        .map(|record| json!({"record": record.record, "owner": record.owner.as_ref().map(Owner::as_str), "reason": record.reason}));
+    let tally = findings.tally;
+    json!({
+        "groups": groups.collect::<Vec<_>>(),
+        "strays": unattributed.collect::<Vec<_>>(),
+        "unmatchedKeys": findings.unmatched.keys.iter()
+            .map(|(key, nearest)| json!({"key": key, "nearest": nearest})).collect::<Vec<_>>(),
+        "failures": findings.failures.iter().map(|failure| &failure.error).collect::<Vec<_>>(),
+        "summary": {
+            "groups": tally.groups,
+            "right": tally.right,
+            "drifted": findings.drifted(),
+            "toBeMarked": findings.count(Verdict::Marks),
+            "unknown": findings.count(Verdict::Unknown),
+            "settling": tally.settling,
+            "unmanaged": tally.unmanaged,
+            "left": tally.left,
+            "managedRecordSets": findings.managed.values().sum::<usize>(),
+            "requests": tally.requests,
+            "askedFor": tally.asked,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let evil = "\u{1b}]0;evil\u{7}\nsecond line";
+        let owner = Owner::from(&ContainerGroupId::new("s1", "rg", "web").unwrap());
+        let findings = Findings {
+            unattributed: vec![UnattributedRecord {
+                record: evil.to_owned(),
+                owner: Some(owner),
+                reason: "deleted",
+            }],
+            failures: vec![Failure { outcome: Outcome::Failed, error: evil.to_owned() }],
+            ..Findings::default()
+        };
+        for text in [table(&findings), diff(&findings)] {
+            let displayed = r"\u{1b}]0;evil\u{7}\u{a}second line";
+            assert_eq!(text.matches(displayed).count(), 2, "{text}");
+            assert!(!text.contains(evil), "{text}");
+        }
+    }
+}
