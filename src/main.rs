@@ -131,8 +131,8 @@ Examples:
   aci-dns replay --handler \"$HOST?functionName=function_aci_reconcile\" tests/events
 
 The settings of `serve` count here, too. ACI_DNS_ZONES may be unset: each resource group then
-gets zones and addresses of its own. The commands of a scenario are described at the top of
-src/replay/scenario.rs.
+gets zones and addresses of its own. The commands of a scenario are described in
+docs/simulator.md.
 
 Exit codes: 0 every event was acknowledged, 1 some failed or a file could not be read, 2 wrong settings or arguments.";
 
@@ -148,6 +148,9 @@ struct Simulate {
     /// Make zones and this many container groups in rg-spoke1
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     groups: usize,
+    /// Answer DNS on this port of 127.0.0.1, UDP and TCP; the next networks on 127.0.0.2 and so on; 0 takes a free one
+    #[arg(long, value_name = "PORT")]
+    dns: Option<u16>,
     /// Put this many other record sets into the forward zone
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     record_sets: usize,
@@ -192,7 +195,8 @@ struct Callers {
 
 const SIMULATE: &str = "\
 Examples:
-  aci-dns simulate --groups 3
+  aci-dns simulate --groups 3 --dns 8053
+  dig @127.0.0.1 -p 8053 web-1.spoke1.contoso.internal
   aci-dns simulate --groups 2000 --resource-groups 20 --subscriptions 3 --record-sets 23000 --throttles
   curl -s http://127.0.0.1:8181/simulator/zones
   curl -s http://127.0.0.1:8181/simulator/events > events.json
@@ -210,8 +214,8 @@ Microsoft's clients want HTTPS (--tls) and the authority's certificate:
   export REQUESTS_CA_BUNDLE=/tmp/aci-dns-simulator-ca.pem     # Python, the Azure CLI
   export SSL_CERT_FILE=/tmp/aci-dns-simulator-ca.pem          # aci-dns
 
-What the real API cannot express (moves by the platform, faults, throttles, the log of calls) is under /simulator;
-see crates/azure-simulator/src/lib.rs. It stops at SIGTERM or Ctrl-C.";
+The page at / shows everything live. What the real API cannot express (moves by the platform, faults, throttles, the
+log of calls) is under /simulator, which lists the requests. It stops at SIGTERM or Ctrl-C.";
 
 const EXAMPLES: &str = "\
 Without a command, `serve` runs where FUNCTIONS_CUSTOMHANDLER_PORT is set.
@@ -497,12 +501,17 @@ fn simulate(arguments: &Simulate) -> Result<(), Failure> {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        azure.watch();
+        let _dns = match arguments.dns {
+            Some(port) => Some(cli::serve_dns(&azure, port, arguments.resource_groups).await?),
+            None => None,
+        };
         if arguments.callers.tls {
             return serve_tls(azure, listener, arguments.callers.ca_file.clone()).await;
         }
         let _ = writeln!(
             anstream::stdout(),
-            "Azure in memory at http://{address}/; what is in it: http://{address}/simulator/zones"
+            "Azure in memory at http://{address}/, which shows it; its records: http://{address}/simulator/zones"
         );
         if arguments.callers.print_env {
             let _ = anstream::stdout().write_all(simulated_settings(&azure, &address.to_string()).as_bytes());

@@ -1,11 +1,11 @@
-//! The command `demo`.
+//! The command `demo`, and the DNS server of `simulate`.
 
 use std::{io::Write as _, net::Ipv4Addr, time::Duration};
 
 use aci_dns::{config::LogFilter, demo::Demo, replay::stage::Lines};
 use azure_simulator::{self as simulator, Azure, DnsListeners};
 use serde_json::json;
-use tokio::{net::TcpListener, runtime};
+use tokio::{net::TcpListener, runtime, task::JoinSet};
 
 use crate::{Failure, shutdown, unix_seconds};
 
@@ -74,4 +74,23 @@ pub(crate) fn demonstrate(arguments: &Demonstrate) -> Result<(), Failure> {
             () = resolvers.serve(azure) => Ok(()),
         }
     })
+}
+
+/// Answers DNS from the zones as long as the value lives.
+pub(crate) async fn serve_dns(azure: &Azure, port: u16, networks: usize) -> Result<JoinSet<()>, Failure> {
+    let resolvers = DnsListeners::bind(port, networks).await;
+    let resolvers = resolvers.map_err(|source| Failure::Bind { port, source })?;
+    let port = resolvers.port();
+    azure.describe(json!({ "dns": port }));
+    let others = match resolvers.networks() {
+        1 => String::new(),
+        count => format!("; the other networks at 127.0.0.2 to 127.0.0.{count}"),
+    };
+    let _ = writeln!(
+        anstream::stdout(),
+        "Its DNS at 127.0.0.1 port {port}, as the first network sees the zones{others}"
+    );
+    let mut tasks = JoinSet::new();
+    tasks.spawn(resolvers.serve(azure.clone()));
+    Ok(tasks)
 }

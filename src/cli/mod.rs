@@ -40,7 +40,7 @@ use clap::ValueEnum;
 use tokio::{runtime, sync::watch, time::Instant};
 
 pub(crate) use self::{
-    demo::{Demonstrate, demonstrate},
+    demo::{Demonstrate, demonstrate, serve_dns},
     doctor::{Doctor, doctor},
     generate::{Completions, Schema, completions, schema},
     retry::{Retry, retry},

@@ -321,9 +321,9 @@ fn the_simulator_does_not_depend_on_aci_dns() {
 }
 
 #[test]
-fn only_replay_and_the_command_line_know_the_simulator() {
+fn only_replay_the_demo_and_the_command_line_know_the_simulator() {
     check(
-        |source| source.is_in_crate() && !source.is_of(&["replay", "cli", "main"]),
+        |source| source.is_in_crate() && !source.is_of(&["replay", "demo", "cli", "main"]),
         |_, line| names(line, "azure_simulator"),
     );
 }

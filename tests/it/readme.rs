@@ -246,6 +246,18 @@ fn every_control_request_of_the_simulator_is_in_the_table() {
 }
 
 #[test]
+fn every_command_of_a_scenario_is_in_the_table() {
+    let text = read(SIMULATOR);
+    let source = include_str!("../../src/replay/scenario.rs");
+    let rows: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("//! ")).collect();
+    let rows: Vec<_> = rows.into_iter().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows.len() > 20, "{rows:?}");
+    for row in rows {
+        assert!(text.lines().any(|line| line == row), "{row}");
+    }
+}
+
+#[test]
 fn every_command_and_option_that_a_page_shows_exists() {
     let mut helps: BTreeMap<String, String> = BTreeMap::new();
     let mut seen = 0;

@@ -167,9 +167,6 @@ impl World {
         if question.qclass != QCLASS::CLASS(CLASS::IN) || is_transfer {
             return Resolution::refusal(RCODE::Refused);
         }
-        if query.opt().is_some_and(|opt| opt.version > 0) {
-            return Resolution::refusal(RCODE::BADVERS);
-        }
         let name = question.qname.to_string();
         let key = (network.to_owned(), name.to_ascii_lowercase(), u16::from(question.qtype));
         let now = self.now();

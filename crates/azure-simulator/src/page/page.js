@@ -286,7 +286,7 @@ function line(entry) {
       }
       const isDone = ['changed', 'converged'].includes(entry.outcome);
       const why = entry.error || (isDone && (entry.plan || []).length ? '' : entry.reason || entry.message);
-      if (why) body.append(make('div', { textContent: why, className: 'dim' }));
+      if (why) body.append(make('div', { textContent: why.replace(/\/subscriptions\/\S*?\/containerGroups\/([\w-]+)/gi, '$1'), className: 'dim' }));
       break;
     }
     case 'request':
