@@ -28,6 +28,7 @@ use aci_dns::{
     functions::{self, host},
     reconcile::Clock,
     replay::{self, ReplayError, remote::RemoteError, stage::Lines},
+    resolve::client::ClientError,
     telemetry::{self, Telemetry},
 };
 use azure_simulator::{self as simulator, Azure, Certificates, Seed, Throttles};
@@ -269,6 +270,8 @@ enum Failure {
     Seed(#[source] simulator::Missing),
     #[error(transparent)]
     Demo(#[from] DemoError),
+    #[error(transparent)]
+    Resolver(#[from] ClientError),
     #[error("{0}")]
     Group(String),
     #[error(transparent)]
@@ -358,6 +361,7 @@ fn tell(failure: &Failure) -> ExitCode {
         | Failure::Replay(_)
         | Failure::Seed(_)
         | Failure::Demo(_)
+        | Failure::Resolver(_)
         | Failure::Group(_)
         | Failure::Queue(_)
         | Failure::Certificate(_)

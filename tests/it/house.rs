@@ -13,7 +13,7 @@ use std::{
 };
 
 /// The entries of `src`, from the lowest to the highest: each imports only from those before it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "domain",
     "config",
     "environment",
@@ -23,6 +23,7 @@ const ORDER: [&str; 14] = [
     "drift",
     "sweep",
     "doctor",
+    "resolve",
     "telemetry",
     "functions",
     "replay",
@@ -31,11 +32,13 @@ const ORDER: [&str; 14] = [
 ];
 
 /// Modules that take values and return values: whole folders, and parts of others.
-const PURE: [&str; 13] = [
+const PURE: [&str; 15] = [
     "domain/",
     "config/",
     "decide/",
     "reconcile/retry/message",
+    "resolve/show",
+    "resolve/verdict",
     "sweep/findings",
     "doctor/checks",
     "doctor/decisions",
