@@ -51,6 +51,7 @@ pub(crate) fn demonstrate(arguments: &Demonstrate) -> Result<(), Failure> {
         let azure = Azure::new(simulator::Settings {
             epoch_seconds: unix_seconds(),
             provisioning: Duration::from_secs(arguments.provisioning),
+            identity_header: "simulator".to_owned(),
             calls_kept: 1000,
             ..simulator::Settings::default()
         });

@@ -2,7 +2,7 @@
 
 use super::{
     insights::connection_string,
-    reader::{ADDRESS_WAIT, DEADLINE},
+    variables::{ADDRESS_WAIT, DEADLINE},
     *,
 };
 

@@ -76,7 +76,7 @@ pub fn json(diagnosis: &Diagnosis) -> Value {
                 "state": finding.state.as_str(),
                 "what": finding.what,
                 "breaks": finding.impact,
-                "mend": finding.fix,
+                "fix": finding.fix,
             })
         });
         json!({

@@ -5,6 +5,7 @@ other clients understand, too. What the resolver answers to each kind of questio
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -100,6 +101,33 @@ def check(url, port):
     dig.check(f"-x {moved}", f"60 IN PTR web-1.{ZONE}.")
 
 
+def check_commands(binary, url, port):
+    """`drift --resolve` and `doctor --resolve` ask the same server."""
+    zones = {"rg-spoke*": {"forwardZone": ZONE, "reverseZones": ["1.10.in-addr.arpa"], "zoneResourceGroup": "rg-dns"}}
+    environment = {
+        **os.environ,
+        "ACI_DNS_ZONES": json.dumps(zones),
+        "ACI_DNS_SUBSCRIPTIONS": SUBSCRIPTION,
+        "ACI_DNS_ARM_ENDPOINT": f"{url}/",
+        "IDENTITY_ENDPOINT": f"{url}/msi/token",
+        "IDENTITY_HEADER": "simulator",
+    }
+
+    def run(command, code):
+        resolver = ["--resolve", "--resolver", f"127.0.0.1:{port}", "--output", "json"]
+        done = subprocess.run([binary, command, *resolver], capture_output=True, text=True, timeout=60, env=environment)
+        assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return json.loads(done.stdout)
+
+    results = run("drift", 0)["dns"]["results"]
+    assert [result["result"] for result in results] == ["resolved", "resolved"], results
+    call(f"{url}/simulator/resolver", "PUT", {"shadowed": [ZONE]})
+    results = run("drift", 3)["dns"]["results"]
+    assert [result["result"] for result in results] == ["shadowed", "resolved"], results
+    assert "shadowed" in json.dumps(run("doctor", 3))
+    call(f"{url}/simulator/resolver", "PUT", {})
+
+
 def main():
     command = [sys.argv[1], "demo", "--port", "0", "--dns", "0", "--groups", "1", "--provisioning", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
@@ -107,10 +135,11 @@ def main():
             url = re.search(r"http://[\d.:]+", demo.stdout.readline())[0]
             port = re.search(r"-p (\d+)", demo.stdout.readline())[1]
             check(url, port)
+            check_commands(sys.argv[1], url, port)
         finally:
             demo.terminate()
         assert demo.wait(10) == 0
-    print("dig understands the simulator's DNS server, and the name follows its group")
+    print("dig understands the simulator's DNS server, the name follows its group, and drift and doctor ask for it")
 
 
 main()
