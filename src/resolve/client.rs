@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::without_dot;
+use super::answer::{Answer, Code, Kind, Soa, without_dot};
 
 const PORT: u16 = 53;
 /// The file that names the system's DNS servers (resolv.conf(5)).
@@ -27,70 +27,6 @@ const TRIES: usize = 2;
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// The largest answer over UDP to a question without EDNS is 512 bytes; others are read, too.
 const MOST_BYTES: usize = 4096;
-
-/// The type of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// An address.
-    A,
-    /// The name of an address.
-    Ptr,
-    /// Who answers for a zone.
-    Soa,
-}
-
-impl Kind {
-    /// The name of the type.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::A => "A",
-            Self::Ptr => "PTR",
-            Self::Soa => "SOA",
-        }
-    }
-
-    fn number(self) -> TYPE {
-        match self {
-            Self::A => TYPE::A,
-            Self::Ptr => TYPE::PTR,
-            Self::Soa => TYPE::SOA,
-        }
-    }
-}
-
-/// The code of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// The name exists.
-    NoError,
-    /// The name does not exist.
-    NxDomain,
-    /// An error, by its number (RFC 6895).
-    Other(u16),
-}
-
-/// What a server answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Its code.
-    pub code: Code,
-    /// The records of the type that was asked for.
-    pub values: Vec<String>,
-    /// How long the answer may still be cached, in seconds.
-    pub ttl: u32,
-    /// The SOA record in it.
-    pub soa: Option<Soa>,
-}
-
-/// An SOA record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Soa {
-    /// The zone that it belongs to; empty for the root.
-    pub zone: String,
-    /// The primary name server.
-    pub server: String,
-}
 
 /// Why there is no DNS server to ask.
 #[derive(Debug, thiserror::Error)]
@@ -172,9 +108,17 @@ fn question(name: &str, kind: Kind) -> Option<Vec<u8>> {
     SystemRandom::new().fill(&mut id).ok()?;
     let mut query = Packet::new_query(u16::from_be_bytes(id));
     query.set_flags(PacketFlag::RECURSION_DESIRED);
-    let (qtype, qclass) = (QTYPE::TYPE(kind.number()), QCLASS::CLASS(CLASS::IN));
+    let (qtype, qclass) = (QTYPE::TYPE(type_of(kind)), QCLASS::CLASS(CLASS::IN));
     query.questions.push(simple_dns::Question::new(Name::new(name).ok()?, qtype, qclass, false));
     query.build_bytes_vec().ok()
+}
+
+fn type_of(kind: Kind) -> TYPE {
+    match kind {
+        Kind::A => TYPE::A,
+        Kind::Ptr => TYPE::PTR,
+        Kind::Soa => TYPE::SOA,
+    }
 }
 
 /// Sends a question over UDP, and again over TCP where the answer is truncated.

@@ -7,6 +7,7 @@
 //!
 //! Reads only.
 
+pub mod answer;
 pub mod client;
 pub mod show;
 pub mod verdict;
@@ -17,7 +18,8 @@ mod tests;
 use futures::{StreamExt as _, stream};
 
 use self::{
-    client::{Client, Kind},
+    answer::{Kind, Question, without_dot},
+    client::Client,
     verdict::{Authority, Resolution, Verdict},
 };
 use crate::sweep::findings::LiveName;
@@ -30,23 +32,6 @@ pub async fn check(client: &Client, names: &[LiveName]) -> Vec<Resolution> {
     let questions: Vec<_> = names.iter().flat_map(questions).collect();
     let answers = stream::iter(questions).map(|question| resolve(client, question));
     answers.buffered(ASKED_AT_ONCE).collect().await
-}
-
-/// One question, and what its answer should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// The container group, as `<resource group>/<name>`.
-    pub group: String,
-    /// The name to ask for.
-    pub name: String,
-    /// The type to ask for.
-    pub kind: Kind,
-    /// The private zone that should answer.
-    pub zone: String,
-    /// The right answer.
-    pub expected: String,
-    /// What the record set holds.
-    pub recorded: Vec<String>,
 }
 
 /// The questions about one name.
@@ -84,9 +69,4 @@ async fn resolve(client: &Client, question: Question) -> Resolution {
     }
     let values = answer.map(|answer| answer.values).unwrap_or_default();
     Resolution { question, values, verdict }
-}
-
-/// A name in lower case, without a trailing dot.
-fn without_dot(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
 }

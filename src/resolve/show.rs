@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::{
-    client::Code,
+    answer::Code,
     verdict::{Resolution, Verdict},
 };
 use crate::{

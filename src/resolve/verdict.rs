@@ -1,9 +1,6 @@
 //! What an answer of DNS means. Pure.
 
-use super::{
-    Question,
-    client::{Answer, Code, Kind, Soa},
-};
+use super::answer::{Answer, Code, Kind, Question, Soa};
 
 /// The primary name server in the SOA record of every private zone.
 const AZURE: &str = "azureprivatedns.net";

@@ -32,11 +32,12 @@ const ORDER: [&str; 15] = [
 ];
 
 /// Modules that take values and return values: whole folders, and parts of others.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "domain/",
     "config/",
     "decide/",
     "reconcile/retry/message",
+    "resolve/answer",
     "resolve/show",
     "resolve/verdict",
     "sweep/findings",
