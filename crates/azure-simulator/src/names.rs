@@ -122,7 +122,7 @@ impl World {
         for (name, group) in left {
             let values = self.addresses_of(&name);
             let (state, detail) = if values.is_empty() {
-                (NameState::Idle, "the group is deleted, and so is its name".to_owned())
+                (NameState::Idle, "the group and its name are deleted".to_owned())
             } else {
                 (NameState::Wrong, format!("leads to {}, but the group is deleted", values.join(", ")))
             };
