@@ -21,7 +21,7 @@
 //! | [`config`] | settings, and the map from container groups to zones |
 //! | [`environment`] | the variables of this process, and the files that they name |
 //! | [`decide`] | the decision: facts in; what to read, what to write, or the verdict out; desired records, changes, reports |
-//! | [`azure`] | clients of Resource Manager and of a storage queue; HTTP transport, access tokens; the only user of the Azure SDK |
+//! | [`azure`] | clients of Resource Manager, of a storage queue and of key vaults; HTTP transport, access tokens; the only user of the Azure SDK |
 //! | [`reconcile`] | one invocation: deadline, shared runs, the driver (the only writer of records), the retry queue |
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once, by lists; repairs on demand |

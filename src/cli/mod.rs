@@ -90,6 +90,8 @@ Kinds of drift:
   foreign        a record set at its name or address belongs to another owner
   orphan         record sets carry the mark of a deleted container group
   bad_tag        a tag of the group is invalid
+  secret_missing the group has no secret in Key Vault
+  secret         its secret holds another value, or its owner tag differs
 
 Examples:
   aci-dns drift

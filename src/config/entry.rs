@@ -3,15 +3,17 @@
 use ipnet::Ipv4Net;
 
 use super::{
-    BrokenRule, NamePattern, NamePatterns, OWNERSHIPS, POLICIES, SettingsError, ZoneMap, json,
+    BrokenRule, Cloud, NamePattern, NamePatterns, OWNERSHIPS, POLICIES, SettingsError, ZoneMap, json,
     json::Json,
     mistake::{Mistakes, SUBSCRIPTION_ID, closest, word},
+    urls,
     variables::ZONES,
     zones::{Defaults, Entry, Key},
 };
 use crate::domain::{
     dns::{DomainName, NameError, ReverseZone, Zone},
     resource_id::{RESOURCE_GROUP_RULE, is_container_group, is_guid, is_resource_group},
+    secret::{SecretName, SecretRule, Vault},
 };
 
 /// The default TTL in seconds: container groups move, and a stale answer is a broken name.
@@ -25,7 +27,11 @@ const FORWARD_ZONE_LIMIT: usize = 253 - 64;
 /// Source: <https://learn.microsoft.com/azure/dns/private-dns-privatednszone#restrictions>
 const ZONE_LABELS: std::ops::RangeInclusive<usize> = 2..=34;
 
-pub(super) const KEYS: [&str; 11] = [
+/// The rule for the name of secrets.
+const SECRET_NAME_RULE: &str =
+    "a name of 1 to 127 letters, digits and hyphens, in which {group} and {resourceGroup} are replaced";
+
+pub(super) const KEYS: [&str; 12] = [
     "forwardZone",
     "reverseZones",
     "zoneSubscriptionId",
@@ -37,7 +43,11 @@ pub(super) const KEYS: [&str; 11] = [
     "addressRanges",
     "hostnames",
     "formerZones",
+    "secret",
 ];
+
+/// The members of `secret`.
+pub(super) const SECRET_KEYS: [&str; 2] = ["vault", "name"];
 
 impl ZoneMap {
     /// Parses the JSON value of `ACI_DNS_ZONES`.
@@ -48,12 +58,12 @@ impl ZoneMap {
     }
 
     pub(super) fn read(text: &str, defaults: Defaults, mistakes: &mut Mistakes) -> Option<Self> {
-        Some(Self::new(read_map(text, mistakes)?, defaults))
+        Some(Self::new(read_map(text, defaults.cloud, mistakes)?, defaults))
     }
 }
 
 /// The entries in their order; `None` if the text is not a map.
-fn read_map(text: &str, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
+fn read_map(text: &str, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
     let members = read_members(text).map_err(|broken| mistakes.at(ZONES, broken)).ok()?;
     if members.is_empty() {
         mistakes.at(ZONES, BrokenRule::EmptyMap);
@@ -71,7 +81,7 @@ fn read_map(text: &str, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
                 None => seen.push((key.clone(), name)),
             }
         }
-        let entry = read_entry(&Place { text: &place, value }, mistakes);
+        let entry = read_entry(&Place { text: &place, value }, cloud, mistakes);
         entries.extend(key.zip(entry));
     }
     Some(entries)
@@ -113,20 +123,12 @@ struct Place<'a> {
     value: &'a Json,
 }
 
-fn read_entry(entry: &Place<'_>, mistakes: &mut Mistakes) -> Option<Entry> {
+fn read_entry(entry: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Entry> {
     let Json::Object(members) = entry.value else {
         mistakes.at(entry.text, BrokenRule::Type { expected: "an object", given: entry.value.kind() });
         return None;
     };
-    for (index, (name, _)) in members.iter().enumerate() {
-        let place = json::member(entry.text, name);
-        if !KEYS.contains(&name.as_str()) {
-            let meant = closest(name, KEYS.into_iter()).map(str::to_owned);
-            mistakes.at(&place, BrokenRule::UnknownKey(meant));
-        } else if members.iter().take(index).any(|(before, _)| before == name) {
-            mistakes.at(&place, BrokenRule::DuplicateKey);
-        }
-    }
+    check_keys(entry.text, members, &KEYS, mistakes);
     let mut entry = Members { all: members, place: entry.text, mistakes };
     entry.require("forwardZone");
     entry.require("reverseZones");
@@ -145,6 +147,7 @@ fn read_entry(entry: &Place<'_>, mistakes: &mut Mistakes) -> Option<Entry> {
     let former_zones = entry.read("formerZones", |place, mistakes| {
         read_distinct(place, mistakes, read_forward_zone, BrokenRule::DuplicateZone)
     });
+    let secret = entry.read("secret", |place, mistakes| read_secret(place, cloud, mistakes));
     Some(Entry {
         forward_zone: forward_zone?,
         reverse_zones: reverse_zones?,
@@ -157,7 +160,38 @@ fn read_entry(entry: &Place<'_>, mistakes: &mut Mistakes) -> Option<Entry> {
         address_ranges: address_ranges.unwrap_or_default(),
         hostnames: hostnames.unwrap_or_default(),
         former_zones: former_zones.unwrap_or_default(),
+        secret,
     })
+}
+
+/// Reports unknown and repeated members.
+fn check_keys(place: &str, members: &[(String, Json)], known: &[&'static str], mistakes: &mut Mistakes) {
+    for (index, (name, _)) in members.iter().enumerate() {
+        let place = json::member(place, name);
+        if !known.contains(&name.as_str()) {
+            let meant = closest(name, known.iter().copied()).map(str::to_owned);
+            mistakes.at(&place, BrokenRule::UnknownKey(meant));
+        } else if members.iter().take(index).any(|(before, _)| before == name) {
+            mistakes.at(&place, BrokenRule::DuplicateKey);
+        }
+    }
+}
+
+fn read_secret(place: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<SecretRule> {
+    let Json::Object(members) = place.value else {
+        mistakes.at(place.text, BrokenRule::Type { expected: "an object", given: place.value.kind() });
+        return None;
+    };
+    check_keys(place.text, members, &SECRET_KEYS, mistakes);
+    let mut secret = Members { all: members, place: place.text, mistakes };
+    secret.require("vault");
+    let vault = secret.read("vault", |place, mistakes| {
+        let given = read_text(place, mistakes)?;
+        urls::vault(given, cloud).map_err(|broken| mistakes.at(place.text, broken)).ok()
+    });
+    let is_name = |name: &str| SecretRule::sample(name).parse::<SecretName>().is_ok();
+    let name = secret.text("name", is_name, SECRET_NAME_RULE);
+    Some(SecretRule { vault: Vault::new(vault?), name })
 }
 
 /// The members of an entry.

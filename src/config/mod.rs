@@ -250,14 +250,14 @@ impl Settings {
         reader.names();
         let ownership = reader.word(variables::OWNERSHIP, &OWNERSHIPS);
         let policy = reader.word(variables::POLICY, &POLICIES);
-        let zones = reader.zones(Defaults { policy, ownership });
-        let subscriptions = reader.subscriptions();
-        let stopped =
-            reader.word(variables::STOPPED, &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
         let cloud = reader.word(
             variables::CLOUD,
             &[("public", Cloud::Public), ("usgovernment", Cloud::UsGovernment), ("china", Cloud::China)],
         );
+        let zones = reader.zones(Defaults { policy, ownership, cloud });
+        let subscriptions = reader.subscriptions();
+        let stopped =
+            reader.word(variables::STOPPED, &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
         let retry_queue = reader.retry_queue(cloud);
         let recheck = reader.number(variables::RECHECK);
         let (address_wait, deadline) = reader.waits();

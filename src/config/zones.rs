@@ -4,10 +4,11 @@ use std::{cmp::Reverse, collections::BTreeSet, fmt, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
 
-use super::{NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, variables};
+use super::{Cloud, NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, variables};
 use crate::domain::{
     dns::{DomainName, ReverseZone, Zone},
     resource_id::{ContainerGroupId, RESOURCE_GROUP_RULE, Scope, fold, is_guid, is_resource_group},
+    secret::{SecretRule, Vault},
 };
 
 /// The map, with the most specific key first.
@@ -25,6 +26,8 @@ pub struct ZoneMap {
 pub(super) struct Defaults {
     pub(super) policy: Policy,
     pub(super) ownership: Ownership,
+    /// It decides which hosts are key vaults.
+    pub(super) cloud: Cloud,
 }
 
 /// The zones that serve one container group, and the rules of its entry.
@@ -46,6 +49,8 @@ pub struct Zones {
     pub hostnames: NamePatterns,
     /// Replaced forward zones: PTR values in them count as ours.
     pub former_zones: Vec<DomainName>,
+    /// The secret for the address, if there is to be one.
+    pub secret: Option<SecretRule>,
 }
 
 /// Why a container group is not managed.
@@ -109,6 +114,7 @@ pub(super) struct Entry {
     pub(super) address_ranges: Vec<Ipv4Net>,
     pub(super) hostnames: NamePatterns,
     pub(super) former_zones: Vec<DomainName>,
+    pub(super) secret: Option<SecretRule>,
 }
 
 impl ZoneMap {
@@ -201,6 +207,13 @@ impl ZoneMap {
     pub fn has_former_zone_of(&self, name: &DomainName) -> bool {
         let mut zones = self.entries.iter().flat_map(|(_, entry)| &entry.former_zones);
         zones.any(|zone| name.relative_to(zone).is_some())
+    }
+
+    /// The key vaults of all entries.
+    #[must_use]
+    pub fn vaults(&self) -> BTreeSet<Vault> {
+        let secrets = self.entries.iter().filter_map(|(_, entry)| entry.secret.as_ref());
+        secrets.map(|secret| secret.vault.clone()).collect()
     }
 
     /// The subscriptions in keys, in lower case.
@@ -297,6 +310,7 @@ impl Entry {
             address_ranges: self.address_ranges.clone(),
             hostnames: self.hostnames.clone(),
             former_zones: self.former_zones.clone(),
+            secret: self.secret.clone(),
         }
     }
 }
@@ -314,6 +328,7 @@ impl Zones {
             address_ranges: vec![],
             hostnames: NamePatterns::default(),
             former_zones: vec![],
+            secret: None,
         }
     }
 
@@ -420,7 +435,8 @@ mod tests {
             "zoneSubscriptionId": "s2", "zoneResourceGroup": "rg-dns", "ttl": 300,
             "policy": "observe", "ownership": "strict", "groups": ["web*", "api"],
             "addressRanges": ["10.1.0.0/16", "10.9.9.9/32"], "hostnames": ["Portal", "api-*"],
-            "formerZones": ["old.contoso.internal"]
+            "formerZones": ["old.contoso.internal"],
+            "secret": {"vault": "https://kv-apps.vault.azure.net", "name": "{group}--ip"}
         }}"#,
         );
         let zone = |name: &str| Zone {
@@ -441,6 +457,10 @@ mod tests {
                 address_ranges: vec!["10.1.0.0/16".parse().unwrap(), "10.9.9.9/32".parse().unwrap()],
                 hostnames: NamePatterns::new(vec![NamePattern::new("portal"), NamePattern::new("api-*")]),
                 former_zones: vec!["old.contoso.internal".parse().unwrap()],
+                secret: Some(SecretRule {
+                    vault: Vault::new("https://kv-apps.vault.azure.net/".parse().unwrap()),
+                    name: Some("{group}--ip".to_owned()),
+                }),
             }
         );
         let accepts = |address: [u8; 4]| zones.accepts(address.into());
@@ -459,7 +479,8 @@ mod tests {
 
     #[test]
     fn an_entry_overrides_policy_and_ownership() {
-        let defaults = Defaults { policy: Policy::Observe, ownership: Ownership::Strict };
+        let defaults =
+            Defaults { policy: Policy::Observe, ownership: Ownership::Strict, cloud: Cloud::Public };
         let check = |rules: &str, expected: (Policy, Ownership)| {
             let text = format!(r#"{{"rg": {{{REQUIRED}{rules}}}}}"#);
             let map = ZoneMap::read(&text, defaults, &mut Mistakes::default()).unwrap();

@@ -100,6 +100,8 @@ pub enum Purpose {
     Reconcile,
     /// The record sets are compared with the desired ones. No step writes.
     Compare,
+    /// Only the secret is reconciled: the zones are throttled.
+    Publish,
 }
 
 /// Further lookups for a group that a list of whole zones suggests.

@@ -62,7 +62,7 @@ pub(super) async fn evidence(
     settings: &Settings,
     principal: Option<&str>,
 ) -> Result<Evidence, MissingSubscription> {
-    let rights = Rights { inspector, principal, roles: Mutex::default() };
+    let rights = Rights::new(inspector, principal);
     let config::ListScope { scopes, zones } = settings.list_scope()?;
     let caller = inspector.caller().await.map_err(|error| Unseen::Failed(Chain(&error).to_string()));
     let mut evidence = Evidence {
@@ -77,6 +77,7 @@ pub(super) async fn evidence(
         unmatched: UnmatchedKeys::default(),
         requests: 0,
         retry_queue: None,
+        vaults: BTreeMap::new(),
     };
     if evidence.caller.is_ok() {
         let subscriptions: BTreeSet<String> =
@@ -137,16 +138,20 @@ async fn all<Item, Key: Ord, Sight, Look: Future<Output = (Key, Sight)>>(
 }
 
 /// The rights to check: those of the caller, or of another principal.
-struct Rights<'a> {
-    inspector: &'a Inspector,
+pub(super) struct Rights<'a> {
+    pub(super) inspector: &'a Inspector,
     principal: Option<&'a str>,
     /// The permissions of roles that were read before.
     roles: Mutex<BTreeMap<String, Vec<Permission>>>,
 }
 
-impl Rights<'_> {
+impl<'a> Rights<'a> {
+    pub(super) fn new(inspector: &'a Inspector, principal: Option<&'a str>) -> Self {
+        Self { inspector, principal, roles: Mutex::default() }
+    }
+
     /// The permissions at a scope; `None` if it does not exist.
-    async fn at(&self, subscription: &str, scope: &str) -> Seen<Option<Vec<Permission>>> {
+    pub(super) async fn at(&self, subscription: &str, scope: &str) -> Seen<Option<Vec<Permission>>> {
         let Some(principal) = self.principal else {
             return self.inspector.permissions(scope).await.map_err(unseen(PERMISSIONS));
         };
@@ -294,7 +299,7 @@ impl Needs {
 }
 
 /// Turns the error of a read that needs this action into an [`Unseen`].
-fn unseen(action: &'static str) -> impl Fn(ArmError) -> Unseen {
+pub(super) fn unseen(action: &'static str) -> impl Fn(ArmError) -> Unseen {
     move |error| match error {
         ArmError::Forbidden { operation, source: Cause::Answer(answer) } if answer.status == 403 => {
             Unseen::Forbidden { operation, action }

@@ -11,9 +11,10 @@
 pub mod clock;
 pub mod coalesce;
 pub mod driver;
+pub mod publish;
 pub mod retry;
 
-use std::{collections::VecDeque, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
@@ -23,6 +24,7 @@ pub use crate::reconcile::clock::Clock;
 use crate::{
     azure::{
         arm::{Arm, ArmError, Kind, Reader},
+        key_vault::{VaultRequests, Vaults},
         slot::Slot,
     },
     config::{self, Settings, Zones},
@@ -36,10 +38,12 @@ use crate::{
     domain::{
         dns::{DomainName, Owner},
         resource_id::ContainerGroupId,
+        secret::SecretEdit,
     },
     reconcile::{
         coalesce::{Coalescer, Load, Role},
         driver::{Access, Trace, dry_run, pursue},
+        publish::{PublishError, secret_result},
         retry::message::Work,
         retry::{RetryMetrics, RetryQueue, RunMessages},
     },
@@ -217,8 +221,12 @@ pub struct DryRun {
     pub report: Report,
     /// The changes that the report's plan is made of.
     pub changes: Vec<Change>,
+    /// The changes of the secret.
+    pub secret_changes: Vec<SecretEdit>,
     /// Why DNS could not be made right, where it could not.
     pub error: Option<ReconcileError>,
+    /// Why the secret could not be made right, where it could not.
+    pub secret_error: Option<PublishError>,
 }
 
 /// The reconciler: the only writer.
@@ -229,6 +237,7 @@ pub struct Reconciler {
     clock: Clock,
     coalescer: Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
     retry: Option<Arc<RetryQueue>>,
+    vaults: Vaults,
 }
 
 /// What came of one run, for all invocations that it serves.
@@ -266,7 +275,15 @@ impl Reconciler {
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
         let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
-        Arc::new(Self { settings, arm, clock, coalescer, retry })
+        let (http_transport, tokens) = arm.network();
+        let vaults = Vaults::new(settings.cloud, http_transport, tokens);
+        Arc::new(Self { settings, arm, clock, coalescer, retry, vaults })
+    }
+
+    /// The clients of key vaults.
+    #[must_use]
+    pub fn vaults(&self) -> &Vaults {
+        &self.vaults
     }
 
     /// What this process has to do now.
@@ -363,7 +380,9 @@ impl Reconciler {
                 zones.as_ref().zip(this.retry.as_ref()).and_then(|(zones, retry)| retry.throttle(zones));
             async move {
                 let report = if let Some(wait) = throttle {
-                    throttled(&work.id, wait)
+                    let secret = this.publish(&work.id, slot, deadline - GRACE).await;
+                    let report = throttled(&work.id, wait);
+                    secret.map_or(report.clone(), |secret| report.beside(secret))
                 } else {
                     let order = Order { evidence: work.evidence, slot: Some(slot), ..Order::default() };
                     this.invocation(&work.id, order, deadline - GRACE).await
@@ -383,18 +402,34 @@ impl Reconciler {
     /// an address.
     pub async fn dry_run(&self, reader: &Reader, id: &ContainerGroupId, order: &Order) -> DryRun {
         let Some(goal) = Goal::new(id, &self.settings.zones, Purpose::Reconcile) else {
-            return DryRun { report: unmapped(&self.settings.zones, id), changes: vec![], error: None };
+            return DryRun {
+                report: unmapped(&self.settings.zones, id),
+                changes: vec![],
+                secret_changes: vec![],
+                error: None,
+                secret_error: None,
+            };
         };
         let goal = Goal { lookups: order.lookups.clone(), evidence: order.evidence, ..goal };
         let rules = Rules::of(&self.settings, &goal.zones);
-        let (verdict, mut trace) = dry_run(reader, rules, &goal, &self.clock).await;
+        let vaults = self.vaults.invocation();
+        let (verdict, mut trace) = dry_run(reader, &vaults, rules, &goal, &self.clock).await;
         let result = result(verdict, &goal, &mut trace);
-        let report = report(Access::read_only(reader), &goal, result.as_ref(), &trace);
-        DryRun { report, changes: trace.changes, error: result.err() }
+        let secret = secret_result(&mut trace);
+        let report =
+            report(Access::read_only(reader, &vaults), &goal, result.as_ref(), secret.as_ref(), &trace);
+        DryRun {
+            report,
+            changes: trace.changes,
+            secret_changes: trace.secret_changes,
+            error: result.err(),
+            secret_error: secret.err(),
+        }
     }
 
     /// One invocation: the group, and the groups whose PTR records it took and gave up again.
     async fn invocation(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        let vaults = self.vaults.invocation();
         let writer = self.arm.invocation_in(deadline, order.slot.clone());
         // An address is waited for once in an invocation.
         let mut wait = self.settings.address_wait;
@@ -410,6 +445,7 @@ impl Reconciler {
             let slot = order.slot.as_deref();
             let access = Access {
                 reader: writer.reader(),
+                vaults: &vaults,
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
             };
@@ -424,11 +460,21 @@ impl Reconciler {
             });
         }
         let whole = whole.unwrap_or_else(|| unmapped(&self.settings.zones, id));
-        Report {
-            arm_calls: writer.reader().calls(),
-            request_records: writer.reader().request_records(),
-            ..whole
-        }
+        with_requests(whole, writer.reader(), &vaults)
+    }
+
+    /// The secret of a group whose zones are throttled; `None` if its entry has no secret.
+    async fn publish(&self, id: &ContainerGroupId, slot: Arc<Slot>, deadline: Instant) -> Option<Report> {
+        let goal = Goal::new(id, &self.settings.zones, Purpose::Publish)?;
+        goal.zones.secret.as_ref()?;
+        let rules = Rules::of(&self.settings, &goal.zones);
+        let (writer, vaults) =
+            (self.arm.invocation_in(deadline, Some(Arc::clone(&slot))), self.vaults.invocation());
+        let access =
+            Access { reader: writer.reader(), vaults: &vaults, writer: Some(&writer), slot: Some(&slot) };
+        let mut trace = Trace::new(RunState::default());
+        let report = self.group(access, rules, &goal, deadline, &mut trace).await;
+        Some(with_requests(report, writer.reader(), &vaults))
     }
 
     /// One group of an invocation.
@@ -446,7 +492,8 @@ impl Reconciler {
             Some(verdict) => result(verdict, goal, trace),
             None => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
         };
-        report(access, goal, result.as_ref(), trace)
+        let secret = secret_result(trace);
+        report(access, goal, result.as_ref(), secret.as_ref(), trace)
     }
 }
 
@@ -487,17 +534,29 @@ fn throttled(id: &ContainerGroupId, wait: Duration) -> Report {
     Report { throttled: error.throttled(), ..Report::failed(error.outcome(), &error) }
 }
 
+/// The same report with the requests of an invocation.
+pub(crate) fn with_requests(report: Report, reader: &Reader, vaults: &VaultRequests) -> Report {
+    let mut request_records = reader.request_records();
+    request_records.extend(vaults.request_records());
+    Report { arm_calls: reader.calls(), vault_calls: vaults.count(), request_records, ..report }
+}
+
 /// Says what became of one group.
 fn report(
     access: Access<'_>,
     goal: &Goal,
     result: Result<&Report, &ReconcileError>,
+    secret: Result<&(), &PublishError>,
     trace: &Trace,
 ) -> Report {
     let fqdn = trace.target.as_ref().map(|target| target.fqdn.clone());
-    let subject = fqdn.as_ref().map_or_else(|| goal.id.to_string(), ToString::to_string);
+    let subject: &dyn fmt::Display = match &fqdn {
+        Some(fqdn) => fqdn,
+        None => &goal.id,
+    };
     let lines = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
-    let (plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
+    let (mut plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
+    plan.extend(publish::lines(&trace.secret_changes));
     let written = || format!("{subject}: {}", plan.join("; "));
     let mut report = match result {
         Err(error) => {
@@ -516,13 +575,20 @@ fn report(
             let message = format!("{subject}: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
             Report::new(Outcome::Converged, message)
         }
-        Ok(report) => Report { message: format!("{subject}: {}", report.message), ..report.clone() },
+        Ok(report) => {
+            let message = format!("{subject}: {}", report.message);
+            let (is_warning, drift) = (report.is_warning, report.drift.clone());
+            Report { is_warning, drift, ..Report::new(report.outcome, message) }
+        }
     };
     let refused: Vec<String> =
         trace.facts.run.refused_deletes().filter_map(|key| trace.refusal(key)).collect();
     if !refused.is_empty() {
         report.is_warning = true;
         report.message = format!("{}; emptied instead of deleted: {}", report.message, refused.join("; "));
+    }
+    if let Err(error) = secret {
+        report = report.beside(publish::failure(subject, error));
     }
     report.fqdn = fqdn;
     report.address = trace.target.as_ref().and_then(|target| target.address);

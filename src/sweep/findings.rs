@@ -22,6 +22,7 @@ use crate::{
     domain::{
         dns::{DomainName, Owner, RecordType, RelativeName, ZoneKey},
         resource_id::{ContainerGroupId, fold},
+        secret::SecretEdit,
         text::printable,
     },
 };
@@ -77,6 +78,8 @@ pub struct Found {
     pub report: Report,
     /// The changes of that dry run.
     pub changes: Vec<Change>,
+    /// The changes of the secret in that dry run.
+    pub secret_changes: Vec<SecretEdit>,
     /// The extra lookups of that dry run.
     pub lookups: ExtraLookups,
     /// How much a "not found" of the group proves.
@@ -242,7 +245,7 @@ impl Findings {
     /// The number of changes of a repair, by effect and takeover.
     #[must_use]
     pub fn planned(&self) -> usize {
-        self.found.iter().map(|found| found.changes.len()).sum()
+        self.found.iter().map(|found| found.changes.len() + found.secret_changes.len()).sum()
     }
 
     /// A summary in one sentence.
@@ -313,6 +316,12 @@ pub fn place_of(id: &ContainerGroupId) -> (String, String) {
 }
 
 impl Found {
+    /// Whether a repair would write something.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        !self.changes.is_empty() || !self.secret_changes.is_empty()
+    }
+
     /// Every kind of drift of the group.
     #[must_use]
     pub fn kinds(&self) -> &[DriftKind] {
@@ -385,6 +394,11 @@ pub fn diff(findings: &Findings) -> String {
             let note = if change.is_adoption() { "takes over: " } else { "" };
             _ = writeln!(text, "  {note}{style}{}{style:#}", printable(&change.to_string()));
         }
+        for change in &found.secret_changes {
+            let style = if change.before.is_none() { GOOD } else { OTHER };
+            let note = if change.is_adoption() { "takes over: " } else { "" };
+            _ = writeln!(text, "  {note}{style}{}{style:#}", printable(&change.to_string()));
+        }
         for change in &found.report.withheld {
             _ = writeln!(text, "  withheld: {}", printable(change));
         }
@@ -404,6 +418,10 @@ pub fn diff(findings: &Findings) -> String {
     }
     let counts = effects.iter().map(|(_, word, count)| format!("{count} {word}"));
     _ = writeln!(text, "Record sets: {}", counts.collect::<Vec<_>>().join(", "));
+    let secrets: usize = findings.found.iter().map(|found| found.secret_changes.len()).sum();
+    if secrets > 0 {
+        _ = writeln!(text, "Secrets: {secrets} to be written");
+    }
     text + &closing(findings)
 }
 
@@ -468,6 +486,14 @@ pub fn json(findings: &Findings) -> Value {
             };
             json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
         });
+        let secrets = found.secret_changes.iter().map(|change| {
+            let effect = match &change.before {
+                None => "adds",
+                Some(before) if before.value == change.after.value => "marks",
+                Some(_) => "alters",
+            };
+            json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
+        });
         json!({
             "id": found.id.to_string(),
             "fqdn": report.fqdn.as_ref().map(ToString::to_string),
@@ -481,7 +507,7 @@ pub fn json(findings: &Findings) -> Value {
             "dnsAddresses": drift
                 .map(|drift| drift.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>()),
             "dnsPtr": drift.map(|drift| drift.dns_ptr.clone()),
-            "plan": changes.collect::<Vec<_>>(),
+            "plan": changes.chain(secrets).collect::<Vec<_>>(),
             "withheld": report.withheld,
             "error": report.error,
         })

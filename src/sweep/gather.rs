@@ -5,9 +5,17 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, future::join, stream};
 
 use crate::{
-    azure::arm::{ArmError, Kind, Reader, Snapshot},
+    azure::{
+        arm::{ArmError, Kind, Reader, Snapshot},
+        key_vault::{VaultError, Vaults},
+    },
     config::{MissingSubscription, Settings, Zones},
-    domain::dns::{Zone, ZoneKey},
+    decide::desired,
+    domain::{
+        container_group::AddressState,
+        dns::{Zone, ZoneKey},
+        secret::{SecretId, Vault},
+    },
 };
 
 /// How many lists are read at the same time.
@@ -68,6 +76,43 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
         }
     }
     Ok(snapshot)
+}
+
+/// How many secrets are read at the same time.
+const SECRETS_AT_ONCE: usize = 16;
+
+/// Reads the secrets of the listed groups with an address. Key Vault lists no values. When a whole vault fails, its first
+/// secret tells so for all.
+pub(super) async fn secrets(snapshot: &mut Snapshot, settings: &Settings, vaults: &Vaults) {
+    let mut wanted: BTreeMap<Vault, Vec<SecretId>> = BTreeMap::new();
+    for (id, group) in snapshot.listed_container_groups() {
+        let Some(zones) = settings.zones.serving(id).filter(|zones| zones.secret.is_some()) else { continue };
+        let AddressState::Running(_) = AddressState::of(Some(group)) else { continue };
+        if let Ok(Some(secret)) = desired::secret(id, group, &zones) {
+            wanted.entry(secret.id.vault.clone()).or_default().push(secret.id);
+        }
+    }
+    let requests = &vaults.invocation();
+    for ids in wanted.into_values() {
+        let Some((first, rest)) = ids.split_first() else { continue };
+        let result = requests.read(first).await;
+        let failed = result.as_ref().err().filter(|error| error.cause.is_of_whole_vault()).cloned();
+        snapshot.add_secret(first.clone(), result);
+        if let Some(error) = failed {
+            for id in rest {
+                snapshot.add_secret(id.clone(), Err(VaultError { id: id.clone(), ..error.clone() }));
+            }
+            continue;
+        }
+        let reads = stream::iter(rest.to_vec()).map(|id| async move {
+            let result = requests.read(&id).await;
+            (id, result)
+        });
+        let read: Vec<_> = reads.buffer_unordered(SECRETS_AT_ONCE).collect().await;
+        for (id, result) in read {
+            snapshot.add_secret(id, result);
+        }
+    }
 }
 
 /// The zones to list, each once, and whether an existing group needs them.

@@ -92,7 +92,9 @@ impl Sweeper {
     /// Compares everything, and writes nothing.
     pub async fn look(&self, options: SweepOptions) -> Result<Findings, MissingSubscription> {
         let reader = self.arm.observation(options.deadline);
-        let mut snapshot = Arc::new(gather::snapshot(&reader, &self.settings).await?);
+        let mut snapshot = gather::snapshot(&reader, &self.settings).await?;
+        gather::secrets(&mut snapshot, &self.settings, self.reconciler.vaults()).await;
+        let mut snapshot = Arc::new(snapshot);
         let index = Index::of(&snapshot, &self.settings.zones);
 
         let mut tally = Tally::default();
@@ -283,7 +285,7 @@ impl Sweeper {
             }
         }
         let to_report = findings.found.iter().filter(|found| {
-            let is_repaired = is_repairing && !found.changes.is_empty();
+            let is_repaired = is_repairing && found.is_planned();
             found.verdict != Verdict::Marks && !is_repaired
         });
         for found in to_report {
@@ -352,6 +354,7 @@ fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> 
     }
     let report = &look.dry_run.report;
     let is_right = report.plan.is_empty() && report.withheld.is_empty() && look.dry_run.error.is_none();
+    let is_right = is_right && look.dry_run.secret_error.is_none();
     match look.state {
         AddressState::Running(address) => {
             !is_right || crowded.contains(&address) || (look.is_concerned && (is_thorough || group.may_end()))

@@ -104,7 +104,7 @@ impl Sweeper {
         stop: &Stop,
         mut on_step: impl FnMut(&Step<'_>),
     ) -> Repaired {
-        let due: Vec<&Found> = found.iter().filter(|found| !found.changes.is_empty()).collect();
+        let due: Vec<&Found> = found.iter().filter(|found| found.is_planned()).collect();
         let mut repaired = Repaired {
             done: 0,
             failed: 0,

@@ -7,7 +7,7 @@ use crate::{
         report::{Drift, DriftEvent, DriftKind, Outcome, Report},
     },
     domain::container_group::AddressState,
-    reconcile::ReconcileError,
+    reconcile::{ReconcileError, publish::PublishError},
     sweep::findings::{Found, Verdict},
 };
 
@@ -58,6 +58,14 @@ pub(super) fn of(look: Look) -> Classification {
             | ReconcileError::Deadline { .. },
         ) => is_unknown = true,
     }
+    match &look.dry_run.secret_error {
+        None => {}
+        Some(PublishError::Name(_)) => kinds.push(DriftKind::BadTag),
+        Some(PublishError::Conflict(_)) => kinds.push(DriftKind::Secret),
+        Some(PublishError::Vault(_) | PublishError::Owner(_) | PublishError::LostRaces { .. }) => {
+            is_unknown = true;
+        }
+    }
     let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
     match look.state {
         AddressState::Running(_) => {
@@ -97,6 +105,7 @@ pub(super) fn of(look: Look) -> Classification {
             _ => Classification::Right,
         };
     }
+    // What is known of the record sets is reported, too.
     let verdict = match (is_unknown, kinds.is_empty()) {
         (true, _) => Verdict::Unknown,
         (false, true) => Verdict::Marks,
@@ -113,6 +122,7 @@ pub(super) fn of(look: Look) -> Classification {
         verdict,
         report,
         changes: look.dry_run.changes,
+        secret_changes: look.dry_run.secret_changes,
         lookups: look.order.lookups,
         evidence: look.order.evidence,
     }))

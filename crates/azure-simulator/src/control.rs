@@ -176,7 +176,9 @@ impl Azure {
     pub(super) fn control(&self, request: &Request) -> Answer {
         let segments = request.segments();
         let path: Vec<_> = segments.iter().skip(1).map(String::as_str).collect();
+        let of_vaults = self.control_vaults(request, &path);
         let answer = match (&request.method, path.as_slice()) {
+            _ if let Some(answer) = of_vaults => answer,
             (&Method::GET, ["calls"]) => Ok(json!(self.calls().iter().map(call_body).collect::<Vec<_>>())),
             (&Method::DELETE, ["calls"]) => {
                 self.clear_calls();
@@ -191,6 +193,9 @@ impl Azure {
             }
             (&Method::GET, ["queue-calls"]) => {
                 Ok(json!(self.queue_calls().iter().map(call_body).collect::<Vec<_>>()))
+            }
+            (&Method::GET, ["vault-calls"]) => {
+                Ok(json!(self.vault_calls().iter().map(call_body).collect::<Vec<_>>()))
             }
             (&Method::GET, ["queues"]) => {
                 Ok(self.queues().iter().map(|name| self.queue_body(name)).collect())

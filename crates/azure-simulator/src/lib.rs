@@ -1,5 +1,5 @@
-//! Azure in memory: container groups, Private DNS, storage queues, managed identity and Event Grid events, in
-//! one process.
+//! Azure in memory: container groups, Private DNS, storage queues, secrets in key vaults, managed identity and Event
+//! Grid events, in one process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
 //! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
@@ -49,6 +49,9 @@ mod faults;
 mod history;
 mod identity;
 mod journal;
+mod key_vault;
+mod key_vault_control;
+mod key_vault_rest;
 mod locks;
 mod messages;
 mod names;
@@ -95,6 +98,7 @@ pub use events::cloud_event;
 pub use faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
 pub use history::{Moment, Staleness};
 pub use identity::{AssignedIdentities, ExpiryForm};
+pub use key_vault::{SecretView, VaultNetwork, VaultSettings, vault_scope};
 pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use queue_access::queue_scope;
@@ -112,6 +116,7 @@ use event_grid::EventGrid;
 use history::History;
 use identity::Identity;
 use journal::Journal;
+use key_vault::Vault;
 use locks::Lock;
 use names::Names;
 use private_dns::Zone;
@@ -166,6 +171,8 @@ pub struct Settings {
     pub visible_after: Duration,
     /// The storage account with the queues. `require_token` applies to it, too.
     pub storage: StorageSettings,
+    /// The key vaults, likewise.
+    pub vault: VaultSettings,
 }
 
 impl Default for Settings {
@@ -188,11 +195,12 @@ impl Default for Settings {
             group_page_size: 100,
             visible_after: Duration::ZERO,
             storage: StorageSettings::default(),
+            vault: VaultSettings::default(),
         }
     }
 }
 
-/// A request to Resource Manager, the Queue service or the identity endpoint, as an interceptor sees it.
+/// A request to Resource Manager, the Queue service, Key Vault or the identity endpoint, as an interceptor sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallView {
@@ -251,6 +259,7 @@ impl Azure {
             event_ids: Identifiers::new(settings.seed.wrapping_add(2)),
             identity: Identity::new(settings.seed.wrapping_add(3)),
             message_ids: Identifiers::new(settings.seed.wrapping_add(4)),
+            secret_ids: Identifiers::new(settings.seed.wrapping_add(5)),
             settings,
             resource_groups: BTreeMap::new(),
             revision: 0,
@@ -267,8 +276,10 @@ impl Azure {
             event_grid: EventGrid::default(),
             events: Vec::new(),
             queues: BTreeMap::new(),
+            vaults: BTreeMap::new(),
             calls: CallLog::default(),
             queue_calls: CallLog::default(),
+            vault_calls: CallLog::default(),
             faults: Vec::new(),
             listeners: Vec::new(),
             journal: Journal::default(),
@@ -369,8 +380,8 @@ impl Azure {
     /// Removes all requests from the log, and resets the counts.
     pub fn clear_calls(&self) {
         let mut world = self.world();
-        world.calls.clear();
-        world.queue_calls.clear();
+        let World { calls, queue_calls, vault_calls, .. } = &mut *world;
+        [calls, queue_calls, vault_calls].into_iter().for_each(CallLog::clear);
     }
 
     /// The number of token requests at the identity endpoint, valid or not.
@@ -448,6 +459,7 @@ struct World {
     etags: Identifiers,
     event_ids: Identifiers,
     message_ids: Identifiers,
+    secret_ids: Identifiers,
     identity: Identity,
     /// By lower-case resource id.
     resource_groups: BTreeMap<String, ResourceGroup>,
@@ -473,8 +485,10 @@ struct World {
     event_grid: EventGrid,
     events: Vec<Value>,
     queues: BTreeMap<QueueKey, Queue>,
+    vaults: BTreeMap<String, Vault>,
     calls: CallLog,
     queue_calls: CallLog,
+    vault_calls: CallLog,
     faults: Vec<Fault>,
     listeners: Vec<Listener>,
     journal: Journal,

@@ -117,7 +117,12 @@ impl Azure {
         if !request.is_for_identity() {
             let kept = world.settings.calls_kept;
             let is_for_queue = world.queue_target(request).is_some();
-            let log = if is_for_queue { &mut world.queue_calls } else { &mut world.calls };
+            let is_for_vault = world.vault_target(request).is_some();
+            let log = match (is_for_queue, is_for_vault) {
+                (true, _) => &mut world.queue_calls,
+                (false, true) => &mut world.vault_calls,
+                (false, false) => &mut world.calls,
+            };
             log.arrive(
                 Call {
                     sequence,
@@ -231,6 +236,7 @@ impl World {
     fn complete_call(&mut self, sequence: u64, complete: impl Fn(&mut Call)) {
         self.calls.complete(sequence, &complete);
         self.queue_calls.complete(sequence, &complete);
+        self.vault_calls.complete(sequence, &complete);
     }
 
     /// Records a request to Resource Manager, and a change of a queue: a host that polls one would hide all else.
@@ -279,6 +285,9 @@ impl World {
         }
         if let Some(target) = self.queue_target(request) {
             return self.answer_queue(request, &target);
+        }
+        if let Some(target) = self.vault_target(request) {
+            return self.answer_vault(request, &target);
         }
         if let Some(answer) = self.answer_sign_in(request) {
             return answer;
@@ -344,12 +353,16 @@ impl World {
                 .answer_private_dns(request, &path)
                 .or_else(|| self.answer_virtual_network(request, &path)),
             "microsoft.eventgrid" => self.answer_event_grid(request, &path),
+            "microsoft.keyvault" => self.answer_key_vault(request, &path),
             _ => None,
         }
     }
 
     /// The headers that every answer has.
     fn add_headers(&mut self, request: &Request, answer: &mut Answer) {
+        if self.vault_target(request).is_some() {
+            return self.add_vault_headers(request, answer);
+        }
         let request_id = self.request_ids.guid();
         if self.queue_target(request).is_some() {
             let version = request.header("x-ms-version").unwrap_or("2024-11-04").to_owned();
@@ -409,7 +422,7 @@ fn not_simulated(request: &Request) -> Answer {
     }
     let message = format!(
         "The simulator does not simulate '{} {}'. Azure may answer it; the simulator has container groups, Private DNS, \
-         storage queues, and what these need.",
+         storage queues, secrets, and what these need.",
         request.method, request.path
     );
     wrapped(StatusCode::NOT_IMPLEMENTED, "NotSimulated", &message)

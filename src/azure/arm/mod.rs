@@ -58,7 +58,7 @@ use self::{
     transport::{Endpoint, Placeholder, Transport},
 };
 use crate::{
-    azure::{http_transport::HttpTransport, slot::Slot, tokens::Tokens},
+    azure::{http_transport::HttpTransport, key_vault::VaultError, slot::Slot, tokens::Tokens},
     decide::report::RequestRecord,
     domain::{
         container_group::ContainerGroup,
@@ -69,6 +69,7 @@ use crate::{
             ContainerGroupId, RESOURCE_GROUP_RULE, ResourceIdError, SUBSCRIPTION_RULE, Scope,
             is_resource_group, is_subscription,
         },
+        secret::{Secret, SecretId},
     },
 };
 
@@ -251,6 +252,15 @@ impl Reader {
     #[must_use]
     pub fn is_snapshot(&self) -> bool {
         matches!(self.0, Source::Snapshot(_))
+    }
+
+    /// A secret that was read before; `None` if it has to be read.
+    #[must_use]
+    pub fn known_secret(&self, id: &SecretId) -> Option<Result<Option<Secret>, VaultError>> {
+        match &self.0 {
+            Source::Azure(_) => None,
+            Source::Snapshot(snapshot) => snapshot.secret(id).cloned(),
+        }
     }
 
     /// How many requests this invocation sent to Resource Manager, including retries.
