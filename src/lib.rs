@@ -26,9 +26,11 @@
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once, by lists; repairs on demand |
 //! | [`doctor`] | a preflight: checks everything that the handler depends on |
+//! | [`resolve`] | asks DNS servers what clients really get |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`functions`] | the protocol of custom handlers, and the functions |
 //! | [`replay`] | plays events against the simulator (crate `azure_simulator`), or against a running handler |
+//! | [`demo`] | the simulator, the handler and all that is between them, in one process |
 //!
 //! # Invariants
 //!
@@ -44,6 +46,7 @@
 pub mod azure;
 pub mod config;
 pub mod decide;
+pub mod demo;
 pub mod doctor;
 pub mod domain;
 pub mod drift;
@@ -51,5 +54,6 @@ pub mod environment;
 pub mod functions;
 pub mod reconcile;
 pub mod replay;
+pub mod resolve;
 pub mod sweep;
 pub mod telemetry;

@@ -1,13 +1,15 @@
 //! The command `drift`.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use aci_dns::{domain::resource_id::ContainerGroupId, sweep::findings};
 
 use super::{
-    failure::Failure,
+    failure::{DRIFTED, Failure},
     look::{Look, print, verdict},
     output::Output,
+    progress,
+    resolver::Resolver,
     run::run,
 };
 
@@ -26,6 +28,8 @@ pub(crate) struct Drift {
     /// Output format
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+    #[command(flatten)]
+    resolver: Resolver,
 }
 
 const DRIFT: &str = "\
@@ -53,13 +57,35 @@ Examples:
   aci-dns drift --group /subscriptions/<id>/resourceGroups/rg-spoke1/providers/\
 Microsoft.ContainerInstance/containerGroups/web
 
-Exit codes: 0 no drift, 1 a part of the comparison failed, 2 wrong settings or arguments, 3 drift.";
+  aci-dns drift --resolve
+  aci-dns drift --resolve --resolver 10.0.0.4
+
+Results of --resolve:
+  resolved         the answer is right
+  stale            an old answer is still cached
+  negative_cached  the record set is right, but that there was none is still cached
+  record_set       the answer is what the record set holds, and that is wrong
+  not_linked       the server does not see the private zone
+  shadowed         another DNS server answers for the zone
+  error, timeout   the server answered with an error, or not at all
+
+Exit codes: 0 no drift, 1 a part of the comparison failed or a name could not be asked for, 2 wrong settings or
+arguments, 3 drift, or an answer that is not right.";
 
 pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
     run(arguments.look.place.settings()?, async |functions, stop| {
         let group = arguments.group.as_ref();
         let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
-        print(&findings, arguments.output, findings::table);
-        Ok(verdict(&findings, findings.drifted() > 0 || !findings.unattributed.is_empty()))
+        let is_drift = findings.drifted() > 0 || !findings.unattributed.is_empty();
+        let Some(resolved) = arguments.resolver.check(&findings.names).await? else {
+            print(&findings, arguments.output, findings::table);
+            return Ok(verdict(&findings, is_drift));
+        };
+        progress::clear();
+        let _ = anstream::stdout().write_all(resolved.shown(&findings, arguments.output).as_bytes());
+        if findings.is_incomplete() || resolved.is_unknown() {
+            return Ok(ExitCode::FAILURE);
+        }
+        Ok(if is_drift || resolved.is_wrong() { ExitCode::from(DRIFTED) } else { ExitCode::SUCCESS })
     })
 }

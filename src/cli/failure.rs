@@ -11,8 +11,10 @@ use aci_dns::{
     azure::storage_queue::QueueError,
     config::SettingsError,
     decide::report::Chain,
+    demo::DemoError,
     domain::text::printable,
     replay::{ReplayError, remote::RemoteError},
+    resolve::client::ClientError,
 };
 
 use super::{output::BAD, progress};
@@ -38,6 +40,10 @@ pub(crate) enum Failure {
     TelemetryFile { path: PathBuf, source: io::Error },
     #[error("cannot create the simulated resources")]
     Seed(#[source] azure_simulator::Missing),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error(transparent)]
+    Resolver(#[from] ClientError),
     #[error("{0}")]
     Group(String),
     #[error(transparent)]
@@ -90,6 +96,8 @@ pub(crate) fn tell(failure: &Failure) -> ExitCode {
         | Failure::Telemetry(_)
         | Failure::Replay(_)
         | Failure::Seed(_)
+        | Failure::Demo(_)
+        | Failure::Resolver(_)
         | Failure::Group(_)
         | Failure::Queue(_)
         | Failure::Certificate(_)

@@ -2,6 +2,7 @@
 //!
 //! Reports go to stdout; progress, questions and errors go to stderr.
 
+mod demo;
 mod doctor;
 mod drift;
 mod failure;
@@ -12,6 +13,7 @@ mod plan;
 mod plan_file;
 mod progress;
 mod replay;
+mod resolver;
 mod retry;
 mod run;
 mod serve;
@@ -19,6 +21,7 @@ mod simulate;
 mod sync;
 
 pub(crate) use self::{
+    demo::{Demonstrate, demonstrate},
     doctor::{Doctor, doctor},
     drift::{Drift, drift},
     failure::tell,

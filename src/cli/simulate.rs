@@ -11,6 +11,7 @@ use azure_simulator::{self as simulator, Azure, Certificates, Seed, Throttles};
 use tokio::{net::TcpListener, runtime};
 
 use super::{
+    demo::serve_dns,
     failure::Failure,
     run::{shutdown, unix_seconds},
 };
@@ -27,6 +28,9 @@ pub(crate) struct Simulate {
     /// Create zones and this many container groups in rg-spoke1
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     groups: usize,
+    /// Answer DNS on this port of 127.0.0.1, UDP and TCP; the next networks on 127.0.0.2 and so on; 0 takes a free one
+    #[arg(long, value_name = "PORT")]
+    dns: Option<u16>,
     /// Put this many other record sets into the forward zone
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     record_sets: usize,
@@ -71,7 +75,8 @@ struct Callers {
 
 const SIMULATE: &str = "\
 Examples:
-  aci-dns simulate --groups 3
+  aci-dns simulate --groups 3 --dns 8053
+  dig @127.0.0.1 -p 8053 web-1.spoke1.contoso.internal
   aci-dns simulate --groups 2000 --resource-groups 20 --subscriptions 3 --record-sets 23000 --throttles
   curl -s http://127.0.0.1:8181/simulator/zones
   curl -s http://127.0.0.1:8181/simulator/events > events.json
@@ -89,8 +94,8 @@ Microsoft's clients require HTTPS (--tls) and the authority's certificate:
   export REQUESTS_CA_BUNDLE=/tmp/aci-dns-simulator-ca.pem     # Python, the Azure CLI
   export SSL_CERT_FILE=/tmp/aci-dns-simulator-ca.pem          # aci-dns
 
-The paths under /simulator control what the real API cannot express: moves by the platform, faults, throttles, the log
-of calls. See crates/azure-simulator/src/lib.rs. It stops at SIGTERM or Ctrl-C.";
+The page at / shows everything live. The paths under /simulator control what the real API cannot express: moves by the
+platform, faults, throttles, the log of calls. GET /simulator lists them. It stops at SIGTERM or Ctrl-C.";
 
 pub(crate) fn simulate(arguments: &Simulate) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
@@ -120,12 +125,17 @@ pub(crate) fn simulate(arguments: &Simulate) -> Result<(), Failure> {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        azure.watch();
+        let _dns = match arguments.dns {
+            Some(port) => Some(serve_dns(&azure, port, arguments.resource_groups).await?),
+            None => None,
+        };
         if arguments.callers.tls {
             return serve_tls(azure, listener, arguments.callers.ca_file.clone()).await;
         }
         let _ = writeln!(
             anstream::stdout(),
-            "Simulated Azure at http://{address}/; its content: http://{address}/simulator/zones"
+            "Simulated Azure at http://{address}/, which shows it; its records: http://{address}/simulator/zones"
         );
         if arguments.callers.print_env {
             let _ = anstream::stdout()

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Write as _},
+    net::Ipv4Addr,
 };
 
 use anstyle::{AnsiColor, Style};
@@ -35,6 +36,8 @@ pub struct Findings {
     pub unattributed: Vec<UnattributedRecord>,
     /// The failed lists. What depends on them is unknown.
     pub failures: Vec<Failure>,
+    /// The groups with an address.
+    pub names: Vec<LiveName>,
     /// How much was compared.
     pub tally: Tally,
     /// The number of record sets with an owner mark, by zone.
@@ -43,6 +46,25 @@ pub struct Findings {
     pub unmatched: UnmatchedKeys,
     /// The resource groups in which container groups are listed: subscription and name, in lower case.
     pub resource_groups: BTreeSet<(String, String)>,
+}
+
+/// A group with an address, and the names that should lead to it and back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveName {
+    /// The container group.
+    pub id: ContainerGroupId,
+    /// Its name.
+    pub fqdn: DomainName,
+    /// The forward zone.
+    pub zone: DomainName,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The addresses in its A record set.
+    pub recorded: Vec<Ipv4Addr>,
+    /// The reverse zone and the reverse name, if it should have a PTR record.
+    pub reverse: Option<(DomainName, DomainName)>,
+    /// The targets in its PTR record set.
+    pub recorded_ptr: Vec<String>,
 }
 
 /// A container group with a finding.

@@ -42,6 +42,7 @@ use crate::{
     config::{MissingSubscription, Settings, Sweep},
     decide::{
         Evidence,
+        desired::Desired,
         report::{Chain, Drift, Outcome, Report, unmapped},
     },
     domain::{
@@ -50,7 +51,7 @@ use crate::{
     },
     drift::DriftTracker,
     reconcile::{Clock, DryRun, Order, ReconcileError, Reconciler, failure_outcome},
-    sweep::findings::{ChangeGuard, Failure, Findings, Found, Tally, Verdict, place_of},
+    sweep::findings::{ChangeGuard, Failure, Findings, Found, LiveName, Tally, Verdict, place_of},
 };
 
 /// How many groups are read at the same time.
@@ -121,7 +122,7 @@ impl Sweeper {
             if is_in_doubt(&look, &crowded, options.is_thorough) {
                 doubts.push(id.clone());
             } else {
-                count(look, &mut tally, &mut findings);
+                self.count(look, &mut tally, &mut findings);
             }
         }
         let asked = self.ask(&reader, doubts, options.deadline).await;
@@ -133,7 +134,7 @@ impl Sweeper {
         }
         for id in &asked.ids {
             let look = self.judge(&snapshot, &index, id).await;
-            count(look, &mut tally, &mut findings);
+            self.count(look, &mut tally, &mut findings);
         }
         let changes = findings.found.iter().flat_map(|found| &found.changes);
         let touched = changes.map(|change| (change.zone().key(), change.record_set().1.clone())).collect();
@@ -158,7 +159,7 @@ impl Sweeper {
         let look = self.judge_with(&reader, id, Some(group), Order::default(), true).await;
         let mut findings = Findings::default();
         let mut tally = Tally { groups: 1, asked: 1, ..Tally::default() };
-        count(look, &mut tally, &mut findings);
+        self.count(look, &mut tally, &mut findings);
         findings.tally = Tally { requests: reader.calls(), ..tally };
         Ok(findings)
     }
@@ -217,6 +218,37 @@ impl Sweeper {
         };
         let drift = drift.and_then(|report| report.drift);
         Look { id: id.clone(), group, state, order, is_concerned, dry_run, drift }
+    }
+
+    /// Adds one group to the findings.
+    fn count(&self, look: Look, tally: &mut Tally, findings: &mut Findings) {
+        findings.names.extend(self.live_name(&look));
+        match verdict::of(look) {
+            verdict::Classification::Right => tally.right += 1,
+            verdict::Classification::Settling => tally.settling += 1,
+            verdict::Classification::Unmanaged => tally.unmanaged += 1,
+            // A deleted group without records needs no report.
+            verdict::Classification::Nothing => {}
+            verdict::Classification::Found(found) => findings.found.push(*found),
+        }
+    }
+
+    /// The names of a group that runs; nothing, if it has no address or is ignored, or if DNS could not be read.
+    fn live_name(&self, look: &Look) -> Option<LiveName> {
+        let (AddressState::Running(address), Some(group)) = (look.state, &look.group) else { return None };
+        let zones = self.settings.zones.serving(&look.id)?;
+        let desired = Desired::of(&look.id, group, &zones).ok()??;
+        let drift = look.drift.as_ref()?;
+        let reverse = zones.reverse_name(address).filter(|_| desired.wants_ptr);
+        Some(LiveName {
+            id: look.id.clone(),
+            fqdn: desired.fqdn(),
+            zone: zones.forward.name.clone(),
+            address,
+            recorded: drift.dns_addresses.clone(),
+            reverse: reverse.map(|(zone, name)| (zone.name.clone(), name.within(&zone.name))),
+            recorded_ptr: drift.dns_ptr.clone(),
+        })
     }
 
     /// The timed sweep: compares everything, reports each group that drifts, and repairs it if the settings
@@ -298,18 +330,6 @@ struct Look {
     is_concerned: bool,
     dry_run: DryRun,
     drift: Option<Drift>,
-}
-
-/// Adds one group to the findings.
-fn count(look: Look, tally: &mut Tally, findings: &mut Findings) {
-    match verdict::of(look) {
-        verdict::Classification::Right => tally.right += 1,
-        verdict::Classification::Settling => tally.settling += 1,
-        verdict::Classification::Unmanaged => tally.unmanaged += 1,
-        // A deleted group without records needs no report.
-        verdict::Classification::Nothing => {}
-        verdict::Classification::Found(found) => findings.found.push(*found),
-    }
 }
 
 /// The addresses at which more than one group is listed.

@@ -5,12 +5,15 @@
 //! the answer is sent. Faults apply before or after the effect.
 
 use std::io;
+use std::time::Duration;
 
 use super::api_versions::refuse_api_version;
 use super::calls::Call;
+use super::control_index;
 use super::faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, When};
 use super::history::Staleness;
 use super::messages::{Answer, Request, gateway, method_not_allowed, resource_group_not_found, wrapped};
+use super::page::{self, refuse_foreign};
 use super::{Azure, World};
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +22,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, Method, StatusCode};
+use serde_json::json;
 
 impl Azure {
     /// The REST API, for a server and for calls in process.
@@ -34,6 +38,7 @@ impl Azure {
     /// Carries a request out, together with all that is to go wrong with it.
     async fn carry_out(&self, mut request: Request) -> Outcome {
         let (sequence, effects) = self.arrive(&request);
+        let started = self.elapsed();
         request.staleness = effects.iter().find_map(|effect| match effect {
             Effect::Stale(staleness) => Some(*staleness),
             _ => None,
@@ -72,6 +77,7 @@ impl Azure {
                 call.status = Some(status);
             });
         }
+        world.note_request(&request, &outcome, started, &effects);
         outcome
     }
 
@@ -152,6 +158,18 @@ async fn answer(
         let message = "The request could not be read.";
         return wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).into_response();
     };
+    if let Some(refusal) = refuse_foreign(&request) {
+        return refusal.into_response();
+    }
+    if let Some(file) = page::file(&request) {
+        return file.into_response();
+    }
+    if ["/simulator", "/simulator/"].contains(&request.path.as_str()) && request.method == Method::GET {
+        return control_index::page().into_response();
+    }
+    if request.path == "/simulator/stream" && request.method == Method::GET {
+        return azure.stream(&request);
+    }
     if request.is_for_control() {
         return azure.control(&request).into_response();
     }
@@ -174,7 +192,7 @@ enum Outcome {
     Untrusted,
 }
 
-async fn sleep(duration: std::time::Duration) {
+async fn sleep(duration: Duration) {
     if !duration.is_zero() {
         tokio::time::sleep(duration).await;
     }
@@ -219,6 +237,27 @@ impl World {
         self.calls.complete(sequence, &complete);
         self.queue_calls.complete(sequence, &complete);
         self.vault_calls.complete(sequence, &complete);
+    }
+
+    /// Records a request to Resource Manager, and a change of a queue: a host that polls one would hide all else.
+    fn note_request(&mut self, request: &Request, outcome: &Outcome, started: Duration, effects: &[Effect]) {
+        let is_for_queue = self.queue_target(request).is_some();
+        if request.is_for_identity() || is_for_queue && request.method == Method::GET {
+            return;
+        }
+        let status = match outcome {
+            Outcome::Answer(answer) => Some(answer.status.as_u16()),
+            Outcome::Dropped | Outcome::Untrusted => None,
+        };
+        let took = self.now().saturating_sub(started);
+        let body = json!({
+            "method": request.method.as_str(),
+            "path": request.path,
+            "status": status,
+            "milliseconds": took.as_secs_f64() * 1000.0,
+            "faults": effects.iter().map(page::effect_words).collect::<Vec<_>>(),
+        });
+        self.note("request", body);
     }
 
     fn fault_answer(&mut self, request: &Request, fault: &FaultAnswer) -> Answer {
