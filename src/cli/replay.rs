@@ -50,8 +50,8 @@ Examples:
   aci-dns replay --handler \"$HOST?functionName=function_aci_reconcile\" tests/events
 
 The settings of `serve` apply. Without ACI_DNS_ZONES, each resource group has its own zones and
-addresses. The commands of a scenario are documented at the top of
-src/replay/scenario.rs.
+addresses. The commands of a scenario are documented in
+docs/simulator.md.
 
 Exit codes: 0 every event was acknowledged, 1 some failed or a file could not be read, 2 wrong settings or arguments.";
 
