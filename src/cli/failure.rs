@@ -74,6 +74,12 @@ fn is_broken_pipe(failure: &Failure) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
+/// The failure with its causes. A cause may have several lines, such as one for each way to sign in.
+fn lines(failure: &Failure) -> String {
+    let text = Chain(failure).to_string();
+    text.lines().map(printable).collect::<Vec<_>>().join("\n  ")
+}
+
 pub(crate) fn tell(failure: &Failure) -> ExitCode {
     if is_broken_pipe(failure) {
         return ExitCode::SUCCESS;
@@ -89,7 +95,7 @@ pub(crate) fn tell(failure: &Failure) -> ExitCode {
         Failure::Replay(
             ReplayError::File(_) | ReplayError::Unreadable { .. } | ReplayError::Scenario { .. },
         )
-        | Failure::PlanFile { .. } => (printable(&Chain(failure).to_string()).into_owned(), 2),
+        | Failure::PlanFile { .. } => (lines(failure), 2),
         Failure::Bind { .. }
         | Failure::SetUp(_)
         | Failure::TelemetryFile { .. }
@@ -103,7 +109,7 @@ pub(crate) fn tell(failure: &Failure) -> ExitCode {
         | Failure::Certificate(_)
         | Failure::CaFile { .. }
         | Failure::Interrupted
-        | Failure::InterruptedRedrive => (printable(&Chain(failure).to_string()).into_owned(), 1),
+        | Failure::InterruptedRedrive => (lines(failure), 1),
     };
     progress::clear();
     let style = BAD.bold();

@@ -334,7 +334,10 @@ impl Reconciler {
             }
         };
         match retry {
-            Some(retry) => retry.complete(report, &work, (&run.work, &run.messages), &zones, deadline).await,
+            // Boxed: without a queue, an event does not need the room for it.
+            Some(retry) => {
+                Box::pin(retry.complete(report, &work, (&run.work, &run.messages), &zones, deadline)).await
+            }
             None => report,
         }
     }

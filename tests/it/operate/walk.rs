@@ -179,3 +179,17 @@ fn progress_elsewhere_is_a_line_also_during_a_throttle() {
     let line = shown.stderr.lines().find(|line| line.contains(" sent; Azure throttles for another "));
     assert!(line.is_some_and(|line| line.contains(" left, ")), "{}", shown.text());
 }
+
+#[test]
+fn the_poison_queue_and_a_handler_that_cannot_be_reached_are_named() {
+    let cloud = Cloud::with(&["web"]);
+    let port = PortHolder::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let queue = format!("http://127.0.0.1:{port}/devstoreaccount1/aci-dns-retry?sig=x");
+    for command in [["retry", "list"], ["retry", "redrive"]] {
+        let ran = cloud.run_with("ACI_DNS_RETRY_QUEUE", &queue, &command);
+        says(&command.join(" "), &ran, &[1], &["the queue does not answer: no connection to 127.0.0.1"]);
+    }
+    let handler = format!("localhost:{port}");
+    let ran = cloud.run(&["replay", "--handler", &handler, "tests/events/01-create.json"]);
+    says("replay", &ran, &[1], &["did not answer to 01-create.json", &handler]);
+}
