@@ -635,7 +635,7 @@ fn a_port_in_use_ends_the_program_with_1() {
     let port = taken.local_addr().unwrap().port().to_string();
     let (code, _, stderr) = run(&[], &[("FUNCTIONS_CUSTOMHANDLER_PORT", &port), ("ACI_DNS_ZONES", ONE_ZONE)]);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains(&format!("port {port} of 127.0.0.1 cannot be served: ")), "{stderr}");
+    assert!(stderr.contains(&format!("cannot listen on 127.0.0.1:{port}; choose another port")), "{stderr}");
 }
 
 #[tokio::test]
