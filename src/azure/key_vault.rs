@@ -162,7 +162,7 @@ impl VaultRequests {
         match result {
             Ok(model) => Ok(Some(secret(model))),
             Err(cause) if cause.says_no_secret() => Ok(None),
-            Err(cause) => Err(VaultError { is_write: false, id: id.clone(), cause: Arc::new(cause) }),
+            Err(cause) => Err(VaultError::new(false, id, cause)),
         }
     }
 
@@ -179,7 +179,7 @@ impl VaultRequests {
         match result {
             Ok(()) => Ok(true),
             Err(cause) if cause.says_no_secret() => Ok(false),
-            Err(cause) => Err(VaultError { is_write: false, id: id.clone(), cause: Arc::new(cause) }),
+            Err(cause) => Err(VaultError::new(false, id, cause)),
         }
     }
 
@@ -204,7 +204,7 @@ impl VaultRequests {
         };
         let result = timeout(OPERATION_TIMEOUT, write).await.unwrap_or(Err(VaultCause::Late));
         self.note("PUT", id, 1, at, &result);
-        result.map_err(|cause| VaultError { is_write: true, id: id.clone(), cause: Arc::new(cause) })
+        result.map_err(|cause| VaultError::new(true, id, cause))
     }
 
     fn note<Value>(

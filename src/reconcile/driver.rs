@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::poll_fn,
-    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -193,8 +192,7 @@ impl Trace {
                 let is_reviewed = |reviewed: &BTreeSet<Write>| reviewed.contains(&Write::of_secret(&edit));
                 let result = match access.writer {
                     Some(_) if !access.reviewed.is_none_or(is_reviewed) => {
-                        let cause = Arc::new(VaultCause::NotReviewed);
-                        Err(VaultError { is_write: true, id: edit.id.clone(), cause })
+                        Err(VaultError::new(true, &edit.id, VaultCause::NotReviewed))
                     }
                     Some(_) => {
                         access.vaults.write(&edit.id, &edit.after).await.map(|()| WriteResult::Written(None))

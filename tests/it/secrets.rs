@@ -36,7 +36,7 @@ fn world_with(secret: &Value, settings: &[(&str, &str)]) -> World {
 pub(crate) fn secrets(world: &World) -> Vec<String> {
     let all = world.azure.read(|view| view.secrets(VAULT));
     let brief = all.into_iter().map(|secret| {
-        let owner = secret.tags.get("aci-dns-owner").map_or("nobody", String::as_str);
+        let owner = secret.tags.get("aci-dns-owner").map_or("no owner", String::as_str);
         let owner = owner.strip_prefix(SUBSCRIPTION).unwrap_or(owner).trim_start_matches('/');
         let owner = owner.strip_prefix("rg-spoke1/").unwrap_or(owner);
         format!("{} {} of {owner}, {}", secret.name, secret.value, secret.versions)

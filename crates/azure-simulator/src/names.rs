@@ -90,7 +90,7 @@ impl Names {
         if history.spans.back().is_some_and(|(_, last)| *last == state) {
             return;
         }
-        // A state that nobody could see is none.
+        // A state without any duration is left out: no reader could see it.
         if history.spans.back().is_some_and(|(since, _)| *since == now) {
             history.spans.pop_back();
         }

@@ -108,6 +108,11 @@ fn advice(is_write: bool, id: &SecretId, cause: &VaultCause) -> String {
 }
 
 impl VaultError {
+    /// The failure of a request for this secret.
+    pub(crate) fn new(is_write: bool, id: &SecretId, cause: VaultCause) -> Self {
+        Self { is_write, id: id.clone(), cause: Arc::new(cause) }
+    }
+
     /// How the caller handles the error.
     #[must_use]
     pub fn kind(&self) -> FailureKind {

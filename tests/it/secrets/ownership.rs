@@ -95,7 +95,7 @@ async fn a_secret_without_our_tag_is_taken_over_under_adopt_if_the_map_chose_its
     done.because(
         "a name chosen by a tag takes over no such secret; to take it over, run: aci-dns sync --adopt",
     );
-    assert_eq!(secrets(&world), ["shop 10.9.9.9 of nobody, 1", "web--ip 10.1.5.4 of web, 2"]);
+    assert_eq!(secrets(&world), ["shop 10.9.9.9 of no owner, 1", "web--ip 10.1.5.4 of web, 2"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +107,7 @@ async fn a_secret_without_our_tag_is_refused_under_strict() {
     done.is_status(409);
     done.because("carries no owner mark (tag aci-dns-owner), and ACI_DNS_OWNERSHIP is strict");
     world.has(&[&a("web", 4), &ptr("web", 4)]);
-    assert_eq!(secrets(&world), ["web--ip 10.1.5.4 of nobody, 1"]);
+    assert_eq!(secrets(&world), ["web--ip 10.1.5.4 of no owner, 1"]);
 }
 
 #[tokio::test(start_paused = true)]
