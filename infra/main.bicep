@@ -405,6 +405,7 @@ var spokesWithDefaults = map(spokes, entry => {
       addressRanges: entry.?addressRanges
       hostnames: entry.?hostnames
       formerZones: entry.?formerZones
+      services: entry.?services
     }),
     item => item.value != null
   )

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures::future::join;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -13,9 +14,10 @@ use crate::{
     decide::{
         ExtraLookups, Goal, Purpose, Rules, Verdict,
         report::{DriftEvent, Outcome, Report, unmapped},
+        service::ServiceGoal,
     },
-    domain::resource_id::ContainerGroupId,
-    reconcile::{ReconcileError, clock::Clock, driver::dry_run},
+    domain::resource_id::{ContainerGroupId, Scope},
+    reconcile::{ReconcileError, clock::Clock, driver::dry_run, services},
 };
 
 /// The drift tracker. It has no write access.
@@ -38,7 +40,20 @@ impl DriftTracker {
         let deadline = Instant::now() + self.settings.deadline;
         let reader = self.arm.observation(deadline);
         let lookups = ExtraLookups::default();
-        let run = self.look(&reader, id, &lookups);
+        let services = async {
+            let is_any = self.settings.zones.has_services(id);
+            let goal = is_any
+                .then(|| ServiceGoal::new(Scope::of(id), &self.settings.zones, Purpose::Compare))
+                .flatten()?;
+            Some(services::dry_run(&self.settings, &reader, &goal, deadline).await)
+        };
+        let run = async {
+            let (report, services) = join(self.look(&reader, id, &lookups), services).await;
+            let report = report?;
+            let Some(services) = services.filter(|_| report.drift.is_some()) else { return Ok(report) };
+            let told = told(services.compared_in(report, id), id);
+            Ok(Report { arm_calls: reader.calls(), request_records: reader.request_records(), ..told })
+        };
         let error = match timeout_at(deadline, run).await {
             Ok(Ok(report)) => return report,
             Ok(Err(error)) => error,
@@ -67,20 +82,24 @@ impl DriftTracker {
             // Only a reconciliation has this verdict.
             Verdict::Right(_) => Report::new(Outcome::Converged, id.to_string()),
             Verdict::Compared(drift) => {
-                let kinds: Vec<&str> = drift.kinds.iter().map(|kind| kind.as_str()).collect();
-                let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
                 let (fqdn, address) = trace.target.map(|target| (target.fqdn, target.address)).unzip();
-                let name = fqdn.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
-                let message = format!("{name}: {}{kinds}", drift.event.as_str());
-                Report {
-                    is_warning: drift.event == DriftEvent::DriftDetected,
-                    fqdn,
-                    address: address.flatten(),
-                    drift: Some(drift),
-                    ..Report::new(Outcome::Reported, message)
-                }
+                let (address, drift) = (address.flatten(), Some(drift));
+                told(Report { fqdn, address, drift, ..Report::new(Outcome::Reported, "") }, id)
             }
         };
         Ok(Report { arm_calls: reader.calls(), request_records: reader.request_records(), ..report })
+    }
+}
+
+/// The sentence for the drift of a group.
+fn told(report: Report, id: &ContainerGroupId) -> Report {
+    let Some(drift) = &report.drift else { return report };
+    let kinds: Vec<&str> = drift.kinds.iter().map(|kind| kind.as_str()).collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    let name = report.fqdn.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
+    Report {
+        message: format!("{name}: {}{kinds}", drift.event.as_str()),
+        is_warning: report.is_warning || drift.event == DriftEvent::DriftDetected,
+        ..report
     }
 }

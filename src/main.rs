@@ -72,6 +72,9 @@ enum Command {
     Plan(cli::Plan),
     Sync(cli::Sync),
     Retry(cli::Retry),
+    Service(cli::Service),
+    Drain(cli::Drain),
+    Switch(cli::Switch),
     Replay(Replay),
     Simulate(Simulate),
     Schema(cli::Schema),
@@ -241,7 +244,8 @@ Example of ACI_DNS_ZONES:
       \"groups\": [\"web-*\", \"api\"],
       \"addressRanges\": [\"10.1.0.0/16\"],
       \"hostnames\": [\"portal\", \"api-*\"],
-      \"formerZones\": [\"old.contoso.internal\"]
+      \"formerZones\": [\"old.contoso.internal\"],
+      \"services\": {\"api\": {\"groups\": [\"api-v*\"], \"ttl\": 20}, \"jobs\": {}}
     }
   }
 forwardZone and reverseZones are required.";
@@ -302,6 +306,9 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => cli::plan(&arguments),
         Command::Sync(arguments) => cli::sync(&arguments),
         Command::Retry(arguments) => cli::retry(&arguments),
+        Command::Service(arguments) => cli::service(&arguments),
+        Command::Drain(arguments) => cli::drain(&arguments),
+        Command::Switch(arguments) => cli::switch(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Simulate(arguments) => simulate(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Schema(_) => Ok(cli::schema()),

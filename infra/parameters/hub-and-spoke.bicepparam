@@ -36,6 +36,7 @@ param spokes = [
     addressRanges: ['10.2.0.0/16']
     hostnames: ['portal']
     formerZones: ['old.contoso.internal']
+    services: { api: { groups: ['api-v*'], ttl: 20 } }
   }
 ]
 

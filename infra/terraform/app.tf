@@ -55,6 +55,9 @@ locals {
           addressRanges      = spoke.address_ranges
           hostnames          = spoke.hostnames
           formerZones        = spoke.former_zones
+          services = spoke.services == null ? null : { for label, service in spoke.services : label => {
+            for key, value in { groups = service.groups, ttl = service.ttl } : key => value if value != null
+          } }
         } : key => value if value != null }
       })
       ACI_DNS_SUBSCRIPTIONS = join(",", distinct(local.spokes[*].subscription_id))

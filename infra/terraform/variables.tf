@@ -32,6 +32,8 @@ variable "spokes" {
     address_ranges        CIDR ranges in which addresses of container groups are accepted; default: any
     hostnames             labels, or prefixes with *, that the tag aci-dns-hostname may choose; default: none
     former_zones          forward zones that were replaced; PTR values in them count as those of aci-dns
+    services              names for several container groups each, by label: the groups that belong to it by name, and
+                          its ttl in seconds; default: none
   EOT
   type = list(object({
     subscription_id      = optional(string)
@@ -48,6 +50,10 @@ variable "spokes" {
     address_ranges       = optional(list(string))
     hostnames            = optional(list(string))
     former_zones         = optional(list(string))
+    services = optional(map(object({
+      groups = optional(list(string))
+      ttl    = optional(number, 30)
+    })))
   }))
 
   validation {

@@ -3,8 +3,11 @@
 //! Findings go to stdout; progress, questions and errors go to stderr.
 
 mod doctor;
+mod drain;
 mod generate;
 mod retry;
+mod service;
+mod switch;
 
 use std::{
     collections::BTreeSet,
@@ -40,8 +43,11 @@ use tokio::{runtime, sync::watch, time::Instant};
 
 pub(crate) use self::{
     doctor::{Doctor, doctor},
+    drain::{Drain, drain},
     generate::{Completions, Schema, completions, schema},
     retry::{Retry, retry},
+    service::{Service, service},
+    switch::{Switch, switch},
 };
 use crate::{Failure, arm, network, shutdown, unix_seconds};
 
@@ -84,6 +90,7 @@ Kinds of drift:
   foreign        a record set at its name or address belongs to another owner
   orphan         record sets carry the mark of a deleted container group
   bad_tag        a tag of the group is invalid
+  service        the record set of a service differs from its members
 
 Examples:
   aci-dns drift

@@ -31,6 +31,7 @@ mod ownership;
 mod removal;
 pub mod report;
 mod reverse;
+pub mod service;
 #[cfg(test)]
 mod tests;
 
@@ -248,11 +249,11 @@ impl<'a> Decider<'a> {
         match action {
             DesiredAction::Point(address) => {
                 self.keep(&desired, action, Some(address))?;
-                Ok(right(Right::Named(address)))
+                Ok(right_unless_tag(&desired, Right::Named(address)))
             }
             DesiredAction::Reserve => {
                 self.keep(&desired, action, None)?;
-                Ok(right(Right::Absent))
+                Ok(right_unless_tag(&desired, Right::Absent))
             }
             DesiredAction::RemoveDeleted => {
                 self.remove(&desired, action)?;
@@ -262,7 +263,7 @@ impl<'a> Decider<'a> {
                 self.remove(&desired, action)?;
                 Ok(unmanaged(Unmanaged::Public))
             }
-            DesiredAction::Keep => Ok(right(Right::Kept)),
+            DesiredAction::Keep => Ok(right_unless_tag(&desired, Right::Kept)),
             DesiredAction::Unmanaged(Unmanaged::StandbyPool) => Ok(unmanaged(Unmanaged::StandbyPool)),
             _ if !self.facts.run.wait_left.is_zero() => Ok(Step::Poll),
             DesiredAction::Wait => Ok(failed(PlanError::AddressPending)),
@@ -455,6 +456,14 @@ fn failed(error: PlanError) -> Step {
 
 fn right(right: Right) -> Step {
     Step::Done(Verdict::Right(right))
+}
+
+/// The record sets are right; a tag about services may still be invalid.
+fn right_unless_tag(desired: &Desired, verdict: Right) -> Step {
+    match &desired.service_tag_error {
+        Some(error) => failed(PlanError::Tag(error.clone())),
+        None => right(verdict),
+    }
 }
 
 fn unmanaged(reason: Unmanaged) -> Step {

@@ -2,6 +2,8 @@
 //!
 //! It decides nothing. A dry run has no writer: its writes are recorded and assumed to have happened.
 
+pub mod services;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::{join, join_all, try_join_all};

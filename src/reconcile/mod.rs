@@ -11,15 +11,20 @@
 pub mod clock;
 pub mod coalesce;
 pub mod driver;
+mod outcome;
 pub mod retry;
+pub mod services;
 
 use std::{collections::VecDeque, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, join},
+};
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub use crate::reconcile::clock::Clock;
+pub use crate::reconcile::{clock::Clock, outcome::failure_outcome};
 use crate::{
     azure::{
         arm::{Arm, ArmError, Kind, Reader},
@@ -42,6 +47,7 @@ use crate::{
         driver::{Access, Trace, dry_run, pursue},
         retry::message::Work,
         retry::{RetryMetrics, RetryQueue, RunMessages},
+        services::Services,
     },
 };
 
@@ -198,18 +204,6 @@ impl ReconcileError {
     }
 }
 
-/// What an invocation that ends with a failed request is answered with.
-#[must_use]
-pub fn failure_outcome(error: &ArmError) -> Outcome {
-    match error.kind() {
-        // Another program wrote it, and only at this name or address does that matter.
-        _ if error.is_unrepresentable() => Outcome::Conflict,
-        // A clash that no CNAME explains: the next attempt may tell more.
-        Kind::Race | Kind::Uncertain | Kind::Transient | Kind::Clash => Outcome::Unavailable,
-        Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
-    }
-}
-
 /// What a run would do, found out without doing it.
 #[derive(Debug)]
 pub struct DryRun {
@@ -229,6 +223,8 @@ pub struct Reconciler {
     clock: Clock,
     coalescer: Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
     retry: Option<Arc<RetryQueue>>,
+    /// The services of resource groups.
+    pub services: Arc<Services>,
 }
 
 /// What came of one run, for all invocations that it serves.
@@ -266,7 +262,8 @@ impl Reconciler {
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
         let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
-        Arc::new(Self { settings, arm, clock, coalescer, retry })
+        let services = Arc::new(Services::new(Arc::clone(&settings), arm.clone()));
+        Arc::new(Self { settings, arm, clock, coalescer, retry, services })
     }
 
     /// What this process has to do now.
@@ -339,7 +336,7 @@ impl Reconciler {
     /// Makes the records of one container group right.
     pub async fn reconcile(&self, id: &ContainerGroupId, evidence: Evidence) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
-        let order = Order { evidence, ..Order::default() };
+        let order = Order { evidence, is_of_event: true, ..Order::default() };
         tokio::time::timeout_at(deadline, self.invocation(id, order, deadline - GRACE))
             .await
             .unwrap_or_else(|_| self.out_of_time())
@@ -365,7 +362,12 @@ impl Reconciler {
                 let report = if let Some(wait) = throttle {
                     throttled(&work.id, wait)
                 } else {
-                    let order = Order { evidence: work.evidence, slot: Some(slot), ..Order::default() };
+                    let order = Order {
+                        evidence: work.evidence,
+                        slot: Some(slot),
+                        is_of_event: true,
+                        ..Order::default()
+                    };
                     this.invocation(&work.id, order, deadline - GRACE).await
                 };
                 Run::new(report, work)
@@ -393,8 +395,27 @@ impl Reconciler {
         DryRun { report, changes: trace.changes, error: result.err() }
     }
 
-    /// One invocation: the group, and the groups whose PTR records it took and gave up again.
+    /// One invocation: the records of the group, and beside them the services of its resource group.
     async fn invocation(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        if !order.is_of_event || !self.settings.zones.has_services(id) {
+            return self.groups(id, order, deadline).await;
+        }
+        let evidence = order.evidence;
+        let own = Box::pin(self.groups(id, order, deadline));
+        let (report, first) = join(own, self.services.of_event(id, evidence, deadline)).await;
+        // The group was waited for: now its services can have its address.
+        let is_late = report.outcome != Outcome::Unavailable
+            && first.as_ref().is_some_and(|(services, _)| services.is_pending(id));
+        let again = if is_late { self.services.of_event(id, evidence, deadline).await } else { None };
+        if let Some((services, role)) = again.or(first) {
+            return services.added_to(report, id, role);
+        }
+        let late = self.out_of_time();
+        Report { outcome: report.outcome.max(late.outcome), error: report.error.or(late.error), ..report }
+    }
+
+    /// The group, and the groups whose PTR records it took and gave up again.
+    async fn groups(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
         let writer = self.arm.invocation_in(deadline, order.slot.clone());
         // An address is waited for once in an invocation.
         let mut wait = self.settings.address_wait;
@@ -459,6 +480,8 @@ pub struct Order {
     pub evidence: Evidence,
     /// The place that the run gives up while it waits.
     pub slot: Option<Arc<Slot>>,
+    /// Whether the services of the resource group are part of the run. A sweep looks at them once.
+    pub is_of_event: bool,
 }
 
 /// A verdict that is no failure, as a report of it starts.

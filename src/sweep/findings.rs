@@ -20,7 +20,7 @@ use crate::{
     },
     domain::{
         dns::{DomainName, Owner, RecordType, RelativeName, ZoneKey},
-        resource_id::{ContainerGroupId, fold},
+        resource_id::{ContainerGroupId, Scope, fold},
         text::printable,
     },
 };
@@ -47,8 +47,10 @@ pub struct Findings {
 /// A container group with a finding.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The container group; it may be deleted.
+    /// The container group; it may be deleted. For a service, with its label in place of the name.
     pub id: ContainerGroupId,
+    /// Whether it is a service.
+    pub is_service: bool,
     /// The kind of the finding.
     pub verdict: Verdict,
     /// The report of a dry run, with the drift.
@@ -446,7 +448,7 @@ pub fn json(findings: &Findings) -> Value {
             };
             json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
         });
-        json!({
+        let mut group = json!({
             "id": found.id.to_string(),
             "fqdn": report.fqdn.as_ref().map(ToString::to_string),
             "verdict": match found.verdict {
@@ -462,7 +464,14 @@ pub fn json(findings: &Findings) -> Value {
             "plan": changes.collect::<Vec<_>>(),
             "withheld": report.withheld,
             "error": report.error,
-        })
+        });
+        if let (true, Some(members)) = (found.is_service, group.as_object_mut()) {
+            members.insert("id".to_owned(), Scope::of(&found.id).to_string().into());
+            members.insert("service".to_owned(), found.id.name().into());
+            let services = drift.map(|drift| drift.services.clone());
+            members.insert("driftServices".to_owned(), json!(services));
+        }
+        group
     });
     let unattributed = findings
         .unattributed

@@ -23,6 +23,7 @@ mod gather;
 mod index;
 mod pace;
 mod repair;
+mod services;
 mod verdict;
 
 use std::{
@@ -133,6 +134,11 @@ impl Sweeper {
             let look = self.judge(&snapshot, &index, id).await;
             count(look, &mut tally, &mut findings);
         }
+        let lists = Reader::of(Arc::clone(&snapshot));
+        let sight = (snapshot.as_ref(), &index);
+        findings
+            .found
+            .extend(self.services(&reader, &lists, sight, options.deadline, options.is_thorough).await);
         let changes = findings.found.iter().flat_map(|found| &found.changes);
         let touched = changes.map(|change| (change.zone().key(), change.record_set().1.clone())).collect();
         findings.unattributed.extend(index.former_values(&touched));
@@ -192,7 +198,7 @@ impl Sweeper {
         let (hints, is_concerned) =
             zones.map(|zones| index.about(snapshot, id, group.as_ref(), &zones)).unwrap_or_default();
         let evidence = if snapshot.is_listed(id) { Evidence::None } else { Evidence::Deletion };
-        let order = Order { lookups: hints, evidence, slot: None };
+        let order = Order { lookups: hints, evidence, ..Order::default() };
         self.judge_with(&Reader::of(Arc::clone(snapshot)), id, group, order, is_concerned).await
     }
 

@@ -124,9 +124,16 @@ impl Sweeper {
             }
             let now = Instant::now();
             let time = (now + PATIENCE).min(deadline).max(now + self.settings.deadline);
-            let order = Order { lookups: found.lookups.clone(), evidence: found.evidence, slot: None };
+            let repair = async {
+                if found.is_service {
+                    return self.repair_service(found, time).await;
+                }
+                let order =
+                    Order { lookups: found.lookups.clone(), evidence: found.evidence, ..Order::default() };
+                self.reconciler.repair(&found.id, order, time).await
+            };
             let report = tokio::select! {
-                report = self.reconciler.repair(&found.id, order, time) => report,
+                report = repair => report,
                 () = self.grace_period(stop) => break,
             };
             repaired.left -= 1;

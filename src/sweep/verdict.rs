@@ -105,11 +105,18 @@ pub(super) fn of(look: Look) -> Classification {
     let event = if is_first { DriftEvent::FirstSeen } else { DriftEvent::DriftDetected };
     let drift = (verdict == Verdict::Drift).then(|| match look.drift {
         Some(drift) => Drift { event, kinds, ..drift },
-        None => Drift { event, kinds, dns_addresses: held(&look.dry_run.changes), dns_ptr: vec![] },
+        None => Drift {
+            event,
+            kinds,
+            dns_addresses: held(&look.dry_run.changes),
+            dns_ptr: vec![],
+            services: vec![],
+        },
     });
     let report = Report { drift, ..look.dry_run.report };
     Classification::Found(Box::new(Found {
         id: look.id,
+        is_service: false,
         verdict,
         report,
         changes: look.dry_run.changes,

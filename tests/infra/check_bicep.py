@@ -208,6 +208,11 @@ def check_hub_and_spoke(variables: dict) -> None:
         ("policies", [entry.get("policy") for entry in entries.values()], [None, "observe"]),
         ("groups", [entry.get("groups") for entry in entries.values()], [None, ["web-*", "api"]]),
         ("former zones", [entry.get("formerZones") for entry in entries.values()], [None, ["old.contoso.internal"]]),
+        (
+            "services",
+            [entry.get("services") for entry in entries.values()],
+            [None, {"api": {"groups": ["api-v*"], "ttl": 20}}],
+        ),
         ("sweep", settings["AzureWebJobs.function_drift_sweep.Disabled"], "false"),
         ("schedule", settings["ACI_DNS_SWEEP_SCHEDULE"], "0 */15 * * * *"),
     ):

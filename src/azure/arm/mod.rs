@@ -26,6 +26,7 @@ mod pace;
 mod prune;
 mod records;
 mod snapshot;
+mod tags;
 mod transport;
 mod unmatched;
 
@@ -50,6 +51,7 @@ pub use self::{
     error::{Answer, ArmError, Cause, Kind},
     inspection::Inspector,
     snapshot::Snapshot,
+    tags::Tagger,
 };
 use self::{
     error::{Operation, Subject},
