@@ -9,6 +9,11 @@ fn main() {
     // A development build does not follow the commits: it would be compiled again after each of them.
     let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
     let commit = env::var("ACI_DNS_COMMIT").ok().or_else(|| if is_release { head() } else { None });
+    // Identical functions, such as instances of one generic function, are linked once. The linker of this target is
+    // LLD, which knows the option.
+    if is_release && target == "x86_64-unknown-linux-gnu" && env::var_os("RUSTC_LINKER").is_none() {
+        println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
+    }
     println!("cargo:rustc-env=ACI_DNS_BUILD={}, {target}", commit.as_deref().unwrap_or("unknown commit"));
 }
 

@@ -35,7 +35,7 @@ resource_group='' location='' parameters='' subscription='' package='' stack='' 
 what_if_only=false confirmed=false probing=true
 while [ $# -gt 0 ]; do
   case "$1" in
-    --help) usage; exit 0 ;;
+    -h | --help) usage; exit 0 ;;
     --what-if) what_if_only=true; shift; continue ;;
     --yes) confirmed=true; shift; continue ;;
     --skip-queue-probe) probing=false; shift; continue ;;
@@ -65,6 +65,14 @@ case "$stack" in
   delete) on_unmanage=deleteResources ;;
   *) refuse "--stack is detach or delete" ;;
 esac
+
+for tool in az python3; do
+  if ! command -v "$tool" >/dev/null; then
+    printf '%s is missing; nothing was changed\n' "$tool" >&2
+    [ "$tool" != az ] || echo 'Install the Azure CLI (https://aka.ms/azure-cli), and sign in with: az login' >&2
+    exit 1
+  fi
+done
 
 step() {
   printf '\n== %s\n' "$1"

@@ -5,7 +5,8 @@
 //                      action group, workbook
 //   for the spokes     the right to read container groups; an Event Grid system topic for each
 //   for each zone      the zone itself, its links, the right to write its record sets
-//   in the tenant      two custom roles, or none where the built-in ones are chosen
+//   for each vault     the right to read and set its secrets, or some of them, where spokes publish addresses
+//   in the tenant      two custom roles (three with secrets), or none where the built-in ones are chosen
 //
 // The event subscriptions are not here: Event Grid wants the functions to exist first. deploy.sh applies this file,
 // publishes the package, and then applies subscriptions.bicep.
@@ -28,7 +29,7 @@ param createZones bool = true
 @description('Tags that zones have by now, by <subscription>/<resource group>/<zone> in lower case. They are kept: a zone that is deployed again loses the tags that the deployment does not name. deploy.sh fills this in.')
 param zoneTags object = {}
 
-@description('The rights of the app: two custom roles with exactly the actions that it uses, or Reader and Private DNS Zone Contributor.')
+@description('The rights of the app: custom roles with exactly the actions that it uses, or Reader, Private DNS Zone Contributor and, for secrets, Key Vault Secrets Officer.')
 @allowed(['custom', 'builtIn'])
 param roles string = 'custom'
 
@@ -263,6 +264,8 @@ module customRoles 'modules/roles.bicep' = if (roles == 'custom') {
   params: {
     containerGroupRoleId: containerGroupRoleId
     recordSetRoleId: recordSetRoleId
+    secretRoleId: secretRoleId
+    hasSecrets: !empty(secretScopes)
     nameSuffix: '${namePrefix} ${suffix}'
     subscriptionIds: subscriptionIds
   }
@@ -311,6 +314,21 @@ module zoneAccess 'modules/zone.bicep' = [
       lock: locks == 'resourcesAndZones'
     }
     dependsOn: [newZones, customRoles]
+  }
+]
+
+// The app's right to read and set secrets: at a vault, or at one secret.
+module secretAccess 'modules/secret-access.bicep' = [
+  for (scopeId, index) in secretScopes: {
+    name: '${namePrefix}-secrets-${index}-${suffix}'
+    scope: resourceGroup(split(scopeId, '/')[2], split(scopeId, '/')[4])
+    params: {
+      vaultName: split(scopeId, '/')[8]
+      secretName: split(scopeId, '/')[10]
+      principalId: identity.outputs.principalId
+      roleId: secretRoleId
+    }
+    dependsOn: [customRoles]
   }
 ]
 
@@ -396,6 +414,8 @@ var spokesWithDefaults = map(spokes, entry => {
     ? toLower(entry.?zoneResourceGroup ?? fail('The spoke ${entry.resourceGroup} ${needsZoneResourceGroup}.'))
     : toLower(entry.?zoneResourceGroup ?? entry.resourceGroup)
   ttl: entry.?ttl ?? 60
+  vaultId: toLower(entry.?secret.?vaultId ?? '')
+  secretNames: entry.?secret.?secretNames ?? []
   // What is left out has the default of aci-dns, which refuses null.
   given: filter(
     items({
@@ -405,6 +425,12 @@ var spokesWithDefaults = map(spokes, entry => {
       addressRanges: entry.?addressRanges
       hostnames: entry.?hostnames
       formerZones: entry.?formerZones
+      secret: empty(entry.?secret.?vaultId ?? '')
+        ? null
+        : union(
+            { vault: 'https://${last(split(entry.secret!.vaultId, '/'))}${vaultSuffixes[environment().name]}/' },
+            empty(entry.secret!.?name ?? '') ? {} : { name: entry.secret!.name! }
+          )
       services: entry.?services
     }),
     item => item.value != null
@@ -423,6 +449,16 @@ var entries = map(
     })
 )
 
+// Where the app may read and set secrets: the id of a vault and, after the last slash, the name of a secret or nothing.
+var publishingEntries = filter(entries, entry => !empty(entry.vaultId))
+var secretScopes = union(
+  [],
+  flatten(map(
+    publishingEntries,
+    entry => map(empty(entry.secretNames) ? [''] : entry.secretNames, name => '${entry.vaultId}/secrets/${toLower(name)}')
+  ))
+)
+
 // A zone that serves several spokes is one zone.
 var zones = map(union([], flatten(map(entries, entry => entry.zoneIds))), zoneId => {
   id: zoneId
@@ -438,7 +474,9 @@ var readEntries = filter(entries, entry => !entry.isPattern && !readsSubscriptio
 var readAtSubscription = filter(entries, entry => entry.isPattern || readsSubscriptions)
 var readSubscriptionIds = union([], map(readAtSubscription, entry => entry.subscriptionId))
 var spokeSubscriptionIds = union([], map(entries, entry => entry.subscriptionId))
-var subscriptionIds = union([homeSubscriptionId], spokeSubscriptionIds, map(entries, entry => entry.zoneSubscriptionId))
+var vaultSubscriptionIds = map(publishingEntries, entry => split(entry.vaultId, '/')[2])
+var zoneSubscriptionIds = map(entries, entry => entry.zoneSubscriptionId)
+var subscriptionIds = union([homeSubscriptionId], spokeSubscriptionIds, zoneSubscriptionIds, vaultSubscriptionIds)
 
 var givenTopics = empty(topics)
   ? map(exactEntries, entry => {
@@ -484,6 +522,9 @@ var containerGroupRoleId = roles == 'custom'
 var recordSetRoleId = roles == 'custom'
   ? guid(resourceGroup().id, namePrefix, 'record sets')
   : 'b12aa53e-6015-4669-85d0-8515ebb3ae7f'
+var secretRoleId = roles == 'custom'
+  ? guid(resourceGroup().id, namePrefix, 'secrets')
+  : 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
 // Ids that are known before anything is made.
 var identityId = empty(userAssignedIdentityId)
@@ -511,6 +552,11 @@ var zoneMap = toObject(
       ttl: entry.ttl
     })
 )
+var vaultSuffixes = {
+  AzureCloud: '.vault.azure.net'
+  AzureUSGovernment: '.vault.usgovcloudapi.net'
+  AzureChinaCloud: '.vault.azure.cn'
+}
 var clouds = { AzureCloud: 'public', AzureUSGovernment: 'usgovernment', AzureChinaCloud: 'china' }
 var appSettings = union(toObject(items(settings), setting => setting.key, setting => string(setting.value)), {
   ACI_DNS_CLOUD: clouds[environment().name]

@@ -6,6 +6,33 @@
 # The binary is linked against musl, statically: it needs nothing of the image that it runs on. The same commit gives
 # the same bytes, wherever it is built: paths of the machine are mapped away, and the archive knows no time.
 set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+Usage: infra/package.sh [FILE]
+
+Builds the package of the function app and prints its path. FILE is where the package goes; default:
+target/package/aci-dns.zip. It needs rustup, cargo, and python3.
+
+  --help                 this text
+USAGE
+}
+
+case "${1:-}" in
+  -h | --help) usage; exit 0 ;;
+  -*) printf 'unknown argument: %s\n\n' "$1" >&2; usage >&2; exit 2 ;;
+esac
+if [ $# -gt 1 ]; then
+  usage >&2
+  exit 2
+fi
+for tool in rustup cargo python3; do
+  if ! command -v "$tool" >/dev/null; then
+    printf '%s is missing; nothing was built\n\n' "$tool" >&2
+    usage >&2
+    exit 1
+  fi
+done
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 zip="$(realpath -m "${1:-$root/target/package/aci-dns.zip}")"
 cd "$root"

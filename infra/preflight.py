@@ -87,15 +87,24 @@ def facts(given: dict, home: str, home_group: str) -> list[tuple]:
     providers += [(subscription, "Microsoft.Insights") for subscription, _ in topics]
     providers += [(subscription, "Microsoft.Network") for subscription, _, _ in zones]
 
+    # The vaults, and the secrets of them at which the right is assigned.
+    secrets = [spoke["secret"] for spoke in values["spokes"] if spoke.get("secret")]
+    vaults = [(*(part.lower() for part in group_of(secret["vaultId"])), secret["vaultId"].split("/")[8].lower()) for secret in secrets]
+    published = unique(
+        (*vault, name.lower()) for vault, secret in zip(vaults, secrets) for name in secret.get("secretNames") or [""]
+    )
+
     # A pattern without a resource group for its zones is refused by the template.
     zone_groups = [(subscription, group) for subscription, group, _ in zones if not group.endswith("*")]
     groups = [(spoke["subscription"], spoke["group"], "spoke") for spoke in spokes if not spoke["is_pattern"]]
     groups += [(*group, "zones") for group in zone_groups] + [(*topic, "topic") for topic in topics]
+    groups += [(subscription, group, "key vault") for subscription, group, _ in vaults]
     groups += [(*group_of(values["existingWorkspaceId"]), "workspace")] if values["existingWorkspaceId"] else []
 
     is_custom = values["roles"] == "custom"
     reader = "aci-dns container groups (custom)" if is_custom else "Reader"
     writer = "aci-dns record sets (custom)" if is_custom else "Private DNS Zone Contributor"
+    setter = "aci-dns secrets (custom)" if is_custom else "Key Vault Secrets Officer"
     account = f"the new storage account in {home_group}"
     insights = values["existingApplicationInsightsId"] or f"the new Application Insights in {home_group}"
     reads_subscriptions = values["containerGroupScope"] == "subscription"
@@ -110,6 +119,9 @@ def facts(given: dict, home: str, home_group: str) -> list[tuple]:
         ("app", writer, f"/subscriptions/{s}/resourceGroups/{g}/providers/Microsoft.Network/privateDnsZones/{name}")
         for s, g, name in zones
     ]
+    for s, g, vault, name in published:
+        scope = f"/subscriptions/{s}/resourceGroups/{g}/providers/Microsoft.KeyVault/vaults/{vault}"
+        grants.append(("app", setter, f"{scope}/secrets/{name}" if name else scope))
     grants += [("app", f"Storage {kind}", account) for kind in ("Blob Data Owner", "Queue Data Contributor")]
     grants += [("app", "Storage Table Data Contributor", account)]
     grants += [("app", "Monitoring Metrics Publisher", place) for place in ("the new data collection rule", insights)]
@@ -121,7 +133,7 @@ def facts(given: dict, home: str, home_group: str) -> list[tuple]:
     lines = [("provider", *provider) for provider in unique(providers)]
     lines += [("group", *group) for group in unique(groups)]
     lines += [("zone", *zone) for zone in zones if values["createZones"]]
-    lines += [("role", role) for role in (reader, writer) if is_custom]
+    lines += [("role", role) for role in (reader, writer, *([setter] if published else [])) if is_custom]
     return lines + [("grant", *grant) for grant in grants]
 
 

@@ -55,6 +55,23 @@ type spoke = {
       ttl: int?
     }
   }?
+
+  @description('Secrets in Key Vault that hold the addresses; default: none.')
+  secret: secretOfSpoke?
+}
+
+@description('Where the addresses of a spoke are published, and where the app may do that.')
+@export()
+@sealed()
+type secretOfSpoke = {
+  @description('Id of the key vault. It has to use Azure role-based access control.')
+  vaultId: string
+
+  @description('Name of the secrets; {group} and {resourceGroup} are replaced. Default: only container groups with the tag aci-dns-secret have one.')
+  name: string?
+
+  @description('Names of the secrets at which the right is assigned; default: at the whole vault, whose secrets the app can then read and set.')
+  secretNames: string[]?
 }
 
 @description('An Event Grid system topic. Azure allows one for each source.')

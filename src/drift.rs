@@ -9,15 +9,24 @@ use futures::future::join;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    azure::arm::{Arm, Reader},
+    azure::{
+        arm::{Arm, Reader},
+        key_vault::{VaultRequests, Vaults},
+    },
     config::Settings,
     decide::{
-        ExtraLookups, Goal, Purpose, Rules, Verdict,
+        ExtraLookups, Goal, Purpose, Rules, SecretVerdict, Verdict,
         report::{DriftEvent, Outcome, Report, unmapped},
         service::ServiceGoal,
     },
     domain::resource_id::{ContainerGroupId, Scope},
-    reconcile::{ReconcileError, clock::Clock, driver::dry_run, services},
+    reconcile::{
+        ReconcileError,
+        clock::Clock,
+        driver::dry_run,
+        publish::{self, secret_result},
+        services, with_requests,
+    },
 };
 
 /// The drift tracker. It has no write access.
@@ -26,19 +35,22 @@ pub struct DriftTracker {
     settings: Arc<Settings>,
     arm: Arm,
     clock: Clock,
+    vaults: Vaults,
 }
 
 impl DriftTracker {
     /// Creates a drift tracker.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Self {
-        Self { settings, arm, clock }
+        let (http_transport, tokens) = arm.network();
+        let vaults = Vaults::new(settings.cloud, http_transport, tokens);
+        Self { settings, arm, clock, vaults }
     }
 
     /// Compares the records of one container group with its address.
     pub async fn track(&self, id: &ContainerGroupId) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
-        let reader = self.arm.observation(deadline);
+        let (reader, vaults) = (self.arm.observation(deadline), self.vaults.invocation());
         let lookups = ExtraLookups::default();
         let services = async {
             let is_any = self.settings.zones.has_services(id);
@@ -48,25 +60,45 @@ impl DriftTracker {
             Some(services::dry_run(&self.settings, &reader, &goal, deadline).await)
         };
         let run = async {
-            let (report, services) = join(self.look(&reader, id, &lookups), services).await;
-            let report = report?;
-            let Some(services) = services.filter(|_| report.drift.is_some()) else { return Ok(report) };
-            let told = told(services.compared_in(report, id), id);
-            Ok(Report { arm_calls: reader.calls(), request_records: reader.request_records(), ..told })
+            let (report, services) = join(self.compare(&reader, &vaults, id, &lookups), services).await;
+            report.map(|report| {
+                let is_compared = report.drift.is_some() && report.error.is_none();
+                match services.filter(|_| is_compared) {
+                    Some(services) => told(services.compared_in(report, id), id),
+                    None => report,
+                }
+            })
         };
-        let error = match timeout_at(deadline, run).await {
-            Ok(Ok(report)) => return report,
-            Ok(Err(error)) => error,
-            Err(_) => ReconcileError::Deadline { deadline: self.settings.deadline },
+        let report = match timeout_at(deadline, run).await {
+            Ok(Ok(report)) if report.error.is_none() => report,
+            // The secret or a service could not be compared: partial reads give no verdict.
+            Ok(Ok(report)) => Report { drift: None, ..report },
+            Ok(Err(error)) => Report::failed(error.outcome(), &error),
+            Err(_) => {
+                let error = ReconcileError::Deadline { deadline: self.settings.deadline };
+                Report::failed(error.outcome(), &error)
+            }
         };
-        let report = Report::failed(error.outcome(), &error);
-        Report { arm_calls: reader.calls(), request_records: reader.request_records(), ..report }
+        with_requests(report, &reader, &vaults)
     }
 
-    /// Compares through a reader, which may read lists, with extra lookups.
+    /// Compares through a reader, which may read lists, with extra lookups. A secret that cannot be read leaves the drift
+    /// of the record sets in the report.
     pub async fn look(
         &self,
         reader: &Reader,
+        id: &ContainerGroupId,
+        lookups: &ExtraLookups,
+    ) -> Result<Report, ReconcileError> {
+        let vaults = self.vaults.invocation();
+        let report = self.compare(reader, &vaults, id, lookups).await?;
+        Ok(with_requests(report, reader, &vaults))
+    }
+
+    async fn compare(
+        &self,
+        reader: &Reader,
+        vaults: &VaultRequests,
         id: &ContainerGroupId,
         lookups: &ExtraLookups,
     ) -> Result<Report, ReconcileError> {
@@ -75,19 +107,26 @@ impl DriftTracker {
         };
         let goal = Goal { lookups: lookups.clone(), ..goal };
         let rules = Rules::of(&self.settings, &goal.zones);
-        let (verdict, mut trace) = dry_run(reader, rules, &goal, &self.clock).await;
+        let (verdict, mut trace) = dry_run(reader, vaults, rules, &goal, &self.clock).await;
+        let secret = secret_result(&mut trace);
         let report = match verdict {
             Verdict::Failed(error) => return Err(ReconcileError::of(error, &goal, &mut trace)),
             Verdict::Unmanaged(reason) => Report::new(Outcome::Unmanaged, format!("{id}: {reason}")),
             // Only a reconciliation has this verdict.
             Verdict::Right(_) => Report::new(Outcome::Converged, id.to_string()),
-            Verdict::Compared(drift) => {
+            Verdict::Compared(mut drift) => {
+                if let SecretVerdict::Compared(Some(kind)) = trace.secret {
+                    drift.add(kind);
+                }
                 let (fqdn, address) = trace.target.map(|target| (target.fqdn, target.address)).unzip();
                 let (address, drift) = (address.flatten(), Some(drift));
                 told(Report { fqdn, address, drift, ..Report::new(Outcome::Reported, "") }, id)
             }
         };
-        Ok(Report { arm_calls: reader.calls(), request_records: reader.request_records(), ..report })
+        Ok(match secret {
+            Ok(()) => report,
+            Err(error) => report.beside(publish::failure(id, &error)),
+        })
     }
 }
 

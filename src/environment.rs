@@ -12,12 +12,23 @@ pub fn read_zones_from(path: String) {
     let _ = ZONES_FILE.set(path);
 }
 
+/// The log filter of the command line that replaces `RUST_LOG`.
+static LOG_FILTER: OnceLock<&'static str> = OnceLock::new();
+
+/// Replaces the variable `RUST_LOG`. The first call counts.
+pub fn log_as(filter: &'static str) {
+    let _ = LOG_FILTER.set(filter);
+}
+
 /// The value of a variable; an empty one counts as unset. One that is not Unicode is read as far as it is, so that
 /// the mistake in it is reported.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     if let Some(path) = ZONES_FILE.get().filter(|_| name == ZONES) {
         return Some(format!("@{path}"));
+    }
+    if let Some(filter) = LOG_FILTER.get().filter(|_| name == "RUST_LOG") {
+        return Some((*filter).to_owned());
     }
     env::var_os(name)
         .map(|value| value.to_string_lossy().into_owned())

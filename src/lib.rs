@@ -21,14 +21,16 @@
 //! | [`config`] | settings, and the map from container groups to zones |
 //! | [`environment`] | the variables of this process, and the files that they name |
 //! | [`decide`] | the decision: facts in; what to read, what to write, or the verdict out; desired records, changes, reports |
-//! | [`azure`] | clients of Resource Manager and of a storage queue; HTTP transport, access tokens; the only user of the Azure SDK |
+//! | [`azure`] | clients of Resource Manager, of a storage queue and of key vaults; HTTP transport, access tokens; the only user of the Azure SDK |
 //! | [`reconcile`] | one invocation: deadline, shared runs, the driver (the only writer of records), the retry queue |
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once, by lists; repairs on demand |
 //! | [`doctor`] | a preflight: checks everything that the handler depends on |
+//! | [`resolve`] | asks DNS servers what clients really get |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`functions`] | the protocol of custom handlers, and the functions |
 //! | [`replay`] | plays events against the simulator (crate `azure_simulator`), or against a running handler |
+//! | [`demo`] | the simulator, the handler and all that is between them, in one process |
 //!
 //! # Invariants
 //!
@@ -44,6 +46,7 @@
 pub mod azure;
 pub mod config;
 pub mod decide;
+pub mod demo;
 pub mod doctor;
 pub mod domain;
 pub mod drift;
@@ -51,5 +54,6 @@ pub mod environment;
 pub mod functions;
 pub mod reconcile;
 pub mod replay;
+pub mod resolve;
 pub mod sweep;
 pub mod telemetry;

@@ -5,6 +5,11 @@ targetScope = 'subscription'
 
 param containerGroupRoleId string
 param recordSetRoleId string
+param secretRoleId string
+
+@description('Whether addresses are published in secrets.')
+param hasSecrets bool
+
 param nameSuffix string
 
 @description('Subscriptions in which the roles are assigned.')
@@ -32,5 +37,16 @@ resource recordSetRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     type: 'CustomRole'
     assignableScopes: assignableScopes
     permissions: [{ actions: roles.recordSets.actions }]
+  }
+}
+
+resource secretRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (hasSecrets) {
+  name: secretRoleId
+  properties: {
+    roleName: '${roles.secrets.name} ${nameSuffix}'
+    description: roles.secrets.description
+    type: 'CustomRole'
+    assignableScopes: assignableScopes
+    permissions: [{ dataActions: roles.secrets.dataActions }]
   }
 }

@@ -21,6 +21,11 @@ param spokes = [
     zoneSubscriptionId: hub
     zoneResourceGroup: 'rg-dns'
     networkIds: networkIds
+    // For consumers that read configuration instead of DNS.
+    secret: {
+      vaultId: '/subscriptions/${hub}/resourceGroups/rg-apps/providers/Microsoft.KeyVault/vaults/kv-apps'
+      name: '{group}--ip'
+    }
   }
   {
     subscriptionId: spoke2
@@ -36,6 +41,10 @@ param spokes = [
     addressRanges: ['10.2.0.0/16']
     hostnames: ['portal']
     formerZones: ['old.contoso.internal']
+    secret: {
+      vaultId: '/subscriptions/${spoke2}/resourceGroups/rg-apps/providers/Microsoft.KeyVault/vaults/kv-spoke2'
+      secretNames: ['api--ip']
+    }
     services: { api: { groups: ['api-v*'], ttl: 20 } }
   }
 ]

@@ -11,9 +11,10 @@ locals {
     storage_queue_contributor    = "974c5e8b-45b9-4653-ba55-5f855dd0fb88"
     storage_table_contributor    = "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"
     monitoring_metrics_publisher = "3913510d-42f4-4e42-8a64-420c390055eb"
+    key_vault_secrets_officer    = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
   }
   custom_role_ids = {
-    for role in ["containerGroups", "recordSets"] :
+    for role in concat(["containerGroups", "recordSets"], length(local.secret_scopes) > 0 ? ["secrets"] : []) :
     role => uuidv5("url", "${lower(local.resource_group_id)}/${var.name_prefix}/${role}")
   }
   container_group_role_id = (
@@ -22,6 +23,16 @@ locals {
   record_set_role_id = (
     var.roles == "custom" ? local.custom_role_ids.recordSets : local.built_in_role_ids.private_dns_zone_contributor
   )
+  secret_role_id = (
+    var.roles == "custom" ? try(local.custom_role_ids.secrets, "") : local.built_in_role_ids.key_vault_secrets_officer
+  )
+  # A vault, or a secret of it.
+  secret_scopes = toset(flatten([
+    for spoke in local.spokes : [
+      for name in coalescelist(coalesce(spoke.secret.secret_names, []), [""]) :
+      name == "" ? lower(spoke.secret.vault_id) : lower("${spoke.secret.vault_id}/secrets/${name}")
+    ] if spoke.secret != null
+  ]))
   role_definitions = "providers/Microsoft.Authorization/roleDefinitions"
 
   # A spoke that is named by a pattern is read in its whole subscription.
@@ -52,7 +63,8 @@ resource "azurerm_role_definition" "this" {
   assignable_scopes  = [for subscription_id in local.subscription_ids : "/subscriptions/${subscription_id}"]
 
   permissions {
-    actions = local.role_actions[each.key].actions
+    actions      = try(local.role_actions[each.key].actions, [])
+    data_actions = try(local.role_actions[each.key].dataActions, [])
   }
 }
 
@@ -72,6 +84,17 @@ resource "azurerm_role_assignment" "record_sets" {
 
   scope              = local.zone_ids[each.key]
   role_definition_id = "/subscriptions/${each.value.subscription_id}/${local.role_definitions}/${local.record_set_role_id}"
+  principal_id       = local.principal_id
+  principal_type     = "ServicePrincipal"
+
+  depends_on = [azurerm_role_definition.this]
+}
+
+resource "azurerm_role_assignment" "secrets" {
+  for_each = local.secret_scopes
+
+  scope              = each.key
+  role_definition_id = "/subscriptions/${split("/", each.key)[2]}/${local.role_definitions}/${local.secret_role_id}"
   principal_id       = local.principal_id
   principal_type     = "ServicePrincipal"
 

@@ -37,6 +37,12 @@ locals {
     : data.azapi_resource.identity[0].output.principal_id
   )
 
+  vault_suffixes = {
+    public       = ".vault.azure.net"
+    usgovernment = ".vault.usgovcloudapi.net"
+    china        = ".vault.azure.cn"
+  }
+
   app_settings = merge(
     var.settings,
     {
@@ -55,6 +61,10 @@ locals {
           addressRanges      = spoke.address_ranges
           hostnames          = spoke.hostnames
           formerZones        = spoke.former_zones
+          secret = spoke.secret == null ? null : { for key, value in {
+            vault = "https://${reverse(split("/", spoke.secret.vault_id))[0]}${local.vault_suffixes[var.cloud]}/"
+            name  = spoke.secret.name
+          } : key => value if value != null }
           services = spoke.services == null ? null : { for label, service in spoke.services : label => {
             for key, value in { groups = service.groups, ttl = service.ttl } : key => value if value != null
           } }

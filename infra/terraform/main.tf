@@ -31,5 +31,6 @@ locals {
     [local.home_subscription_id],
     local.spokes[*].subscription_id,
     local.spokes[*].zone_subscription_id,
+    [for spoke in local.spokes : lower(split("/", spoke.secret.vault_id)[2]) if spoke.secret != null],
   ))
 }

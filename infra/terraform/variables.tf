@@ -32,6 +32,12 @@ variable "spokes" {
     address_ranges        CIDR ranges in which addresses of container groups are accepted; default: any
     hostnames             labels, or prefixes with *, that the tag aci-dns-hostname may choose; default: none
     former_zones          forward zones that were replaced; PTR values in them count as those of aci-dns
+    secret                secrets in Key Vault that hold the addresses; default: none
+      vault_id            id of the key vault, which has to use Azure role-based access control
+      name                name of the secrets; {group} and {resourceGroup} are replaced; default: only container groups
+                          with the tag aci-dns-secret have one
+      secret_names        names of the secrets at which the right is assigned; default: at the whole vault, whose
+                          secrets the app can then read and set
     services              names for several container groups each, by label: the groups that belong to it by name, and
                           its ttl in seconds; default: none
   EOT
@@ -50,6 +56,11 @@ variable "spokes" {
     address_ranges       = optional(list(string))
     hostnames            = optional(list(string))
     former_zones         = optional(list(string))
+    secret = optional(object({
+      vault_id     = string
+      name         = optional(string)
+      secret_names = optional(list(string))
+    }))
     services = optional(map(object({
       groups = optional(list(string))
       ttl    = optional(number, 30)

@@ -2,6 +2,7 @@
 
 pub mod arm;
 pub mod http_transport;
+pub mod key_vault;
 pub mod slot;
 pub mod storage_queue;
 pub mod tokens;

@@ -6,11 +6,20 @@ use aci_dns::{
     config::{BrokenRule, Mistake, Settings, SettingsError},
     doctor::{self, State},
     domain::resource_id::is_subscription,
+    functions::Functions,
+    reconcile::Clock,
+    sweep::SweepOptions,
 };
 use tokio::time::Instant;
 
-use super::{DRIFTED, Output, TIME, Where, nowhere, refuse, run_on_arm};
-use crate::Failure;
+use super::{
+    failure::{DRIFTED, Failure, refuse},
+    look::{TIME, Where, nowhere},
+    output::Output,
+    progress,
+    resolver::Resolver,
+    run::{run_on_arm, unix_seconds},
+};
 
 /// Check everything that aci-dns depends on in Azure
 ///
@@ -28,6 +37,8 @@ pub(crate) struct Doctor {
     /// Output format
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+    #[command(flatten)]
+    resolver: Resolver,
 }
 
 const DOCTOR: &str = "\
@@ -39,25 +50,37 @@ States:
 
 Examples:
   aci-dns doctor
-  aci-dns doctor --principal \"$(az functionapp identity show --name APP --resource-group RG \\
+  aci-dns doctor --principal \"$(az identity show --name aci-dns-identity --resource-group RG \\
     --query principalId --output tsv)\"
+  aci-dns doctor --resolve
   aci-dns doctor --subscription 00000000-0000-0000-0000-000000000000 --output json
 
-Exit codes: 0 no problem (but perhaps warnings), 1 a check could not be made, 2 wrong settings or
+Exit codes: 0 no problem (but perhaps warnings), 1 a check could not run, 2 wrong settings or
 arguments, 3 a problem.";
 
 pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
     let principal = arguments.principal.as_deref();
     run_on_arm(settings(arguments)?, async |settings, arm, stop| {
         let examination = doctor::examine(&arm, &settings, principal, Instant::now() + TIME);
-        let diagnosis = tokio::select! {
+        let mut diagnosis = tokio::select! {
             diagnosis = examination => diagnosis.map_err(nowhere)?,
             () = stop.signalled() => return Err(Failure::Interrupted),
         };
+        if arguments.resolver.is_on() {
+            let sweeper = Functions::new(settings, arm, Clock::new(unix_seconds)).sweeper;
+            let options = SweepOptions { deadline: Instant::now() + TIME, is_thorough: false };
+            let findings = tokio::select! {
+                findings = sweeper.look(options) => findings.map_err(nowhere)?,
+                () = stop.signalled() => return Err(Failure::Interrupted),
+            };
+            let resolved = arguments.resolver.check(&findings.names).await?;
+            diagnosis.checks.extend(resolved.map(|resolved| resolved.as_check()));
+        }
         let reported = match arguments.output {
             Output::Table => doctor::table(&diagnosis),
             Output::Json => format!("{:#}\n", doctor::json(&diagnosis)),
         };
+        progress::clear();
         let _ = anstream::stdout().write_all(reported.as_bytes());
         if diagnosis.is_map_void {
             return Ok(refuse(1, "no key of ACI_DNS_ZONES matches anything"));

@@ -12,10 +12,12 @@ use aci_dns::{
 use tokio::time::Instant;
 
 use super::{
-    TIME, Where, run_on_arm,
-    service::{Patience, current, of_group, refused, say, wait_until},
+    failure::Failure,
+    look::{TIME, Where},
+    progress::{self, say},
+    run::run_on_arm,
+    service::{Patience, current, of_group, refused, wait_until},
 };
-use crate::Failure;
 
 /// Take a container group out of its services, or put it back
 ///
@@ -52,7 +54,7 @@ pub(crate) fn drain(arguments: &Drain) -> Result<ExitCode, Failure> {
         let tagger = arm.tagging(Instant::now() + TIME);
         tokio::select! {
             done = run(arguments, &settings, &tagger, &stop) => done,
-            () = stop.signalled() => Err(Failure::Interrupted),
+            () = stop.signalled() => Err(Failure::InterruptedSwitch),
         }
     })
 }
@@ -70,11 +72,13 @@ async fn run(
         of_group(&services, &id).into_iter().map(|service| service.verdict.name.clone()).collect();
     if arguments.undo {
         tag(tagger, &id, false).await?;
+        progress::clear();
         let _ = writeln!(anstream::stdout(), "{} is used again", id.name());
         return Ok(ExitCode::SUCCESS);
     }
     tag(tagger, &id, true).await?;
     if !arguments.wait {
+        progress::clear();
         let _ = writeln!(anstream::stdout(), "{} drains", id.name());
         return Ok(ExitCode::SUCCESS);
     }
@@ -96,6 +100,7 @@ async fn run(
     let ttl =
         services.iter().filter(|service| own.contains(&service.verdict.name)).map(|service| service.ttl);
     arguments.patience.let_clients_go(ttl.max().unwrap_or_default(), stop).await?;
+    progress::clear();
     let _ = writeln!(anstream::stdout(), "{} can be stopped or deleted", id.name());
     Ok(ExitCode::SUCCESS)
 }

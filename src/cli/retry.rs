@@ -1,4 +1,4 @@
-//! The commands that look at the poison queue of the retry queue and move its messages back: `retry`.
+//! The command `retry`: shows the messages of the poison queue, and moves them back to the retry queue.
 
 use std::{fmt::Write as _, io::Write as _, process::ExitCode};
 
@@ -8,10 +8,14 @@ use aci_dns::{
     reconcile::retry::poison::{self, PoisonQueue, Poisoned},
 };
 
-use super::{DRIFTED, Output, run_on_arm};
-use crate::{Failure, network};
+use super::{
+    failure::{DRIFTED, Failure},
+    output::Output,
+    progress,
+    run::{network, run_on_arm},
+};
 
-/// Show the unfinished work that was given up, or retry it
+/// Show the messages of the poison queue, or retry them
 ///
 /// Work that fails for a day is moved to the poison queue by the Functions host, which keeps it for seven days. The
 /// settings are those of `serve`, with a retry queue. Listing needs the role Storage
@@ -27,7 +31,7 @@ pub(crate) struct Retry {
 enum RetryCommand {
     /// Show the messages of the poison queue, which stay there
     List {
-        /// How they are shown
+        /// Output format
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
@@ -50,7 +54,10 @@ pub(crate) fn retry(arguments: &Retry) -> Result<ExitCode, Failure> {
         let work = run(&arguments.command, &settings);
         tokio::select! {
             done = work => done,
-            () = stop.signalled() => Err(Failure::Interrupted),
+            () = stop.signalled() => Err(match arguments.command {
+                RetryCommand::List { .. } => Failure::Interrupted,
+                RetryCommand::Redrive => Failure::InterruptedRedrive,
+            }),
         }
     })
 }
@@ -72,11 +79,13 @@ async fn run(command: &RetryCommand, settings: &Settings) -> Result<ExitCode, Fa
                     format!("{:#}\n", serde_json::Value::Array(messages))
                 }
             };
+            progress::clear();
             let _ = anstream::stdout().write_all(text.as_bytes());
             Ok(if poisoned.count == 0 { ExitCode::SUCCESS } else { ExitCode::from(DRIFTED) })
         }
         RetryCommand::Redrive => {
             let moved = queue.redrive().await?;
+            progress::clear();
             let _ = writeln!(anstream::stdout(), "{moved} moved back to the retry queue");
             Ok(ExitCode::SUCCESS)
         }

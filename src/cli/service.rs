@@ -22,8 +22,13 @@ use aci_dns::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{DRIFTED, STRONG, TIME, Where, nowhere, run_on_arm};
-use crate::Failure;
+use super::{
+    failure::{DRIFTED, Failure},
+    look::{TIME, Where, nowhere},
+    output::STRONG,
+    progress::{self, say},
+    run::run_on_arm,
+};
 
 /// How often a command that waits reads again.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -98,7 +103,7 @@ impl Patience {
             let pause = end.saturating_duration_since(Instant::now()).min(SILENCE);
             tokio::select! {
                 () = sleep(pause) => {}
-                () = stop.signalled() => return Err(Failure::Interrupted),
+                () = stop.signalled() => return Err(Failure::InterruptedSwitch),
             }
             let left = end.saturating_duration_since(Instant::now()).as_secs();
             if left > 0 {
@@ -147,6 +152,7 @@ pub(crate) fn service(arguments: &Service) -> Result<ExitCode, Failure> {
         if services.is_empty() {
             text.push_str("the map declares no services\n");
         }
+        progress::clear();
         let _ = anstream::stdout().write_all(text.as_bytes());
         let is_incomplete = services.iter().any(|service| service.error.is_some());
         let is_different = services.iter().any(|service| service.verdict.is_different);
@@ -289,14 +295,9 @@ pub(super) async fn wait_until(
         }
         tokio::select! {
             () = sleep(INTERVAL) => {}
-            () = stop.signalled() => return Err(Failure::Interrupted),
+            () = stop.signalled() => return Err(Failure::InterruptedSwitch),
         }
     }
-}
-
-/// One line of progress.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", printable(line));
 }
 
 /// The failure of a request of a command.

@@ -12,12 +12,13 @@ use aci_dns::{
 use tokio::time::Instant;
 
 use super::{
-    TIME, Where,
     drain::tag,
-    run_on_arm,
+    failure::Failure,
+    look::{TIME, Where},
+    progress,
+    run::run_on_arm,
     service::{Current, Patience, current, of_group, one, wait_until},
 };
-use crate::Failure;
 
 /// Move a service from its container groups to others, without a moment without an address
 ///
@@ -58,7 +59,7 @@ pub(crate) fn switch(arguments: &Switch) -> Result<ExitCode, Failure> {
         let tagger = arm.tagging(Instant::now() + TIME);
         tokio::select! {
             done = run(arguments, &settings, &tagger, &stop) => done,
-            () = stop.signalled() => Err(Failure::Interrupted),
+            () = stop.signalled() => Err(Failure::InterruptedSwitch),
         }
     })
 }
@@ -134,6 +135,7 @@ async fn run(
             id.subscription()
         );
     }
+    progress::clear();
     let _ = anstream::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

@@ -71,4 +71,26 @@ impl Cloud {
             Self::China => &[".queue.core.chinacloudapi.cn"],
         }
     }
+
+    /// The scope of tokens for Key Vault.
+    ///
+    /// Source: the endpoints of each cloud in the Azure CLI (`azure/cli/core/cloud.py`).
+    #[must_use]
+    pub fn vault_scope(self) -> &'static str {
+        match self {
+            Self::Public => "https://vault.azure.net/.default",
+            Self::UsGovernment => "https://vault.usgovcloudapi.net/.default",
+            Self::China => "https://vault.azure.cn/.default",
+        }
+    }
+
+    /// The suffix of the host names of its key vaults.
+    #[must_use]
+    pub fn vault_suffix(self) -> &'static str {
+        match self {
+            Self::Public => ".vault.azure.net",
+            Self::UsGovernment => ".vault.usgovcloudapi.net",
+            Self::China => ".vault.azure.cn",
+        }
+    }
 }

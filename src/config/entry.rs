@@ -3,16 +3,18 @@
 use ipnet::Ipv4Net;
 
 use super::{
-    BrokenRule, NamePattern, NamePatterns, OWNERSHIPS, POLICIES, SettingsError, ZoneMap, json,
+    BrokenRule, Cloud, NamePattern, NamePatterns, OWNERSHIPS, POLICIES, SettingsError, ZoneMap, json,
     json::Json,
     mistake::{Mistakes, SUBSCRIPTION_ID, closest, word},
     services::Service,
+    urls,
     variables::ZONES,
     zones::{Defaults, Entry, Key},
 };
 use crate::domain::{
     dns::{DomainName, NameError, RelativeName, ReverseZone, Zone},
     resource_id::{RESOURCE_GROUP_RULE, is_container_group, is_guid, is_resource_group},
+    secret::{SecretName, SecretRule, Vault},
 };
 
 /// The default TTL in seconds: container groups move, and a stale answer is a broken name.
@@ -22,7 +24,7 @@ const DEFAULT_TTL: u32 = 60;
 const DEFAULT_SERVICE_TTL: u32 = 30;
 
 /// The members of a service.
-const SERVICE_KEYS: [&str; 2] = ["groups", "ttl"];
+pub(super) const SERVICE_KEYS: [&str; 2] = ["groups", "ttl"];
 
 /// The longest name of a forward zone: with the longest label it is a name of 253 characters.
 const FORWARD_ZONE_LIMIT: usize = 253 - 64;
@@ -32,7 +34,11 @@ const FORWARD_ZONE_LIMIT: usize = 253 - 64;
 /// Source: <https://learn.microsoft.com/azure/dns/private-dns-privatednszone#restrictions>
 const ZONE_LABELS: std::ops::RangeInclusive<usize> = 2..=34;
 
-pub(super) const KEYS: [&str; 12] = [
+/// The rule for the name of secrets.
+const SECRET_NAME_RULE: &str =
+    "a name of 1 to 127 letters, digits and hyphens, in which {group} and {resourceGroup} are replaced";
+
+pub(super) const KEYS: [&str; 13] = [
     "forwardZone",
     "reverseZones",
     "zoneSubscriptionId",
@@ -44,8 +50,12 @@ pub(super) const KEYS: [&str; 12] = [
     "addressRanges",
     "hostnames",
     "formerZones",
+    "secret",
     "services",
 ];
+
+/// The members of `secret`.
+pub(super) const SECRET_KEYS: [&str; 2] = ["vault", "name"];
 
 impl ZoneMap {
     /// Parses the JSON value of `ACI_DNS_ZONES`.
@@ -56,12 +66,12 @@ impl ZoneMap {
     }
 
     pub(super) fn read(text: &str, defaults: Defaults, mistakes: &mut Mistakes) -> Option<Self> {
-        Some(Self::new(read_map(text, mistakes)?, defaults))
+        Some(Self::new(read_map(text, defaults.cloud, mistakes)?, defaults))
     }
 }
 
 /// The entries in their order; `None` if the text is not a map.
-fn read_map(text: &str, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
+fn read_map(text: &str, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
     let members = read_members(text).map_err(|broken| mistakes.at(ZONES, broken)).ok()?;
     if members.is_empty() {
         mistakes.at(ZONES, BrokenRule::EmptyMap);
@@ -79,7 +89,7 @@ fn read_map(text: &str, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
                 None => seen.push((key.clone(), name)),
             }
         }
-        let entry = read_entry(&Place { text: &place, value }, mistakes);
+        let entry = read_entry(&Place { text: &place, value }, cloud, mistakes);
         entries.extend(key.zip(entry));
     }
     Some(entries)
@@ -143,7 +153,7 @@ fn check_members<'a>(
     Some(members)
 }
 
-fn read_entry(entry: &Place<'_>, mistakes: &mut Mistakes) -> Option<Entry> {
+fn read_entry(entry: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Entry> {
     let members = check_members(entry, &KEYS, mistakes)?;
     let mut entry = Members { all: members, place: entry.text, mistakes };
     entry.require("forwardZone");
@@ -163,6 +173,7 @@ fn read_entry(entry: &Place<'_>, mistakes: &mut Mistakes) -> Option<Entry> {
     let former_zones = entry.read("formerZones", |place, mistakes| {
         read_distinct(place, mistakes, read_forward_zone, BrokenRule::DuplicateZone)
     });
+    let secret = entry.read("secret", |place, mistakes| read_secret(place, cloud, mistakes));
     let services = entry.read("services", read_services);
     Some(Entry {
         forward_zone: forward_zone?,
@@ -177,7 +188,21 @@ fn read_entry(entry: &Place<'_>, mistakes: &mut Mistakes) -> Option<Entry> {
         hostnames: hostnames.unwrap_or_default(),
         former_zones: former_zones.unwrap_or_default(),
         services: services.unwrap_or_default().into(),
+        secret,
     })
+}
+
+fn read_secret(place: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<SecretRule> {
+    let members = check_members(place, &SECRET_KEYS, mistakes)?;
+    let mut secret = Members { all: members, place: place.text, mistakes };
+    secret.require("vault");
+    let vault = secret.read("vault", |place, mistakes| {
+        let given = read_text(place, mistakes)?;
+        urls::vault(given, cloud).map_err(|broken| mistakes.at(place.text, broken)).ok()
+    });
+    let is_name = |name: &str| SecretRule::sample(name).parse::<SecretName>().is_ok();
+    let name = secret.text("name", is_name, SECRET_NAME_RULE);
+    Some(SecretRule { vault: Vault::new(vault?), name })
 }
 
 /// The members of an entry.

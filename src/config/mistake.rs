@@ -114,6 +114,14 @@ pub enum BrokenRule {
         /// The rule.
         rule: String,
     },
+    /// An invalid URL of a key vault.
+    #[error("{given:?} is not the URL of a key vault: {rule}")]
+    Vault {
+        /// The given text.
+        given: String,
+        /// The rule.
+        rule: String,
+    },
     /// An invalid address of a proxy. It may contain a password, so it is not repeated.
     #[error("is not the address of a proxy, such as http://proxy.contoso.com:3128")]
     Proxy,

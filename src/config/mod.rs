@@ -38,7 +38,7 @@ pub use self::{
     patterns::{NamePattern, NamePatterns},
     services::Service,
     unmatched::UnmatchedKeys,
-    variables::{SUBSCRIPTIONS, VARIABLES, Variable, ZONES, help},
+    variables::{Form, SUBSCRIPTIONS, UsedBy, VARIABLES, Variable, ZONES, help},
     zones::{ListScope, Unmanaged, ZoneMap, Zones},
 };
 use self::{reader::Reader, zones::Defaults};
@@ -250,21 +250,22 @@ impl Settings {
     pub fn read(environment: &Environment<'_>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(environment);
         reader.names();
-        let ownership = reader.word("ACI_DNS_OWNERSHIP", &OWNERSHIPS);
-        let policy = reader.word("ACI_DNS_POLICY", &POLICIES);
-        let zones = reader.zones(Defaults { policy, ownership });
-        let subscriptions = reader.subscriptions();
-        let stopped = reader.word("ACI_DNS_STOPPED", &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
+        let ownership = reader.word(variables::OWNERSHIP, &OWNERSHIPS);
+        let policy = reader.word(variables::POLICY, &POLICIES);
         let cloud = reader.word(
-            "ACI_DNS_CLOUD",
+            variables::CLOUD,
             &[("public", Cloud::Public), ("usgovernment", Cloud::UsGovernment), ("china", Cloud::China)],
         );
+        let zones = reader.zones(Defaults { policy, ownership, cloud });
+        let subscriptions = reader.subscriptions();
+        let stopped =
+            reader.word(variables::STOPPED, &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
         let retry_queue = reader.retry_queue(cloud);
-        let recheck = reader.number("ACI_DNS_RECHECK_SECONDS", 0, 300).unwrap_or(45);
+        let recheck = reader.number(variables::RECHECK);
         let (address_wait, deadline) = reader.waits();
-        let max_concurrency = reader.number("ACI_DNS_MAX_CONCURRENCY", 1, 1024).unwrap_or(64);
-        let sweep = reader.word("ACI_DNS_SWEEP", &[("report", Sweep::Report), ("repair", Sweep::Repair)]);
-        let arm_endpoint = reader.endpoint("ACI_DNS_ARM_ENDPOINT", cloud.arm_endpoint());
+        let max_concurrency = reader.number(variables::MAX_CONCURRENCY);
+        let sweep = reader.word(variables::SWEEP, &[("report", Sweep::Report), ("repair", Sweep::Repair)]);
+        let arm_endpoint = reader.endpoint(variables::ARM_ENDPOINT, cloud.arm_endpoint());
         let client_id = reader.client_id();
         let application_insights = reader.application_insights();
         let logs = reader.logs();

@@ -10,22 +10,16 @@ use super::{
     insights::{self, ApplicationInsights, connection_string},
     mistake::{Mistakes, SUBSCRIPTION_ID, word},
     urls::{endpoint, queue},
-    variables::{self, Likeness},
+    variables::{
+        self, ADDRESS_WAIT, APPLICATION_INSIGHTS, AUTHENTICATION, CLIENT_ID, DEADLINE, HTTPS_PROXY,
+        INSTANCE_ID, LOG_FILTER, LOGS, Likeness, NO_PROXY, RETRY_QUEUE, SITE_NAME,
+    },
     zones::Defaults,
 };
 use crate::domain::{
     resource_id::{fold, is_guid, is_subscription},
     text::{self, printable},
 };
-
-pub(super) const ADDRESS_WAIT: &str = "ACI_DNS_ADDRESS_WAIT_SECONDS";
-pub(super) const DEADLINE: &str = "ACI_DNS_DEADLINE_SECONDS";
-const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
-const AUTHENTICATION: &str = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING";
-const LOGS: [&str; 3] = ["ACI_DNS_LOGS_ENDPOINT", "ACI_DNS_LOGS_RULE_ID", "ACI_DNS_LOGS_STREAM"];
-
-/// The longest deadline in seconds: Event Grid gives up after 30, and a cold start takes time.
-const LONGEST_DEADLINE: u64 = 28;
 
 /// Reads variables and collects the mistakes in them. A value with a mistake is left out or replaced by its
 /// default.
@@ -94,27 +88,28 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(super) fn number(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
-        let given = self.variable(name)?;
+    /// A number within the bounds of the table; the default of the table otherwise.
+    pub(super) fn number(&mut self, name: &str) -> u64 {
+        let (least, most, default) = variables::number(name);
+        let Some(given) = self.variable(name) else { return default };
         let number = given.parse().ok().filter(|number| (least..=most).contains(number));
-        if number.is_none() {
+        number.unwrap_or_else(|| {
             self.mistakes.at(name, BrokenRule::Number { given: format!("{given:?}"), least, most });
-        }
-        number
+            default
+        })
     }
 
     /// The wait for an address and the deadline of an invocation, in seconds.
     pub(super) fn waits(&mut self) -> (u64, u64) {
         let before = self.mistakes.len();
-        let deadline = self.number(DEADLINE, 1, LONGEST_DEADLINE).unwrap_or(20);
+        let deadline = self.number(DEADLINE);
         let is_deadline_known = self.mistakes.len() == before;
-        let wait = self
-            .number(ADDRESS_WAIT, 0, LONGEST_DEADLINE - 1)
-            .unwrap_or_else(|| 15.min(deadline.saturating_sub(1)));
-        if is_deadline_known && wait >= deadline {
+        let is_given = self.given(ADDRESS_WAIT).is_some();
+        let wait = self.number(ADDRESS_WAIT);
+        if is_given && is_deadline_known && wait >= deadline {
             self.mistakes.at(ADDRESS_WAIT, BrokenRule::WaitWithinDeadline { wait, deadline });
         }
-        (wait, deadline)
+        (if is_given { wait } else { wait.min(deadline.saturating_sub(1)) }, deadline)
     }
 
     pub(super) fn endpoint(&mut self, name: &str, default: &str) -> Option<Url> {
@@ -152,7 +147,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn client_id(&mut self) -> Option<String> {
         self.text(
-            "AZURE_CLIENT_ID",
+            CLIENT_ID,
             is_subscription,
             "the client id of a managed identity: letters, digits and hyphens",
         )
@@ -166,8 +161,8 @@ impl<'a> Reader<'a> {
         let audience = insights.entra.and_then(|entra| entra.audience);
         Some(ApplicationInsights {
             entra: entra.map(|entra| Entra { audience, ..entra }),
-            role_name: self.variable("WEBSITE_SITE_NAME").unwrap_or(insights.role_name),
-            role_instance: self.variable("WEBSITE_INSTANCE_ID"),
+            role_name: self.variable(SITE_NAME).unwrap_or(insights.role_name),
+            role_instance: self.variable(INSTANCE_ID),
             ..insights
         })
     }
@@ -213,16 +208,15 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn retry_queue(&mut self, cloud: Cloud) -> Option<Url> {
-        const NAME: &str = "ACI_DNS_RETRY_QUEUE";
-        let given = self.variable(NAME)?;
-        queue(&given, cloud).map_err(|broken| self.mistakes.at(NAME, broken)).ok()
+        let given = self.variable(RETRY_QUEUE)?;
+        queue(&given, cloud).map_err(|broken| self.mistakes.at(RETRY_QUEUE, broken)).ok()
     }
 
     /// The proxy in the environment, read as in other programs: upper case first, and a host may lack a
     /// scheme.
     pub(super) fn proxy(&mut self) -> Option<Proxy> {
-        const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
-        const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
+        const PROXY: [&str; 2] = [HTTPS_PROXY, "https_proxy"];
+        const EXCEPT: [&str; 2] = [NO_PROXY, "no_proxy"];
         let name = PROXY.into_iter().find(|name| self.given(name).is_some());
         let except = EXCEPT.into_iter().find_map(|name| self.given(name)).unwrap_or_default();
         let name = name?;
@@ -237,13 +231,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn log_filter(&mut self) -> LogFilter {
-        let Some(given) = self.variable("RUST_LOG") else { return LogFilter::default() };
+        let Some(given) = self.variable(LOG_FILTER) else { return LogFilter::default() };
         let filter = match directives::mistake(&given) {
             None => given.parse().map_err(|error: ParseError| error.to_string()),
             Some(reason) => Err(reason),
         };
         filter.unwrap_or_else(|reason| {
-            self.mistakes.at("RUST_LOG", BrokenRule::LogFilter { given, reason });
+            self.mistakes.at(LOG_FILTER, BrokenRule::LogFilter { given, reason });
             LogFilter::default()
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     insights::connection_string,
-    reader::{ADDRESS_WAIT, DEADLINE},
+    variables::{ADDRESS_WAIT, DEADLINE},
     *,
 };
 
@@ -329,10 +329,10 @@ fn all_mistakes_are_reported_together() {
         ],
         &[
             "ACI_DNS_OWNERSHIP: \"mine\" is not one of adopt, strict",
+            "ACI_DNS_CLOUD: \"germany\" is not one of public, usgovernment, china",
             "ACI_DNS_ZONES.rg.reverseZones: is required and not set",
             "ACI_DNS_ZONES.rg.forwardZone: \"a..b\" is not a DNS name: the label \"\" is not 1 to 63 \
              letters, digits, hyphens or underscores without a hyphen at either end",
-            "ACI_DNS_CLOUD: \"germany\" is not one of public, usgovernment, china",
             "AZURE_CLIENT_ID: \"a b\" is not the client id of a managed identity: letters, digits and hyphens",
         ],
     );
@@ -541,8 +541,8 @@ fn a_proxy_is_parsed_and_its_password_is_never_displayed() {
             "HTTPS_PROXY: is not the address of a proxy, such as http://proxy.contoso.com:3128"
         );
     }
-    let displayed = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:secret@proxy:1")]).unwrap());
-    assert!(!displayed.contains("secret"), "{displayed}");
+    let displayed = format!("{:?}", read(&[("HTTPS_PROXY", "http://user:hunter2@proxy:1")]).unwrap());
+    assert!(!displayed.contains("hunter2"), "{displayed}");
 }
 
 #[test]
@@ -574,6 +574,15 @@ fn the_schema_has_the_keys_and_words_of_the_parser() {
     };
     assert_eq!(words("policy"), POLICIES.map(|(word, _)| word));
     assert_eq!(words("ownership"), OWNERSHIPS.map(|(word, _)| word));
+    let secret = &entry["properties"]["secret"];
+    let keys: BTreeSet<_> = secret["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        (keys, secret["required"].as_array().unwrap().len()),
+        (entry::SECRET_KEYS.into_iter().collect(), 1)
+    );
+    let service = &entry["properties"]["services"]["additionalProperties"]["properties"];
+    let keys: BTreeSet<_> = service.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, entry::SERVICE_KEYS.into_iter().collect());
     for required in entry["required"].as_array().unwrap() {
         let key = required.as_str().unwrap();
         let mistakes = ZoneMap::parse(&ONE_ZONE.replace(key, "x")).unwrap_err().to_string();

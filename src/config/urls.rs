@@ -42,6 +42,22 @@ pub(super) fn endpoint(given: &str) -> Result<Url, BrokenRule> {
     Ok(url)
 }
 
+/// Parses the URL of a key vault: `https://NAME<suffix of the cloud>/`, or any endpoint on loopback. Tokens go there.
+pub(super) fn vault(given: &str, cloud: Cloud) -> Result<Url, BrokenRule> {
+    let refused = |rule| BrokenRule::Vault { given: given.to_owned(), rule };
+    let url = endpoint(given).map_err(|broken| match broken {
+        BrokenRule::Endpoint { rule, .. } => refused(rule.to_owned()),
+        broken => broken,
+    })?;
+    let suffix = cloud.vault_suffix();
+    let name = url.host_str().and_then(|host| host.strip_suffix(suffix));
+    let is_vault = name.is_some_and(|name| !name.is_empty() && !name.contains('.')) && url.port().is_none();
+    if is_vault || is_loopback(&url) {
+        return Ok(url);
+    }
+    Err(refused(format!("it must be a URL such as https://NAME{suffix}/")))
+}
+
 /// Parses the URL of a storage queue.
 ///
 /// It receives a token of the managed identity, so the host must belong to the cloud. On loopback, for an

@@ -2,19 +2,78 @@
 
 use std::fmt::Write as _;
 
+/// What reads a setting. `--help` groups the settings by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsedBy {
+    /// Every function and command: which records there are, and what may be written.
+    Records,
+    /// The functions that write, and `sync`.
+    Invocation,
+    /// `function_drift_sweep`.
+    Sweep,
+    /// Every function and command: how Azure is reached.
+    Connection,
+    /// The log, and what goes to Application Insights and Log Analytics.
+    Telemetry,
+}
+
+impl UsedBy {
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Records => "which records, and what may be written",
+            Self::Invocation => "one invocation, and the retry queue",
+            Self::Sweep => "function_drift_sweep",
+            Self::Connection => "endpoint, identity, network",
+            Self::Telemetry => "log and telemetry",
+        }
+    }
+}
+
+/// The values of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A text with rules of its own.
+    Text,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// A number.
+    Number {
+        /// The lowest value.
+        least: u64,
+        /// The highest value.
+        most: u64,
+    },
+}
+
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// Its meaning and its values.
+    /// Its values.
+    pub form: Form,
+    /// Its meaning.
     pub meaning: &'static str,
     /// The default; empty if the setting is required.
     pub default: &'static str,
+    /// What reads it.
+    pub used_by: UsedBy,
 }
 
-const fn variable(name: &'static str, meaning: &'static str, default: &'static str) -> Variable {
-    Variable { name, meaning, default }
+impl Variable {
+    const fn new(name: &'static str, meaning: &'static str, default: &'static str, used_by: UsedBy) -> Self {
+        Self { name, form: Form::Text, meaning, default, used_by }
+    }
+
+    const fn words(mut self, words: &'static [&'static str]) -> Self {
+        self.form = Form::Words(words);
+        self
+    }
+
+    const fn number(mut self, least: u64, most: u64) -> Self {
+        self.form = Form::Number { least, most };
+        self
+    }
 }
 
 /// The map.
@@ -23,44 +82,109 @@ pub const ZONES: &str = "ACI_DNS_ZONES";
 pub const SUBSCRIPTIONS: &str = "ACI_DNS_SUBSCRIPTIONS";
 /// The name of [`SUBSCRIPTIONS`] before 0.2.
 pub(super) const OLD_SUBSCRIPTIONS: &str = "ACI_DNS_SWEEP_SUBSCRIPTIONS";
+pub(super) const OWNERSHIP: &str = "ACI_DNS_OWNERSHIP";
+pub(super) const POLICY: &str = "ACI_DNS_POLICY";
+pub(super) const STOPPED: &str = "ACI_DNS_STOPPED";
+pub(super) const RETRY_QUEUE: &str = "ACI_DNS_RETRY_QUEUE";
+pub(super) const RECHECK: &str = "ACI_DNS_RECHECK_SECONDS";
+pub(super) const ADDRESS_WAIT: &str = "ACI_DNS_ADDRESS_WAIT_SECONDS";
+pub(super) const DEADLINE: &str = "ACI_DNS_DEADLINE_SECONDS";
+pub(super) const MAX_CONCURRENCY: &str = "ACI_DNS_MAX_CONCURRENCY";
+pub(super) const SWEEP: &str = "ACI_DNS_SWEEP";
+pub(super) const CLOUD: &str = "ACI_DNS_CLOUD";
+pub(super) const ARM_ENDPOINT: &str = "ACI_DNS_ARM_ENDPOINT";
+pub(super) const CLIENT_ID: &str = "AZURE_CLIENT_ID";
+pub(super) const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
+pub(super) const AUTHENTICATION: &str = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING";
+pub(super) const LOGS: [&str; 3] = ["ACI_DNS_LOGS_ENDPOINT", "ACI_DNS_LOGS_RULE_ID", "ACI_DNS_LOGS_STREAM"];
+pub(super) const HTTPS_PROXY: &str = "HTTPS_PROXY";
+pub(super) const NO_PROXY: &str = "NO_PROXY";
+pub(super) const LOG_FILTER: &str = "RUST_LOG";
+pub(super) const SITE_NAME: &str = "WEBSITE_SITE_NAME";
+pub(super) const INSTANCE_ID: &str = "WEBSITE_INSTANCE_ID";
 
-/// Every setting, in the order of the documentation.
-pub const VARIABLES: [Variable; 26] = [
-    variable(ZONES, "which zones serve which resource groups, as JSON, or @FILE", ""),
-    variable(
-        SUBSCRIPTIONS,
-        "subscriptions of keys without one; events of others are unmanaged",
-        "those of the keys, or any",
-    ),
-    variable("ACI_DNS_OWNERSHIP", "adopt, strict: treatment of record sets without a mark", "strict"),
-    variable("ACI_DNS_POLICY", "sync, upsert-only, observe: what may be written", "sync"),
-    variable("ACI_DNS_STOPPED", "remove, keep: treatment of a stopped group's records", "remove"),
-    variable("ACI_DNS_RETRY_QUEUE", "URL of the storage queue for unfinished work", "none"),
-    variable("ACI_DNS_RECHECK_SECONDS", "delay of a recheck, 0 to 300", "45"),
-    variable("ACI_DNS_ADDRESS_WAIT_SECONDS", "wait for an address that is being assigned", "15"),
-    variable("ACI_DNS_DEADLINE_SECONDS", "hard limit of one invocation, 1 to 28", "20"),
-    variable("ACI_DNS_MAX_CONCURRENCY", "reconciliations at once, 1 to 1024", "64"),
-    variable("ACI_DNS_SWEEP_SCHEDULE", "when function_drift_sweep runs (read by the host)", "never"),
-    variable("ACI_DNS_SWEEP", "report, repair: what function_drift_sweep does", "report"),
-    variable("ACI_DNS_CLOUD", "public, usgovernment, china", "public"),
-    variable("ACI_DNS_ARM_ENDPOINT", "Resource Manager", "that of the cloud"),
-    variable("AZURE_CLIENT_ID", "a user-assigned managed identity", "system-assigned"),
-    variable("APPLICATIONINSIGHTS_CONNECTION_STRING", "telemetry to Application Insights", "off"),
-    variable(
-        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
-        "Authorization=AAD: with the managed identity's token",
-        "without",
-    ),
-    variable("ACI_DNS_LOGS_ENDPOINT", "drift events to Log Analytics, with the next two", "off"),
-    variable("ACI_DNS_LOGS_RULE_ID", "immutable id of the data collection rule", "off"),
-    variable("ACI_DNS_LOGS_STREAM", "stream of the data collection rule", "off"),
-    variable("HTTPS_PROXY", "outbound proxy; never for the identity endpoint or loopback", "none"),
-    variable("NO_PROXY", "hosts, domains and ranges without proxy", "none"),
-    variable("RUST_LOG", "log filter: error, warn, info, debug, trace, off, or aci_dns=LEVEL,...", "info"),
-    variable("WEBSITE_SITE_NAME", "name in telemetry (set by the platform)", "aci-dns"),
-    variable("WEBSITE_INSTANCE_ID", "instance in telemetry (set by the platform)", "none"),
-    variable(OLD_SUBSCRIPTIONS, "old name of ACI_DNS_SUBSCRIPTIONS", "none"),
-];
+/// The longest deadline in seconds: Event Grid gives up after 30, and a cold start takes time.
+const LONGEST_DEADLINE: u64 = 28;
+
+/// Every setting, in the order of the documentation. The parsers take bounds and defaults from here.
+pub const VARIABLES: [Variable; 26] = {
+    use UsedBy::{Connection, Invocation, Records, Sweep, Telemetry};
+    let [logs_endpoint, logs_rule, logs_stream] = LOGS;
+    [
+        Variable::new(ZONES, "which zones serve which resource groups, as JSON, or @FILE", "", Records),
+        Variable::new(
+            SUBSCRIPTIONS,
+            "subscriptions of keys without one; events of others are unmanaged",
+            "those of the keys, or any",
+            Records,
+        ),
+        Variable::new(OLD_SUBSCRIPTIONS, "old name of ACI_DNS_SUBSCRIPTIONS", "none", Records),
+        Variable::new(OWNERSHIP, "treatment of record sets without a mark", "strict", Records)
+            .words(&["adopt", "strict"]),
+        Variable::new(POLICY, "what may be written", "sync", Records).words(&[
+            "sync",
+            "upsert-only",
+            "observe",
+        ]),
+        Variable::new(STOPPED, "treatment of a stopped group's records", "remove", Records)
+            .words(&["remove", "keep"]),
+        Variable::new(RETRY_QUEUE, "URL of the storage queue for unfinished work", "none", Invocation),
+        Variable::new(RECHECK, "delay of a recheck", "45", Invocation).number(0, 300),
+        Variable::new(ADDRESS_WAIT, "wait for an address that is being assigned", "15", Invocation)
+            .number(0, LONGEST_DEADLINE - 1),
+        Variable::new(DEADLINE, "hard limit of one invocation", "20", Invocation).number(1, LONGEST_DEADLINE),
+        Variable::new(MAX_CONCURRENCY, "reconciliations at once", "64", Invocation).number(1, 1024),
+        Variable::new(
+            "ACI_DNS_SWEEP_SCHEDULE",
+            "when function_drift_sweep runs (read by the host)",
+            "never",
+            Sweep,
+        ),
+        Variable::new(SWEEP, "what function_drift_sweep does", "report", Sweep).words(&["report", "repair"]),
+        Variable::new(CLOUD, "endpoint, authority and audience", "public", Connection).words(&[
+            "public",
+            "usgovernment",
+            "china",
+        ]),
+        Variable::new(ARM_ENDPOINT, "Resource Manager", "that of the cloud", Connection),
+        Variable::new(CLIENT_ID, "a user-assigned managed identity", "system-assigned", Connection),
+        Variable::new(
+            HTTPS_PROXY,
+            "outbound proxy; never for the identity endpoint or loopback",
+            "none",
+            Connection,
+        ),
+        Variable::new(NO_PROXY, "hosts, domains and ranges without proxy", "none", Connection),
+        Variable::new(
+            LOG_FILTER,
+            "log filter: error, warn, info, debug, trace, off, or aci_dns=LEVEL,...",
+            "info",
+            Telemetry,
+        ),
+        Variable::new(APPLICATION_INSIGHTS, "telemetry to Application Insights", "off", Telemetry),
+        Variable::new(
+            AUTHENTICATION,
+            "Authorization=AAD: with the managed identity's token",
+            "off",
+            Telemetry,
+        ),
+        Variable::new(logs_endpoint, "drift events to Log Analytics, with the next two", "off", Telemetry),
+        Variable::new(logs_rule, "immutable id of the data collection rule", "off", Telemetry),
+        Variable::new(logs_stream, "stream of the data collection rule", "off", Telemetry),
+        Variable::new(SITE_NAME, "name in telemetry (set by the platform)", "aci-dns", Telemetry),
+        Variable::new(INSTANCE_ID, "instance in telemetry (set by the platform)", "none", Telemetry),
+    ]
+};
+
+/// The bounds and the default of a number; a setting that is none has the bounds of `u64`.
+pub(super) fn number(name: &str) -> (u64, u64, u64) {
+    let row = VARIABLES.iter().find(|known| known.name == name);
+    let (least, most) = match row.map(|row| row.form) {
+        Some(Form::Number { least, most }) => (least, most),
+        _ => (0, u64::MAX),
+    };
+    (least, most, row.and_then(|row| row.default.parse().ok()).unwrap_or(least))
+}
 
 /// The class of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,9 +225,18 @@ const MOST_SLIPS: usize = 3;
 pub fn help() -> String {
     const COLUMN: usize = 31;
     let mut text = String::from("Settings (environment variables):\n");
-    for Variable { name, meaning, default } in VARIABLES {
+    let mut group = None;
+    for Variable { name, form, meaning, default, used_by } in VARIABLES {
+        if group.replace(used_by) != Some(used_by) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, " {}:", used_by.heading());
+        }
+        let meaning = match form {
+            Form::Text => meaning.to_owned(),
+            Form::Words(words) => format!("{}: {meaning}", words.join(", ")),
+            Form::Number { least, most } => format!("{meaning}, {least} to {most}"),
+        };
         let default = if default.is_empty() { "required".to_owned() } else { format!("[{default}]") };
-        // Writing to a string cannot fail.
         let _ = if name.len() < COLUMN {
             writeln!(text, "  {name:COLUMN$}{meaning} {default}")
         } else {
@@ -144,6 +277,24 @@ mod tests {
         ] {
             assert_eq!(likeness(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn the_default_of_a_number_is_within_its_bounds_and_that_of_words_is_one_of_them() {
+        let mut numbers = 0;
+        for row in VARIABLES {
+            match row.form {
+                Form::Number { .. } => {
+                    let (least, most, default) = number(row.name);
+                    assert_eq!(default.to_string(), row.default, "{}", row.name);
+                    assert!((least..=most).contains(&default), "{}", row.name);
+                    numbers += 1;
+                }
+                Form::Words(words) => assert!(words.contains(&row.default), "{}", row.name),
+                Form::Text => {}
+            }
+        }
+        assert_eq!(numbers, 4);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::{cmp::Reverse, collections::BTreeSet, fmt, net::Ipv4Addr, sync::Arc};
 
 use ipnet::Ipv4Net;
 
-use super::{NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, Service, variables};
+use super::{Cloud, NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, Service, variables};
 use crate::domain::{
     dns::{DomainName, ReverseZone, Zone},
     resource_id::{ContainerGroupId, RESOURCE_GROUP_RULE, Scope, fold, is_guid, is_resource_group},
+    secret::{SecretRule, Vault},
 };
 
 /// The map, with the most specific key first.
@@ -25,6 +26,8 @@ pub struct ZoneMap {
 pub(super) struct Defaults {
     pub(super) policy: Policy,
     pub(super) ownership: Ownership,
+    /// It decides which hosts are key vaults.
+    pub(super) cloud: Cloud,
 }
 
 /// The zones that serve one container group, and the rules of its entry.
@@ -48,6 +51,8 @@ pub struct Zones {
     pub former_zones: Vec<DomainName>,
     /// The services of the resource group. Shared, so that an entry without services costs no allocation.
     pub services: Arc<[Service]>,
+    /// The secret for the address, if there is to be one.
+    pub secret: Option<SecretRule>,
 }
 
 /// Why a container group is not managed.
@@ -112,6 +117,7 @@ pub(super) struct Entry {
     pub(super) hostnames: NamePatterns,
     pub(super) former_zones: Vec<DomainName>,
     pub(super) services: Arc<[Service]>,
+    pub(super) secret: Option<SecretRule>,
 }
 
 impl ZoneMap {
@@ -234,6 +240,13 @@ impl ZoneMap {
         zones.any(|zone| name.relative_to(zone).is_some())
     }
 
+    /// The key vaults of all entries.
+    #[must_use]
+    pub fn vaults(&self) -> BTreeSet<Vault> {
+        let secrets = self.entries.iter().filter_map(|(_, entry)| entry.secret.as_ref());
+        secrets.map(|secret| secret.vault.clone()).collect()
+    }
+
     /// The subscriptions in keys, in lower case.
     #[must_use]
     pub fn subscriptions(&self) -> BTreeSet<String> {
@@ -329,6 +342,7 @@ impl Entry {
             hostnames: self.hostnames.clone(),
             former_zones: self.former_zones.clone(),
             services: Arc::clone(&self.services),
+            secret: self.secret.clone(),
         }
     }
 }
@@ -347,6 +361,7 @@ impl Zones {
             hostnames: NamePatterns::default(),
             former_zones: vec![],
             services: Arc::default(),
+            secret: None,
         }
     }
 
@@ -453,7 +468,8 @@ mod tests {
             "zoneSubscriptionId": "s2", "zoneResourceGroup": "rg-dns", "ttl": 300,
             "policy": "observe", "ownership": "strict", "groups": ["web*", "api"],
             "addressRanges": ["10.1.0.0/16", "10.9.9.9/32"], "hostnames": ["Portal", "api-*"],
-            "formerZones": ["old.contoso.internal"]
+            "formerZones": ["old.contoso.internal"],
+            "secret": {"vault": "https://kv-apps.vault.azure.net", "name": "{group}--ip"}
         }}"#,
         );
         let zone = |name: &str| Zone {
@@ -475,6 +491,10 @@ mod tests {
                 hostnames: NamePatterns::new(vec![NamePattern::new("portal"), NamePattern::new("api-*")]),
                 former_zones: vec!["old.contoso.internal".parse().unwrap()],
                 services: Arc::default(),
+                secret: Some(SecretRule {
+                    vault: Vault::new("https://kv-apps.vault.azure.net/".parse().unwrap()),
+                    name: Some("{group}--ip".to_owned()),
+                }),
             }
         );
         let accepts = |address: [u8; 4]| zones.accepts(address.into());
@@ -493,7 +513,8 @@ mod tests {
 
     #[test]
     fn an_entry_overrides_policy_and_ownership() {
-        let defaults = Defaults { policy: Policy::Observe, ownership: Ownership::Strict };
+        let defaults =
+            Defaults { policy: Policy::Observe, ownership: Ownership::Strict, cloud: Cloud::Public };
         let check = |rules: &str, expected: (Policy, Ownership)| {
             let text = format!(r#"{{"rg": {{{REQUIRED}{rules}}}}}"#);
             let map = ZoneMap::read(&text, defaults, &mut Mistakes::default()).unwrap();

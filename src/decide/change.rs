@@ -8,6 +8,7 @@ use crate::domain::dns::{
     Content, ETag, OWNER_KEY, PREVIOUS_KEY, Precondition, PreviousAddresses, PtrTarget, RecordSet,
     RecordType, RelativeName, Zone,
 };
+use crate::domain::secret::SecretEdit;
 
 /// One record set before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,25 @@ pub enum Change {
     Ptr(Edit<PtrTarget>),
 }
 
+/// A conditional write, for a comparison with a reviewed plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Write {
+    /// The resource id of the zone.
+    pub zone: String,
+    /// The ETag that the record set must have; nothing if it must not exist.
+    pub etag: Option<String>,
+    /// The change, as a plan shows it.
+    pub change: String,
+}
+
+impl Write {
+    /// The write of a secret. A vault has no conditional writes; the old value is a part of the change.
+    #[must_use]
+    pub fn of_secret(edit: &SecretEdit) -> Self {
+        Self { zone: edit.id.vault.url().to_string(), etag: None, change: edit.to_string() }
+    }
+}
+
 /// What a change does to the answers that DNS gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -71,6 +91,17 @@ impl Change {
             Self::A(edit) => (RecordType::A, &edit.name),
             Self::Ptr(edit) => (RecordType::Ptr, &edit.name),
         }
+    }
+
+    /// The conditional write.
+    #[must_use]
+    pub fn write(&self) -> Write {
+        let etag = match self {
+            Self::A(edit) => edit.before.as_ref().map(|before| &before.etag),
+            Self::Ptr(edit) => edit.before.as_ref().map(|before| &before.etag),
+        };
+        let etag = etag.map(|etag| etag.as_str().to_owned());
+        Write { zone: self.zone().id().to_lowercase(), etag, change: self.to_string() }
     }
 
     /// Whether the record set is deleted.

@@ -10,6 +10,7 @@ use crate::{
         container_group::ContainerGroup,
         dns::{DomainName, Owner, RelativeName, Zone},
         resource_id::ContainerGroupId,
+        secret::{NAME_RULE, SECRET_TAG, SecretId, WantedSecret},
     },
 };
 
@@ -181,6 +182,45 @@ fn ttl(tags: &BTreeMap<String, String>) -> Result<Option<u32>, TagError> {
     seconds.map(Some).ok_or_else(refused)
 }
 
+/// Why a group has no valid name for its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum SecretNameError {
+    /// The tag is invalid.
+    #[error(transparent)]
+    Tag(TagError),
+    /// The name that the map makes for the group is invalid.
+    #[error(
+        "the name of its secret would be {0:?}, but must be {NAME_RULE}; change secret.name of the entry in ACI_DNS_ZONES, or tag the container group with aci-dns-secret"
+    )]
+    Name(String),
+}
+
+/// The secret that should hold the address of an existing group, if there is to be one. A tag never chooses the vault.
+/// An invalid tag here leaves the record sets as they should be, and the other way round.
+pub fn secret(
+    id: &ContainerGroupId,
+    group: &ContainerGroup,
+    zones: &Zones,
+) -> Result<Option<WantedSecret>, SecretNameError> {
+    let Some(rule) = &zones.secret else { return Ok(None) };
+    // An unreadable tag is reported with the record sets, and may mean that the group is ignored.
+    if flag(&group.tags, IGNORE_TAG) != Ok(None) && flag(&group.tags, IGNORE_TAG) != Ok(Some(false)) {
+        return Ok(None);
+    }
+    let name = match tag(&group.tags, SECRET_TAG) {
+        Some(value) if value.eq_ignore_ascii_case("false") => return Ok(None),
+        Some(value) => value.parse().map_err(|rule| {
+            SecretNameError::Tag(TagError { tag: SECRET_TAG, value: value.to_owned(), rule })
+        })?,
+        None => {
+            let Some(name) = rule.name_of(id) else { return Ok(None) };
+            name.parse().map_err(|_| SecretNameError::Name(name.clone()))?
+        }
+    };
+    let is_from_tag = tag(&group.tags, SECRET_TAG).is_some();
+    Ok(Some(WantedSecret { id: SecretId { vault: rule.vault.clone(), name }, is_from_tag }))
+}
+
 /// The name in the tag of a group, if `hostnames` of its entry does not allow it.
 #[must_use]
 pub fn refused_hostname(
@@ -256,6 +296,42 @@ mod tests {
     #[test]
     fn a_tag_with_the_groups_own_name_has_no_effect() {
         assert!(!of(&[(HOSTNAME_TAG, "web")]).unwrap().unwrap().is_name_from_tag);
+    }
+
+    #[test]
+    fn a_secret_has_the_name_of_the_map_or_of_a_tag() {
+        let map = |name: &str| {
+            format!(
+                r#"{{"rg-*": {{"forwardZone": "a.internal", "reverseZones": [],
+                "secret": {{"vault": "https://kv.vault.azure.net/"{name}}}}}}}"#
+            )
+        };
+        let named_secret = |name: &str, id: &ContainerGroupId, tags: &[(&str, &str)]| {
+            let zones = ZoneMap::parse(&map(name)).unwrap().serving(id).unwrap();
+            let tags = tags.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            match secret(id, &ContainerGroup { tags, ..ContainerGroup::default() }, &zones) {
+                Ok(None) => "none".to_owned(),
+                Ok(Some(wanted)) => format!("{} {}", wanted.id, wanted.is_from_tag),
+                Err(error) => error.to_string(),
+            }
+        };
+        let named = r#", "name": "{resourceGroup}-{group}--ip""#;
+        assert_eq!(named_secret(named, &id(), &[]), "kv/rg-spoke1-Web--ip false");
+        assert_eq!(named_secret("", &id(), &[]), "none");
+        assert_eq!(named_secret("", &id(), &[("ACI-DNS-Secret", " shop ")]), "kv/shop true");
+        assert_eq!(named_secret(named, &id(), &[(SECRET_TAG, "shop")]), "kv/shop true");
+        assert_eq!(named_secret(named, &id(), &[(SECRET_TAG, "False")]), "none");
+        assert_eq!(named_secret(named, &id(), &[(IGNORE_TAG, "true")]), "none");
+        assert_eq!(named_secret(named, &id(), &[(IGNORE_TAG, "maybe")]), "none");
+        assert_eq!(
+            named_secret(named, &id(), &[(SECRET_TAG, "a/b")]),
+            "the tag aci-dns-secret is \"a/b\", but must be 1 to 127 letters, digits and hyphens"
+        );
+        let dotted = ContainerGroupId::new("S1", "rg-a.b", "web").unwrap();
+        assert!(
+            named_secret(named, &dotted, &[])
+                .starts_with("the name of its secret would be \"rg-a.b-web--ip\", but")
+        );
     }
 
     #[test]

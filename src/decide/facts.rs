@@ -18,12 +18,13 @@ use crate::{
     config::Zones,
     decide::{
         change::{Change, Edit},
-        desired::{Desired, TagError},
+        desired::{Desired, SecretNameError, TagError, secret},
     },
     domain::{
         container_group::{AddressState, ContainerGroup},
         dns::{ARecordSet, ETag, OWNER_KEY, Owner, PtrRecordSet, PtrTarget, RecordSet, RelativeName},
         failure::FailureKind,
+        secret::{Secret, SecretEdit, SecretId, WantedSecret},
     },
 };
 
@@ -118,6 +119,8 @@ pub struct Observation {
     pub state: AddressState,
     /// Its desired record sets; `None` if a tag says to ignore it.
     pub desired: Result<Option<Arc<Desired>>, TagError>,
+    /// The secret that should hold its address, if there is to be one.
+    pub secret: Result<Option<WantedSecret>, SecretNameError>,
 }
 
 impl Observation {
@@ -128,7 +131,11 @@ impl Observation {
             Some(group) => Desired::of(&goal.id, group, &goal.zones),
             None => Ok(Some(Desired::of_absent(&goal.id, &goal.zones))),
         };
-        Self { state: AddressState::of(group), desired: desired.map(|desired| desired.map(Arc::new)) }
+        Self {
+            state: AddressState::of(group),
+            desired: desired.map(|desired| desired.map(Arc::new)),
+            secret: group.map_or(Ok(None), |group| secret(&goal.id, group, &goal.zones)),
+        }
     }
 }
 
@@ -140,6 +147,22 @@ pub struct Facts {
     /// The state that outlives a pass.
     pub run: RunState,
     pub(super) pass: Pass,
+    pub(super) secret: SecretFacts,
+}
+
+/// The facts about the secret of the group. A pass of the record sets does not forget them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct SecretFacts {
+    /// The last read, or in a dry run the version that would be written.
+    pub(super) read: Option<(SecretId, Read<Option<Secret>>)>,
+    /// A write happened, or may have happened, and was not verified yet.
+    pub(super) is_unverified: bool,
+    /// The secret that the verification reads.
+    pub(super) to_verify: Option<SecretId>,
+    /// How many writes were sent.
+    pub(super) writes: u32,
+    /// A write failed and certainly did not happen.
+    pub(super) has_failed: bool,
 }
 
 /// The state for later passes of the same invocation.
@@ -163,6 +186,8 @@ pub struct RunState {
     pub(super) written_names: BTreeSet<RelativeName>,
     /// The record sets that Azure refused to delete.
     pub(super) refused_deletes: BTreeSet<Key>,
+    /// The names at which this invocation left an A record set. The first read that shows none may be stale.
+    existing_names: BTreeSet<RelativeName>,
     /// The ETags that this invocation deleted. A read of one of them is stale: the record set is absent.
     deleted_versions: BTreeSet<ETag>,
 }
@@ -213,10 +238,20 @@ pub(super) struct Pass {
     pub(super) has_written: bool,
     /// Another writer was first, or the result of a write is unknown.
     pub(super) outdated: Option<FailureKind>,
+    /// A read that shows no A record set where this invocation left one: it may be stale.
+    pub(super) is_doubtful: bool,
     /// The expectation of the verification.
     pub(super) expected: Option<Expected>,
     /// The pause before the next read of the group.
     poll: Duration,
+}
+
+impl Pass {
+    /// Whether nothing is wrong with the pass except a read that may be stale. Such a pass does not count as a lost race:
+    /// there is at most one for each write of an A record set, and none after the writes of a pass.
+    pub(super) fn is_only_doubtful(&self) -> bool {
+        self.is_doubtful && self.outdated.is_none() && self.expected.is_none()
+    }
 }
 
 /// The state after the writes of a pass.
@@ -242,14 +277,18 @@ impl Facts {
     /// No facts.
     #[must_use]
     pub fn new(run: RunState) -> Self {
-        Self { now: 0, run, pass: Pass::default() }
+        Self { now: 0, run, pass: Pass::default(), secret: SecretFacts::default() }
     }
 
     /// Learns an answer.
     pub fn learn(&mut self, fact: Fact) {
         let (pass, deleted) = (&mut self.pass, &self.run.deleted_versions);
         match fact {
-            Fact::A(name, read) => _ = pass.a.insert(name, existing(read, deleted)),
+            Fact::A(name, read) => {
+                let read = existing(read, deleted);
+                pass.is_doubtful |= matches!(read, Ok(None)) && self.run.existing_names.remove(&name);
+                pass.a.insert(name, read);
+            }
             Fact::Cname(name, read) => _ = pass.cnames.insert(name, read),
             Fact::Group(read) => pass.group = Some(read),
             Fact::Confirmation(read) => pass.confirmation = Some(read),
@@ -306,6 +345,13 @@ impl Facts {
             WriteResult::Written(etag) => {
                 self.pass.has_written = true;
                 self.run.deleted_versions.extend(change.deleted_version().cloned());
+                if let Change::A(edit) = change {
+                    if edit.after.is_some() {
+                        self.run.existing_names.insert(edit.name.clone());
+                    } else {
+                        self.run.existing_names.remove(&edit.name);
+                    }
+                }
                 etag
             }
             WriteResult::Assumed => Some(ETag::from(ASSUMED_ETAG.to_owned())),
@@ -326,6 +372,24 @@ impl Facts {
         self.pass.written.insert(key);
     }
 
+    /// Learns the secret.
+    pub fn learn_secret(&mut self, id: SecretId, read: Read<Option<Secret>>) {
+        self.secret.read = Some((id, read));
+    }
+
+    /// Learns the result of a write of the secret.
+    pub fn learn_secret_write(&mut self, edit: SecretEdit, result: &WriteResult) {
+        let facts = &mut self.secret;
+        facts.writes += 1;
+        match result {
+            WriteResult::Assumed => facts.read = Some((edit.id, Ok(Some(edit.after)))),
+            WriteResult::Written(_) | WriteResult::Failed(FailureKind::Race | FailureKind::Uncertain) => {
+                (facts.is_unverified, facts.to_verify) = (true, Some(edit.id));
+            }
+            WriteResult::Failed(_) => facts.has_failed = true,
+        }
+    }
+
     /// Forgets the pass, and returns the pause before the next one.
     pub fn begin_pass(&mut self) -> Duration {
         let run = &mut self.run;
@@ -334,8 +398,9 @@ impl Facts {
         }
         let pause = run.backoff;
         run.backoff = (pause * 2).max(FIRST_BACKOFF);
-        run.outdated_passes += 1;
+        run.outdated_passes += u32::from(!self.pass.is_only_doubtful());
         self.pass = Pass::default();
+        self.secret.read = None;
         pause
     }
 
@@ -350,9 +415,18 @@ impl Facts {
         pause
     }
 
-    /// Forgets the group and its A record set, so that the next decision reads them after the writes.
+    /// Forgets the group and its A record set, and the secret if it was written, so that the next decision reads them
+    /// after the writes.
     pub fn begin_verification(&mut self) {
+        if std::mem::take(&mut self.secret.is_unverified) {
+            self.secret.read = None;
+        }
         let Some(Ok(observation)) = self.pass.group.take() else { return };
+        if !self.pass.has_written {
+            // Only the secret was written.
+            self.pass.expected = Some(Expected { observation, a: None });
+            return;
+        }
         let mut a = None;
         if let (AddressState::Running(_) | AddressState::Released, Ok(Some(desired))) =
             (observation.state, &observation.desired)
@@ -448,5 +522,27 @@ fn taken_from(edit: &Edit<PtrTarget>, us: &Owner) -> Option<Owner> {
         | OwnerMark::None
         | OwnerMark::OtherController { .. }
         | OwnerMark::AutoRegistered => None,
+    }
+}
+
+impl Goal {
+    /// The record set of a change; `None` if it is outside of the goal's zones.
+    #[must_use]
+    pub fn key_of(&self, change: &Change) -> Option<Key> {
+        match change {
+            Change::A(edit) => Some(Key::A(edit.name.clone())),
+            Change::Ptr(edit) => {
+                let zone = self.zones.reverse.iter().position(|zone| *zone.zone() == edit.zone)?;
+                let address = self.zones.reverse.get(zone)?.address(&edit.name);
+                Some(Key::Ptr(PtrKey { address, zone, name: edit.name.clone() }))
+            }
+        }
+    }
+
+    /// The PTR record set of an address; `None` if no reverse zone contains the address.
+    pub(super) fn ptr_key(&self, address: Ipv4Addr) -> Option<PtrKey> {
+        let (in_zone, name) = self.zones.reverse_name(address)?;
+        let zone = self.zones.reverse.iter().position(|zone| zone.zone() == in_zone)?;
+        Some(PtrKey { address: Some(address), zone, name })
     }
 }

@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
-use super::{Key, PtrKey};
 use crate::{
     config::{Ownership, Policy, Settings, Stopped, Takeover, ZoneMap, Zones},
-    decide::{change::Change, desired::own_name},
+    decide::desired::own_name,
     domain::{
         dns::{MEMORY_SECONDS, Owner, RelativeName},
         resource_id::ContainerGroupId,
@@ -101,6 +100,8 @@ pub enum Purpose {
     Reconcile,
     /// The record sets are compared with the desired ones. No step writes.
     Compare,
+    /// Only the secret is reconciled: the zones are throttled.
+    Publish,
 }
 
 /// Further lookups for a group that a list of whole zones suggests.
@@ -126,25 +127,5 @@ impl Goal {
             purpose,
             evidence: Evidence::None,
         })
-    }
-
-    /// The record set of a change; `None` if it is outside of the goal's zones.
-    #[must_use]
-    pub fn key_of(&self, change: &Change) -> Option<Key> {
-        match change {
-            Change::A(edit) => Some(Key::A(edit.name.clone())),
-            Change::Ptr(edit) => {
-                let zone = self.zones.reverse.iter().position(|zone| *zone.zone() == edit.zone)?;
-                let address = self.zones.reverse.get(zone)?.address(&edit.name);
-                Some(Key::Ptr(PtrKey { address, zone, name: edit.name.clone() }))
-            }
-        }
-    }
-
-    /// The PTR record set of an address; `None` if no reverse zone contains the address.
-    pub(super) fn ptr_key(&self, address: Ipv4Addr) -> Option<PtrKey> {
-        let (in_zone, name) = self.zones.reverse_name(address)?;
-        let zone = self.zones.reverse.iter().position(|zone| zone.zone() == in_zone)?;
-        Some(PtrKey { address: Some(address), zone, name })
     }
 }

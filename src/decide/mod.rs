@@ -31,6 +31,7 @@ mod ownership;
 mod removal;
 pub mod report;
 mod reverse;
+mod secret;
 pub mod service;
 #[cfg(test)]
 mod tests;
@@ -43,8 +44,9 @@ pub use self::{
     facts::{Fact, Facts, Key, MAX_PASSES, Observation, PtrKey, Read, RunState, WriteResult},
     forward::{ObservedA, forget, forward, removals},
     goal::{Evidence, ExtraLookups, Goal, Purpose, Rules},
-    ownership::{Conflict, OwnerMark, OwnerObservation, unmarked_conflict},
+    ownership::{Conflict, OwnerMark, OwnerObservation, OwnerSecret, unmarked_conflict},
     reverse::{Names, ObservedPtr, OtherHolder, RemovalScope, ReversePlan},
+    secret::{SecretConflict, SecretError, SecretStep, SecretVerdict},
 };
 use crate::{
     config::Stopped,
@@ -65,6 +67,8 @@ use crate::{
 pub struct Decision {
     /// The next step.
     pub step: Step,
+    /// The next step for the secret, which is carried out at the same time.
+    pub secret: SecretStep,
     /// The name of the group and its live address.
     pub target: Option<Target>,
     /// The changes that the policy forbids.
@@ -218,8 +222,12 @@ enum DesiredAction {
 #[must_use]
 pub fn decide(rules: Rules, goal: &Goal, facts: &Facts) -> Decision {
     let mut decider = Decider { rules, goal, facts, target: None, withheld: Vec::new() };
-    let step = decider.step().unwrap_or_else(|step| step);
-    Decision { step, target: decider.target, withheld: decider.withheld }
+    let step = match goal.purpose {
+        Purpose::Publish => right(Right::Kept),
+        Purpose::Reconcile | Purpose::Compare => decider.step().unwrap_or_else(|step| step),
+    };
+    let secret = decider.secret(matches!(step, Step::Done(_)));
+    Decision { step, secret, target: decider.target, withheld: decider.withheld }
 }
 
 /// The state of one decision. A rule that needs a fact or a write ends the decision early: its `Err` is the
@@ -234,7 +242,11 @@ struct Decider<'a> {
 
 impl<'a> Decider<'a> {
     fn step(&mut self) -> Result<Step, Step> {
-        if self.facts.pass.outdated.is_some() {
+        let pass = &self.facts.pass;
+        if pass.is_only_doubtful() {
+            return Err(Step::Repeat);
+        }
+        if pass.outdated.is_some() || pass.is_doubtful {
             return Err(self.repeat());
         }
         let (observation, own) = self.observe()?;

@@ -3,11 +3,12 @@
 use super::{Goal, Rules};
 use crate::{
     config::Ownership,
-    decide::desired::Desired,
+    decide::desired::{Desired, secret},
     domain::{
         container_group::{AddressState, ContainerGroup},
         dns::{DomainName, Metadata, Owner, RecordSet, RelativeName, ZoneKey},
         resource_id::{ContainerGroupId, Scope},
+        secret::SecretId,
     },
 };
 
@@ -138,6 +139,30 @@ pub struct OwnerObservation {
     /// The forward zone and the name that it should have. Unknown for a group that is not mapped, that is
     /// ignored, or whose tags are invalid.
     pub name: Option<(ZoneKey, RelativeName)>,
+    /// The secret that it should have.
+    pub secret: OwnerSecret,
+}
+
+/// The secret that another group should have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OwnerSecret {
+    /// The group is deleted.
+    Deleted,
+    /// The group is not mapped, or ignored, or its tags are invalid: it keeps the secret.
+    Unknown,
+    /// This one, or none.
+    Wanted(Option<SecretId>),
+}
+
+impl OwnerSecret {
+    fn of(goal: &Goal, id: &ContainerGroupId, group: Option<&ContainerGroup>) -> Self {
+        let Some(group) = group else { return Self::Deleted };
+        let Some(zones) = goal.map.serving(id) else { return Self::Unknown };
+        match (Desired::of(id, group, &zones), secret(id, group, &zones)) {
+            (Ok(Some(_)), Ok(wanted)) => Self::Wanted(wanted.map(|wanted| wanted.id)),
+            _ => Self::Unknown,
+        }
+    }
 }
 
 impl OwnerObservation {
@@ -149,7 +174,12 @@ impl OwnerObservation {
             Desired::of(id, group, &zones).ok().flatten()
         });
         let name = desired.map(|desired| (desired.zones.forward.key(), desired.name));
-        Self { state: AddressState::of(group), name }
+        // Only a map with secrets asks for it.
+        let secret = match goal.zones.secret {
+            Some(_) => OwnerSecret::of(goal, id, group),
+            None => OwnerSecret::Unknown,
+        };
+        Self { state: AddressState::of(group), name, secret }
     }
 
     /// Whether the group's mark is ignored at a name: the group is deleted, or should have another name.

@@ -166,7 +166,9 @@ impl Decider<'_> {
     }
 
     /// Our A record sets under other names, from a list of the forward zone: if no other record set with our
-    /// mark was found, or if no reverse zone could lead to them.
+    /// mark was found, or if no reverse zone could lead to them. A record set at our own name that only the list contains
+    /// counts, too: the single read may be stale. If the record set was deleted instead, the write gets a 412, and
+    /// another pass follows.
     fn listed_names(
         &self,
         desired: &Desired,
@@ -180,8 +182,10 @@ impl Decider<'_> {
         let mut lookup = Lookup::new(self.facts);
         let listed = lookup.a_list();
         lookup.finish()?;
-        let is_left =
-            |name: &RelativeName| *name != desired.name && !self.facts.is_written(&Key::A(name.clone()));
+        let is_read_absent = matches!(self.facts.pass.a.get(&desired.name), Some(Ok(None)));
+        let is_left = |name: &RelativeName| {
+            (*name != desired.name || is_read_absent) && !self.facts.is_written(&Key::A(name.clone()))
+        };
         let sets = listed.into_iter().flatten().filter(|(name, set)| is_left(name) && is_ours(set, desired));
         Ok(sets.cloned().collect())
     }

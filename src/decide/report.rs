@@ -109,7 +109,9 @@ pub struct Report {
     pub withheld: Vec<String>,
     /// How many requests went to Resource Manager, retries included.
     pub arm_calls: u32,
-    /// Those requests, in the order in which they ended; of very many only the first.
+    /// How many requests went to key vaults.
+    pub vault_calls: usize,
+    /// All these requests, in the order in which they ended; of very many only the first.
     pub request_records: Vec<RequestRecord>,
     /// Whether another event's pass served this one, too; its requests are counted there.
     pub is_shared: bool,
@@ -146,6 +148,7 @@ impl Report {
             plan: Vec::new(),
             withheld: Vec::new(),
             arm_calls: 0,
+            vault_calls: 0,
             request_records: Vec::new(),
             is_shared: false,
             reason: None,
@@ -165,6 +168,28 @@ impl Report {
     pub fn failed(outcome: Outcome, error: &(dyn Error + 'static)) -> Self {
         let chain = Chain(error).to_string();
         Self { error: Some(chain.clone()), ..Self::new(outcome, chain) }
+    }
+
+    /// Adds what became of the secret of the same group: the most severe outcome, and both errors.
+    pub(crate) fn beside(mut self, secret: Self) -> Self {
+        let both = |one: Option<String>, other: Option<String>| match (one, other) {
+            (Some(one), Some(other)) => Some(format!("{one}; and {other}")),
+            (one, other) => one.or(other),
+        };
+        self.message = match (&self.error, &secret.error) {
+            (Some(_), Some(_)) => format!("{}; and {}", self.message, secret.message),
+            (None, Some(_)) => secret.message,
+            (_, None) => self.message,
+        };
+        self.error = both(self.error, secret.error);
+        self.outcome = self.outcome.max(secret.outcome);
+        self.plan.extend(secret.plan);
+        self.arm_calls += secret.arm_calls;
+        self.vault_calls += secret.vault_calls;
+        self.request_records.extend(secret.request_records);
+        self.conflict_owner = self.conflict_owner.or(secret.conflict_owner);
+        self.retry_after = self.retry_after.max(secret.retry_after);
+        self
     }
 
     /// Adds what became of another group that this invocation had to make good.
@@ -250,12 +275,12 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// One request to Resource Manager and its answer.
+/// One request to Resource Manager or to a key vault, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRecord {
     /// The HTTP method.
     pub method: &'static str,
-    /// What was done to what: the method, or `LIST`, and `container group`, `A` or `PTR`.
+    /// What was done to what: the method, or `LIST`, and `container group`, `A`, `PTR` or `secret`.
     pub operation: String,
     /// Scheme, host and path.
     pub url: String,
@@ -275,7 +300,9 @@ impl RequestRecord {
     /// Whether a record set was written or removed.
     #[must_use]
     pub fn has_written(&self) -> bool {
-        self.method != "GET" && self.status.is_some_and(|status| (200..300).contains(&status))
+        self.method != "GET"
+            && !self.operation.ends_with(" secret")
+            && self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }
 
@@ -292,6 +319,16 @@ pub struct Drift {
     pub dns_ptr: Vec<String>,
     /// The services whose record set differs, with wanted and found addresses.
     pub services: Vec<String>,
+}
+
+impl Drift {
+    /// Adds a kind. The event stays the first one for a group without an A record set.
+    pub(crate) fn add(&mut self, kind: DriftKind) {
+        self.kinds.push(kind);
+        if self.event == DriftEvent::NoChange {
+            self.event = DriftEvent::DriftDetected;
+        }
+    }
 }
 
 /// The drift tracker's events.
@@ -346,6 +383,10 @@ pub enum DriftKind {
     AddressRefused,
     /// The record set of a service differs from its members.
     Service,
+    /// There is no secret with the address.
+    SecretMissing,
+    /// The secret holds another value, or carries another owner mark or none.
+    Secret,
 }
 
 impl DriftKind {
@@ -366,6 +407,8 @@ impl DriftKind {
             Self::BadTag => "bad_tag",
             Self::AddressRefused => "address_refused",
             Self::Service => "service",
+            Self::SecretMissing => "secret_missing",
+            Self::Secret => "secret",
         }
     }
 }

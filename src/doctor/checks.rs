@@ -7,7 +7,7 @@ use super::{
     diagnosis::{Check, Diagnosis, Finding, State, Title, count},
     events,
     evidence::Evidence,
-    rights, zones,
+    rights, vaults, zones,
 };
 use crate::{
     config::Settings,
@@ -61,14 +61,21 @@ pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
             decisions::of_unmarked(evidence, settings, caller),
             of_retry_queue(evidence, settings),
         ]);
+        if !evidence.vaults.is_empty() {
+            checks.push(vaults::of_vaults(evidence, settings.policy, caller));
+        }
     } else {
-        checks.extend(REST.map(without_token));
+        let of_vaults = (!settings.zones.vaults().is_empty()).then_some(vaults::SECRETS);
+        checks.extend(REST.into_iter().chain(of_vaults).map(without_token));
     }
     Diagnosis { checks, is_map_void: evidence.unmatched.is_error(), requests: evidence.requests }
 }
 
+/// What a check without a token reports.
+pub(super) const NO_TOKEN: &str = "no access token";
+
 fn without_token(title: Title) -> Check {
-    let finding = Finding::new(State::NotChecked, "no access token", "unknown", "see the check of the token");
+    let finding = Finding::new(State::NotChecked, NO_TOKEN, "unknown", "see the check of the token");
     Check { title, examined: String::new(), findings: vec![finding] }
 }
 

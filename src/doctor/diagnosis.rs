@@ -97,6 +97,9 @@ impl Check {
     }
 }
 
+/// The start of a finding about a read that failed.
+pub(super) const FAILED_READ: &str = "a read failed: ";
+
 impl Finding {
     pub(super) fn new(
         state: State,
@@ -114,7 +117,7 @@ impl Finding {
             Unseen::Forbidden { .. } => grant(caller, "Reader", scope),
             Unseen::Failed(_) => "run aci-dns doctor again".to_owned(),
         };
-        let what = format!("a read failed: {unseen}");
+        let what = format!("{FAILED_READ}{unseen}");
         Self::new(State::NotChecked, what, impact, fix)
     }
 }

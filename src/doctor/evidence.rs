@@ -9,8 +9,11 @@ use crate::{
     domain::{
         container_group::ContainerGroup,
         dns::{RelativeName, ReverseZone, Zone, ZoneKey},
-        inventory::{Caller, EventSubscription, Link, Permission, Seen, Topic, ZoneState, ranges::Range},
+        inventory::{
+            Caller, EventSubscription, Link, Permission, Seen, Topic, VaultState, ZoneState, ranges::Range,
+        },
         resource_id::{ContainerGroupId, ResourceId, Scope},
+        secret::{SecretId, Vault},
     },
 };
 
@@ -39,6 +42,32 @@ pub struct Evidence {
     pub requests: u32,
     /// Whether the retry queue exists, or why it could not be read; nothing where none is set.
     pub retry_queue: Option<Result<bool, String>>,
+    /// The key vaults of the map.
+    pub vaults: BTreeMap<Vault, VaultSight>,
+}
+
+/// A key vault of the map.
+#[derive(Debug)]
+pub struct VaultSight {
+    /// The vault in Resource Manager; `None` if it is in none of the subscriptions of the map.
+    pub state: Seen<Option<VaultState>>,
+    /// The permissions at the vault (`None`), and where they are not enough, at single secrets.
+    pub rights: BTreeMap<Option<SecretId>, Seen<Option<Vec<Permission>>>>,
+    /// The secrets that existing groups should have.
+    pub secrets: BTreeMap<SecretId, SecretSight>,
+}
+
+/// A secret, as the caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSight {
+    /// It can be read, or it does not exist and its name is free.
+    Readable,
+    /// It is deleted and recoverable, so its name is reserved.
+    Deleted,
+    /// It is disabled.
+    Disabled,
+    /// It could not be read.
+    Unseen(String),
 }
 
 /// A scope of the map: a resource group, or a subscription.
@@ -62,6 +91,8 @@ pub struct ZoneSight {
     pub is_needed: bool,
     /// The zone itself; `None` if it does not exist.
     pub state: Seen<Option<ZoneState>>,
+    /// The resource groups with a zone of this name, if the zone does not exist.
+    pub elsewhere: Vec<String>,
     /// The links to virtual networks.
     pub links: Seen<Vec<Link>>,
     /// The permissions there.

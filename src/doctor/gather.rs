@@ -62,7 +62,7 @@ pub(super) async fn evidence(
     settings: &Settings,
     principal: Option<&str>,
 ) -> Result<Evidence, MissingSubscription> {
-    let rights = Rights { inspector, principal, roles: Mutex::default() };
+    let rights = Rights::new(inspector, principal);
     let config::ListScope { scopes, zones } = settings.list_scope()?;
     let caller = inspector.caller().await.map_err(|error| Unseen::Failed(Chain(&error).to_string()));
     let mut evidence = Evidence {
@@ -77,6 +77,7 @@ pub(super) async fn evidence(
         unmatched: UnmatchedKeys::default(),
         requests: 0,
         retry_queue: None,
+        vaults: BTreeMap::new(),
     };
     if evidence.caller.is_ok() {
         let subscriptions: BTreeSet<String> =
@@ -84,23 +85,21 @@ pub(super) async fn evidence(
         let rights = &rights;
         let named = scopes.iter().filter(|scope| scope.resource_group().is_some());
         let named: BTreeSet<String> = named.map(|scope| scope.subscription().to_owned()).collect();
-        let whole = all(named, |subscription| async move {
+        let whole = all(inspector, named, |subscription| async move {
             let found = rights.at(&subscription, &format!("/subscriptions/{subscription}")).await;
             (subscription, found)
         });
-        let scopes = all(scopes, |scope| scope_evidence(rights, scope));
+        let scopes = all(inspector, scopes, |scope| scope_evidence(rights, scope));
         (evidence.scopes, evidence.subscriptions) = join(scopes, whole).await;
         let needs = Needs::of(&evidence.scopes, &zones, settings);
-        let zones =
-            all(
-                needs.zones,
-                |(place, (zone, need))| async move { (place, zone_sight(rights, zone, need).await) },
-            );
-        let subnets = all(needs.subnets, |subnet| async move {
+        let zones = all(inspector, needs.zones, |(place, (zone, need))| async move {
+            (place, zone_sight(rights, zone, need).await)
+        });
+        let subnets = all(inspector, needs.subnets, |subnet| async move {
             let ranges = inspector.subnet(&subnet).await.map_err(unseen(SUBNETS));
             (subnet, ranges)
         });
-        let events = all(subscriptions, |subscription| async move {
+        let events = all(inspector, subscriptions, |subscription| async move {
             let events = events(inspector, &subscription).await;
             (subscription, events)
         });
@@ -129,24 +128,31 @@ fn places(evidence: &Evidence) -> BTreeSet<Scope> {
 
 /// Reads each item, several at a time.
 async fn all<Item, Key: Ord, Sight, Look: Future<Output = (Key, Sight)>>(
+    inspector: &Inspector,
     items: impl IntoIterator<Item = Item>,
     look: impl FnMut(Item) -> Look,
 ) -> BTreeMap<Key, Sight> {
-    let looks = stream::iter(items).map(look);
-    looks.buffer_unordered(ASKED_AT_ONCE).collect().await
+    let looks: Vec<Look> = items.into_iter().map(look).collect();
+    inspector.activity().expect(looks.len());
+    let looks = stream::iter(looks).buffer_unordered(ASKED_AT_ONCE);
+    looks.inspect(|_| inspector.activity().finish_one()).collect().await
 }
 
 /// The rights to check: those of the caller, or of another principal.
-struct Rights<'a> {
-    inspector: &'a Inspector,
+pub(super) struct Rights<'a> {
+    pub(super) inspector: &'a Inspector,
     principal: Option<&'a str>,
     /// The permissions of roles that were read before.
     roles: Mutex<BTreeMap<String, Vec<Permission>>>,
 }
 
-impl Rights<'_> {
+impl<'a> Rights<'a> {
+    pub(super) fn new(inspector: &'a Inspector, principal: Option<&'a str>) -> Self {
+        Self { inspector, principal, roles: Mutex::default() }
+    }
+
     /// The permissions at a scope; `None` if it does not exist.
-    async fn at(&self, subscription: &str, scope: &str) -> Seen<Option<Vec<Permission>>> {
+    pub(super) async fn at(&self, subscription: &str, scope: &str) -> Seen<Option<Vec<Permission>>> {
         let Some(principal) = self.principal else {
             return self.inspector.permissions(scope).await.map_err(unseen(PERMISSIONS));
         };
@@ -190,11 +196,20 @@ async fn zone_sight(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneSight {
         links: Ok(Vec::new()),
         rights: Ok(Vec::new()),
         unmarked: None,
+        elsewhere: Vec::new(),
         state: state.map_err(unseen(ZONES)),
         zone,
     };
-    // A missing zone has nothing to read.
-    if sight.state != Ok(None) {
+    if sight.state == Ok(None) {
+        // A missing zone has nothing to read. A failed list leaves the place unknown.
+        let zones = inspector.zones(&sight.zone.subscription).await.unwrap_or_default();
+        let is_namesake = |id: &&ResourceId| {
+            id.after("privateDnsZones")
+                .is_some_and(|name| name.eq_ignore_ascii_case(sight.zone.name.as_str()))
+        };
+        let places = zones.iter().filter(is_namesake).filter_map(|id| id.after("resourceGroups"));
+        sight.elsewhere = places.map(str::to_owned).collect();
+    } else {
         let id = sight.zone.id();
         let rights = rights.at(&sight.zone.subscription, &id);
         let unmarked = unmarked(inspector.reader(), &sight, need);
@@ -294,7 +309,7 @@ impl Needs {
 }
 
 /// Turns the error of a read that needs this action into an [`Unseen`].
-fn unseen(action: &'static str) -> impl Fn(ArmError) -> Unseen {
+pub(super) fn unseen(action: &'static str) -> impl Fn(ArmError) -> Unseen {
     move |error| match error {
         ArmError::Forbidden { operation, source: Cause::Answer(answer) } if answer.status == 403 => {
             Unseen::Forbidden { operation, action }

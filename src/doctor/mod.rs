@@ -17,8 +17,10 @@ pub mod diagnosis;
 mod events;
 pub mod evidence;
 mod gather;
+mod gather_vaults;
 pub mod rights;
 mod show;
+pub mod vaults;
 mod zones;
 
 use futures::future::join;
@@ -33,6 +35,7 @@ pub use self::{
 use crate::{
     azure::{
         arm::Arm,
+        key_vault::Vaults,
         storage_queue::{QueueError, StorageQueue},
     },
     config::{MissingSubscription, Settings},
@@ -50,7 +53,14 @@ pub async fn examine(
     let inspector = arm.inspection(deadline);
     let (evidence, retry_queue) =
         join(gather::evidence(&inspector, settings, principal), retry_queue(arm, settings, deadline)).await;
-    let evidence = Evidence { retry_queue, ..evidence? };
+    let mut evidence = Evidence { retry_queue, ..evidence? };
+    if evidence.caller.is_ok() {
+        let (http_transport, tokens) = arm.network();
+        let requests = Vaults::new(settings.cloud, http_transport, tokens).invocation();
+        let rights = gather::Rights::new(&inspector, principal);
+        evidence.vaults = gather_vaults::evidence(&rights, &requests, settings, &evidence).await;
+        evidence.requests = inspector.reader().calls();
+    }
     Ok(checks::diagnose(settings, &evidence))
 }
 

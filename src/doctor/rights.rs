@@ -125,14 +125,14 @@ pub(super) fn of_record_sets(evidence: &Evidence, policy: Policy, caller: &Calle
 }
 
 /// The principal whose rights are checked.
-fn holder(evidence: &Evidence, caller: &Caller) -> Caller {
+pub(super) fn holder(evidence: &Evidence, caller: &Caller) -> Caller {
     match &evidence.principal {
         Some(principal) => Caller { object_id: Some(principal.clone()), ..Caller::default() },
         None => caller.clone(),
     }
 }
 
-fn of_whom(evidence: &Evidence, examined: &str) -> String {
+pub(super) fn of_whom(evidence: &Evidence, examined: &str) -> String {
     format!("{examined}, rights of {}", evidence.principal.as_deref().unwrap_or("the caller"))
 }
 
@@ -143,6 +143,13 @@ fn is_granted(rights: &[Permission], action: &str) -> bool {
     let action = fold(action);
     let is_named = |patterns: &[String]| patterns.iter().any(|pattern| covers(&fold(pattern), &action));
     rights.iter().any(|right| is_named(&right.actions) && !is_named(&right.not_actions))
+}
+
+/// Whether any permission grants a data action.
+pub(super) fn is_data_granted(rights: &[Permission], action: &str) -> bool {
+    let action = fold(action);
+    let is_named = |patterns: &[String]| patterns.iter().any(|pattern| covers(&fold(pattern), &action));
+    rights.iter().any(|right| is_named(&right.data_actions) && !is_named(&right.not_data_actions))
 }
 
 /// Whether a pattern, in which `*` stands for any text, matches an action.
@@ -160,7 +167,7 @@ mod tests {
 
     fn right(actions: &[&str], not_actions: &[&str]) -> Permission {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Permission { actions: owned(actions), not_actions: owned(not_actions) }
+        Permission { actions: owned(actions), not_actions: owned(not_actions), ..Permission::default() }
     }
 
     fn check(rights: &[Permission], expected: bool) {

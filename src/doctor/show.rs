@@ -1,11 +1,14 @@
 //! Formats a diagnosis: as a table, with colors that the writer may remove, and as JSON.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::diagnosis::{Diagnosis, State, count};
+use super::{
+    checks::NO_TOKEN,
+    diagnosis::{Check, Diagnosis, FAILED_READ, State, count},
+};
 use crate::domain::text::printable;
 
 const STRONG: Style = Style::new().bold();
@@ -27,7 +30,10 @@ pub fn table(diagnosis: &Diagnosis) -> String {
         diagnosis.checks.iter().map(|check| check.title.name.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
     let mut group = "";
-    for check in &diagnosis.checks {
+    let is_without_token = |check: &&Check| check.findings.iter().any(|finding| finding.what == NO_TOKEN);
+    let without_token = diagnosis.checks.iter().filter(is_without_token).count();
+    let mut causes = BTreeSet::new();
+    for check in diagnosis.checks.iter().filter(|check| !is_without_token(check)) {
         if check.title.group != group {
             group = check.title.group;
             _ = writeln!(text, "{STRONG}{group}{STRONG:#}");
@@ -44,6 +50,18 @@ pub fn table(diagnosis: &Diagnosis) -> String {
         _ = writeln!(text, "{}", line.trim_end());
         for finding in &check.findings {
             let style = style(finding.state);
+            if finding.state == State::NotChecked && !causes.insert(cause(&finding.what)) {
+                // The same cause, impact and fix stand above.
+                let what = finding.what.strip_suffix(cause(&finding.what)).unwrap_or(&finding.what);
+                let what = if what.is_empty() { "" } else { what };
+                _ = writeln!(
+                    text,
+                    "    {style}{}{style:#}: {}as above",
+                    finding.state.as_str(),
+                    printable(what)
+                );
+                continue;
+            }
             _ = writeln!(
                 text,
                 "    {style}{}{style:#}: {}",
@@ -54,8 +72,16 @@ pub fn table(diagnosis: &Diagnosis) -> String {
             _ = writeln!(text, "      fix:    {}", printable(&finding.fix));
         }
     }
+    if without_token > 0 {
+        _ = writeln!(text, "\nno sign-in: {} could not run", count(without_token, "check"));
+    }
     _ = writeln!(text, "\n{}", summary(diagnosis));
     text
+}
+
+/// The cause of a failed read: `cannot read this zone: <cause>`.
+fn cause(what: &str) -> &str {
+    what.strip_prefix(FAILED_READ).and_then(|error| error.split_once(": ")).map_or(what, |(_, cause)| cause)
 }
 
 /// A summary in one sentence.
@@ -76,7 +102,7 @@ pub fn json(diagnosis: &Diagnosis) -> Value {
                 "state": finding.state.as_str(),
                 "what": finding.what,
                 "breaks": finding.impact,
-                "mend": finding.fix,
+                "fix": finding.fix,
             })
         });
         json!({

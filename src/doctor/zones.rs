@@ -37,14 +37,27 @@ pub(super) fn of_existence(evidence: &Evidence, caller: &Caller) -> Check {
             Err(unseen) => findings.push(Finding::unseen(unseen, &sight.zone.id(), caller)),
             Ok(None) if sight.is_needed || !has_namesake(evidence, &sight.zone) => {
                 let Zone { subscription, resource_group, name } = &sight.zone;
-                findings.push(Finding::new(
-                    State::Problem,
-                    format!("{} does not exist", sight.zone.id()),
-                    "the records of its groups cannot be written: their events end in failed (500)",
-                    format!(
+                let (what, fix) = if sight.elsewhere.is_empty() {
+                    let create = format!(
                         "az network private-dns zone create --subscription {subscription} --resource-group \
                          {resource_group} --name {name}; or correct ACI_DNS_ZONES"
-                    ),
+                    );
+                    (format!("{} does not exist", sight.zone.id()), create)
+                } else {
+                    let places = sight.elsewhere.join(", ");
+                    let what = format!("{name} is not in resource group {resource_group}, but in {places}");
+                    (
+                        what,
+                        format!(
+                            "set zoneResourceGroup in ACI_DNS_ZONES to {places}; do not create a second zone"
+                        ),
+                    )
+                };
+                findings.push(Finding::new(
+                    State::Problem,
+                    what,
+                    "the records of its groups cannot be written: their events end in failed (500)",
+                    fix,
                 ));
             }
             Ok(None) => {}

@@ -385,7 +385,7 @@ impl<Record> RecordSet<Record> {
     /// The owner in the mark of the record set.
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {
-        self.content.metadata.get(OWNER_KEY).map(|text| Owner(fold(text)))
+        self.content.metadata.get(OWNER_KEY).map(|text| Owner::of_mark(text))
     }
 }
 
@@ -415,6 +415,12 @@ const SERVICE_PREFIX: &str = "service:";
 pub struct Owner(String);
 
 impl Owner {
+    /// The owner in the text of a mark.
+    #[must_use]
+    pub fn of_mark(text: &str) -> Self {
+        Self(fold(text))
+    }
+
     /// The text of the mark.
     #[must_use]
     pub fn as_str(&self) -> &str {

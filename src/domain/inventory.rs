@@ -55,6 +55,23 @@ pub struct Permission {
     pub actions: Vec<String>,
     /// The exceptions.
     pub not_actions: Vec<String>,
+    /// The granted actions on data, such as secrets.
+    pub data_actions: Vec<String>,
+    /// The exceptions.
+    pub not_data_actions: Vec<String>,
+}
+
+/// A key vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultState {
+    /// Its id.
+    pub id: ResourceId,
+    /// The host of its URL.
+    pub host: String,
+    /// Whether roles give rights to its secrets, not access policies.
+    pub uses_roles: bool,
+    /// Whether its network rules refuse callers that they do not name.
+    pub is_closed: bool,
 }
 
 /// How full a zone is.

@@ -6,4 +6,5 @@ pub mod event;
 pub mod failure;
 pub mod inventory;
 pub mod resource_id;
+pub mod secret;
 pub mod text;

@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
 /// Why a file cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
@@ -60,6 +62,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A time as RFC 3339 has it.
+#[must_use]
+pub fn rfc3339(unix_seconds: u64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()?.format(&Rfc3339).ok()
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ impl Functions {
     pub fn router(&self, telemetry: &Telemetry) -> Router {
         let Self { reconciler, tracker, sweeper, clock } = self.clone();
         let telemetry_of_sweeps = telemetry.clone();
+        let watched = Arc::clone(&reconciler);
+        telemetry.watch(move || watched.metrics());
         host::router(
             move |task: Task| {
                 let (reconciler, now) = (Arc::clone(&reconciler), clock.unix_seconds());

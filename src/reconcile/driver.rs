@@ -4,25 +4,36 @@
 
 pub mod services;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use futures::future::{join, join_all, try_join_all};
+use futures::future::{BoxFuture, join, join_all, try_join_all};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     azure::{
-        arm::{ArmError, Reader, Writer},
+        arm::{ArmError, Cause, Reader, Writer},
+        key_vault::{VaultCause, VaultError, VaultRequests},
         slot::Slot,
     },
     config::Zones,
     decide::{
-        Fact, Facts, Goal, Key, Observation, OwnerObservation, PtrKey, Rules, RunState, Step, Target,
-        Verdict, WriteResult, change::Change, decide, report::Chain,
+        Fact, Facts, Goal, Key, Observation, OwnerObservation, OwnerSecret, PtrKey, Rules, RunState,
+        SecretStep, SecretVerdict, Step, Target, Verdict, WriteResult,
+        change::{Change, Write},
+        decide,
+        report::Chain,
     },
     domain::{
         container_group::AddressState,
         dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName},
         failure::FailureKind,
+        secret::{Secret, SecretEdit, SecretId},
     },
     reconcile::clock::Clock,
 };
@@ -39,13 +50,22 @@ pub struct Access<'a> {
     pub writer: Option<&'a Writer>,
     /// The place that the run gives up while it waits.
     pub slot: Option<&'a Slot>,
+    /// The only writes that it may send, if a plan was reviewed.
+    pub reviewed: Option<&'a BTreeSet<Write>>,
 }
 
 impl<'a> Access<'a> {
     /// Reads, and assumes that writes happen: there is nothing here that could write.
     #[must_use]
     pub fn read_only(reader: &'a Reader) -> Self {
-        Self { reader, writer: None, slot: None }
+        Self { reader, writer: None, slot: None, reviewed: None }
+    }
+
+    /// Waits for the time of a confirmation. A second read of a list tells nothing more.
+    async fn wait_until(&self, start: Instant) {
+        if !self.reader.is_snapshot() && start > Instant::now() {
+            self.pause(sleep_until(start)).await;
+        }
     }
 
     async fn pause(&self, pause: impl Future<Output = ()>) {
@@ -71,6 +91,12 @@ pub struct Trace {
     pub errors: BTreeMap<Key, ArmError>,
     /// Why the last pass was outdated, where an answer said so.
     pub last_race: Option<ArmError>,
+    /// The result for the secret.
+    pub secret: SecretVerdict,
+    /// The changes of the secret that happened, may have happened, or would happen.
+    pub secret_changes: Vec<SecretEdit>,
+    /// Why the last request for the secret failed.
+    pub secret_error: Option<VaultError>,
     /// When groups were read first in this pass.
     read_at: BTreeMap<Key, Instant>,
 }
@@ -86,6 +112,9 @@ impl Trace {
             withheld: Vec::new(),
             errors: BTreeMap::new(),
             last_race: None,
+            secret: SecretVerdict::Nothing,
+            secret_changes: Vec::new(),
+            secret_error: None,
             read_at: BTreeMap::new(),
         }
     }
@@ -118,6 +147,112 @@ impl Trace {
         start
     }
 
+    /// Starts the next step for the record sets.
+    fn start<'a>(&mut self, access: Access<'a>, goal: &'a Goal, step: Step) -> BoxFuture<'a, Completed> {
+        let Step::Act { read, write } = step else {
+            let pause = self.pause(goal, &step);
+            return Box::pin(async move {
+                access.pause(sleep(pause)).await;
+                Completed::Records { written: Vec::new(), answers: Vec::new() }
+            });
+        };
+        let start = self.not_before(&read);
+        self.facts.expect_writes(goal, &write);
+        Box::pin(async move {
+            access.wait_until(start).await;
+            let writes = join_all(write.iter().map(|change| send(access, change)));
+            let (results, answers) = join(writes, read_all(access.reader, goal, read)).await;
+            Completed::Records { written: write.into_iter().zip(results).collect(), answers }
+        })
+    }
+
+    /// Starts the next step for the secret, if it sends a request. It is written only with a writer of record sets.
+    fn start_secret<'a>(
+        &mut self,
+        access: Access<'a>,
+        vaults: &'a VaultRequests,
+        goal: &'a Goal,
+        step: &SecretStep,
+    ) -> Option<BoxFuture<'a, Completed>> {
+        match step.clone() {
+            SecretStep::Done(_) | SecretStep::Wait | SecretStep::Verify => None,
+            SecretStep::Read(key) => {
+                let start = self.not_before(std::slice::from_ref(&key));
+                Some(Box::pin(async move {
+                    access.wait_until(start).await;
+                    Completed::Answer(Box::new(read(access.reader, goal, key).await))
+                }))
+            }
+            SecretStep::ReadSecret(id) => Some(Box::pin(async move {
+                let result = match access.reader.known_secret(&id) {
+                    Some(known) => known,
+                    None => vaults.read(&id).await,
+                };
+                Completed::Secret(id, result)
+            })),
+            SecretStep::Write(edit) => Some(Box::pin(async move {
+                let is_reviewed = |reviewed: &BTreeSet<Write>| reviewed.contains(&Write::of_secret(&edit));
+                let result = match access.writer {
+                    Some(_) if !access.reviewed.is_none_or(is_reviewed) => {
+                        let cause = Arc::new(VaultCause::NotReviewed);
+                        Err(VaultError { is_write: true, id: edit.id.clone(), cause })
+                    }
+                    Some(_) => vaults.write(&edit.id, &edit.after).await.map(|()| WriteResult::Written(None)),
+                    None => Ok(WriteResult::Assumed),
+                };
+                Completed::SecretWrite(edit, result)
+            })),
+        }
+    }
+
+    fn learn(&mut self, goal: &Goal, completed: Completed) {
+        match completed {
+            Completed::Records { written, answers } => {
+                for (change, result) in written {
+                    self.learn_write(goal, change, result);
+                }
+                for answer in answers {
+                    self.learn_answer(answer);
+                }
+            }
+            Completed::Answer(answer) => self.learn_answer(*answer),
+            Completed::Secret(id, result) => self.learn_secret(id, result),
+            Completed::SecretWrite(edit, result) => self.learn_secret_write(edit, result),
+        }
+    }
+
+    fn learn_answer(&mut self, (fact, error): Answer) {
+        self.errors.extend(error);
+        self.facts.learn(fact);
+    }
+
+    fn learn_secret(&mut self, id: SecretId, result: Result<Option<Secret>, VaultError>) {
+        match result {
+            Ok(secret) => {
+                self.secret_error = None;
+                self.facts.learn_secret(id, Ok(secret));
+            }
+            Err(error) => {
+                self.facts.learn_secret(id, Err(error.kind()));
+                self.secret_error = Some(error);
+            }
+        }
+    }
+
+    fn learn_secret_write(&mut self, edit: Box<SecretEdit>, result: Result<WriteResult, VaultError>) {
+        let (result, error) = match result {
+            Ok(result) => (result, None),
+            Err(error) => (WriteResult::Failed(error.kind()), Some(error)),
+        };
+        let may_have_happened =
+            !matches!(&result, WriteResult::Failed(kind) if *kind != FailureKind::Uncertain);
+        if may_have_happened {
+            self.secret_changes.push(SecretEdit::clone(&edit));
+        }
+        self.secret_error = error;
+        self.facts.learn_secret_write(*edit, &result);
+    }
+
     /// Why Azure refused to delete a record set.
     #[must_use]
     pub fn refusal(&self, key: &Key) -> Option<String> {
@@ -147,47 +282,91 @@ impl Trace {
 }
 
 /// Pursues a goal until its verdict, reads only, and assumes that writes happen.
-pub async fn dry_run(reader: &Reader, rules: Rules, goal: &Goal, clock: &Clock) -> (Verdict, Trace) {
+pub async fn dry_run(
+    reader: &Reader,
+    vaults: &VaultRequests,
+    rules: Rules,
+    goal: &Goal,
+    clock: &Clock,
+) -> (Verdict, Trace) {
     let mut trace = Trace::new(RunState::default());
-    let verdict = pursue(Access::read_only(reader), rules, goal, clock, &mut trace).await;
+    let verdict = pursue(Access::read_only(reader), vaults, rules, goal, clock, &mut trace).await;
     (verdict, trace)
 }
 
-/// Pursues a goal until its verdict.
+/// Pursues a goal until its verdict. The record sets and the secret are two lanes: each sends its next requests as soon
+/// as its own last ones are answered, so that neither waits for the other. Only a verification waits for both.
 pub async fn pursue(
     access: Access<'_>,
+    vaults: &VaultRequests,
     rules: Rules,
     goal: &Goal,
     clock: &Clock,
     trace: &mut Trace,
 ) -> Verdict {
+    let mut lanes = Lanes::default();
     loop {
         trace.facts.now = clock.unix_seconds();
         let decision = decide(rules, goal, &trace.facts);
         trace.target = decision.target.or(trace.target.take());
         trace.withheld = decision.withheld;
-        match decision.step {
-            Step::Done(verdict) => return verdict,
-            Step::Verify => trace.facts.begin_verification(),
-            step @ (Step::Poll | Step::Repeat) => access.pause(sleep(trace.pause(goal, &step))).await,
-            Step::Act { read, write } => {
-                let start = trace.not_before(&read);
-                if !access.reader.is_snapshot() && start > Instant::now() {
-                    access.pause(sleep_until(start)).await;
+        if lanes.secret.is_none() {
+            lanes.secret = trace.start_secret(access, vaults, goal, &decision.secret);
+        }
+        match (decision.step, decision.secret) {
+            _ if lanes.records.is_some() => {}
+            (Step::Done(_) | Step::Verify, _) if lanes.secret.is_some() => {}
+            (Step::Verify, _) | (Step::Done(_), SecretStep::Verify) => {
+                trace.facts.begin_verification();
+                continue;
+            }
+            (Step::Done(verdict), secret) => {
+                if let SecretStep::Done(verdict) = secret {
+                    trace.secret = verdict;
                 }
-                trace.facts.expect_writes(goal, &write);
-                let writes = join_all(write.iter().map(|change| send(access, change)));
-                let (written, answers) = join(writes, read_all(access.reader, goal, read)).await;
-                for (change, result) in write.into_iter().zip(written) {
-                    trace.learn_write(goal, change, result);
-                }
-                for (fact, error) in answers {
-                    trace.errors.extend(error);
-                    trace.facts.learn(fact);
+                return verdict;
+            }
+            (step, _) => lanes.records = Some(trace.start(access, goal, step)),
+        }
+        let completed = lanes.next().await;
+        trace.learn(goal, completed);
+    }
+}
+
+/// The requests that are under way: one step for the record sets, and one request for the secret. One of the two is set.
+#[derive(Default)]
+struct Lanes<'a> {
+    records: Option<BoxFuture<'a, Completed>>,
+    secret: Option<BoxFuture<'a, Completed>>,
+}
+
+impl Lanes<'_> {
+    /// Waits for the first of the two.
+    async fn next(&mut self) -> Completed {
+        poll_fn(|context| {
+            for lane in [&mut self.records, &mut self.secret] {
+                let Some(future) = lane else { continue };
+                if let Poll::Ready(completed) = future.as_mut().poll(context) {
+                    *lane = None;
+                    return Poll::Ready(completed);
                 }
             }
-        }
+            Poll::Pending
+        })
+        .await
     }
+}
+
+/// What a lane has done.
+enum Completed {
+    /// The requests of one step for the record sets.
+    Records { written: Vec<(Change, Result<WriteResult, ArmError>)>, answers: Vec<Answer> },
+    /// A read of a group for the secret.
+    Answer(Box<Answer>),
+    /// A read of the secret.
+    Secret(SecretId, Result<Option<Secret>, VaultError>),
+    /// A write of the secret.
+    SecretWrite(Box<SecretEdit>, Result<WriteResult, VaultError>),
 }
 
 /// An answer, and the error where there is none.
@@ -248,7 +427,8 @@ async fn observe(reader: &Reader, goal: &Goal) -> Result<Observation, ArmError> 
 async fn observe_owner(reader: &Reader, goal: &Goal, owner: &Owner) -> Result<OwnerObservation, ArmError> {
     let Some(id) = owner.container_group() else {
         // A decision asks for no such owner.
-        return Ok(OwnerObservation { state: AddressState::Pending, name: None });
+        let (name, secret) = (None, OwnerSecret::Unknown);
+        return Ok(OwnerObservation { state: AddressState::Pending, name, secret });
     };
     let group = reader.container_group(&id).await?;
     Ok(OwnerObservation::of(goal, &id, group.as_ref()))
@@ -282,6 +462,9 @@ async fn ptr_list(
 /// Sends one write, conditional on what was read.
 async fn send(access: Access<'_>, change: &Change) -> Result<WriteResult, ArmError> {
     let Some(writer) = access.writer else { return Ok(WriteResult::Assumed) };
+    if access.reviewed.is_some_and(|reviewed| !reviewed.contains(&change.write())) {
+        return Err(ArmError::Refused { operation: format!("write {change}"), source: Cause::NotReviewed });
+    }
     let (record_type, zone, name, precondition) = match change {
         Change::A(edit) => (RecordType::A, &edit.zone, &edit.name, edit.precondition()),
         Change::Ptr(edit) => (RecordType::Ptr, &edit.zone, &edit.name, edit.precondition()),

@@ -12,11 +12,20 @@ pub mod clock;
 pub mod coalesce;
 pub mod driver;
 mod outcome;
+pub mod publish;
 pub mod retry;
 pub mod services;
 
-use std::{collections::VecDeque, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
 
+pub use self::outcome::failure_outcome;
+pub(crate) use self::outcome::with_requests;
+use self::outcome::{report, result, throttled};
 use futures::{
     FutureExt as _,
     future::{BoxFuture, join},
@@ -24,27 +33,29 @@ use futures::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub use crate::reconcile::{clock::Clock, outcome::failure_outcome};
+pub use crate::reconcile::clock::Clock;
 use crate::{
     azure::{
         arm::{Arm, ArmError, Kind, Reader},
+        key_vault::{VaultRequests, Vaults},
         slot::Slot,
     },
     config::{self, Settings, Zones},
     decide::{
-        Conflict, Evidence, ExtraLookups, Goal, Key, MAX_PASSES, PlanError, Purpose, Right, Rules, RunState,
-        Unmanaged, Verdict,
-        change::Change,
+        Conflict, Evidence, ExtraLookups, Goal, Key, MAX_PASSES, PlanError, Purpose, Rules, RunState,
+        change::{Change, Write},
         desired::TagError,
         report::{Outcome, Report, unmapped},
     },
     domain::{
         dns::{DomainName, Owner},
         resource_id::ContainerGroupId,
+        secret::SecretEdit,
     },
     reconcile::{
         coalesce::{Coalescer, Load, Role},
         driver::{Access, Trace, dry_run, pursue},
+        publish::{PublishError, secret_result},
         retry::message::Work,
         retry::{RetryMetrics, RetryQueue, RunMessages},
         services::Services,
@@ -211,8 +222,12 @@ pub struct DryRun {
     pub report: Report,
     /// The changes that the report's plan is made of.
     pub changes: Vec<Change>,
+    /// The changes of the secret.
+    pub secret_changes: Vec<SecretEdit>,
     /// Why DNS could not be made right, where it could not.
     pub error: Option<ReconcileError>,
+    /// Why the secret could not be made right, where it could not.
+    pub secret_error: Option<PublishError>,
 }
 
 /// The reconciler: the only writer.
@@ -225,6 +240,7 @@ pub struct Reconciler {
     retry: Option<Arc<RetryQueue>>,
     /// The services of resource groups.
     pub services: Arc<Services>,
+    vaults: Vaults,
 }
 
 /// What came of one run, for all invocations that it serves.
@@ -263,7 +279,15 @@ impl Reconciler {
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
         let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
         let services = Arc::new(Services::new(Arc::clone(&settings), arm.clone()));
-        Arc::new(Self { settings, arm, clock, coalescer, retry, services })
+        let (http_transport, tokens) = arm.network();
+        let vaults = Vaults::new(settings.cloud, http_transport, tokens);
+        Arc::new(Self { settings, arm, clock, coalescer, retry, services, vaults })
+    }
+
+    /// The clients of key vaults.
+    #[must_use]
+    pub fn vaults(&self) -> &Vaults {
+        &self.vaults
     }
 
     /// What this process has to do now.
@@ -360,7 +384,9 @@ impl Reconciler {
                 zones.as_ref().zip(this.retry.as_ref()).and_then(|(zones, retry)| retry.throttle(zones));
             async move {
                 let report = if let Some(wait) = throttle {
-                    throttled(&work.id, wait)
+                    let secret = this.publish(&work.id, slot, deadline - GRACE).await;
+                    let report = throttled(&work.id, wait);
+                    secret.map_or(report.clone(), |secret| report.beside(secret))
                 } else {
                     let order = Order {
                         evidence: work.evidence,
@@ -385,14 +411,29 @@ impl Reconciler {
     /// an address.
     pub async fn dry_run(&self, reader: &Reader, id: &ContainerGroupId, order: &Order) -> DryRun {
         let Some(goal) = Goal::new(id, &self.settings.zones, Purpose::Reconcile) else {
-            return DryRun { report: unmapped(&self.settings.zones, id), changes: vec![], error: None };
+            return DryRun {
+                report: unmapped(&self.settings.zones, id),
+                changes: vec![],
+                secret_changes: vec![],
+                error: None,
+                secret_error: None,
+            };
         };
         let goal = Goal { lookups: order.lookups.clone(), evidence: order.evidence, ..goal };
         let rules = Rules::of(&self.settings, &goal.zones);
-        let (verdict, mut trace) = dry_run(reader, rules, &goal, &self.clock).await;
+        let vaults = self.vaults.invocation();
+        let (verdict, mut trace) = dry_run(reader, &vaults, rules, &goal, &self.clock).await;
         let result = result(verdict, &goal, &mut trace);
-        let report = report(Access::read_only(reader), &goal, result.as_ref(), &trace);
-        DryRun { report, changes: trace.changes, error: result.err() }
+        let secret = secret_result(&mut trace);
+        let access = Access::read_only(reader);
+        let report = report(access, &goal, result.as_ref(), secret.as_ref(), &trace);
+        DryRun {
+            report,
+            changes: trace.changes,
+            secret_changes: trace.secret_changes,
+            error: result.err(),
+            secret_error: secret.err(),
+        }
     }
 
     /// One invocation: the records of the group, and beside them the services of its resource group.
@@ -416,6 +457,7 @@ impl Reconciler {
 
     /// The group, and the groups whose PTR records it took and gave up again.
     async fn groups(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        let vaults = self.vaults.invocation();
         let writer = self.arm.invocation_in(deadline, order.slot.clone());
         // An address is waited for once in an invocation.
         let mut wait = self.settings.address_wait;
@@ -433,9 +475,10 @@ impl Reconciler {
                 reader: writer.reader(),
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
+                reviewed: order.reviewed.as_deref(),
             };
             let mut trace = Trace::new(RunState::new(wait));
-            let report = self.group(access, rules, &goal, deadline, &mut trace).await;
+            let report = self.group(access, &vaults, rules, &goal, deadline, &mut trace).await;
             wait = trace.facts.run.wait_left();
             let address = trace.target.as_ref().and_then(|target| target.address);
             queue.extend(trace.facts.run.given_up(address).filter_map(Owner::container_group));
@@ -445,29 +488,41 @@ impl Reconciler {
             });
         }
         let whole = whole.unwrap_or_else(|| unmapped(&self.settings.zones, id));
-        Report {
-            arm_calls: writer.reader().calls(),
-            request_records: writer.reader().request_records(),
-            ..whole
-        }
+        with_requests(whole, writer.reader(), &vaults)
+    }
+
+    /// The secret of a group whose zones are throttled; `None` if its entry has no secret.
+    async fn publish(&self, id: &ContainerGroupId, slot: Arc<Slot>, deadline: Instant) -> Option<Report> {
+        let goal = Goal::new(id, &self.settings.zones, Purpose::Publish)?;
+        goal.zones.secret.as_ref()?;
+        let rules = Rules::of(&self.settings, &goal.zones);
+        let (writer, vaults) =
+            (self.arm.invocation_in(deadline, Some(Arc::clone(&slot))), self.vaults.invocation());
+        let access =
+            Access { reader: writer.reader(), writer: Some(&writer), slot: Some(&slot), reviewed: None };
+        let mut trace = Trace::new(RunState::default());
+        let report = self.group(access, &vaults, rules, &goal, deadline, &mut trace).await;
+        Some(with_requests(report, writer.reader(), &vaults))
     }
 
     /// One group of an invocation.
     async fn group(
         &self,
         access: Access<'_>,
+        vaults: &VaultRequests,
         rules: Rules,
         goal: &Goal,
         deadline: Instant,
         trace: &mut Trace,
     ) -> Report {
-        let run = pursue(access, rules, goal, &self.clock, trace);
+        let run = pursue(access, vaults, rules, goal, &self.clock, trace);
         let verdict = tokio::time::timeout_at(deadline, run).await.ok();
         let result = match verdict {
             Some(verdict) => result(verdict, goal, trace),
             None => Err(ReconcileError::Deadline { deadline: self.settings.deadline }),
         };
-        report(access, goal, result.as_ref(), trace)
+        let secret = secret_result(trace);
+        report(access, goal, result.as_ref(), secret.as_ref(), trace)
     }
 }
 
@@ -482,74 +537,6 @@ pub struct Order {
     pub slot: Option<Arc<Slot>>,
     /// Whether the services of the resource group are part of the run. A sweep looks at them once.
     pub is_of_event: bool,
-}
-
-/// A verdict that is no failure, as a report of it starts.
-fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, ReconcileError> {
-    let report = match verdict {
-        Verdict::Right(Right::Named(address)) => {
-            Report::new(Outcome::Converged, format!("the records name {address}"))
-        }
-        Verdict::Right(Right::Absent) => Report::new(Outcome::Converged, "no records (expected)"),
-        Verdict::Right(Right::Kept) => Report::new(Outcome::Converged, "stopped; its records are kept"),
-        Verdict::Unmanaged(reason) => Report {
-            is_warning: matches!(reason, Unmanaged::NoAddress | Unmanaged::ProvisioningFailed),
-            ..Report::new(Outcome::Unmanaged, reason.to_string())
-        },
-        Verdict::Compared(drift) => {
-            Report { drift: Some(drift), ..Report::new(Outcome::Reported, "compared with the live group") }
-        }
-        Verdict::Failed(error) => return Err(ReconcileError::of(error, goal, trace)),
-    };
-    Ok(report)
-}
-
-/// The report of a run that was not tried.
-fn throttled(id: &ContainerGroupId, wait: Duration) -> Report {
-    let error = ReconcileError::Throttled { id: id.clone(), wait };
-    Report { throttled: error.throttled(), ..Report::failed(error.outcome(), &error) }
-}
-
-/// Says what became of one group.
-fn report(
-    access: Access<'_>,
-    goal: &Goal,
-    result: Result<&Report, &ReconcileError>,
-    trace: &Trace,
-) -> Report {
-    let fqdn = trace.target.as_ref().map(|target| target.fqdn.clone());
-    let subject = fqdn.as_ref().map_or_else(|| goal.id.to_string(), ToString::to_string);
-    let lines = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
-    let (plan, withheld) = (lines(&trace.changes), lines(&trace.withheld));
-    let written = || format!("{subject}: {}", plan.join("; "));
-    let mut report = match result {
-        Err(error) => {
-            let mut report = Report::failed(error.outcome(), error);
-            report.message = format!("{subject}: {}", report.message);
-            report.conflict_owner = error.owner().map(ToString::to_string);
-            report.throttled = error.throttled();
-            report.retry_after = error.retry_after();
-            report
-        }
-        Ok(_) if !plan.is_empty() => match access.writer {
-            None => Report::new(Outcome::Planned, format!("planned for {}", written())),
-            Some(_) => Report::new(Outcome::Changed, written()),
-        },
-        Ok(report) if report.outcome == Outcome::Converged && !withheld.is_empty() => {
-            let message = format!("{subject}: withheld by ACI_DNS_POLICY: {}", withheld.join("; "));
-            Report::new(Outcome::Converged, message)
-        }
-        Ok(report) => Report { message: format!("{subject}: {}", report.message), ..report.clone() },
-    };
-    let refused: Vec<String> =
-        trace.facts.run.refused_deletes().filter_map(|key| trace.refusal(key)).collect();
-    if !refused.is_empty() {
-        report.is_warning = true;
-        report.message = format!("{}; emptied instead of deleted: {}", report.message, refused.join("; "));
-    }
-    report.fqdn = fqdn;
-    report.address = trace.target.as_ref().and_then(|target| target.address);
-    report.plan = plan;
-    report.withheld = withheld;
-    report
+    /// The only writes that the run may send, if a plan was reviewed.
+    pub reviewed: Option<Arc<BTreeSet<Write>>>,
 }

@@ -39,7 +39,7 @@ use crate::{
     },
     reconcile::{
         clock::Clock,
-        retry::message::{FAILED_DELAY, RetryMessage, Work, delay},
+        retry::message::{FAILED_DELAY, FollowUp, RetryMessage, Work, delay},
     },
 };
 
@@ -173,27 +173,28 @@ impl RetryQueue {
         zones: &Zones,
         deadline: Instant,
     ) -> Report {
-        let now = self.clock.unix_seconds();
-        match report.outcome {
-            Outcome::Unavailable if of.is_expired(now) => {
+        if matches!(report.outcome, Outcome::Converged | Outcome::Changed) {
+            self.waiting().groups.remove(&of.id);
+        }
+        match run.follow_up(of, report.outcome, self.clock.unix_seconds()) {
+            FollowUp::None => report,
+            FollowUp::Expired => {
                 Report { message: format!("{}; it has been tried for 24 hours", report.message), ..report }
             }
-            Outcome::Unavailable => {
+            FollowUp::Retry(message) => {
                 let waits = (report.throttled, report.retry_after);
-                let store = || self.defer(run.clone(), waits, zones.clone(), deadline);
+                let store = || self.defer(run.clone(), message, waits, zones.clone(), deadline);
                 let stored = in_time(messages.unfinished.get_or_init(store), deadline).await;
                 deferred(report, stored)
             }
-            Outcome::Failed | Outcome::Conflict if !of.is_retry => {
-                let message = run.deferral(now).to_text(Some(run.event()));
-                let store = || self.store(MessageKind::Failed, message, FAILED_DELAY, deadline);
+            FollowUp::Failure(message) => {
+                let text = message.to_text(Some(run.event()));
+                let store = || self.store(MessageKind::Failed, text, FAILED_DELAY, deadline);
                 let stored = in_time(messages.unfinished.get_or_init(store), deadline).await;
                 deferred(report, stored)
             }
-            Outcome::Converged | Outcome::Changed => {
-                self.waiting().groups.remove(&of.id);
-                let recheck = run.recheck(of, report.outcome == Outcome::Changed, now);
-                let Some(message) = recheck.filter(|_| !self.recheck.is_zero()) else { return report };
+            FollowUp::Recheck(_) if self.recheck.is_zero() => report,
+            FollowUp::Recheck(message) => {
                 let text = message.to_text(Some(run.event()));
                 let store = || self.store(MessageKind::Recheck, text, self.recheck, deadline);
                 match in_time(messages.recheck.get_or_init(store), deadline).await {
@@ -205,7 +206,6 @@ impl RetryQueue {
                     },
                 }
             }
-            _ => report,
         }
     }
 
@@ -226,6 +226,7 @@ impl RetryQueue {
     async fn defer(
         self: &Arc<Self>,
         work: Work,
+        message: RetryMessage,
         (throttle, retry_after): (Option<Duration>, Option<Duration>),
         zones: Zones,
         deadline: Instant,
@@ -236,7 +237,6 @@ impl RetryQueue {
         {
             return Ok(delay);
         }
-        let message = work.deferral(unix_seconds);
         let backoff = delay(message.attempt);
         let mut delay = (backoff + self.arm.jitter(backoff / 5)).max(retry_after.unwrap_or_default());
         if let Some(throttle) = throttle.max(self.throttle(&zones)) {

@@ -10,10 +10,7 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 
 use crate::{
-    azure::{
-        arm::{Arm, Reader},
-        slot::Slot,
-    },
+    azure::arm::{Arm, Reader},
     config::Settings,
     decide::{
         Evidence, MAX_PASSES, Purpose, Rules,
@@ -26,6 +23,7 @@ use crate::{
         resource_id::{ContainerGroupId, Scope},
     },
     reconcile::{
+        Order,
         coalesce::{Coalescer, Role},
         driver::{
             Access,
@@ -105,7 +103,8 @@ impl Services {
                 let known = goal.causes.entry(id).or_default();
                 *known = evidence.max(*known);
             }
-            async move { Arc::new(this.run(goal, deadline, Some(slot)).await) }.boxed()
+            let order = Order { slot: Some(slot), ..Order::default() };
+            async move { Arc::new(this.run(goal, order, deadline).await) }.boxed()
         };
         let run = self.coalescer.run(scope, cause, deadline, work);
         let unfinished = || (Arc::new(ServicesRun::default()), Role::Leader);
@@ -113,13 +112,16 @@ impl Services {
         Some(tokio::time::timeout_at(deadline, run).await.ok()?.unwrap_or_else(|_| unfinished()))
     }
 
-    /// Makes the services of a resource group right.
-    pub async fn run(&self, goal: ServiceGoal, deadline: Instant, slot: Option<Arc<Slot>>) -> ServicesRun {
-        let arm = self.arm.invocation_in(deadline, slot.clone());
+    /// Makes the services of a resource group right. Of the order, the place and the reviewed writes count.
+    pub async fn run(&self, goal: ServiceGoal, order: Order, deadline: Instant) -> ServicesRun {
+        let arm = self.arm.invocation_in(deadline, order.slot.clone());
         let rules = Rules::of(&self.settings, &goal.zones);
-        let slot = slot.as_deref();
-        let access =
-            Access { reader: arm.reader(), writer: Some(&arm).filter(|_| !rules.is_dry_run()), slot };
+        let access = Access {
+            reader: arm.reader(),
+            writer: Some(&arm).filter(|_| !rules.is_dry_run()),
+            slot: order.slot.as_deref(),
+            reviewed: order.reviewed.as_deref(),
+        };
         pursue(&self.settings, access, rules, &goal, deadline).await
     }
 }
@@ -303,10 +305,7 @@ impl ServicesRun {
             report.services_failed.extend(result.failure_elsewhere().filter(|_| result.is_unknown()));
             let Some(drift) = report.drift.as_mut().filter(|_| result.verdict.is_different) else { continue };
             if !drift.kinds.contains(&DriftKind::Service) {
-                drift.kinds.push(DriftKind::Service);
-            }
-            if drift.event == DriftEvent::NoChange {
-                drift.event = DriftEvent::DriftDetected;
+                drift.add(DriftKind::Service);
             }
             drift.services.push(result.verdict.difference());
         }

@@ -34,7 +34,11 @@ use self::{
     story::Story,
 };
 use crate::{
-    config::SettingsError, decide::report::Chain, domain::text::printable, environment, telemetry::Telemetry,
+    config::SettingsError,
+    decide::report::Chain,
+    domain::text::{self, printable},
+    environment,
+    telemetry::Telemetry,
 };
 use azure_simulator::{Azure, MessageView};
 
@@ -176,8 +180,9 @@ pub async fn play(
         show_end(&stage.azure, &tally, out)?;
         return Ok(tally);
     };
-    let script = fs::read_to_string(path)
-        .map_err(|source| ReplayError::Unreadable { path: path.to_owned(), source })?;
+    let unreadable = |source| ReplayError::Unreadable { path: path.to_owned(), source };
+    let script = text::decode(&fs::read(path).map_err(unreadable)?)
+        .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
     let mut player = Player::new(azure, lines.clone(), lookup).beside(names).observed(telemetry.clone());
     for (line, text) in (1..).zip(script.lines()) {
         player.play(text, out).await.map_err(|source| ReplayError::Scenario {

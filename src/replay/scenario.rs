@@ -5,20 +5,20 @@
 //! | command | does |
 //! |---|---|
 //! | `set NAME VALUE` | a setting, as in the environment; before the first delivery |
-//! | `zone NAME` | makes a zone in the resource group `rg-dns` |
+//! | `zone NAME` | creates a zone in the resource group `rg-dns` |
 //! | `subnet RG CIDR` | where the private addresses of a resource group come from |
 //! | `record TYPE FQDN VALUE[,VALUE] [ttl=N] [auto] [KEY=VALUE]` | writes a record set as a person would; `-` for no value |
 //! | `store TYPE FQDN JSON` | stores the properties of a record set as they are, also those that the API refuses |
 //! | `unrecord TYPE FQDN` | removes one as a person would |
 //! | `create GROUP [public\|no-ports\|null-ip\|zero-ip] [at=ADDRESS] [takes=30s] [tag:KEY=VALUE]` | creates a group |
 //! | `create GROUP ... [policy=Always\|OnFailure\|Never] [standby] [visible-after=30s]` | likewise; with a restart policy, for a standby pool, unseen by reads at first |
-//! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | what people do to it; an event tells |
-//! | `move GROUP` | the platform moves it; no event tells |
+//! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | what people do to it; Azure raises an event |
+//! | `move GROUP` | the platform moves it; Azure raises no event |
 //! | `exit GROUP [CODE]` | its containers end by themselves; the restart policy decides what follows |
-//! | `claim GROUP` | takes it out of its standby pool; an event tells |
-//! | `hand-over GROUP GROUP` | the first one moves, and the second one gets its address; no event tells |
-//! | `tag GROUP [KEY=VALUE]` | replaces its tags; an event tells |
-//! | `state GROUP STATE`, `provisioning GROUP STATE` | makes Azure say this state |
+//! | `claim GROUP` | takes it out of its standby pool; Azure raises an event |
+//! | `hand-over GROUP GROUP` | the first one moves, and the second one gets its address; Azure raises no event |
+//! | `tag GROUP [KEY=VALUE]` | replaces its tags; Azure raises an event |
+//! | `state GROUP STATE`, `provisioning GROUP STATE` | makes Azure report this state |
 //! | `wait 5m` | lets time pass |
 //! | `fail METHOD PATH STATUS [code=CODE] [retry-after=N] [after] [OCCASION]` | Azure answers requests with an error |
 //! | `lose METHOD PATH [after] [OCCASION]` | the answer to a request is lost |
@@ -26,7 +26,7 @@
 //! | `stale PATH [versions=N\|behind=30s\|now] [OCCASION]` | reads show an older version: before the latest changes (1), as so long ago, or as now |
 //! | `hide PATH [resource-group] [OCCASION]` | reads are answered 404, as if what they read, or its resource group, were too new |
 //! | `lock SCOPE CanNotDelete\|ReadOnly`, `unlock SCOPE` | a management lock |
-//! | `deny SCOPE ACTION`, `allow SCOPE` | takes a right away; gives all back |
+//! | `deny SCOPE ACTION`, `allow SCOPE` | takes a right away; gives all rights back |
 //! | `deliver [twice\|reversed\|together]` | delivers the events so far |
 //! | `queue` | gives the handler a retry queue, and a Functions host that reads it; `wait` shows the retries |
 //! | `drop` | loses the events so far |

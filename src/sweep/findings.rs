@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Write as _},
+    net::Ipv4Addr,
 };
 
 use anstyle::{AnsiColor, Style};
@@ -15,12 +16,13 @@ use crate::{
     config::UnmatchedKeys,
     decide::{
         Evidence, ExtraLookups,
-        change::{Change, Effect},
+        change::{Change, Effect, Write},
         report::{DriftKind, Outcome, Report},
     },
     domain::{
         dns::{DomainName, Owner, RecordType, RelativeName, ZoneKey},
         resource_id::{ContainerGroupId, Scope, fold},
+        secret::SecretEdit,
         text::printable,
     },
 };
@@ -34,6 +36,8 @@ pub struct Findings {
     pub unattributed: Vec<UnattributedRecord>,
     /// The failed lists. What depends on them is unknown.
     pub failures: Vec<Failure>,
+    /// The groups with an address.
+    pub names: Vec<LiveName>,
     /// How much was compared.
     pub tally: Tally,
     /// The number of record sets with an owner mark, by zone.
@@ -42,6 +46,25 @@ pub struct Findings {
     pub unmatched: UnmatchedKeys,
     /// The resource groups in which container groups are listed: subscription and name, in lower case.
     pub resource_groups: BTreeSet<(String, String)>,
+}
+
+/// A group with an address, and the names that should lead to it and back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveName {
+    /// The container group.
+    pub id: ContainerGroupId,
+    /// Its name.
+    pub fqdn: DomainName,
+    /// The forward zone.
+    pub zone: DomainName,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The addresses in its A record set.
+    pub recorded: Vec<Ipv4Addr>,
+    /// The reverse zone and the reverse name, if it should have a PTR record.
+    pub reverse: Option<(DomainName, DomainName)>,
+    /// The targets in its PTR record set.
+    pub recorded_ptr: Vec<String>,
 }
 
 /// A container group with a finding.
@@ -57,10 +80,14 @@ pub struct Found {
     pub report: Report,
     /// The changes of that dry run.
     pub changes: Vec<Change>,
+    /// The changes of the secret in that dry run.
+    pub secret_changes: Vec<SecretEdit>,
     /// The extra lookups of that dry run.
     pub lookups: ExtraLookups,
     /// How much a "not found" of the group proves.
     pub evidence: Evidence,
+    /// Whether a repair may only make these changes, and only if each record set still has its ETag.
+    pub is_reviewed: bool,
 }
 
 /// The kind of a finding.
@@ -93,6 +120,10 @@ pub struct Failure {
     pub outcome: Outcome,
     /// The error with all its causes.
     pub error: String,
+    /// Its causes, without the list that failed.
+    pub cause: String,
+    /// Whether there is no access token.
+    pub is_sign_in: bool,
 }
 
 /// How much was compared.
@@ -222,7 +253,7 @@ impl Findings {
     /// The number of changes of a repair, by effect and takeover.
     #[must_use]
     pub fn planned(&self) -> usize {
-        self.found.iter().map(|found| found.changes.len()).sum()
+        self.found.iter().map(|found| found.changes.len() + found.secret_changes.len()).sum()
     }
 
     /// A summary in one sentence.
@@ -293,12 +324,43 @@ pub fn place_of(id: &ContainerGroupId) -> (String, String) {
 }
 
 impl Found {
+    /// Whether a repair would write something.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        !self.changes.is_empty() || !self.secret_changes.is_empty()
+    }
+
+    /// The resource id of the container group, or of the resource group of the service.
+    #[must_use]
+    pub fn resource_id(&self) -> String {
+        if self.is_service { Scope::of(&self.id).to_string() } else { self.id.to_string() }
+    }
+
+    /// The label, if it is a service.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.is_service.then(|| self.id.name())
+    }
+
+    /// The conditional writes of its changes.
+    #[must_use]
+    pub fn writes(&self) -> BTreeSet<Write> {
+        self.changes
+            .iter()
+            .map(Change::write)
+            .chain(self.secret_changes.iter().map(Write::of_secret))
+            .collect()
+    }
+
     /// Every kind of drift of the group.
     #[must_use]
     pub fn kinds(&self) -> &[DriftKind] {
         self.report.drift.as_ref().map_or(&[], |drift| &drift.kinds)
     }
 }
+
+/// How an error names the failure of the list on which it depends.
+const UNLISTED: &str = "could not read the list that contains it: ";
 
 const STRONG: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
@@ -325,7 +387,7 @@ pub fn table(findings: &Findings) -> String {
             or_dash(found.report.address.map(|address| address.to_string()).unwrap_or_default()),
             or_dash(addresses.join(" ")),
         ]);
-        notes.push(printable(found.report.error.as_deref().unwrap_or_default()).into_owned());
+        notes.push(printable(&error_of(&found.report)).into_owned());
     }
     let mut text = String::new();
     if rows.len() > 1 {
@@ -365,11 +427,16 @@ pub fn diff(findings: &Findings) -> String {
             let note = if change.is_adoption() { "takes over: " } else { "" };
             _ = writeln!(text, "  {note}{style}{}{style:#}", printable(&change.to_string()));
         }
+        for change in &found.secret_changes {
+            let style = if change.before.is_none() { GOOD } else { OTHER };
+            let note = if change.is_adoption() { "takes over: " } else { "" };
+            _ = writeln!(text, "  {note}{style}{}{style:#}", printable(&change.to_string()));
+        }
         for change in &found.report.withheld {
             _ = writeln!(text, "  withheld: {}", printable(change));
         }
-        if let Some(error) = &found.report.error {
-            _ = writeln!(text, "  {BAD}{}{BAD:#}", printable(error));
+        if found.report.error.is_some() {
+            _ = writeln!(text, "  {BAD}{}{BAD:#}", printable(&error_of(&found.report)));
         }
     }
     if !text.is_empty() {
@@ -384,15 +451,17 @@ pub fn diff(findings: &Findings) -> String {
     }
     let counts = effects.iter().map(|(_, word, count)| format!("{count} {word}"));
     _ = writeln!(text, "Record sets: {}", counts.collect::<Vec<_>>().join(", "));
+    let secrets: usize = findings.found.iter().map(|found| found.secret_changes.len()).sum();
+    if secrets > 0 {
+        _ = writeln!(text, "Secrets: {secrets} to be written");
+    }
     text + &closing(findings)
 }
 
 /// The end of table and diff.
 fn closing(findings: &Findings) -> String {
     let mut text = String::new();
-    for failure in &findings.failures {
-        _ = writeln!(text, "{BAD}{}{BAD:#}", printable(&failure.error));
-    }
+    text += &failures(&findings.failures);
     for record in &findings.unattributed {
         let owner = record.owner.as_ref().map(|owner| format!(" of {}", printable(owner.as_str())));
         let (name, owner) = (printable(&record.record), owner.unwrap_or_default());
@@ -404,6 +473,45 @@ fn closing(findings: &Findings) -> String {
     }
     _ = writeln!(text, "{}", findings.summary());
     text
+}
+
+/// The failed lists, those with the same cause together.
+fn failures(failures: &[Failure]) -> String {
+    let mut text = String::new();
+    let mut causes: Vec<&str> = failures.iter().map(|failure| failure.cause.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    causes.retain(|cause| seen.insert(*cause));
+    for cause in causes {
+        let of_cause: Vec<&Failure> = failures.iter().filter(|failure| failure.cause == cause).collect();
+        let mut lines = Vec::new();
+        match of_cause.as_slice() {
+            [one, ..] if one.is_sign_in => {
+                let lists = if of_cause.len() == 1 { "list" } else { "lists" };
+                lines.push(format!("not signed in: {} {lists} could not be read: {cause}", of_cause.len()));
+            }
+            [one] => lines.push(one.error.clone()),
+            several => {
+                lines.push(format!("{} lists failed: {cause}", several.len()));
+                lines.extend(several.iter().map(|failure| {
+                    let list = failure.error.strip_suffix(cause).unwrap_or(&failure.error);
+                    format!("  {}", list.trim_end_matches(": "))
+                }));
+            }
+        }
+        for line in lines {
+            _ = writeln!(text, "{BAD}{}{BAD:#}", printable(&line));
+        }
+    }
+    text
+}
+
+/// The error of a group. The cause of a failed list is not repeated for each group that depends on the list.
+fn error_of(report: &Report) -> String {
+    let error = report.error.as_deref().unwrap_or_default();
+    match error.split_once(UNLISTED) {
+        Some((operation, _)) => format!("{operation}its list failed, see below"),
+        None => error.to_owned(),
+    }
 }
 
 /// How container groups are named: with their subscription only if there are several.
@@ -448,8 +556,16 @@ pub fn json(findings: &Findings) -> Value {
             };
             json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
         });
+        let secrets = found.secret_changes.iter().map(|change| {
+            let effect = match &change.before {
+                None => "adds",
+                Some(before) if before.value == change.after.value => "marks",
+                Some(_) => "alters",
+            };
+            json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
+        });
         let mut group = json!({
-            "id": found.id.to_string(),
+            "id": found.resource_id(),
             "fqdn": report.fqdn.as_ref().map(ToString::to_string),
             "verdict": match found.verdict {
                 Verdict::Drift => "drift",
@@ -461,13 +577,12 @@ pub fn json(findings: &Findings) -> Value {
             "dnsAddresses": drift
                 .map(|drift| drift.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>()),
             "dnsPtr": drift.map(|drift| drift.dns_ptr.clone()),
-            "plan": changes.collect::<Vec<_>>(),
+            "plan": changes.chain(secrets).collect::<Vec<_>>(),
             "withheld": report.withheld,
             "error": report.error,
         });
-        if let (true, Some(members)) = (found.is_service, group.as_object_mut()) {
-            members.insert("id".to_owned(), Scope::of(&found.id).to_string().into());
-            members.insert("service".to_owned(), found.id.name().into());
+        if let (Some(label), Some(members)) = (found.service(), group.as_object_mut()) {
+            members.insert("service".to_owned(), label.into());
             let services = drift.map(|drift| drift.services.clone());
             members.insert("driftServices".to_owned(), json!(services));
         }
@@ -514,7 +629,12 @@ mod tests {
                 owner: Some(owner),
                 reason: "deleted",
             }],
-            failures: vec![Failure { outcome: Outcome::Failed, error: evil.to_owned() }],
+            failures: vec![Failure {
+                outcome: Outcome::Failed,
+                error: evil.to_owned(),
+                cause: String::new(),
+                is_sign_in: false,
+            }],
             ..Findings::default()
         };
         for text in [table(&findings), diff(&findings)] {

@@ -5,20 +5,34 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, future::join, stream};
 
 use crate::{
-    azure::arm::{ArmError, Kind, Reader, Snapshot},
+    azure::{
+        arm::{Activity, ArmError, Kind, Reader, Snapshot},
+        key_vault::{VaultError, Vaults},
+    },
     config::{MissingSubscription, Settings, Zones},
-    domain::dns::{Zone, ZoneKey},
+    decide::desired,
+    domain::{
+        container_group::AddressState,
+        dns::{Zone, ZoneKey},
+        secret::{SecretId, Vault},
+    },
 };
 
 /// How many lists are read at the same time.
 const LISTED_AT_ONCE: usize = 8;
 
 /// Lists everything that the map serves.
-pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Snapshot, MissingSubscription> {
+pub(super) async fn snapshot(
+    reader: &Reader,
+    settings: &Settings,
+    activity: &Activity,
+) -> Result<Snapshot, MissingSubscription> {
     let list_scope = settings.list_scope()?;
     let mut snapshot = Snapshot::default();
+    activity.expect(list_scope.scopes.len());
     let lists = stream::iter(list_scope.scopes).map(|scope| async move {
         let listed = reader.list_container_groups(&scope).await;
+        activity.finish_one();
         (scope, listed)
     });
     let listed: Vec<_> = lists.buffer_unordered(LISTED_AT_ONCE).collect().await;
@@ -41,12 +55,15 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
             reverse.add(zone.zone(), is_serving);
         }
     }
+    activity.expect(forward.0.len() + reverse.0.len());
     let forward = stream::iter(forward.0.into_values()).map(|(zone, is_serving)| async move {
         let listed = reader.list_a_record_sets(&zone).await;
+        activity.finish_one();
         (zone, is_serving, listed)
     });
     let reverse = stream::iter(reverse.0.into_values()).map(|(zone, is_serving)| async move {
         let listed = reader.list_ptr_record_sets(&zone).await;
+        activity.finish_one();
         (zone, is_serving, listed)
     });
     let (forward, reverse): (Vec<_>, Vec<_>) = join(
@@ -68,6 +85,43 @@ pub(super) async fn snapshot(reader: &Reader, settings: &Settings) -> Result<Sna
         }
     }
     Ok(snapshot)
+}
+
+/// How many secrets are read at the same time.
+const SECRETS_AT_ONCE: usize = 16;
+
+/// Reads the secrets of the listed groups with an address. Key Vault lists no values. When a whole vault fails, its first
+/// secret tells so for all.
+pub(super) async fn secrets(snapshot: &mut Snapshot, settings: &Settings, vaults: &Vaults) {
+    let mut wanted: BTreeMap<Vault, Vec<SecretId>> = BTreeMap::new();
+    for (id, group) in snapshot.listed_container_groups() {
+        let Some(zones) = settings.zones.serving(id).filter(|zones| zones.secret.is_some()) else { continue };
+        let AddressState::Running(_) = AddressState::of(Some(group)) else { continue };
+        if let Ok(Some(secret)) = desired::secret(id, group, &zones) {
+            wanted.entry(secret.id.vault.clone()).or_default().push(secret.id);
+        }
+    }
+    let requests = &vaults.invocation();
+    for ids in wanted.into_values() {
+        let Some((first, rest)) = ids.split_first() else { continue };
+        let result = requests.read(first).await;
+        let failed = result.as_ref().err().filter(|error| error.cause.is_of_whole_vault()).cloned();
+        snapshot.add_secret(first.clone(), result);
+        if let Some(error) = failed {
+            for id in rest {
+                snapshot.add_secret(id.clone(), Err(VaultError { id: id.clone(), ..error.clone() }));
+            }
+            continue;
+        }
+        let reads = stream::iter(rest.to_vec()).map(|id| async move {
+            let result = requests.read(&id).await;
+            (id, result)
+        });
+        let read: Vec<_> = reads.buffer_unordered(SECRETS_AT_ONCE).collect().await;
+        for (id, result) in read {
+            snapshot.add_secret(id, result);
+        }
+    }
 }
 
 /// The zones to list, each once, and whether an existing group needs them.

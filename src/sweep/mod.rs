@@ -43,6 +43,7 @@ use crate::{
     config::{MissingSubscription, Settings, Sweep},
     decide::{
         Evidence,
+        desired::Desired,
         report::{Chain, Drift, Outcome, Report, unmapped},
     },
     domain::{
@@ -51,7 +52,7 @@ use crate::{
     },
     drift::DriftTracker,
     reconcile::{Clock, DryRun, Order, ReconcileError, Reconciler, failure_outcome},
-    sweep::findings::{ChangeGuard, Failure, Findings, Found, Tally, Verdict, place_of},
+    sweep::findings::{ChangeGuard, Failure, Findings, Found, LiveName, Tally, Verdict, place_of},
 };
 
 /// How many groups are read at the same time.
@@ -92,7 +93,9 @@ impl Sweeper {
     /// Compares everything, and writes nothing.
     pub async fn look(&self, options: SweepOptions) -> Result<Findings, MissingSubscription> {
         let reader = self.arm.observation(options.deadline);
-        let mut snapshot = Arc::new(gather::snapshot(&reader, &self.settings).await?);
+        let mut snapshot = gather::snapshot(&reader, &self.settings, self.arm.activity()).await?;
+        gather::secrets(&mut snapshot, &self.settings, self.reconciler.vaults()).await;
+        let mut snapshot = Arc::new(snapshot);
         let index = Index::of(&snapshot, &self.settings.zones);
 
         let mut tally = Tally::default();
@@ -120,7 +123,7 @@ impl Sweeper {
             if is_in_doubt(&look, &crowded, options.is_thorough) {
                 doubts.push(id.clone());
             } else {
-                count(look, &mut tally, &mut findings);
+                self.count(look, &mut tally, &mut findings);
             }
         }
         let asked = self.ask(&reader, doubts, options.deadline).await;
@@ -132,7 +135,7 @@ impl Sweeper {
         }
         for id in &asked.ids {
             let look = self.judge(&snapshot, &index, id).await;
-            count(look, &mut tally, &mut findings);
+            self.count(look, &mut tally, &mut findings);
         }
         let lists = Reader::of(Arc::clone(&snapshot));
         let sight = (snapshot.as_ref(), &index);
@@ -162,7 +165,7 @@ impl Sweeper {
         let look = self.judge_with(&reader, id, Some(group), Order::default(), true).await;
         let mut findings = Findings::default();
         let mut tally = Tally { groups: 1, asked: 1, ..Tally::default() };
-        count(look, &mut tally, &mut findings);
+        self.count(look, &mut tally, &mut findings);
         findings.tally = Tally { requests: reader.calls(), ..tally };
         Ok(findings)
     }
@@ -171,10 +174,12 @@ impl Sweeper {
     async fn ask(&self, reader: &Reader, mut ids: Vec<ContainerGroupId>, deadline: Instant) -> Asked {
         let total = ids.len();
         self.rotate(&mut ids);
+        self.arm.activity().expect(total);
         let asks = stream::iter(ids)
             .take_while(|_| std::future::ready(Instant::now() < deadline))
             .map(|id| async move {
                 let answer = reader.container_group(&id).await;
+                self.arm.activity().finish_one();
                 (id, answer)
             })
             .buffer_unordered(ASKED_AT_ONCE);
@@ -221,6 +226,37 @@ impl Sweeper {
         Look { id: id.clone(), group, state, order, is_concerned, dry_run, drift }
     }
 
+    /// Adds one group to the findings.
+    fn count(&self, look: Look, tally: &mut Tally, findings: &mut Findings) {
+        findings.names.extend(self.live_name(&look));
+        match verdict::of(look) {
+            verdict::Classification::Right => tally.right += 1,
+            verdict::Classification::Settling => tally.settling += 1,
+            verdict::Classification::Unmanaged => tally.unmanaged += 1,
+            // A deleted group without records needs no report.
+            verdict::Classification::Nothing => {}
+            verdict::Classification::Found(found) => findings.found.push(*found),
+        }
+    }
+
+    /// The names of a group that runs; nothing, if it has no address or is ignored, or if DNS could not be read.
+    fn live_name(&self, look: &Look) -> Option<LiveName> {
+        let (AddressState::Running(address), Some(group)) = (look.state, &look.group) else { return None };
+        let zones = self.settings.zones.serving(&look.id)?;
+        let desired = Desired::of(&look.id, group, &zones).ok()??;
+        let drift = look.drift.as_ref()?;
+        let reverse = zones.reverse_name(address).filter(|_| desired.wants_ptr);
+        Some(LiveName {
+            id: look.id.clone(),
+            fqdn: desired.fqdn(),
+            zone: zones.forward.name.clone(),
+            address,
+            recorded: drift.dns_addresses.clone(),
+            reverse: reverse.map(|(zone, name)| (zone.name.clone(), name.within(&zone.name))),
+            recorded_ptr: drift.dns_ptr.clone(),
+        })
+    }
+
     /// The timed sweep: compares everything, reports each group that drifts, and repairs it if the settings
     /// say so, within the same guards as the command line. `on_report` receives each group's report.
     pub async fn run(&self, on_report: impl Fn(&ContainerGroupId, &Report)) -> Report {
@@ -257,7 +293,7 @@ impl Sweeper {
             }
         }
         let to_report = findings.found.iter().filter(|found| {
-            let is_repaired = is_repairing && !found.changes.is_empty();
+            let is_repaired = is_repairing && found.is_planned();
             found.verdict != Verdict::Marks && !is_repaired
         });
         for found in to_report {
@@ -302,18 +338,6 @@ struct Look {
     drift: Option<Drift>,
 }
 
-/// Adds one group to the findings.
-fn count(look: Look, tally: &mut Tally, findings: &mut Findings) {
-    match verdict::of(look) {
-        verdict::Classification::Right => tally.right += 1,
-        verdict::Classification::Settling => tally.settling += 1,
-        verdict::Classification::Unmanaged => tally.unmanaged += 1,
-        // A deleted group without records needs no report.
-        verdict::Classification::Nothing => {}
-        verdict::Classification::Found(found) => findings.found.push(*found),
-    }
-}
-
 /// The addresses at which more than one group is listed.
 fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
     let mut counts: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
@@ -338,6 +362,7 @@ fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> 
     }
     let report = &look.dry_run.report;
     let is_right = report.plan.is_empty() && report.withheld.is_empty() && look.dry_run.error.is_none();
+    let is_right = is_right && look.dry_run.secret_error.is_none();
     match look.state {
         AddressState::Running(address) => {
             !is_right || crowded.contains(&address) || (look.is_concerned && (is_thorough || group.may_end()))
@@ -378,7 +403,13 @@ fn reported(found: &Found) -> Report {
 }
 
 fn failure(error: &ArmError) -> Failure {
-    Failure { outcome: failure_outcome(error), error: Chain(error).to_string() }
+    let cause = std::error::Error::source(error).map(|cause| Chain(cause).to_string()).unwrap_or_default();
+    Failure {
+        outcome: failure_outcome(error),
+        error: Chain(error).to_string(),
+        cause,
+        is_sign_in: error.is_sign_in(),
+    }
 }
 
 #[cfg(test)]

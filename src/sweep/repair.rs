@@ -3,7 +3,7 @@
 //! Each group is read again before a write. So an interrupted repair is resumed by another sweep, which finds
 //! the repaired groups correct.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -104,7 +104,7 @@ impl Sweeper {
         stop: &Stop,
         mut on_step: impl FnMut(&Step<'_>),
     ) -> Repaired {
-        let due: Vec<&Found> = found.iter().filter(|found| !found.changes.is_empty()).collect();
+        let due: Vec<&Found> = found.iter().filter(|found| found.is_planned()).collect();
         let mut repaired = Repaired {
             done: 0,
             failed: 0,
@@ -113,6 +113,7 @@ impl Sweeper {
             most_severe: Outcome::Converged,
             error: None,
         };
+        self.arm.activity().expect(due.len());
         for found in due {
             let start = self.write_budget.reserve(&found.changes, Instant::now());
             if stop.is_now() || start >= deadline {
@@ -124,19 +125,25 @@ impl Sweeper {
             }
             let now = Instant::now();
             let time = (now + PATIENCE).min(deadline).max(now + self.settings.deadline);
+            let order = Order {
+                lookups: found.lookups.clone(),
+                evidence: found.evidence,
+                reviewed: found.is_reviewed.then(|| Arc::new(found.writes())),
+                ..Order::default()
+            };
             let repair = async {
                 if found.is_service {
-                    return self.repair_service(found, time).await;
+                    self.repair_service(found, order, time).await
+                } else {
+                    self.reconciler.repair(&found.id, order, time).await
                 }
-                let order =
-                    Order { lookups: found.lookups.clone(), evidence: found.evidence, ..Order::default() };
-                self.reconciler.repair(&found.id, order, time).await
             };
             let report = tokio::select! {
                 report = repair => report,
                 () = self.grace_period(stop) => break,
             };
             repaired.left -= 1;
+            self.arm.activity().finish_one();
             repaired.requests = repaired.requests.saturating_add(report.arm_calls);
             repaired.most_severe = repaired.most_severe.max(report.outcome);
             if report.outcome.status() == 200 {

@@ -16,7 +16,10 @@ use crate::{
         service::ServiceGoal,
     },
     domain::resource_id::{ContainerGroupId, Scope},
-    reconcile::services::{ServiceResult, ServicesRun, dry_run},
+    reconcile::{
+        Order,
+        services::{ServiceResult, ServicesRun, dry_run},
+    },
     sweep::findings::{Found, Verdict},
 };
 
@@ -50,13 +53,13 @@ impl Sweeper {
     }
 
     /// Makes a service right that a sweep found, together with the others of its resource group.
-    pub(super) async fn repair_service(&self, found: &Found, deadline: Instant) -> Report {
+    pub(super) async fn repair_service(&self, found: &Found, order: Order, deadline: Instant) -> Report {
         let scope = Scope::of(&found.id);
         let Some(goal) = ServiceGoal::new(scope, &self.settings.zones, Purpose::Reconcile) else {
             return found.report.clone();
         };
         let goal = ServiceGoal { is_thorough: true, ..goal };
-        let run: ServicesRun = self.reconciler.services.run(goal, deadline, None).await;
+        let run: ServicesRun = self.reconciler.services.run(goal, order, deadline).await;
         let is_it = |result: &&ServiceResult| result.verdict.name.as_str() == found.id.name();
         let report = run.services.iter().find(is_it).map(ServiceResult::report);
         Report { arm_calls: run.calls(), ..report.unwrap_or_else(|| found.report.clone()) }
@@ -81,8 +84,10 @@ fn of(scope: &Scope, result: &ServiceResult) -> Option<Found> {
             verdict: if result.is_unknown() { Verdict::Unknown } else { Verdict::Drift },
             report: Report { outcome, ..report },
             changes: result.changes.clone(),
+            secret_changes: vec![],
             lookups: ExtraLookups::default(),
             evidence: Evidence::None,
+            is_reviewed: false,
         }
     })
 }

@@ -22,7 +22,7 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    metrics::{Counter, Histogram, MeterProvider as _},
+    metrics::{AsyncInstrument, Counter, Histogram, MeterProvider as _},
     trace::{
         Event as SpanEvent, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status,
         TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
@@ -43,6 +43,7 @@ use crate::{
     config::ApplicationInsights,
     decide::report::{Report, RequestRecord},
     domain::event::{Event, EventError},
+    reconcile::ReconcilerMetrics,
 };
 
 /// The largest number of spans in the queue; further ones are dropped and counted.
@@ -176,6 +177,33 @@ impl Insights {
             event_to_dns_ms: meter.f64_histogram("aci_dns.event_to_dns_ms").build(),
         };
         Self { tracer: spans.tracer("aci_dns"), spans, metrics, counters, losses }
+    }
+
+    /// Reports what a reconciler has to do, once a minute.
+    pub(super) fn watch(&self, metrics: impl Fn() -> ReconcilerMetrics + Send + Sync + 'static) {
+        let meter = self.metrics.meter("aci_dns");
+        let metrics = Arc::new(metrics);
+        let gauge = |name, value: fn(&ReconcilerMetrics) -> Option<u64>| {
+            let metrics = Arc::clone(&metrics);
+            let observe = move |observer: &dyn AsyncInstrument<u64>| {
+                if let Some(value) = value(&metrics()) {
+                    observer.observe(value, &[]);
+                }
+            };
+            _ = meter.u64_observable_gauge(name).with_callback(observe).build();
+        };
+        gauge("aci_dns.runs", |metrics| u64::try_from(metrics.load.running).ok());
+        gauge("aci_dns.runs_waited_for", |metrics| u64::try_from(metrics.load.waiting).ok());
+        gauge("aci_dns.throttled_zones", |metrics| u64::try_from(metrics.throttled_places).ok());
+        gauge("aci_dns.unfinished.age_s", |metrics| metrics.retry.oldest.map(|age| age.as_secs()));
+        _ = meter
+            .u64_observable_counter("aci_dns.messages_stored")
+            .with_callback(move |observer| {
+                for (kind, stored) in metrics().retry.stored {
+                    observer.observe(stored, &[KeyValue::new("kind", kind.as_str())]);
+                }
+            })
+            .build();
     }
 
     /// Records an event that ended now.

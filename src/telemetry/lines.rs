@@ -45,7 +45,7 @@ pub fn subscriber(
     filter: &LogFilter,
     sink: impl Fn(&str) + Send + Sync + 'static,
 ) -> impl Subscriber + Send + Sync {
-    let filter = filter.env_filter().and(quiet()).or(failed());
+    let filter = filter.targets().and(quiet()).or(failed());
     Registry::default().with(JsonLines { sink }.with_filter(filter))
 }
 

@@ -42,6 +42,7 @@ use crate::{
     config::Settings,
     decide::report::{Chain, Outcome, Report},
     domain::event::{Event, EventError, Kind},
+    reconcile::ReconcilerMetrics,
 };
 
 /// How long the end of the process waits for undelivered telemetry.
@@ -235,6 +236,13 @@ impl Telemetry {
         }
     }
 
+    /// Reports what this reconciler has to do to Application Insights, once a minute.
+    pub fn watch(&self, metrics: impl Fn() -> ReconcilerMetrics + Send + Sync + 'static) {
+        if let Some(insights) = &self.insights {
+            insights.watch(metrics);
+        }
+    }
+
     /// Delivers the remaining telemetry, within a few seconds. Blocks, so do not call it on a runtime thread.
     pub fn close(&self) {
         if let Some(insights) = &self.insights {
@@ -273,6 +281,7 @@ fn facts(
     facts.set("outcome", report.outcome.as_str());
     facts.set("duration_ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     facts.set("arm.calls", report.arm_calls);
+    facts.set_some("vault.calls", (report.vault_calls > 0).then_some(report.vault_calls));
     facts.set_some("pass.shared", report.is_shared.then_some(true));
     facts.set_some("dns.fqdn", report.fqdn.as_ref().map(ToString::to_string));
     facts.set_some("address", report.address.map(|address| address.to_string()));

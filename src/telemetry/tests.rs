@@ -1,7 +1,7 @@
 //! The content of each line.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
     sync::{Arc, Mutex},
 };
@@ -12,8 +12,9 @@ use tracing::subscriber::with_default;
 
 use super::*;
 use crate::{
-    decide::report::{Deferral, Drift, DriftEvent, DriftKind, RetryFacts},
+    decide::report::{Deferral, Drift, DriftEvent, DriftKind, MessageKind, RetryFacts},
     domain::resource_id::ContainerGroupId,
+    reconcile::{coalesce::Load, retry::RetryMetrics},
 };
 
 /// The lines that are written with a filter, without the time.
@@ -300,4 +301,43 @@ proptest! {
         prop_assert_eq!(&lines[0]["error"], &json!(text));
         prop_assert_eq!(&lines[0]["plan"], &json!([text]));
     }
+}
+
+#[tokio::test]
+async fn unfinished_work_and_stored_messages_are_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("telemetry.jsonl");
+    let telemetry = Telemetry::to_file(&path, || SystemTime::UNIX_EPOCH).unwrap();
+    telemetry.watch(|| ReconcilerMetrics {
+        load: Load { running: 3, waiting: 2 },
+        retry: RetryMetrics {
+            stored: BTreeMap::from([(MessageKind::Unavailable, 5), (MessageKind::Recheck, 7)]),
+            oldest: Some(Duration::from_mins(11)),
+        },
+        throttled_places: 1,
+    });
+    tokio::task::spawn_blocking(move || telemetry.close()).await.unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut found: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["data"]["baseType"] == "MetricData")
+        .map(|line| {
+            let data = &line["data"]["baseData"];
+            let metric = &data["metrics"][0];
+            let kind = data["properties"]["kind"].as_str().unwrap_or_default();
+            format!("{} {kind} {}", metric["name"].as_str().unwrap(), metric["value"])
+        })
+        .filter(|line| !line.contains("telemetry.lost"))
+        .collect();
+    found.sort();
+    let expected = [
+        "aci_dns.messages_stored recheck 7.0",
+        "aci_dns.messages_stored unavailable 5.0",
+        "aci_dns.runs  3.0",
+        "aci_dns.runs_waited_for  2.0",
+        "aci_dns.throttled_zones  1.0",
+        "aci_dns.unfinished.age_s  660.0",
+    ];
+    assert_eq!(found, expected);
 }

@@ -207,6 +207,19 @@ def check_hub_and_spoke(variables: dict) -> None:
         ("subscriptions", settings["ACI_DNS_SUBSCRIPTIONS"], f"{spoke1},{spoke2}"),
         ("policies", [entry.get("policy") for entry in entries.values()], [None, "observe"]),
         ("groups", [entry.get("groups") for entry in entries.values()], [None, ["web-*", "api"]]),
+        (
+            "secrets",
+            [entry.get("secret") for entry in entries.values()],
+            [
+                {"vault": "https://kv-apps.vault.azure.net/", "name": "{group}--ip"},
+                {"vault": "https://kv-spoke2.vault.azure.net/"},
+            ],
+        ),
+        (
+            "secretScopes",
+            [scope.split("/providers/")[1] for scope in variables["secretScopes"]],
+            ["microsoft.keyvault/vaults/kv-apps/secrets/", "microsoft.keyvault/vaults/kv-spoke2/secrets/api--ip"],
+        ),
         ("former zones", [entry.get("formerZones") for entry in entries.values()], [None, ["old.contoso.internal"]]),
         (
             "services",

@@ -32,6 +32,7 @@ ROLES = {
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
+    "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
 }
 GRANT = "/providers/Microsoft.Authorization/roleAssignments/"
 
@@ -215,6 +216,24 @@ class Medium(unittest.TestCase):
                     scope = re.sub(r"^.*/components/aci-dns-telemetry$", "the new Application Insights in rg-aci-dns", scope)
                     found.append((role, scope))
                 self.assertEqual(sorted(shown), sorted(found))
+
+    def test_the_right_to_secrets_is_given_at_a_vault_or_at_one_secret_and_only_where_addresses_are_published(self):
+        def found(deployment):
+            of_vaults = [(role, scope) for role, scope in grants(deployment) if "/Microsoft.KeyVault/" in scope]
+            return [(role, scope.partition("/providers/")[2]) for role, scope in of_vaults]
+
+        vault = "Microsoft.KeyVault/vaults"
+        for roles, role in (("custom", "aci-dns secrets (custom)"), ("builtIn", "Key Vault Secrets Officer")):
+            self.assertEqual(
+                sorted(found(deploy(HUB, roles=roles))),
+                [(role, f"{vault}/kv-apps"), (role, f"{vault}/kv-spoke2/secrets/api--ip")],
+            )
+        self.assertEqual(found(deploy(ONE_SPOKE)), [])
+        custom = of(deploy(HUB), "Microsoft.Authorization/roleDefinitions")
+        data = [action for role in custom for group in role.properties["permissions"] for action in group.get("dataActions", [])]
+        actions = [f"Microsoft.KeyVault/vaults/secrets/{name}/action" for name in ("getSecret", "setSecret")]
+        self.assertEqual(data, actions)
+        self.assertEqual(len(of(deploy(ONE_SPOKE), "Microsoft.Authorization/roleDefinitions")), 2)
 
     def test_what_has_to_be_there_first_is_known(self):
         given = {"parameters": {name: {"value": value} for name, value in parameters_of(HUB).items()}}

@@ -11,11 +11,13 @@ use aci_dns::{
     domain::dns::RecordType,
     sweep::{Stop, SweepOptions},
 };
+use azure_simulator::{Permission, vault_scope};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
     doctor::{PRINCIPAL, azure, examine_for, map},
+    secrets,
     world::{SUBSCRIPTION, World, id, pass},
 };
 
@@ -109,12 +111,81 @@ fn granted(role: &str) -> Actions {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/role.json");
     let roles: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&roles), ["containerGroups", "recordSets"]);
-    assert_eq!(keys(&roles[role]), ["actions", "description", "name"]);
-    let actions = roles[role]["actions"].as_array().unwrap();
+    assert_eq!(keys(&roles), ["containerGroups", "recordSets", "secrets"]);
+    let kind = if role == "secrets" { "dataActions" } else { "actions" };
+    let members: BTreeSet<_> = keys(&roles[role]).into_iter().collect();
+    assert_eq!(members, [kind, "description", "name"].map(str::to_owned).into());
+    let actions = roles[role][kind].as_array().unwrap();
     let set: Actions = actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect();
     assert_eq!(set.len(), actions.len(), "an action is granted twice");
     set
+}
+
+/// The data action that a request to Key Vault needs.
+///
+/// Source: <https://learn.microsoft.com/azure/role-based-access-control/permissions/security#microsoftkeyvault>
+fn data_action(method: &str, path: &str) -> String {
+    let verb = match (method, path.trim_matches('/').split('/').count()) {
+        ("GET", 2) => "getSecret",
+        ("PUT", 2) => "setSecret",
+        other => panic!("{other:?} {path}"),
+    };
+    format!("Microsoft.KeyVault/vaults/secrets/{verb}/action")
+}
+
+/// The data actions that the requests since the last call needed.
+fn needed_of_vaults(world: &World) -> Actions {
+    let calls = world.azure.vault_calls();
+    world.azure.clear_calls();
+    calls.iter().map(|call| data_action(call.method.as_str(), &call.path)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_role_for_secrets_grants_exactly_the_needed_data_actions() {
+    let (mut reconciler, mut tracker) = (Actions::new(), Actions::new());
+    for settings in [&[][..], &[("ACI_DNS_OWNERSHIP", "strict")], &[("ACI_DNS_POLICY", "upsert-only")]] {
+        let everywhere = ("ACI_DNS_SUBSCRIPTIONS", SUBSCRIPTION);
+        let world = secrets::world(&[settings, &[everywhere]].concat());
+        world.azure.set_secret(secrets::VAULT, "api--ip", "10.9.9.9", &[]);
+        world.create_at("web", 4);
+        world.create_at("api", 5);
+        for step in 0..4 {
+            for group in ["web", "api"] {
+                world.azure.clear_calls();
+                world.drift(group).await;
+                tracker.extend(needed_of_vaults(&world));
+                world.reconcile(group).await;
+                reconciler.extend(needed_of_vaults(&world));
+            }
+            sweep(&world).await;
+            match step {
+                0 => world.move_to("web", 6),
+                1 => world.azure.stop_group(&id("web")).unwrap(),
+                _ => world.delete("web"),
+            }
+            if step > 1 {
+                break;
+            }
+        }
+    }
+    assert_eq!(granted("secrets"), reconciler);
+    assert_eq!(tracker, ["Microsoft.KeyVault/vaults/secrets/getSecret/action".to_owned()].into());
+}
+
+/// With exactly the role of the infrastructure, at the vault or at one secret, an address is published.
+#[tokio::test(start_paused = true)]
+async fn the_role_for_secrets_is_enough() {
+    for secret in ["", "web--ip"] {
+        let world = secrets::world(&[]);
+        let none = Permission::new(&["*"], &[]);
+        let data: Vec<String> = granted("secrets").into_iter().collect();
+        let role = none.clone().with_data(&data.iter().map(String::as_str).collect::<Vec<_>>());
+        world.azure.set_permissions(&vault_scope(secrets::VAULT, ""), vec![none]);
+        world.azure.set_permissions(&vault_scope(secrets::VAULT, secret), vec![role]);
+        world.create_at("web", 4);
+        world.reconcile("web").await.is_status(200);
+        assert_eq!(secrets::secrets(&world), ["web--ip 10.1.5.4 of web, 1"]);
+    }
 }
 
 fn of_container_groups(actions: Actions) -> (Actions, Actions) {

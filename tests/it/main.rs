@@ -31,6 +31,7 @@ mod recordings;
 mod regressions;
 mod retry;
 mod scenarios;
+mod secrets;
 mod security;
 mod services;
 mod settings;

@@ -2,6 +2,9 @@
 //!
 //! The output of the commands is in `tests/operate` (`INSTA_UPDATE=always` updates it).
 
+mod reviewed;
+mod walk;
+
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
@@ -320,7 +323,10 @@ fn drift_reports_each_kind_as_table_and_json_and_writes_nothing() {
         .filter(|kind| !kind.is_empty() && *kind != "service")
         .map(str::to_owned)
         .collect();
-    assert_eq!((kinds.len(), &reported), (11, &kinds));
+    // The world of this test has neither secrets nor `addressRanges`.
+    let mut reported = reported;
+    reported.extend(["secret", "secret_missing", "address_refused"].map(str::to_owned));
+    assert_eq!((kinds.len(), &reported), (14, &kinds));
     assert_eq!((cloud.writes(), cloud.record_sets()), (0, before));
     check("drift", &[("aci-dns drift", table), ("aci-dns drift --output json", json)]);
 }
@@ -551,6 +557,33 @@ fn drift_ends_with_0_without_drift_and_with_2_for_invalid_settings() {
     let anywhere = r#"{"rg-*": {"forwardZone": "spoke1.contoso.internal", "reverseZones": []}}"#;
     cloud.run_with("ACI_DNS_ZONES", anywhere, &["drift"]).ends(2, "ACI_DNS_SUBSCRIPTIONS");
     assert_eq!(cloud.writes(), 0);
+}
+
+#[test]
+fn secrets_are_compared_planned_and_taken_over() {
+    let cloud = Cloud::with(&["web", "api"]);
+    let (vault, place) = ("simulator", format!("127.0.0.1:{}", cloud.port));
+    cloud.azure.set_secret(vault, "web--ip", "10.9.9.9", &[("createdBy", "ACI")]);
+    let map = json!({format!("{SUBSCRIPTION}/rg-spoke1"): {
+        "forwardZone": FORWARD[0], "reverseZones": [REVERSE[0]], "zoneResourceGroup": "rg-dns",
+        "ownership": "strict", "secret": {"vault": format!("http://{place}/"), "name": "{group}--ip"},
+    }})
+    .to_string();
+    let run = |arguments: &[&str]| cloud.run_with("ACI_DNS_ZONES", &map, arguments);
+    let drift = run(&["drift", "--output", "json"]);
+    let kinds: Vec<_> =
+        drift.json()["groups"].as_array().unwrap().iter().map(|it| it["kinds"].clone()).collect();
+    assert_eq!((drift.code, kinds), (3, vec![json!(["secret_missing"]), json!(["secret"])]));
+    run(&["plan"]).ends(3, &format!("+ secret {place}/api--ip "));
+    run(&["plan"]).ends(3, "and ACI_DNS_OWNERSHIP is strict");
+    run(&["plan", "--adopt"]).ends(3, &format!("takes over: ~ secret {place}/web--ip 10.9.9.9 -> "));
+    assert_eq!(cloud.azure.secret(vault, "api--ip"), None);
+    run(&["sync", "--yes", "--adopt"]).ends(0, "");
+    run(&["drift"]).ends(0, "2 right");
+    for name in ["web", "api"] {
+        let address = cloud.azure.group_address(&id(name)).unwrap();
+        assert_eq!(cloud.azure.secret(vault, &format!("{name}--ip")).unwrap().value, address.to_string());
+    }
 }
 
 #[test]

@@ -29,13 +29,14 @@ use tempfile::TempDir;
 /// The longest wait for a process.
 const PATIENCE: Duration = Duration::from_mins(1);
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
-/// Resource group, forward zone, reverse zone and subnet.
-const PLACES: [(&str, &str, &str, &str); 2] = [
+/// Resource group, forward zone, reverse zone and subnet. Two of them share a reverse zone.
+const PLACES: [(&str, &str, &str, &str); 3] = [
     ("rg-a", "a.contoso.internal", "1.10.in-addr.arpa", "10.1.0.0/24"),
     ("rg-b", "b.contoso.internal", "2.10.in-addr.arpa", "10.2.0.0/24"),
+    ("rg-c", "c.contoso.internal", "1.10.in-addr.arpa", "10.1.1.0/24"),
 ];
 /// The number of groups in each resource group.
-const GROUPS: usize = 160;
+const GROUPS: usize = 110;
 
 /// The program: that in `ACI_DNS_BINARY`, or the one of this build.
 fn binary() -> PathBuf {
@@ -246,11 +247,35 @@ impl World {
         events
     }
 
-    /// Every record set as a line, without previous addresses.
+    /// Every record set as a line, without previous addresses. An empty one that carries a mark counts as absent.
     fn record_sets(&self) -> BTreeSet<String> {
         let text = self.ask("GET", "/simulator/zones", &Value::Null);
-        let lines = text.lines();
+        let lines = text.lines().filter(|line| !line.contains(" 60  aci-dns-owner="));
         lines.map(|line| line.split(" aci-dns-previous=").next().unwrap().to_owned()).collect()
+    }
+
+    /// Replicas that lag, and groups that are not visible yet: the next reads are answered from before a change.
+    fn make_reads_stale(&self, rng: &mut Rng) {
+        for (path, staleness) in [
+            ("/containerGroups/web-", json!({"versions": 1})),
+            ("/containerGroups/web-", json!({"absent": "resource"})),
+            ("/A/web-", json!({"versions": 1})),
+            ("/PTR/", json!({"versions": 1})),
+        ] {
+            let mut fault =
+                json!({"method": "GET", "path": path, "effect": "stale", "times": 25, "skip": rng.u32(..20)});
+            fault.as_object_mut().unwrap().extend(staleness.as_object().unwrap().clone());
+            self.ask("POST", "/simulator/faults", &fault);
+        }
+    }
+
+    /// Locks the shared reverse zone against deletions, or unlocks it.
+    fn lock(&self, level: &Value) {
+        let scope = format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-dns/providers/Microsoft.Network/privateDnsZones/{}",
+            PLACES[0].2
+        );
+        self.ask("PUT", "/simulator/locks", &json!({"scope": scope, "level": level}));
     }
 
     /// The record sets that the existing groups need.
@@ -348,8 +373,26 @@ impl Drop for Over<'_> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
 fn three_processes_that_are_killed_leave_correct_zones() {
+    check_killed_processes(Weather::Fair);
+}
+
+#[test]
+fn killed_processes_leave_correct_zones_after_stale_reads_and_locks() {
+    check_killed_processes(Weather::Stormy);
+}
+
+/// What Azure does while the processes work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    /// It answers each request from the latest state.
+    Fair,
+    /// Reads are stale, new groups answer 404, and a zone is locked for a while.
+    Stormy,
+}
+
+#[expect(clippy::print_stdout, reason = "the runner shows what a run covered when it is asked to")]
+fn check_killed_processes(weather: Weather) {
     const KILLS: usize = 12;
     let started = Instant::now();
     let world = World::new();
@@ -386,6 +429,14 @@ fn three_processes_that_are_killed_leave_correct_zones() {
                     }
                 }
             }
+            if weather == Weather::Stormy {
+                world.make_reads_stale(&mut rng);
+                match kill {
+                    3 => world.lock(&json!("CanNotDelete")),
+                    8 => world.lock(&Value::Null),
+                    _ => {}
+                }
+            }
             deliveries.publish(&world.take_events(), &mut rng);
             let goal = deliveries.acknowledged.load(Ordering::SeqCst) + 40;
             let is_busy = || deliveries.acknowledged.load(Ordering::SeqCst) < goal && !deliveries.is_done();
@@ -403,8 +454,22 @@ fn three_processes_that_are_killed_leave_correct_zones() {
 
     let refused = deliveries.refused.into_inner().unwrap();
     let unavailable = refused.iter().filter(|answer| answer.contains("\"unavailable\"")).count();
-    assert_eq!(unavailable, refused.len(), "nothing needs a person: {refused:#?}");
+    // After a stale read, two groups seem to have one address.
+    let needs_person = |answer: &&String| {
+        let is_stale = weather == Weather::Stormy && answer.contains("which has the same address");
+        !is_stale && !answer.contains("\"unavailable\"")
+    };
+    let needs_person: Vec<_> = refused.iter().filter(needs_person).collect();
+    assert!(needs_person.is_empty(), "nothing needs a person: {needs_person:#?}");
     assert!(deliveries.cut_off.load(Ordering::SeqCst) > 0, "no handler was killed while it worked");
+    if weather == Weather::Stormy {
+        // A stale read can have misled the last delivery of an event. The next one corrects that.
+        world.ask("DELETE", "/simulator/faults", &Value::Null);
+        for event in world.events.lock().unwrap().iter() {
+            let (status, answer) = invoke(handlers[rng.usize(..3)].port, event).unwrap();
+            assert!(status == 200 || answer.contains(NOT_VISIBLE), "{answer}");
+        }
+    }
     let expected: BTreeSet<String> = foreign.union(&world.called_for()).cloned().collect();
     assert_eq!(world.record_sets(), expected);
 
@@ -418,20 +483,9 @@ fn three_processes_that_are_killed_leave_correct_zones() {
     assert_eq!(writes, Vec::<Value>::new());
     assert_eq!(world.record_sets(), expected);
 
-    for handler in &mut handlers {
-        assert_eq!(handler.terminate().code(), Some(0));
-    }
-    for handler in handlers.iter().chain(&ended) {
-        assert_eq!(handler.stderr(), "");
-        let text = handler.stdout();
-        assert!(!text.contains(&world.token));
-        // The last line of a killed process may be truncated.
-        for line in text.lines().rev().skip(1) {
-            serde_json::from_str::<Value>(line).unwrap();
-        }
-    }
+    check_ends(&mut handlers, &ended, &world.token);
     println!(
-        "{} groups, {} events, {} deliveries, {KILLS} kills that cut off {}, {unavailable} answers 503, {requests} requests, \
+        "{weather:?}: {} groups, {} events, {} deliveries, {KILLS} kills that cut off {}, {unavailable} answers 503, {requests} requests, \
          {:.1} s, {:.1} s in all",
         PLACES.len() * GROUPS,
         events.len(),
@@ -440,4 +494,20 @@ fn three_processes_that_are_killed_leave_correct_zones() {
         storm.as_secs_f64(),
         started.elapsed().as_secs_f64(),
     );
+}
+
+/// The processes end as asked, and their lines are JSON without the token.
+fn check_ends(handlers: &mut [Program], ended: &[Program], token: &str) {
+    for handler in &mut *handlers {
+        assert_eq!(handler.terminate().code(), Some(0));
+    }
+    for handler in handlers.iter().chain(ended) {
+        assert_eq!(handler.stderr(), "");
+        let text = handler.stdout();
+        assert!(!text.contains(token));
+        // The last line of a killed process may be truncated.
+        for line in text.lines().rev().skip(1) {
+            serde_json::from_str::<Value>(line).unwrap();
+        }
+    }
 }

@@ -236,12 +236,24 @@ fn every_kind_of_drift_of_the_help_is_in_the_table() {
 #[test]
 fn every_control_request_of_the_simulator_is_in_the_table() {
     let text = read(SIMULATOR);
-    let source = include_str!("../../crates/azure-simulator/src/lib.rs");
-    let rows: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("//! | `")).collect();
+    let source = include_str!("../../crates/azure-simulator/src/control_requests.txt");
+    let rows: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("| `")).collect();
     assert!(rows.len() > 20, "{rows:?}");
     for row in rows {
         let request = row.split('`').next().unwrap();
         assert!(text.contains(&format!("| `{request}` |")), "{request}");
+    }
+}
+
+#[test]
+fn every_command_of_a_scenario_is_in_the_table() {
+    let text = read(SIMULATOR);
+    let source = include_str!("../../src/replay/scenario.rs");
+    let rows: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("//! ")).collect();
+    let rows: Vec<_> = rows.into_iter().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows.len() > 20, "{rows:?}");
+    for row in rows {
+        assert!(text.lines().any(|line| line == row), "{row}");
     }
 }
 

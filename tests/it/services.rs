@@ -1,5 +1,7 @@
 //! Services: several container groups behind one name. docs/services.md.
 
+mod secrets;
+
 use std::collections::BTreeSet;
 
 use aci_dns::replay::stage::{RECONCILE, TRACK_DRIFT};

@@ -13,6 +13,8 @@
 //!
 //! A failure prints its seed; `ACI_DNS_SEED=<seed>` plays it alone, with a trace. `ACI_DNS_SEEDS=<count>` plays more.
 
+mod secrets;
+
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
@@ -94,6 +96,8 @@ struct Weather {
     is_locked: bool,
     /// Whether the resource groups have forward zones of their own, which share the reverse zone.
     has_two_zones: bool,
+    /// Whether addresses are published in secrets.
+    has_secrets: bool,
 }
 
 fn group_id((resource_group, name): (&str, &str)) -> String {
@@ -209,6 +213,8 @@ struct Simulation {
     recreated: RefCell<BTreeSet<String>>,
     /// Records that only a sweep finds: see [`Simulation::is_left_to_the_sweep`].
     left_to_the_sweep: RefCell<BTreeSet<[String; 4]>>,
+    /// How often something happened to the groups of a secret.
+    secret_changes: RefCell<BTreeMap<String, u64>>,
 }
 
 /// The result of one seed.
@@ -258,6 +264,7 @@ impl Simulation {
             given_up: RefCell::default(),
             recreated: RefCell::default(),
             left_to_the_sweep: RefCell::default(),
+            secret_changes: RefCell::default(),
             azure,
         });
         simulation.plant_foreign();
@@ -376,6 +383,7 @@ impl Simulation {
             }
         };
         drop(rng);
+        *self.secret_changes.borrow_mut().entry(secrets::name(weather, group)).or_default() += 1;
         self.say(&format!("{deed} {}/{} -> {:?}", group.0, group.1, self.azure.group_address(&id)));
         if weather.is_edited {
             self.edit();
@@ -689,10 +697,15 @@ impl Simulation {
             let holder = group.and_then(|group| group.holder(&sets));
             let is_loser =
                 group.zip(holder).is_some_and(|(group, set)| set.metadata.get(OWNER) != Some(&group.owner));
-            if !is_loser {
+            let is_secret_lost = self.weather.has_secrets
+                && GROUPS.iter().any(|it| {
+                    group_id(*it).to_lowercase() == *id && self.is_secret_of_another(*it, &existing)
+                });
+            if !is_loser && !is_secret_lost {
                 wrong.push(format!("{phase}: {id} was never acknowledged"));
             }
         }
+        wrong.extend(self.judge_secrets(phase));
         wrong
     }
 }
@@ -737,7 +750,11 @@ fn model(living: &[Living], existing: &BTreeSet<String>, sets: &[RecordSetView])
 
 impl Weather {
     fn zones(self) -> &'static str {
-        if self.has_two_zones { TWO_ZONES } else { ZONES }
+        match (self.has_secrets, self.has_two_zones) {
+            (true, _) => secrets::zones(self),
+            (false, true) => TWO_ZONES,
+            (false, false) => ZONES,
+        }
     }
 
     /// The forward zone of a resource group.
@@ -836,6 +853,7 @@ async fn simulate(seed: u64, weather: Weather) -> Tally {
     let is_write = |call: &Call| call.method != Method::GET && call.status.is_none_or(|status| status < 300);
     let writes = simulation.azure.calls().into_iter().filter(is_write);
     violations.extend(writes.map(|call| format!("idempotence: {} {}", call.method, call.path)));
+    violations.extend(simulation.secret_writes());
     if simulation.tracker.has_written.load(Ordering::SeqCst) {
         violations.push("the drift tracker sent something else than a GET".into());
     }
@@ -919,6 +937,7 @@ const CALM: Weather = Weather {
     invisible: Duration::ZERO,
     is_locked: false,
     has_two_zones: false,
+    has_secrets: false,
 };
 
 #[test]

@@ -17,7 +17,7 @@ use aci_dns::{
 };
 use azure_simulator::{self as simulator, Azure, GroupSpec, View};
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::{
@@ -117,6 +117,14 @@ impl Cloud {
             .unwrap()
     }
 
+    /// Writes the record set of the service as another program.
+    fn put(&self, address: &str) {
+        let mut spec = simulator::RecordSetSpec::new("A", "api", &[address]);
+        spec.ttl = 1;
+        let mark = format!("service:{SUBSCRIPTION}/rg-spoke1/api");
+        self.azure.put_record_set(FORWARD, &spec.with_metadata("aci-dns-owner", &mark)).unwrap();
+    }
+
     #[track_caller]
     fn run(&self, arguments: &[&str], code: i32) -> String {
         let Output { status, stdout, stderr } = self.start(arguments).wait_with_output().unwrap();
@@ -201,10 +209,7 @@ fn drain_waits_until_the_group_can_be_stopped_and_undo_brings_it_back() {
 #[test]
 fn drift_plan_and_sync_include_services() {
     let cloud = Cloud::new();
-    let mut spec = simulator::RecordSetSpec::new("A", "api", &["10.1.5.200"]);
-    spec.ttl = 1;
-    let mark = format!("service:{SUBSCRIPTION}/rg-spoke1/api");
-    cloud.azure.put_record_set(FORWARD, &spec.with_metadata("aci-dns-owner", &mark)).unwrap();
+    cloud.put("10.1.5.200");
     cloud.run(&["service", "show", "api"], 3);
     assert!(cloud.run(&["drift"], 3).contains("service"));
     let plan = cloud.run(&["plan"], 3);
@@ -212,4 +217,29 @@ fn drift_plan_and_sync_include_services() {
     cloud.run(&["sync", "--yes"], 0);
     assert_eq!(cloud.members().len(), 6);
     cloud.run(&["drift"], 0);
+}
+
+#[test]
+fn a_reviewed_plan_has_the_changes_of_services_and_sync_makes_only_these() {
+    let cloud = Cloud::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.json");
+    let plan = path.to_str().unwrap();
+    cloud.put("10.1.5.200");
+    cloud.run(&["plan", "--out", plan], 3);
+    let written: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let planned = &written["groups"][0];
+    assert_eq!(planned["service"], "api", "{written:#}");
+    assert_eq!(planned["id"], format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-spoke1"));
+    // Another ETag: it was not reviewed.
+    cloud.put("10.1.5.200");
+    cloud.run(&["sync", plan], 1);
+    assert_eq!(cloud.members(), [""; 0]);
+    cloud.run(&["plan", "--out", plan], 3);
+    let synced: Value = serde_json::from_str(&cloud.run(&["sync", plan, "--output", "json"], 0)).unwrap();
+    assert_eq!(
+        (&synced["results"][0]["service"], &synced["results"][0]["outcome"]),
+        (&json!("api"), &json!("changed"))
+    );
+    assert_eq!(cloud.members().len(), 6);
 }

@@ -354,15 +354,21 @@ fn each_event_is_a_span_below_the_hosts_with_its_requests_and_its_custom_event()
     let found: BTreeSet<_> = metrics
         .iter()
         .map(|metric| metric["data"]["baseData"]["metrics"][0]["name"].as_str().unwrap().to_owned())
-        .chain(["aci_dns.drift".to_owned()])
+        .chain(["aci_dns.drift", "aci_dns.messages_stored", "aci_dns.unfinished.age_s"].map(str::to_owned))
         .collect();
-    assert_eq!(found, fields(&["metrics"]), "nothing drifts here, the rest is there");
+    assert_eq!(found, fields(&["metrics"]), "nothing drifts and nothing is stored here, the rest is there");
     let (reconciliations, dimensions) = metric("aci_dns.reconciliations");
     assert_eq!((&reconciliations["value"], &dimensions["outcome"]), (&json!(1.0), &json!("changed")));
     assert_eq!(metric("aci_dns.arm.requests").0["value"], json!(10.0));
-    for name in
-        ["aci_dns.arm.throttles", "aci_dns.races_lost", "aci_dns.passes_shared", "aci_dns.telemetry.lost"]
-    {
+    for name in [
+        "aci_dns.arm.throttles",
+        "aci_dns.races_lost",
+        "aci_dns.passes_shared",
+        "aci_dns.telemetry.lost",
+        "aci_dns.runs",
+        "aci_dns.runs_waited_for",
+        "aci_dns.throttled_zones",
+    ] {
         assert_eq!(metric(name).0["value"], json!(0.0), "{name}");
     }
     let (latency, _) = metric("aci_dns.event_to_dns_ms");

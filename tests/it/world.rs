@@ -13,7 +13,7 @@ use std::{
 };
 
 use aci_dns::{
-    config::{LogFilter, Settings},
+    config::{LogFilter, Settings, Takeover},
     replay::stage::{Answer, Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
 use azure_simulator::{Azure, Effect, Fault, FaultAnswer, Gate, GroupSpec, RecordSetSpec, When};
@@ -86,6 +86,12 @@ impl World {
         let mut all = self.settings.clone();
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         stage(&self.azure, &all)
+    }
+
+    /// One more instance of the handler on the same Azure, as an operator's command configures it.
+    pub(crate) fn operated(&self, takeover: Takeover) -> Stage {
+        let settings = Settings::from_variables(|name| self.settings.get(name).cloned()).unwrap();
+        Stage::new(Settings { takeover, ..settings }, self.azure.clone())
     }
 
     /// Creates `web` in `rg-spoke1`, or `rg-spoke2/web`, provisioned at once.

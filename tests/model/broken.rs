@@ -17,6 +17,7 @@ use aci_dns::{
         dns::{Content as RecordContent, Metadata, OWNER_KEY, PREVIOUS_KEY, PtrTarget},
         failure::FailureKind,
     },
+    reconcile::retry::message::{FollowUp, RetryMessage, Work},
 };
 
 use super::{
@@ -87,11 +88,27 @@ pub(crate) enum Broken {
     AdoptsUnderStrict,
     /// The name of a stopped group is given up.
     ReservesNothing,
+    /// An event is answered before its message is stored.
+    AnswersBeforeStoring,
+    /// A retry that is unfinished stores no successor.
+    StoresNoSuccessor,
+    /// A retry that needs a person is acknowledged.
+    AcknowledgesFailedRetries,
+    /// Each invocation that shares a run stores a message of its own.
+    StoresForEach,
+    /// No recheck follows.
+    StoresNoRecheck,
+    /// Each recheck counts as the first one.
+    CountsNoRechecks,
+    /// A message is deleted when it is delivered.
+    DeletesAtDelivery,
+    /// A recheck counts as a delete event.
+    TakesRechecksForDeletion,
 }
 
 impl Broken {
     /// All of them.
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 38] = [
         Self::RemembersNothing,
         Self::ForgetsEarly,
         Self::ForgetsUnseen,
@@ -122,6 +139,14 @@ impl Broken {
         Self::TakesAnyEventForEvidence,
         Self::AdoptsUnderStrict,
         Self::ReservesNothing,
+        Self::AnswersBeforeStoring,
+        Self::StoresNoSuccessor,
+        Self::AcknowledgesFailedRetries,
+        Self::StoresForEach,
+        Self::StoresNoRecheck,
+        Self::CountsNoRechecks,
+        Self::DeletesAtDelivery,
+        Self::TakesRechecksForDeletion,
     ];
 
     /// The scenario in which it is noticed.
@@ -156,6 +181,13 @@ impl Broken {
             Self::ConfirmsNoOwner => "rivals for a name, a stale read",
             Self::TakesAnyEventForEvidence => "a new group answers 404",
             Self::AdoptsUnderStrict => "manual edits, strict",
+            Self::AnswersBeforeStoring | Self::StoresNoSuccessor => "retry queue, slow provisioning",
+            Self::DeletesAtDelivery => "retry queue, two faults, one instance",
+            Self::AcknowledgesFailedRetries => "retry queue, locked zones",
+            Self::StoresNoRecheck => "retry queue, a read is stale",
+            Self::StoresForEach | Self::TakesRechecksForDeletion | Self::CountsNoRechecks => {
+                "retry queue, no fault"
+            }
         }
     }
 
@@ -293,7 +325,10 @@ impl Broken {
 
     /// The goal that is pursued instead of another one.
     pub(crate) fn pursues(broken: Option<Self>, goal: GoalId) -> GoalId {
-        if broken == Some(Self::TakesAnyEventForEvidence) {
+        let is_recheck = Places::evidence_of(goal) == Evidence::Absence;
+        if broken == Some(Self::TakesAnyEventForEvidence)
+            || (broken == Some(Self::TakesRechecksForDeletion) && is_recheck)
+        {
             Places::goal_id(Places::group_of(goal), Evidence::Deletion)
         } else {
             goal
@@ -318,6 +353,18 @@ impl Broken {
             }
             (Some(Self::KeepsGroup), Some(seen)) => facts.learn(Fact::Group(Ok(seen))),
             _ => {}
+        }
+    }
+
+    /// What is stored instead of this. `of` is the work of the invocation.
+    pub(crate) fn follows_up(self, of: &Work, follow_up: FollowUp) -> FollowUp {
+        match (self, follow_up) {
+            (Self::StoresNoSuccessor, FollowUp::Retry(_)) if of.is_retry => FollowUp::None,
+            (Self::StoresNoRecheck, FollowUp::Recheck(_)) => FollowUp::None,
+            (Self::CountsNoRechecks, FollowUp::Recheck(message)) => {
+                FollowUp::Recheck(RetryMessage { rechecks: 1, ..message })
+            }
+            (_, follow_up) => follow_up,
         }
     }
 

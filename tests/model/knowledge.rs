@@ -44,6 +44,9 @@ pub(crate) type Label = u8;
 /// Numbers facts. No facts have the number 0.
 pub(crate) type FactsId = u32;
 
+/// Stands for the facts of a run that is over, while its message is stored.
+pub(crate) const ENDING: FactsId = FactsId::MAX;
+
 /// Numbers answers. No answer has the number 0.
 pub(crate) type AnswerId = u16;
 

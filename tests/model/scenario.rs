@@ -51,6 +51,10 @@ pub(crate) enum Fault {
     Late,
     /// A new group answers 404 for some time.
     Unseen,
+    /// A message is not stored, or its answer is lost.
+    Store,
+    /// A message is delivered once more.
+    Twice,
 }
 
 /// How a search begins.
@@ -71,6 +75,8 @@ pub(crate) struct Scenario {
     pub(crate) layout: Layout,
     /// What happens to record sets without a mark.
     pub(crate) ownership: Ownership,
+    /// Whether unfinished work and rechecks are stored in the retry queue; else Event Grid delivers again.
+    pub(crate) has_queue: bool,
     /// Whether a lock is on the forward zone, too.
     pub(crate) locks_forward_zone: bool,
     /// Whether events may be old whenever they are delivered; else only once the group is deleted.
@@ -142,6 +148,7 @@ fn lives(name: &'static str, events: u8) -> Scenario {
         name,
         layout: NEIGHBOURS,
         ownership: Ownership::Strict,
+        has_queue: false,
         locks_forward_zone: false,
         has_delays: false,
         starts: vec![quiet(World::default()), quiet(running(NEIGHBOURS, [Some(0), None]))],
@@ -173,7 +180,7 @@ pub(crate) fn all(extent: Extent) -> Vec<Scenario> {
 
 /// All scenarios with all kinds of events. In a full run `more` events happen.
 pub(crate) fn with_all_kinds(more: u8) -> Vec<Scenario> {
-    [of_one_group(more), of_two_groups(more), of_people(more)].concat()
+    [of_one_group(more), of_the_queue(usize::from(more)), of_two_groups(), of_people()].concat()
 }
 
 /// Leaves away what the gate has no time for: all starts but the one with records, and some kinds of events.
@@ -185,7 +192,8 @@ fn bound(scenario: &mut Scenario) {
         "a read is stale" => &[Move, Stop],
         "rivals for a name" => &[Create, Delete, Rename],
         "rivals for a name, a stale read" => &[Create, Rename],
-        _ if scenario.instances == 1
+        _ if scenario.has_queue
+            || scenario.instances == 1
             || (scenario.faults == 0 && scenario.kinds.iter().all(|(group, _)| *group == 0)) =>
         {
             return;
@@ -204,22 +212,22 @@ fn of_one_group(more: u8) -> Vec<Scenario> {
     let everything = [Fault::Crash, Fault::TimeOut, Fault::Lost, Fault::Stale];
     vec![
         lives("three events", 3),
-        Scenario { kinds: of(0, &[Touch, Move, Delete, Create]), ..lives("events come twice", 2 + more) },
+        Scenario { kinds: of(0, &[Touch, Move, Delete, Create]), ..lives("events come twice", 2) },
         Scenario {
             kinds: of(0, &[Create, Move, Delete]),
             has_delays: true,
-            ..lives("events are delayed", 2 + more)
+            ..lives("events are delayed", 2)
         },
-        with_faults(lives("an invocation is cut off", 2 + more), 1, &[Fault::Crash, Fault::TimeOut]),
-        with_faults(lives("an answer is lost", 2 + more), 1, &[Fault::Lost]),
+        with_faults(lives("an invocation is cut off", 2), 1, &[Fault::Crash, Fault::TimeOut]),
+        with_faults(lives("an answer is lost", 2), 1, &[Fault::Lost]),
         Scenario {
             exceptions: vec![came_back, before_recheck],
-            ..with_faults(lives("a read is stale", 2 + more), 1, &[Fault::Stale])
+            ..with_faults(lives("a read is stale", 2), 1, &[Fault::Stale])
         },
         Scenario {
             kinds: of(0, &[Create, Delete]),
             exceptions: vec![came_back, lagged, before_recheck],
-            ..with_faults(lives("a new group answers 404", 2 + more), 1, &[Fault::Unseen])
+            ..with_faults(lives("a new group answers 404", 2), 1, &[Fault::Unseen])
         },
         Scenario {
             exceptions: vec![came_back, (Property::Convergence, Excuse::Late)],
@@ -245,8 +253,80 @@ fn of_one_group(more: u8) -> Vec<Scenario> {
     ]
 }
 
+/// Scenarios with the retry queue. In a full run `more` instances work.
+fn of_the_queue(more: usize) -> Vec<Scenario> {
+    use EventKind::{Create, Delete, Lock, Move, Provision, Rename, Stop};
+    let came_back = (Property::NoGap, Excuse::CameBack);
+    let lagged = (Property::NoGap, Excuse::Stale);
+    let lagged_for_long = (Property::Convergence, Excuse::Stale);
+    let queued = |name, kinds: &[EventKind]| Scenario {
+        has_queue: true,
+        kinds: of(0, kinds),
+        exceptions: vec![],
+        ..lives(name, 2)
+    };
+    let failing = [Fault::Store, Fault::Crash, Fault::TimeOut, Fault::Lost];
+    let everything = [Fault::Store, Fault::Crash, Fault::Stale, Fault::Twice];
+    let all = [Create, Move, Stop, Delete];
+    vec![
+        Scenario {
+            instances: 1 + more,
+            ..with_faults(queued("retry queue, a read is stale", &[Move, Delete]), 1, &[Fault::Stale])
+        },
+        Scenario {
+            instances: 1 + more,
+            ..with_faults(queued("retry queue, a request fails", &[Move, Delete]), 1, &failing)
+        },
+        Scenario {
+            instances: 1,
+            exceptions: vec![came_back],
+            ..with_faults(queued("retry queue, slow provisioning", &[Provision, Move, Delete]), 1, &failing)
+        },
+        Scenario {
+            instances: 1,
+            exceptions: vec![came_back, lagged],
+            ..with_faults(queued("retry queue, whole lives", &all), 1, &[Fault::Stale, Fault::Store])
+        },
+        with_faults(queued("retry queue, a message comes twice", &[Move, Delete]), 1, &[Fault::Twice]),
+        Scenario { exceptions: vec![came_back], ..queued("retry queue, no fault", &all) },
+        queued("retry queue, locked zones", &[Lock, Move, Delete]),
+        Scenario {
+            starts: vec![quiet(running(NEIGHBOURS, [Some(0), Some(1)]))],
+            kinds: [of(0, &[Move, Delete]), of(1, &[Move])].concat(),
+            ..queued("retry queue, hand-over of an address", &[])
+        },
+        Scenario {
+            instances: 1,
+            exceptions: vec![came_back, lagged, lagged_for_long],
+            ..with_faults(queued("retry queue, two faults, one instance", &all), 2, &everything)
+        },
+        Scenario {
+            exceptions: vec![came_back, lagged, lagged_for_long],
+            ..with_faults(
+                queued("retry queue, a new group answers 404", &[Create, Delete]),
+                1,
+                &[Fault::Unseen],
+            )
+        },
+        Scenario {
+            layout: RIVALS,
+            starts: vec![
+                quiet(running(RIVALS, [Some(0), None])),
+                Start { world: without_records(RIVALS, 0), waiting: [1, 0] },
+            ],
+            kinds: [of(0, &[Rename, Delete]), of(1, &[Create, Delete])].concat(),
+            exceptions: vec![
+                came_back,
+                (Property::ConvergenceAfterRecheck, Excuse::Renamed),
+                (Property::Idempotence, Excuse::Renamed),
+            ],
+            ..queued("retry queue, rivals for a name", &[])
+        },
+    ]
+}
+
 /// Scenarios in which two groups want an address or a name.
-fn of_two_groups(more: u8) -> Vec<Scenario> {
+fn of_two_groups() -> Vec<Scenario> {
     use EventKind::{Create, Delete, Move, Rename, Stop};
     let handing_over = |name, layout: Layout| Scenario {
         layout,
@@ -256,7 +336,7 @@ fn of_two_groups(more: u8) -> Vec<Scenario> {
         ],
         kinds: [of(0, &[Move, Stop, Delete]), of(1, &[Create, Move])].concat(),
         exceptions: vec![],
-        ..lives(name, 2 + more)
+        ..lives(name, 2)
     };
     let rivals = Scenario {
         starts: vec![
@@ -266,6 +346,7 @@ fn of_two_groups(more: u8) -> Vec<Scenario> {
         kinds: [of(0, &[Rename, Move, Stop, Delete]), of(1, &[Create, Move, Delete])].concat(),
         exceptions: vec![
             (Property::NoGap, Excuse::CameBack),
+            (Property::Convergence, Excuse::Renamed),
             (Property::ConvergenceAfterRecheck, Excuse::Renamed),
             (Property::Idempotence, Excuse::Renamed),
         ],
@@ -282,7 +363,7 @@ fn of_two_groups(more: u8) -> Vec<Scenario> {
                 (Property::Idempotence, Excuse::Renamed),
             ],
             ..with_faults(
-                Scenario { name: "rivals for a name, a stale read", events: 2, ..rivals.clone() },
+                Scenario { name: "rivals for a name, a stale read", ..rivals.clone() },
                 1,
                 &[Fault::Stale],
             )
@@ -290,7 +371,7 @@ fn of_two_groups(more: u8) -> Vec<Scenario> {
         Scenario {
             exceptions: vec![(Property::Convergence, Excuse::Stale)],
             ..with_faults(
-                Scenario { events: 2, ..handing_over("hand-over of an address, a stale read", NEIGHBOURS) },
+                handing_over("hand-over of an address, a stale read", NEIGHBOURS),
                 1,
                 &[Fault::Stale],
             )
@@ -300,7 +381,7 @@ fn of_two_groups(more: u8) -> Vec<Scenario> {
 }
 
 /// Scenarios in which people change a tag, edit record sets, or lock zones.
-fn of_people(more: u8) -> Vec<Scenario> {
+fn of_people() -> Vec<Scenario> {
     use EventKind::{Delete, Edit, Lock, Move, Rename, Touch};
     let edited = |name, ownership| Scenario {
         ownership,
@@ -309,16 +390,16 @@ fn of_people(more: u8) -> Vec<Scenario> {
             (Property::Convergence, Excuse::Edited),
             (Property::ConvergenceAfterRecheck, Excuse::Edited),
         ],
-        ..lives(name, 2 + more)
+        ..lives(name, 2)
     };
     let locked = |name, locks_forward_zone| Scenario {
         locks_forward_zone,
         kinds: of(0, &[Lock, Move, Delete]),
         exceptions: vec![],
-        ..lives(name, 2 + more)
+        ..lives(name, 2)
     };
     vec![
-        Scenario { kinds: of(0, &[Rename, Move, Delete, Touch]), ..lives("another name", 2 + more) },
+        Scenario { kinds: of(0, &[Rename, Move, Delete, Touch]), ..lives("another name", 2) },
         edited("manual edits, adopt", Ownership::Adopt),
         edited("manual edits, strict", Ownership::Strict),
         locked("a locked reverse zone", false),

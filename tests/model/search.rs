@@ -15,10 +15,12 @@ use std::{
 };
 
 use super::{
+    actions::Action,
+    ends::judge_end,
     hash::{Same, hash},
-    properties::{Excuse, Finding, Property, judge_end},
+    properties::{Excuse, Finding, Property},
     state::State,
-    steps::{Action, Model},
+    steps::Model,
     world::SETS,
 };
 
@@ -158,6 +160,7 @@ fn story(model: &mut Model, met: &[Met], last: u32, action: Action, finding: &Fi
             Action::Deliver { instance, .. }
             | Action::Redeliver { instance, .. }
             | Action::Request { instance, .. }
+            | Action::End { instance, .. }
             | Action::Crash { instance }
             | Action::TimeOut { instance }
             | Action::Strand { instance, .. } => names[instance],

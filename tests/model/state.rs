@@ -7,6 +7,7 @@ use aci_dns::decide::Evidence;
 use super::{
     knowledge::{AnswerId, FactsId, Label, Outcome, REQUESTS, pack},
     properties::Witness,
+    queue::{Batch, Messages},
     world::{Content, EVIDENCE, GROUPS, Mask, SETS, SetId, World, bit},
 };
 
@@ -98,12 +99,6 @@ impl Events {
         Self(EVIDENCE.map(|kind| u8::from(kind == evidence)))
     }
 
-    /// What the strongest of them proves.
-    pub(crate) fn strongest(self) -> Evidence {
-        let kinds = EVIDENCE.into_iter().zip(self.0).rev();
-        kinds.into_iter().find(|(_, count)| *count > 0).map_or(Evidence::None, |(kind, _)| kind)
-    }
-
     pub(crate) fn add(&mut self, others: Self) {
         for (count, other) in self.0.iter_mut().zip(others.0) {
             *count += other;
@@ -132,19 +127,24 @@ pub(crate) struct Instance {
     pub(crate) queue: Mask,
     /// The most severe outcome so far.
     pub(crate) outcome: Outcome,
-    /// The events that it answers.
-    pub(crate) events: Events,
+    /// The events and messages that it answers.
+    pub(crate) batch: Batch,
+    /// Whether it wrote, or may have.
+    pub(crate) has_written: bool,
     /// What its pass read and wrote, for the properties.
     pub(crate) witness: Witness,
 }
 
 impl Hash for Instance {
     fn hash<Into: Hasher>(&self, into: &mut Into) {
-        let [first, second, third] = self.events.0;
+        let Batch { events, messages, is_old } = self.batch;
+        let [first, second, third] = events.0;
+        let flags = u8::from(is_old) | u8::from(self.has_written) << 1;
         into.write_u64(
-            u64::from(self.facts) << 32 | u64::from_le_bytes([self.origin, self.queue, 0, 0, 0, 0, 0, 0]),
+            u64::from(self.facts) << 32 | u64::from_le_bytes([self.origin, self.queue, flags, 0, 0, 0, 0, 0]),
         );
-        into.write_u64(u64::from_le_bytes([first, second, third, outcome_code(self.outcome), 0, 0, 0, 0]));
+        let rest = u64::from_le_bytes([first, second, third, outcome_code(self.outcome), 0, 0, 0, 0]);
+        into.write_u64(rest | u64::from(messages.0) << 32);
         pack(self.answers).hash(into);
         let join = |part: &[Labels]| part.iter().fold(0, |all, labels| all << 16 | u64::from(labels.0));
         into.write_u64(join(&self.labels[..3]));
@@ -193,6 +193,9 @@ impl Past {
     /// Two reads were stale.
     pub(crate) const STALE_TWICE: Self = Self(64);
 
+    /// A recheck was not stored.
+    pub(crate) const NO_RECHECK: Self = Self(128);
+
     /// Whether this happened.
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -223,6 +226,8 @@ pub(crate) struct State {
     pub(crate) waiting: [Events; GROUPS],
     /// Those of each group that were answered with a failure that a person has to end; they are delivered again.
     pub(crate) blocked: [Events; GROUPS],
+    /// The messages of each group in the retry queue.
+    pub(crate) queue: [Messages; GROUPS],
     /// How many things may still happen to container groups and zones.
     pub(crate) events_left: u8,
     /// How many faults may still strike.

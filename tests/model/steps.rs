@@ -7,73 +7,20 @@
 
 use std::{collections::HashMap, rc::Rc};
 
-use aci_dns::{decide::Evidence, domain::failure::FailureKind};
+use aci_dns::decide::Evidence;
 
 use super::{
+    actions::{Action, Event, How, late_write},
     broken::Broken,
-    knowledge::{Answer, Knowledge, Label, Outcome, Plan, Read, Request, WAIT, Write},
-    properties::{self, Finding, Problem, Witness},
+    ends::Problem,
+    knowledge::{Answer, Knowledge, Outcome, Plan, Request, WAIT},
+    properties::{Finding, Witness},
+    queue::{self, Batch, Storing, Works},
     scenario::{EventKind, Fault, Scenario, Start},
-    state::{Events, Instance, Labels, LateWrite, Past, State, Version},
-    words::{describe, show_read},
-    world::{
-        ADDRESSES, Content, ELSEWHERE, EVIDENCE, GROUPS, Group, Life, Lock, Mark, Mask, NAMES, Places, SETS,
-        SetId, Subject, World, a_set, bit, members, ptr_set, subject,
-    },
+    state::{Events, Instance, Labels, Past, State},
+    words::describe,
+    world::{Content, GROUPS, Group, Life, Mark, Places, SetId, Subject, World, bit, members, subject},
 };
-
-/// One step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Something happens to a container group, to a zone, or to the clock.
-    Event(Event),
-    /// Five minutes pass.
-    Age,
-    /// An instance is given events of a group that wait. Old ones prove a deletion.
-    Deliver { instance: usize, group: u8, events: Events, is_old: bool },
-    /// A group that was created answers no longer with 404.
-    Show(u8),
-    /// An instance is given the events of a group that were answered with a failure.
-    Redeliver { instance: usize, group: u8 },
-    /// Azure carries out a request.
-    Request { instance: usize, index: usize, how: How },
-    /// A process is killed.
-    Crash { instance: usize },
-    /// The time of an invocation is up.
-    TimeOut { instance: usize },
-    /// A process is killed, and a write of it is still under way.
-    Strand { instance: usize, index: usize },
-    /// That write arrives.
-    Arrive,
-}
-
-/// How a request ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum How {
-    /// As it should.
-    Well,
-    /// It is a read, and shows a value as it was before the last change. A list shows one record set so.
-    Stale(SetId),
-    /// The answer is lost.
-    Lost { has_happened: bool },
-}
-
-/// What happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Create(u8, u8),
-    /// Likewise, but the group answers 404 for some time.
-    CreateUnseen(u8, u8),
-    Move(u8, u8),
-    Provision(u8),
-    Stop(u8),
-    Delete(u8),
-    Rename(u8),
-    Touch(u8),
-    Edit(SetId, Option<Content>),
-    Lock(Lock),
-}
-
 /// What a step leads to.
 #[derive(Debug)]
 pub(crate) struct Next {
@@ -94,6 +41,8 @@ pub(crate) struct Model {
     pub(crate) scenario: Scenario,
     /// What instances know.
     pub(crate) knowledge: Knowledge,
+    /// The work of events and messages.
+    pub(crate) works: Works,
     /// What is wrong with ends, by what Azure holds.
     pub(crate) ends: HashMap<World, Vec<Problem>>,
 }
@@ -102,7 +51,8 @@ impl Model {
     /// A scenario of which nothing is known.
     pub(crate) fn new(scenario: Scenario, broken: Option<Broken>) -> Self {
         let (places, rules) = (Places::new(scenario.layout), scenario.rules());
-        Self { scenario, knowledge: Knowledge::new(places, rules, broken), ends: HashMap::new() }
+        let works = Works::new(&places.goal(0).id, broken);
+        Self { scenario, knowledge: Knowledge::new(places, rules, broken), works, ends: HashMap::new() }
     }
 
     /// The states in which the scenario begins.
@@ -117,139 +67,6 @@ impl Model {
             ..State::default()
         };
         self.scenario.starts.iter().map(|start| self.canonical(state(start)).0).collect()
-    }
-
-    /// All steps that may come next.
-    pub(crate) fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.clear();
-        if state.events_left > 0 {
-            self.events(state, actions);
-        }
-        for group in 0..ids(GROUPS) {
-            // What was begun ends, whatever else may still happen.
-            if state.world.group(group).life == Life::Provisioning {
-                let free = free_addresses(state);
-                actions.extend(free.map(|address| Action::Event(Event::Create(group, address))));
-            }
-        }
-        actions.extend(members(state.world.hidden).map(Action::Show));
-        if state.late.is_some() {
-            actions.push(Action::Arrive);
-        }
-        // No write takes five minutes.
-        if state.ages_left > 0 && state.late.is_none() && state.instances.iter().all(Instance::is_idle) {
-            actions.push(Action::Age);
-        }
-        let running = state.instances.iter().filter(|instance| !instance.is_idle()).count();
-        for (number, instance) in state.instances.iter().enumerate() {
-            if !instance.is_idle() {
-                self.requests(state, number, actions);
-            } else if running < self.scenario.instances && (number == 0 || state.instances[0] != *instance) {
-                // One idle instance is like another.
-                self.deliveries(state, number, actions);
-            }
-        }
-    }
-
-    fn events(&self, state: &State, actions: &mut Vec<Action>) {
-        let world = &state.world;
-        let mut push = |event| actions.push(Action::Event(event));
-        for (group, kind) in &self.scenario.kinds {
-            let life = world.group(*group).life;
-            match (kind, life) {
-                (EventKind::Create, Life::Absent) | (EventKind::Start, Life::Stopped) => {
-                    free_addresses(state).for_each(|address| push(Event::Create(*group, address)));
-                    if life == Life::Absent && self.can(state, Fault::Unseen) {
-                        free_addresses(state).for_each(|address| push(Event::CreateUnseen(*group, address)));
-                    }
-                }
-                (EventKind::Move, Life::Running(_)) => {
-                    free_addresses(state).for_each(|address| push(Event::Move(*group, address)));
-                }
-                (EventKind::Provision, Life::Running(_) | Life::Absent) => push(Event::Provision(*group)),
-                (EventKind::Stop, Life::Running(_)) => push(Event::Stop(*group)),
-                (EventKind::Delete, Life::Running(_) | Life::Stopped) => push(Event::Delete(*group)),
-                (EventKind::Rename, Life::Running(_)) => push(Event::Rename(*group)),
-                (EventKind::Touch, Life::Running(_) | Life::Absent) => push(Event::Touch(*group)),
-                (EventKind::Edit, _) => {
-                    // An edit of a name is one of the group that has it.
-                    let name = self.knowledge.places.own_name(*group);
-                    edits(world, a_set(name)).for_each(&mut push);
-                    (0..ids(ADDRESSES))
-                        .for_each(|address| edits(world, ptr_set(address)).for_each(&mut push));
-                }
-                (EventKind::Lock, _) if world.lock == Lock::None => {
-                    push(Event::Lock(Lock::CanNotDelete));
-                    push(Event::Lock(Lock::ReadOnly));
-                }
-                (EventKind::Lock, _) => push(Event::Lock(Lock::None)),
-                _ => {}
-            }
-        }
-    }
-
-    fn requests(&self, state: &State, number: usize, actions: &mut Vec<Action>) {
-        let instance = &state.instances[number];
-        let can = |fault| self.can(state, fault);
-        if can(Fault::Crash) {
-            actions.push(Action::Crash { instance: number });
-        }
-        if can(Fault::TimeOut) {
-            actions.push(Action::TimeOut { instance: number });
-        }
-        let Plan::Act(requests) = &*self.knowledge.plan(instance.facts) else { return };
-        for (index, request) in requests.iter().enumerate().filter(|(index, _)| instance.answers[*index] == 0)
-        {
-            actions.push(Action::Request { instance: number, index, how: How::Well });
-            let is_write = matches!(request, Request::Write(_));
-            let mut push = |action| actions.push(action);
-            if let (Request::Write(write), true) = (request, can(Fault::Late) && state.late.is_none())
-                && late_write(&state.world, instance, write).is_some()
-            {
-                push(Action::Strand { instance: number, index });
-            }
-            let mut push = |how| actions.push(Action::Request { instance: number, index, how });
-            if can(Fault::Lost) {
-                push(How::Lost { has_happened: false });
-                if is_write {
-                    push(How::Lost { has_happened: true });
-                }
-            }
-            if let (Request::Read(read), true) = (request, can(Fault::Stale)) {
-                stale(state, self.group(instance), *read).for_each(|set| push(How::Stale(set)));
-            }
-        }
-    }
-
-    /// Whether a fault may strike.
-    fn can(&self, state: &State, fault: Fault) -> bool {
-        state.faults_left > 0 && self.scenario.fault_kinds.contains(&fault)
-    }
-
-    /// What an idle instance can be given: one event that waits, or all. After fifteen minutes events are old; while
-    /// the group exists that makes no difference, unless it is deleted meanwhile.
-    fn deliveries(&self, state: &State, instance: usize, actions: &mut Vec<Action>) {
-        for group in 0..ids(GROUPS) {
-            let waiting = state.waiting[usize::from(group)];
-            let mut push = |events, is_old| actions.push(Action::Deliver { instance, group, events, is_old });
-            if waiting.total() > 0 {
-                push(waiting, false);
-                let is_absent = state.world.group(group).life == Life::Absent;
-                if waiting.strongest() < Evidence::Deletion && (is_absent || self.scenario.has_delays) {
-                    push(waiting, true);
-                }
-            }
-            if waiting.total() > 1 {
-                for (kind, count) in EVIDENCE.into_iter().zip(waiting.0) {
-                    if count > 0 {
-                        push(Events::one(kind), false);
-                    }
-                }
-            }
-            if state.blocked[usize::from(group)].total() > 0 {
-                actions.push(Action::Redeliver { instance, group });
-            }
-        }
     }
 
     /// The group that a run is about.
@@ -303,7 +120,7 @@ impl Model {
         let state = State { world: world.settled(), ..State::default() };
         let mut taking = Taking { model: self, state, finding: None, story: None };
         let (mut lines, mut outcome) = (Vec::new(), Outcome::default());
-        taking.start(0, group, Events::one(evidence), evidence);
+        taking.start(0, group, Batch { events: Events::one(evidence), ..Batch::default() }, evidence);
         while !taking.state.instances[0].is_idle() {
             let plan = taking.model.knowledge.plan(taking.state.instances[0].facts);
             let Plan::Act(requests) = &*plan else { unreachable!("a run that is over is idle") };
@@ -319,15 +136,16 @@ impl Model {
 }
 
 /// A step under way.
-struct Taking<'a> {
-    model: &'a mut Model,
-    state: State,
-    finding: Option<Finding>,
-    story: Option<String>,
+#[derive(Debug)]
+pub(crate) struct Taking<'a> {
+    pub(crate) model: &'a mut Model,
+    pub(crate) state: State,
+    pub(crate) finding: Option<Finding>,
+    pub(crate) story: Option<String>,
 }
 
 impl Taking<'_> {
-    fn tell(&mut self, text: impl FnOnce(&Places) -> String) {
+    pub(crate) fn tell(&mut self, text: impl FnOnce(&Places) -> String) {
         if let Some(story) = &mut self.story {
             *story += &text(&self.model.knowledge.places);
         }
@@ -341,21 +159,42 @@ impl Taking<'_> {
                 self.state.world.age();
                 self.tell(|_| "five minutes pass".to_owned());
             }
-            Action::Deliver { instance, group, events, is_old } => {
-                self.state.waiting[usize::from(group)].remove(events);
-                let evidence = if is_old { Evidence::Deletion } else { events.strongest() };
-                let total = events.total();
-                let age = if is_old { "old " } else { "" };
+            Action::Deliver { instance, group, batch, is_kept } => {
+                self.state.waiting[usize::from(group)].remove(batch.events);
+                if is_kept {
+                    self.state.faults_left -= 1;
+                } else {
+                    self.state.queue[usize::from(group)].remove(batch.messages);
+                }
+                let evidence = self.model.works.evidence(batch);
                 self.tell(|places| {
-                    let name = places.group_name(group);
-                    format!("is given {total} {age}event(s) of {name} (a 404 proves: {evidence:?})")
+                    let mut given = Vec::new();
+                    if batch.events.total() > 0 {
+                        given.push(format!("{} event(s)", batch.events.total()));
+                    }
+                    if batch.messages.total() > 0 {
+                        given.push(queue::show(batch.messages));
+                    }
+                    let (given, name) = (given.join(" and "), places.group_name(group));
+                    let age = if batch.is_old { "old " } else { "" };
+                    let again = if is_kept { ", and will be given it again" } else { "" };
+                    format!("is given {age}{given} of {name} (a 404 proves: {evidence:?}){again}")
                 });
-                self.start(instance, group, events, evidence);
+                self.start(instance, group, batch, evidence);
             }
             Action::Redeliver { instance, group } => {
                 let events = std::mem::take(&mut self.state.blocked[usize::from(group)]);
+                let batch = Batch { events, ..Batch::default() };
                 self.tell(|places| format!("is given {} again", places.group_name(group)));
-                self.start(instance, group, events, events.strongest());
+                let evidence = self.model.works.evidence(batch);
+                self.start(instance, group, batch, evidence);
+            }
+            Action::End { instance, storing } => {
+                if storing != Storing::Well {
+                    self.state.faults_left -= 1;
+                }
+                self.tell(|_| "ends".to_owned());
+                self.end(instance, storing);
             }
             Action::Show(group) => {
                 self.state.world.hidden &= !bit(group);
@@ -390,9 +229,12 @@ impl Taking<'_> {
                 self.note_cut_off();
                 let is_crash = !matches!(action, Action::TimeOut { .. });
                 self.tell(|_| if is_crash { "is killed" } else { "has no time left" }.to_owned());
-                let one = &mut self.state.instances[instance];
-                self.state.waiting[usize::from(one.origin)].add(one.events);
-                one.stop();
+                if !is_crash && self.model.scenario.has_queue {
+                    self.begin_end(instance, Outcome::Unavailable);
+                } else {
+                    self.return_batch(instance, Outcome::Unavailable);
+                    self.state.instances[instance].stop();
+                }
             }
         }
     }
@@ -491,7 +333,7 @@ impl Taking<'_> {
     }
 
     /// Changes a record set, and makes the versions that instances know one older.
-    fn put(&mut self, set: SetId, content: Option<Content>) {
+    pub(crate) fn put(&mut self, set: SetId, content: Option<Content>) {
         self.state.world.put(set, content);
         if self.state.late.is_some_and(|late| late.set == set && late.replaces) {
             self.state.late = None;
@@ -501,9 +343,9 @@ impl Taking<'_> {
         }
     }
 
-    fn start(&mut self, instance: usize, group: u8, events: Events, evidence: Evidence) {
+    fn start(&mut self, instance: usize, group: u8, batch: Batch, evidence: Evidence) {
         let one = &mut self.state.instances[instance];
-        (one.origin, one.events) = (group, events);
+        (one.origin, one.batch) = (group, batch);
         self.run(instance, group, evidence, WAIT);
     }
 
@@ -582,203 +424,16 @@ impl Taking<'_> {
         if broken == Some(Broken::AnswersLaterEvents) && outcome == Outcome::Acknowledged {
             self.state.waiting[usize::from(one.origin)] = Events::default();
         }
-        match outcome {
-            Outcome::Acknowledged => {}
-            Outcome::Blocked => self.state.blocked[usize::from(one.origin)].add(one.events),
-            Outcome::Unavailable => self.state.waiting[usize::from(one.origin)].add(one.events),
+        if self.model.scenario.has_queue {
+            self.begin_end(instance, outcome);
+            return outcome;
         }
-        one.stop();
+        if outcome != Outcome::Acknowledged {
+            self.return_batch(instance, outcome);
+        }
+        self.state.instances[instance].stop();
         outcome
     }
-
-    fn read(&mut self, instance: usize, read: Read, how: How) -> Answer {
-        let group = self.model.group(&self.state.instances[instance]);
-        let answer = self.answer(instance, group, read, how);
-        let deleted = self.model.knowledge.get(self.state.instances[instance].facts).deleted;
-        let witness = &mut self.state.instances[instance].witness;
-        let truth = self.state.world;
-        properties::witness_read(witness, &truth, group, read, &existing(read, answer.clone(), deleted));
-        if self.story.is_some() {
-            let stale = if matches!(how, How::Stale(_)) { " (stale)" } else { "" };
-            self.tell(|places| format!("reads {}{stale}", show_read(places, group, read, &answer)));
-        }
-        answer
-    }
-
-    fn answer(&mut self, instance: usize, group: u8, read: Read, how: How) -> Answer {
-        let stale = match how {
-            How::Well => None,
-            How::Stale(set) => Some(set),
-            How::Lost { .. } => return Answer::Failed(FailureKind::Transient),
-        };
-        let world = self.state.world;
-        let seen = |group: u8| {
-            let is_hidden = world.hidden & bit(group) != 0;
-            let group = &world.groups[usize::from(group)];
-            match stale {
-                Some(_) => group.previous.unwrap_or(group.current),
-                None if is_hidden => Group::default(),
-                None => group.current,
-            }
-        };
-        match read {
-            Read::Group | Read::Confirmation => Answer::Group(seen(group)),
-            Read::Owner(None) | Read::OwnerConfirmation(None) => Answer::Failed(FailureKind::Forbidden),
-            Read::Owner(Some(owner)) | Read::OwnerConfirmation(Some(owner)) => Answer::Group(seen(owner)),
-            Read::Set(set) => Answer::Set(self.versioned(instance, set, stale == Some(set))),
-            Read::PtrList => {
-                let sets = (0..ids(ADDRESSES)).map(ptr_set);
-                Answer::List(self.listed(instance, sets, stale))
-            }
-            Read::AList => {
-                let names = (0..ids(NAMES)).map(|name| (name, a_set(name)));
-                let places = &self.model.knowledge.places;
-                let in_zone = names.filter(|(name, _)| places.is_in_zone_of(group, *name));
-                let sets: Vec<SetId> = in_zone.map(|(_, set)| set).collect();
-                Answer::List(self.listed(instance, sets.into_iter(), stale))
-            }
-        }
-    }
-
-    fn listed(
-        &mut self,
-        instance: usize,
-        sets: impl Iterator<Item = SetId>,
-        stale: Option<SetId>,
-    ) -> Vec<(SetId, Content, Label)> {
-        let mut listed = Vec::new();
-        for set in sets {
-            if let Some((content, label)) = self.versioned(instance, set, stale == Some(set)) {
-                listed.push((set, content, label));
-            }
-        }
-        listed
-    }
-
-    fn versioned(&mut self, instance: usize, set: SetId, is_stale: bool) -> Option<(Content, Label)> {
-        let versions = self.state.world.sets[usize::from(set)];
-        let (content, version) = if is_stale {
-            (versions.previous.unwrap(), Version::Previous)
-        } else {
-            (versions.current, Version::Current)
-        };
-        content.map(|content| (content, self.state.instances[instance].labels[usize::from(set)].of(version)))
-    }
-
-    fn write(&mut self, instance: usize, write: &Write, how: How) -> Answer {
-        let is_lost = matches!(how, How::Lost { .. });
-        self.tell(|_| format!("sends {}", write.line));
-        let answer = match how {
-            How::Lost { has_happened: false } => Answer::Failed(FailureKind::Uncertain),
-            _ => self.carry_out(instance, write),
-        };
-        match &answer {
-            _ if is_lost => self.tell(|_| format!(", and its answer is lost (it was {answer:?})")),
-            Answer::Written(_) => {}
-            other => self.tell(|_| format!(": {other:?}")),
-        }
-        if is_lost { Answer::Failed(FailureKind::Uncertain) } else { answer }
-    }
-
-    fn carry_out(&mut self, instance: usize, write: &Write) -> Answer {
-        let set = write.set;
-        let before = self.state.world.set(set);
-        let one = &self.state.instances[instance];
-        let is_met = match write.label {
-            None => before.is_none(),
-            Some(label) => one.labels[usize::from(set)].get(label) == Version::Current && before.is_some(),
-        };
-        let is_locked = match (self.state.world.lock, subject(set)) {
-            (_, Subject::A(_)) if !self.model.scenario.locks_forward_zone => false,
-            (Lock::None, _) => false,
-            (Lock::CanNotDelete, _) => write.after.is_none(),
-            (Lock::ReadOnly, _) => true,
-        };
-        if is_locked {
-            return Answer::Failed(FailureKind::Refused);
-        }
-        if !is_met && self.model.knowledge.broken != Some(Broken::WritesUnconditionally) {
-            return Answer::Failed(FailureKind::Race);
-        }
-        let group = self.model.group(one);
-        let evidence = Places::evidence_of(self.model.knowledge.get(one.facts).goal);
-        let change = properties::Change { group, evidence, set, before, after: write.after };
-        let (places, ownership) = (&self.model.knowledge.places, self.model.scenario.ownership);
-        let finding = properties::judge_write(places, ownership, &self.state, &one.witness, &change);
-        if self.finding.is_none() {
-            self.finding = finding;
-        }
-        self.put(set, write.after);
-        properties::witness_write(&mut self.state.instances[instance].witness, &change);
-        let labels = &mut self.state.instances[instance].labels[usize::from(set)];
-        Answer::Written(write.after.map(|_| labels.of(Version::Current)))
-    }
-}
-
-/// An answer without the versions that the run deleted: a read that shows one of them is stale.
-fn existing(read: Read, answer: Answer, deleted: [Mask; SETS]) -> Answer {
-    let is_deleted = |set: SetId, label: Label| deleted[usize::from(set)] & bit(label) != 0;
-    match (read, answer) {
-        (Read::Set(set), Answer::Set(Some((_, label)))) if is_deleted(set, label) => Answer::Set(None),
-        (_, Answer::List(sets)) => {
-            Answer::List(sets.into_iter().filter(|(set, _, label)| !is_deleted(*set, *label)).collect())
-        }
-        (_, answer) => answer,
-    }
-}
-
-/// A write that arrives later, unless it cannot happen any more.
-fn late_write(world: &World, instance: &Instance, write: &Write) -> Option<LateWrite> {
-    let is_current = |label| instance.labels[usize::from(write.set)].get(label) == Version::Current;
-    let is_possible = match write.label {
-        None => world.set(write.set).is_none(),
-        Some(label) => is_current(label),
-    };
-    let late = LateWrite { set: write.set, replaces: write.label.is_some(), after: write.after };
-    is_possible.then_some(late)
-}
-
-/// The addresses that a group may get: of those that no group ever had, one stands for all.
-fn free_addresses(state: &State) -> impl Iterator<Item = u8> + use<> {
-    let (held, used) = (state.world.held_addresses(), state.used);
-    let first_unused = (0..ids(ADDRESSES)).find(|address| used & bit(*address) == 0);
-    (0..ids(ADDRESSES)).filter(move |address| {
-        held & bit(*address) == 0 && (used & bit(*address) != 0 || Some(*address) == first_unused)
-    })
-}
-
-/// What people do to a record set: they delete it, take the mark away, or write something of their own.
-fn edits(world: &World, set: SetId) -> impl Iterator<Item = Event> + use<> {
-    let content = world.set(set);
-    let foreign = Content { values: bit(ELSEWHERE), ..Content::default() };
-    let edited = content.map_or(vec![foreign], |content| {
-        vec![
-            Content { mark: Mark::None, fresh: 0, old: 0, ..content },
-            Content { values: content.values | bit(ELSEWHERE), is_annotated: true, ..content },
-        ]
-    });
-    let deleted = content.map(|_| Event::Edit(set, None));
-    let changed = edited.into_iter().filter(move |edited| Some(*edited) != content);
-    deleted.into_iter().chain(changed.map(move |edited| Event::Edit(set, Some(edited))))
-}
-
-/// What a stale read can show that differs from what is: the group, or the record set.
-fn stale(state: &State, group: u8, read: Read) -> impl Iterator<Item = SetId> + use<> {
-    let world = state.world;
-    let differs = move |set: SetId| {
-        let versions = world.sets[usize::from(set)];
-        versions.previous.is_some()
-    };
-    let group_differs = |group: u8| world.groups[usize::from(group)].previous.is_some();
-    let sets: Vec<SetId> = match read {
-        Read::Group | Read::Confirmation if group_differs(group) => vec![0],
-        Read::Owner(Some(owner)) | Read::OwnerConfirmation(Some(owner)) if group_differs(owner) => vec![0],
-        Read::Group | Read::Confirmation | Read::Owner(_) | Read::OwnerConfirmation(_) => vec![],
-        Read::Set(set) => [set].into_iter().filter(|set| differs(*set)).collect(),
-        Read::PtrList => (0..ids(ADDRESSES)).map(ptr_set).filter(|set| differs(*set)).collect(),
-        Read::AList => (0..ids(NAMES)).map(a_set).filter(|set| differs(*set)).collect(),
-    };
-    sets.into_iter()
 }
 
 /// A small number as the small values have it.

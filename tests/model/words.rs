@@ -1,8 +1,8 @@
 //! Steps in words.
 
 use super::{
+    actions::Event,
     knowledge::{Answer, Label, Read},
-    steps::Event,
     world::{Content, Places, SetId},
 };
 

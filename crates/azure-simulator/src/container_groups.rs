@@ -11,12 +11,13 @@ use std::net::Ipv4Addr;
 use std::ops::Bound;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::container_group_spec::{GroupView, Ip};
 use super::container_states::{BackOff, Containers, Standby, Termination};
 use super::events::Happening;
 use super::history::{Cut, Moment, Staleness};
+use super::messages::field;
 use super::resource_ids::group_id;
 use super::{AddressPool, World};
 
@@ -515,6 +516,8 @@ impl World {
         let (subscription, resource_group, name) =
             (group.subscription.clone(), group.resource_group.clone(), group.name.clone());
         let event = self.event(&subscription, &resource_group, &name, happening);
+        let told = json!({"group": format!("{resource_group}/{name}"), "type": field(&event, "eventType"), "id": field(&event, "id")});
+        self.note("event", told);
         self.events.push(event);
     }
 }

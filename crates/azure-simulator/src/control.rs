@@ -13,7 +13,7 @@ use super::resource_ids::DEFAULT_SUBSCRIPTION;
 use super::virtual_networks::default_network;
 use super::{
     AssignedIdentities, Azure, Call, Effect, ExpiryForm, Fault, FaultAnswer, GroupSpec, GroupView, LockLevel,
-    Missing, Moment, Permission, RecordSetSpec, Staleness, Throttles, When, cloud_event,
+    Missing, Moment, Permission, RecordSetSpec, ResolverSettings, Staleness, Throttles, When, cloud_event,
 };
 
 /// The function app that receives the events of a seeded world.
@@ -92,6 +92,13 @@ impl Seed {
             Some((self.subscription(number % self.subscriptions.max(1)), name, range))
         };
         (0..self.resource_groups.max(1)).map(place).collect()
+    }
+
+    /// The subscriptions of the resource groups.
+    #[must_use]
+    pub fn subscription_ids(&self) -> Vec<String> {
+        let count = self.subscriptions.clamp(1, self.resource_groups.max(1));
+        (0..count).map(|number| self.subscription(number)).collect()
     }
 
     fn subscription(&self, number: usize) -> String {
@@ -176,7 +183,9 @@ impl Azure {
     pub(super) fn control(&self, request: &Request) -> Answer {
         let segments = request.segments();
         let path: Vec<_> = segments.iter().skip(1).map(String::as_str).collect();
+        let of_vaults = self.control_vaults(request, &path);
         let answer = match (&request.method, path.as_slice()) {
+            _ if let Some(answer) = of_vaults => answer,
             (&Method::GET, ["calls"]) => Ok(json!(self.calls().iter().map(call_body).collect::<Vec<_>>())),
             (&Method::DELETE, ["calls"]) => {
                 self.clear_calls();
@@ -191,6 +200,9 @@ impl Azure {
             }
             (&Method::GET, ["queue-calls"]) => {
                 Ok(json!(self.queue_calls().iter().map(call_body).collect::<Vec<_>>()))
+            }
+            (&Method::GET, ["vault-calls"]) => {
+                Ok(json!(self.vault_calls().iter().map(call_body).collect::<Vec<_>>()))
             }
             (&Method::GET, ["queues"]) => {
                 Ok(self.queues().iter().map(|name| self.queue_body(name)).collect())
@@ -216,6 +228,11 @@ impl Azure {
                 self.configure(|settings| settings.throttles = read_throttles(&body));
                 Value::Null
             }),
+            (&Method::PUT, ["resolver"]) => control_json(request).map(|body| {
+                self.set_resolver(read_resolver(&body));
+                Value::Null
+            }),
+            (&Method::POST, ["sweep"]) => self.request_sweep(),
             (&Method::PUT, ["permissions"]) => control_json(request).and_then(|body| {
                 let (scope, permission) = read_permission(&body)?;
                 if let Some(principal) = field(&body, "principal").as_str() {
@@ -288,10 +305,30 @@ impl Azure {
         })
     }
 
+    fn control_create(&self, body: &Value) -> Result<Value, String> {
+        let name = text(body, "name")?;
+        if !is_group_name(name) {
+            return Err(format!(
+                "'{name}' is not a name of a container group: 1 to 63 lower-case letters, digits and single hyphens"
+            ));
+        }
+        let resource_group = field(body, "resourceGroup").as_str().unwrap_or("rg-spoke1");
+        let provisioning = self.world().settings.provisioning;
+        let id = self.create_group(GroupSpec { provisioning, ..GroupSpec::new(resource_group, name) });
+        Ok(json!({"id": id}))
+    }
+
     fn control_group(&self, request: &Request, verb: &str) -> Result<Value, String> {
         let body = control_json(request)?;
+        if verb == "create" {
+            return self.control_create(&body);
+        }
         let id = text(&body, "id")?;
         let done = match verb {
+            "restart" => self.restart_group(id).map(|()| Value::Null),
+            "stop" => self.stop_group(id).map(|()| Value::Null),
+            "start" => self.start_group(id).map(|()| Value::Null),
+            "delete" => self.delete_group(id).map(|()| Value::Null),
             "move" => self.move_group(id).map(|address| json!({"address": address.map(|it| it.to_string())})),
             "complete" => self.complete_provisioning(id).map(|()| Value::Null),
             "address" => {
@@ -319,6 +356,26 @@ impl Azure {
             _ => return Err(format!("unknown verb '{verb}'")),
         };
         done.map_err(|missing| missing.to_string())
+    }
+}
+
+/// What Azure accepts as the name of a container group.
+fn is_group_name(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(is_letter)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && !name.contains("--")
+}
+
+fn read_resolver(body: &Value) -> ResolverSettings {
+    let zones = field(body, "shadowed").as_array().into_iter().flatten();
+    ResolverSettings {
+        caches: field(body, "caches").as_bool().unwrap_or(false),
+        is_silent: field(body, "silent").as_bool().unwrap_or(false),
+        shadowed: zones.filter_map(|zone| zone.as_str().map(str::to_ascii_lowercase)).collect(),
+        udp_bytes: count(body, "udpBytes"),
     }
 }
 

@@ -114,6 +114,11 @@ impl Fault {
         Self { method: Some(method), path_contains, skip: 0, times: 1, until: None, effect }
     }
 
+    /// Whether it may still affect a request.
+    pub(super) fn is_left(&self, now: Duration) -> bool {
+        self.times > 0 && self.until.is_none_or(|until| now < until)
+    }
+
     /// Whether the fault affects a request that arrives at this time; counts matching requests.
     pub(super) fn strikes(&mut self, method: &Method, path_and_query: &str, now: Duration) -> bool {
         let matches = self.method.as_ref().is_none_or(|wanted| wanted == method)

@@ -172,17 +172,24 @@ impl World {
 
     /// Why a token does not open a storage account; nothing, when it does.
     pub(super) fn invalid_storage_token(&self, token: &str, account: &str) -> Option<&'static str> {
-        let is_audience = |resource: &str| {
-            let resource = resource.trim_end_matches('/');
-            let own = format!("https://{account}.queue.");
+        let own = format!("https://{account}.queue.");
+        self.refuse_token_unless(token, |resource| {
             resource == "https://storage.azure.com" || resource.starts_with(&own)
-        };
+        })
+    }
+
+    /// Why a token does not open a service with this audience; `None` if it does.
+    pub(super) fn invalid_token(&self, token: &str, audience: &str) -> Option<&'static str> {
+        self.refuse_token_unless(token, |resource| resource == audience)
+    }
+
+    fn refuse_token_unless(&self, token: &str, is_audience: impl Fn(&str) -> bool) -> Option<&'static str> {
         match self.identity.issued.get(token) {
             None => Some("Issuer validation failed. Issuer did not match."),
             Some(token) if token.expires <= self.now() => {
                 Some("Lifetime validation failed. The token is expired.")
             }
-            Some(token) if !is_audience(&token.resource) => {
+            Some(token) if !is_audience(token.resource.trim_end_matches('/')) => {
                 Some("Audience validation failed. Audience did not match.")
             }
             Some(_) => None,

@@ -1,5 +1,5 @@
-//! Azure in memory: container groups, Private DNS, storage queues, managed identity and Event Grid events, in
-//! one process.
+//! Azure in memory: container groups, Private DNS, storage queues, secrets in key vaults, managed identity and Event
+//! Grid events, in one process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
 //! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
@@ -15,59 +15,18 @@
 //! - All state is behind one mutex, which is never held across an `await`.
 //! - A request that has arrived is processed even if its client disconnects, as in a real service.
 //!
-//! It deliberately does not check permissions (but those that were taken away), resolve names, deliver events, or
+//! It deliberately does not check permissions (but those that were taken away), deliver events, or
 //! model virtual networks beyond the addresses of a subnet and the zones that are linked. A request for what it does not
 //! simulate is answered 501.
 //!
-//! # Three interfaces
+//! # Four interfaces
 //!
 //! Methods of [`Azure`] perform the actions of people, the platform and other programs:
 //! [`Azure::create_group`], [`Azure::move_group`], [`Azure::put_record_set`]. Those that raise events in
-//! Azure queue Event Grid events ([`Azure::take_events`]). REST covers the real API. Everything else is under
-//! `/simulator`:
+//! Azure queue Event Grid events ([`Azure::take_events`]). REST covers the real API. DNS ([`DnsListeners`]) answers as the resolver of a virtual
+//! network. Everything else is under `/simulator`, and `/` is a page that shows it:
 //!
-//! | request | does |
-//! |---|---|
-//! | `GET /simulator/calls` | the requests to Resource Manager so far; `DELETE` forgets them |
-//! | `GET /simulator/events` | takes the queued events; `?schema=cloudevents` in that form |
-//! | `GET /simulator/queue-calls` | the requests to the Queue service so far |
-//! | `GET /simulator/queues` | every queue and its messages; `POST` with `{"name"}` creates one |
-//! | `GET /simulator/zones` | every record set, one per line, as text |
-//! | `GET /simulator/groups` | every container group, its state and its address |
-//! | `POST /simulator/groups/move` | `{"id"}`: the platform moves it, without an event |
-//! | `POST /simulator/groups/complete` | `{"id"}`: ends its provisioning now |
-//! | `POST /simulator/groups/address` | `{"id","address"}`: gives it this very address |
-//! | `POST /simulator/groups/exit` | `{"id","exitCode"}`: its containers end by themselves |
-//! | `POST /simulator/groups/claim` | `{"id"}`: takes it out of its standby pool |
-//! | `POST /simulator/groups/hand-over` | `{"id","to"}`: moves it, and gives its address to the group `to` |
-//! | `POST /simulator/groups/state` | `{"id","state","exitCode"}`: `Running`, or another with terminated containers |
-//! | `POST /simulator/groups/provisioning-state` | `{"id","value"}`: any string |
-//! | `POST /simulator/faults` | a fault, see below; `DELETE` removes all |
-//! | `PUT /simulator/throttles` | `{"creates","updates","deletes","gets","lists"}` per zone and minute; `null` switches off |
-//! | `PUT /simulator/permissions` | `{"scope","actions","notActions"}`: the caller's permissions there and below; with `principal`: the permissions of another principal |
-//! | `POST /simulator/record-sets` | `{"zone","type","name","properties"}`: stores them as they are, unchecked |
-//! | `PUT /simulator/identity` | `{"systemAssigned","clientIds","expiresOn"}`, see [`AssignedIdentities`] |
-//! | `PUT /simulator/locks` | `{"scope","level"}`: `CanNotDelete` or `ReadOnly`; `null` unlocks |
-//! | `POST /simulator/event-subscriptions` | `{"id","properties"}`: changes these properties; `null` removes one |
-//! | `POST /simulator/seed` | zones, groups and record sets, see [`Seed`] |
-//!
-//! A fault is `{"method","path","skip","times","forSeconds","when","effect",...}`: `when` is `before` or `after` the
-//! request's effect, `effect` is one of these. It ends after `times` requests (1, or any number with `forSeconds`)
-//! or after `forSeconds`.
-//!
-//! | effect | with | the request |
-//! |---|---|---|
-//! | `answer` | `status`, `code`, `retryAfterSeconds`, `body` | gets this answer |
-//! | `drop` | | gets no answer |
-//! | `certificate` | | is not sent, because the certificate cannot be verified; without TLS like `drop` |
-//! | `delay` | `milliseconds` | takes longer |
-//! | `truncate` | `bytes` | gets a truncated answer |
-//! | `replace` | `body` | gets this body |
-//! | `stale` | one of the next lines | is a read that a stale replica answers |
-//! | | `versions` (default 1) | as before this many changes of the resource |
-//! | | `behindSeconds` | as this long ago |
-//! | | `asOf`: `now` | as at the time of the injection |
-//! | | `absent`: `resource` or `resourceGroup` | 404, as if the resource, or its resource group, were too new |
+#![doc = include_str!("control_requests.txt")]
 
 mod addresses;
 mod api_versions;
@@ -82,13 +41,21 @@ mod container_groups;
 mod container_lives;
 mod container_states;
 mod control;
+mod control_index;
+mod dns_server;
 mod event_grid;
 mod events;
 mod faults;
 mod history;
 mod identity;
+mod journal;
+mod key_vault;
+mod key_vault_control;
+mod key_vault_rest;
 mod locks;
 mod messages;
+mod names;
+mod page;
 mod private_dns;
 mod private_dns_rest;
 mod private_zones_rest;
@@ -97,6 +64,7 @@ mod queue_rest;
 mod queue_xml;
 mod queues;
 mod record_set_body;
+mod resolver;
 mod resource_groups_rest;
 mod resource_ids;
 mod rest;
@@ -126,14 +94,17 @@ pub use authorization::Permission;
 pub use calls::Call;
 pub use container_group_spec::{GroupSpec, GroupView, Ip, RestartPolicy};
 pub use control::Seed;
+pub use dns_server::DnsListeners;
 pub use events::cloud_event;
 pub use faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
 pub use history::{Moment, Staleness};
 pub use identity::{AssignedIdentities, ExpiryForm};
+pub use key_vault::{SecretView, VaultNetwork, VaultSettings, vault_scope};
 pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use queue_access::queue_scope;
 pub use queues::{MessageView, StorageSettings};
+pub use resolver::{ResolverSettings, Transport};
 pub use throttles::Throttles;
 pub use tls::{CertificateError, Certificates};
 
@@ -145,10 +116,14 @@ use container_groups::{ContainerGroup, Operation};
 use event_grid::EventGrid;
 use history::History;
 use identity::Identity;
+use journal::Journal;
+use key_vault::Vault;
 use locks::Lock;
+use names::Names;
 use private_dns::Zone;
 use private_zones_rest::ZoneOperation;
 use queues::{Queue, QueueKey};
+use resolver::Resolver;
 use resource_groups_rest::ResourceGroup;
 use tls::TlsListener;
 
@@ -197,6 +172,8 @@ pub struct Settings {
     pub visible_after: Duration,
     /// The storage account with the queues. `require_token` applies to it, too.
     pub storage: StorageSettings,
+    /// The key vaults, likewise.
+    pub vault: VaultSettings,
 }
 
 impl Default for Settings {
@@ -219,11 +196,12 @@ impl Default for Settings {
             group_page_size: 100,
             visible_after: Duration::ZERO,
             storage: StorageSettings::default(),
+            vault: VaultSettings::default(),
         }
     }
 }
 
-/// A request to Resource Manager, the Queue service or the identity endpoint, as an interceptor sees it.
+/// A request to Resource Manager, the Queue service, Key Vault or the identity endpoint, as an interceptor sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallView {
@@ -282,6 +260,7 @@ impl Azure {
             event_ids: Identifiers::new(settings.seed.wrapping_add(2)),
             identity: Identity::new(settings.seed.wrapping_add(3)),
             message_ids: Identifiers::new(settings.seed.wrapping_add(4)),
+            secret_ids: Identifiers::new(settings.seed.wrapping_add(5)),
             settings,
             resource_groups: BTreeMap::new(),
             revision: 0,
@@ -298,10 +277,18 @@ impl Azure {
             event_grid: EventGrid::default(),
             events: Vec::new(),
             queues: BTreeMap::new(),
+            vaults: BTreeMap::new(),
             calls: CallLog::default(),
             queue_calls: CallLog::default(),
+            vault_calls: CallLog::default(),
             faults: Vec::new(),
             listeners: Vec::new(),
+            journal: Journal::default(),
+            names: Names::default(),
+            resolver: Resolver::default(),
+            beside: Value::Null,
+            is_sweep_wanted: false,
+            is_closing: false,
         };
         Self { shared: Arc::new(Shared { world: Mutex::new(world), interceptor: Mutex::new(None) }) }
     }
@@ -394,8 +381,8 @@ impl Azure {
     /// Removes all requests from the log, and resets the counts.
     pub fn clear_calls(&self) {
         let mut world = self.world();
-        world.calls.clear();
-        world.queue_calls.clear();
+        let World { calls, queue_calls, vault_calls, .. } = &mut *world;
+        [calls, queue_calls, vault_calls].into_iter().for_each(CallLog::clear);
     }
 
     /// The number of token requests at the identity endpoint, valid or not.
@@ -473,6 +460,7 @@ struct World {
     etags: Identifiers,
     event_ids: Identifiers,
     message_ids: Identifiers,
+    secret_ids: Identifiers,
     identity: Identity,
     /// By lower-case resource id.
     resource_groups: BTreeMap<String, ResourceGroup>,
@@ -498,10 +486,20 @@ struct World {
     event_grid: EventGrid,
     events: Vec<Value>,
     queues: BTreeMap<QueueKey, Queue>,
+    vaults: BTreeMap<String, Vault>,
     calls: CallLog,
     queue_calls: CallLog,
+    vault_calls: CallLog,
     faults: Vec<Fault>,
     listeners: Vec<Listener>,
+    journal: Journal,
+    names: Names,
+    resolver: Resolver,
+    /// What runs beside the simulator, for the page.
+    beside: Value,
+    is_sweep_wanted: bool,
+    /// Whether streams end.
+    is_closing: bool,
 }
 
 impl fmt::Debug for World {
@@ -541,6 +539,7 @@ impl World {
             listener(&View { world: self });
         }
         self.listeners = listeners;
+        self.look_at_names();
     }
 
     /// Performs the actions that are due.
@@ -562,7 +561,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let listener = listener.tap_io(|stream| send_at_once(stream));
-    axum::serve(listener, azure.router()).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, azure.router()).with_graceful_shutdown(closing(azure, shutdown)).await
 }
 
 /// Serves an Azure over HTTPS, with a certificate of [`Certificates`] or any other, until the shutdown completes. Links
@@ -574,7 +573,13 @@ pub async fn serve_tls(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let listener = TlsListener::new(listener, config);
-    axum::serve(listener, azure.router_over("https")).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, azure.router_over("https")).with_graceful_shutdown(closing(azure, shutdown)).await
+}
+
+/// Ends the streams of pages at the shutdown, because a graceful end waits for every answer.
+async fn closing(azure: Azure, shutdown: impl Future<Output = ()> + Send) {
+    shutdown.await;
+    azure.close_streams();
 }
 
 /// Answers are small: waiting for more to send would only cost time.

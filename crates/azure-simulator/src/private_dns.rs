@@ -103,7 +103,7 @@ impl RecordType {
     }
 
     /// The value of a record in a zone file.
-    fn value(self, record: &Value) -> String {
+    pub(super) fn value(self, record: &Value) -> String {
         let text = |value: &Value| match value {
             Value::String(text) => text.clone(),
             Value::Array(parts) => parts.iter().filter_map(Value::as_str).collect(),

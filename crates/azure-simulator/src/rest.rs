@@ -5,12 +5,15 @@
 //! the answer is sent. Faults apply before or after the effect.
 
 use std::io;
+use std::time::Duration;
 
 use super::api_versions::refuse_api_version;
 use super::calls::Call;
+use super::control_index;
 use super::faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, When};
 use super::history::Staleness;
 use super::messages::{Answer, Request, gateway, method_not_allowed, resource_group_not_found, wrapped};
+use super::page::{self, refuse_foreign};
 use super::{Azure, World};
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +22,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, Method, StatusCode};
+use serde_json::json;
 
 impl Azure {
     /// The REST API, for a server and for calls in process.
@@ -34,6 +38,7 @@ impl Azure {
     /// Carries a request out, together with all that is to go wrong with it.
     async fn carry_out(&self, mut request: Request) -> Outcome {
         let (sequence, effects) = self.arrive(&request);
+        let started = self.elapsed();
         request.staleness = effects.iter().find_map(|effect| match effect {
             Effect::Stale(staleness) => Some(*staleness),
             _ => None,
@@ -72,6 +77,7 @@ impl Azure {
                 call.status = Some(status);
             });
         }
+        world.note_request(&request, &outcome, started, &effects);
         outcome
     }
 
@@ -111,7 +117,12 @@ impl Azure {
         if !request.is_for_identity() {
             let kept = world.settings.calls_kept;
             let is_for_queue = world.queue_target(request).is_some();
-            let log = if is_for_queue { &mut world.queue_calls } else { &mut world.calls };
+            let is_for_vault = world.vault_target(request).is_some();
+            let log = match (is_for_queue, is_for_vault) {
+                (true, _) => &mut world.queue_calls,
+                (false, true) => &mut world.vault_calls,
+                (false, false) => &mut world.calls,
+            };
             log.arrive(
                 Call {
                     sequence,
@@ -147,6 +158,18 @@ async fn answer(
         let message = "The request could not be read.";
         return wrapped(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).into_response();
     };
+    if let Some(refusal) = refuse_foreign(&request) {
+        return refusal.into_response();
+    }
+    if let Some(file) = page::file(&request) {
+        return file.into_response();
+    }
+    if ["/simulator", "/simulator/"].contains(&request.path.as_str()) && request.method == Method::GET {
+        return control_index::page().into_response();
+    }
+    if request.path == "/simulator/stream" && request.method == Method::GET {
+        return azure.stream(&request);
+    }
     if request.is_for_control() {
         return azure.control(&request).into_response();
     }
@@ -169,7 +192,7 @@ enum Outcome {
     Untrusted,
 }
 
-async fn sleep(duration: std::time::Duration) {
+async fn sleep(duration: Duration) {
     if !duration.is_zero() {
         tokio::time::sleep(duration).await;
     }
@@ -213,6 +236,28 @@ impl World {
     fn complete_call(&mut self, sequence: u64, complete: impl Fn(&mut Call)) {
         self.calls.complete(sequence, &complete);
         self.queue_calls.complete(sequence, &complete);
+        self.vault_calls.complete(sequence, &complete);
+    }
+
+    /// Records a request to Resource Manager, and a change of a queue: a host that polls one would hide all else.
+    fn note_request(&mut self, request: &Request, outcome: &Outcome, started: Duration, effects: &[Effect]) {
+        let is_for_queue = self.queue_target(request).is_some();
+        if request.is_for_identity() || is_for_queue && request.method == Method::GET {
+            return;
+        }
+        let status = match outcome {
+            Outcome::Answer(answer) => Some(answer.status.as_u16()),
+            Outcome::Dropped | Outcome::Untrusted => None,
+        };
+        let took = self.now().saturating_sub(started);
+        let body = json!({
+            "method": request.method.as_str(),
+            "path": request.path,
+            "status": status,
+            "milliseconds": took.as_secs_f64() * 1000.0,
+            "faults": effects.iter().map(page::effect_words).collect::<Vec<_>>(),
+        });
+        self.note("request", body);
     }
 
     fn fault_answer(&mut self, request: &Request, fault: &FaultAnswer) -> Answer {
@@ -240,6 +285,9 @@ impl World {
         }
         if let Some(target) = self.queue_target(request) {
             return self.answer_queue(request, &target);
+        }
+        if let Some(target) = self.vault_target(request) {
+            return self.answer_vault(request, &target);
         }
         if let Some(answer) = self.answer_sign_in(request) {
             return answer;
@@ -305,12 +353,16 @@ impl World {
                 .answer_private_dns(request, &path)
                 .or_else(|| self.answer_virtual_network(request, &path)),
             "microsoft.eventgrid" => self.answer_event_grid(request, &path),
+            "microsoft.keyvault" => self.answer_key_vault(request, &path),
             _ => None,
         }
     }
 
     /// The headers that every answer has.
     fn add_headers(&mut self, request: &Request, answer: &mut Answer) {
+        if self.vault_target(request).is_some() {
+            return self.add_vault_headers(request, answer);
+        }
         let request_id = self.request_ids.guid();
         if self.queue_target(request).is_some() {
             let version = request.header("x-ms-version").unwrap_or("2024-11-04").to_owned();
@@ -370,7 +422,7 @@ fn not_simulated(request: &Request) -> Answer {
     }
     let message = format!(
         "The simulator does not simulate '{} {}'. Azure may answer it; the simulator has container groups, Private DNS, \
-         storage queues, and what these need.",
+         storage queues, secrets, and what these need.",
         request.method, request.path
     );
     wrapped(StatusCode::NOT_IMPLEMENTED, "NotSimulated", &message)

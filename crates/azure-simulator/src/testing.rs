@@ -62,7 +62,10 @@ pub(super) async fn send(
         format!("{path}{}api-version={version}", if path.contains('?') { '&' } else { '?' })
     };
     let mut request =
-        http::Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:4711");
+        http::Request::builder().method(method).uri(&path).header(header::HOST, "127.0.0.1:4711");
+    if path.starts_with("/simulator") && !headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

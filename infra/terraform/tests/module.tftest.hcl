@@ -136,6 +136,10 @@ run "one_spoke" {
     error_message = "Not the forward and the reverse zone, each once."
   }
   assert {
+    condition     = length(azurerm_role_assignment.secrets) == 0 && keys(azurerm_role_definition.this) == ["containerGroups", "recordSets"]
+    error_message = "Without secrets there is no right to any."
+  }
+  assert {
     condition     = length(azapi_resource.link) == 2
     error_message = "Each zone has to be linked to the network that queries it: reverse zones too."
   }
@@ -250,6 +254,10 @@ run "hub_and_spoke" {
         reverse_zones        = ["10.in-addr.arpa"]
         zone_subscription_id = "00000000-0000-0000-0000-00000000000a"
         zone_resource_group  = "rg-dns"
+        secret = {
+          vault_id = "/subscriptions/00000000-0000-0000-0000-00000000000D/resourceGroups/rg-apps/providers/Microsoft.KeyVault/vaults/kv-apps"
+          name     = "{group}--ip"
+        }
         network_ids = [
           "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub",
           "/subscriptions/00000000-0000-0000-0000-00000000000b/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-spoke1",
@@ -266,7 +274,11 @@ run "hub_and_spoke" {
         groups               = ["web-*"]
         former_zones         = ["old.contoso.internal"]
         services             = { api = { groups = ["api-v*"] }, jobs = { ttl = 20 } }
-        network_ids          = ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub"]
+        secret = {
+          vault_id     = "/subscriptions/00000000-0000-0000-0000-00000000000c/resourceGroups/rg-apps/providers/Microsoft.KeyVault/vaults/kv-spoke2"
+          secret_names = ["api--ip"]
+        }
+        network_ids = ["/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub"]
       },
     ]
     topics = [
@@ -304,8 +316,27 @@ run "hub_and_spoke" {
       "/subscriptions/00000000-0000-0000-0000-00000000000a",
       "/subscriptions/00000000-0000-0000-0000-00000000000b",
       "/subscriptions/00000000-0000-0000-0000-00000000000c",
+      "/subscriptions/00000000-0000-0000-0000-00000000000d",
     ])
     error_message = "The custom roles have to be assignable wherever they are assigned."
+  }
+  assert {
+    condition = keys(azurerm_role_assignment.secrets) == [
+      "/subscriptions/00000000-0000-0000-0000-00000000000c/resourcegroups/rg-apps/providers/microsoft.keyvault/vaults/kv-spoke2/secrets/api--ip",
+      "/subscriptions/00000000-0000-0000-0000-00000000000d/resourcegroups/rg-apps/providers/microsoft.keyvault/vaults/kv-apps",
+    ]
+    error_message = "The right to secrets is given at a vault, or at one secret."
+  }
+  assert {
+    condition     = length(azurerm_role_definition.this["secrets"].permissions[0].actions) == 0 && length(azurerm_role_definition.this["secrets"].permissions[0].data_actions) == 2
+    error_message = "The role for secrets has two data actions and nothing else."
+  }
+  assert {
+    condition = [for entry in values(jsondecode(local.app_settings.ACI_DNS_ZONES)) : entry.secret] == [
+      { name = "{group}--ip", vault = "https://kv-apps.vault.azure.net/" },
+      { vault = "https://kv-spoke2.vault.azure.net/" },
+    ]
+    error_message = "The map names other vaults: ${local.app_settings.ACI_DNS_ZONES}"
   }
   assert {
     condition     = length(azapi_resource.topic) == 1 && length(azapi_resource.subscription) == 4
@@ -349,8 +380,8 @@ run "hub_and_spoke" {
   }
   assert {
     condition = [for entry in values(jsondecode(local.app_settings.ACI_DNS_ZONES)) : join(" ", keys(entry))] == [
-      "forwardZone reverseZones ttl zoneResourceGroup zoneSubscriptionId",
-      "formerZones forwardZone groups policy reverseZones services ttl zoneResourceGroup zoneSubscriptionId",
+      "forwardZone reverseZones secret ttl zoneResourceGroup zoneSubscriptionId",
+      "formerZones forwardZone groups policy reverseZones secret services ttl zoneResourceGroup zoneSubscriptionId",
     ]
     error_message = "The map names what is given, and leaves out what is not."
   }

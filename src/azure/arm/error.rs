@@ -105,6 +105,12 @@ impl ArmError {
         self.cause().retry_after()
     }
 
+    /// Whether there is no access token, so that no request to Azure is possible.
+    #[must_use]
+    pub fn is_sign_in(&self) -> bool {
+        matches!(self.cause(), Cause::TokenRefused(_) | Cause::TokenUnavailable(_))
+    }
+
     fn cause(&self) -> &Cause {
         let (Self::Race { source, .. }
         | Self::Uncertain { source, .. }
@@ -231,6 +237,11 @@ pub enum Cause {
         /// The limit, in pages.
         limit: usize,
     },
+    /// The reviewed plan does not contain this write. It was not sent.
+    #[error(
+        "the reviewed plan does not contain this change, because the record set or the container group changed; make a new plan"
+    )]
+    NotReviewed,
     /// The answer depends on a list that failed.
     #[error("could not read the list that contains it")]
     Unlisted(#[source] Arc<ArmError>),
@@ -315,6 +326,7 @@ impl Cause {
             Self::TokenRefused(_) => Kind::Forbidden,
             Self::Unlisted(error) => error.kind(),
             Self::OutOfSight
+            | Self::NotReviewed
             | Self::Unrepresentable { .. }
             | Self::TooLarge { .. }
             | Self::TooManyPages { .. }
@@ -336,6 +348,7 @@ impl Cause {
             Self::Deadline
             | Self::Unlisted(_)
             | Self::OutOfSight
+            | Self::NotReviewed
             | Self::Throttled { .. }
             | Self::Unrepresentable { .. }
             | Self::TooLarge { .. }

@@ -13,7 +13,8 @@ use azure_core::{Method, Request};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    Arc, Arm, ArmError, Instant, PAGE_LIMIT, Placeholder, Reader, Source, TryStreamExt, cause, check_zone,
+    Activity, Arc, Arm, ArmError, Instant, PAGE_LIMIT, Placeholder, Reader, Source, TryStreamExt, cause,
+    check_zone,
     error::{Cause, Operation, Subject},
     private_dns,
     transport::{Endpoint, Transport},
@@ -21,7 +22,7 @@ use super::{
 use crate::domain::{
     dns::Zone,
     inventory::{
-        Caller, Condition, EventSubscription, Filter, Link, Permission, Quota, Topic, ZoneState,
+        Caller, Condition, EventSubscription, Filter, Link, Permission, Quota, Topic, VaultState, ZoneState,
         ranges::Range,
     },
     resource_id::{ResourceId, ResourceIdError},
@@ -31,8 +32,13 @@ use crate::domain::{
 const AUTHORIZATION_VERSION: &str = "2022-04-01";
 /// <https://learn.microsoft.com/rest/api/eventgrid/controlplane/system-topics>
 const EVENT_GRID_VERSION: &str = "2022-06-15";
+/// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/list-by-subscription>
+const KEY_VAULT_VERSION: &str = "2023-07-01";
 /// <https://learn.microsoft.com/rest/api/virtualnetwork/subnets>
 const NETWORK_VERSION: &str = "2023-09-01";
+
+/// <https://learn.microsoft.com/rest/api/dns/privatedns/private-zones/list>
+const PRIVATE_DNS_VERSION: &str = "2020-06-01";
 
 /// The reads of a preflight. This type has no write methods.
 pub struct Inspector {
@@ -61,6 +67,12 @@ impl Arm {
 }
 
 impl Inspector {
+    /// The count of the work of a command.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.endpoint.activity
+    }
+
     /// The reader of the same connection.
     #[must_use]
     pub fn reader(&self) -> &Reader {
@@ -139,6 +151,15 @@ impl Inspector {
         }))
     }
 
+    /// The resource ids of all zones of a subscription.
+    pub async fn zones(&self, subscription: &str) -> Result<Vec<ResourceId>, ArmError> {
+        let operation = operation(format!("list the zones of /subscriptions/{subscription}"));
+        let path = format!("/subscriptions/{subscription}/providers/Microsoft.Network/privateDnsZones");
+        let zones =
+            self.list::<models::Named>(&operation, &path, &[("api-version", PRIVATE_DNS_VERSION)]).await?;
+        Ok(zones.into_iter().filter_map(|zone| zone.id.parse().ok()).collect())
+    }
+
     /// The links of a zone.
     pub async fn links(&self, zone: &Zone) -> Result<Vec<Link>, ArmError> {
         let operation = operation(format!("list the virtual network links of {zone}"));
@@ -166,6 +187,15 @@ impl Inspector {
             let prefixes = address_prefix.into_iter().chain(address_prefixes.unwrap_or_default());
             prefixes.filter_map(|prefix| prefix.parse().ok()).collect()
         }))
+    }
+
+    /// The key vaults of a subscription.
+    pub async fn vaults(&self, subscription: &str) -> Result<Vec<VaultState>, ArmError> {
+        let operation = operation(format!("list the key vaults of /subscriptions/{subscription}"));
+        let path = format!("/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults");
+        let vaults =
+            self.list::<models::Vault>(&operation, &path, &[("api-version", KEY_VAULT_VERSION)]).await?;
+        Ok(vaults.into_iter().filter_map(vault).collect())
     }
 
     /// The system topics of a subscription whose source is the subscription or a resource group, without
@@ -243,6 +273,19 @@ impl Inspector {
 
 fn operation(text: String) -> Operation {
     Operation { subject: Subject::Surroundings, text }
+}
+
+fn vault(model: models::Vault) -> Option<VaultState> {
+    let models::VaultProperties { vault_uri, enable_rbac_authorization, public_network_access, network_acls } =
+        model.properties;
+    let is = |text: Option<String>, word: &str| text.is_some_and(|text| text.eq_ignore_ascii_case(word));
+    let rules = network_acls.and_then(|rules| rules.default_action);
+    Some(VaultState {
+        id: model.id.parse().ok()?,
+        host: vault_uri?.parse::<url::Url>().ok()?.host_str()?.to_owned(),
+        uses_roles: enable_rbac_authorization.unwrap_or(false),
+        is_closed: is(public_network_access, "Disabled") || is(rules, "Deny"),
+    })
 }
 
 /// Turns "does not exist" into `None`.
@@ -353,6 +396,11 @@ mod models {
     use super::Deserialize;
 
     #[derive(Deserialize)]
+    pub(super) struct Named {
+        pub(super) id: String,
+    }
+
+    #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     pub(super) struct Page<Model> {
         pub(super) value: Vec<Model>,
@@ -372,6 +420,29 @@ mod models {
     pub(super) struct Permission {
         actions: Option<Vec<String>>,
         not_actions: Option<Vec<String>>,
+        data_actions: Option<Vec<String>>,
+        not_data_actions: Option<Vec<String>>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Vault {
+        pub(super) id: String,
+        pub(super) properties: VaultProperties,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct VaultProperties {
+        pub(super) vault_uri: Option<String>,
+        pub(super) enable_rbac_authorization: Option<bool>,
+        pub(super) public_network_access: Option<String>,
+        pub(super) network_acls: Option<NetworkRules>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct NetworkRules {
+        pub(super) default_action: Option<String>,
     }
 
     impl From<Permission> for super::Permission {
@@ -379,6 +450,8 @@ mod models {
             Self {
                 actions: model.actions.unwrap_or_default(),
                 not_actions: model.not_actions.unwrap_or_default(),
+                data_actions: model.data_actions.unwrap_or_default(),
+                not_data_actions: model.not_data_actions.unwrap_or_default(),
             }
         }
     }

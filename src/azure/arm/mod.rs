@@ -19,6 +19,7 @@
 //! Deliberately absent: decisions about what to read or write, and any state between invocations other than
 //! connections, tokens and cooldowns after a throttle.
 
+mod activity;
 mod error;
 mod groups;
 mod inspection;
@@ -29,13 +30,13 @@ mod snapshot;
 mod tags;
 mod transport;
 mod unmatched;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
-    net::Ipv4Addr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -48,6 +49,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use self::{
+    activity::{Activity, Progress},
     error::{Answer, ArmError, Cause, Kind},
     inspection::Inspector,
     snapshot::Snapshot,
@@ -60,17 +62,16 @@ use self::{
     transport::{Endpoint, Placeholder, Transport},
 };
 use crate::{
-    azure::{http_transport::HttpTransport, slot::Slot, tokens::Tokens},
+    azure::{http_transport::HttpTransport, key_vault::VaultError, slot::Slot, tokens::Tokens},
     decide::report::RequestRecord,
     domain::{
         container_group::ContainerGroup,
-        dns::{
-            ARecordSet, Content, ETag, Precondition, PtrRecordSet, PtrTarget, RecordType, RelativeName, Zone,
-        },
+        dns::{ARecordSet, PtrRecordSet, RecordType, RelativeName, Zone},
         resource_id::{
             ContainerGroupId, RESOURCE_GROUP_RULE, ResourceIdError, SUBSCRIPTION_RULE, Scope,
             is_resource_group, is_subscription,
         },
+        secret::{Secret, SecretId},
     },
 };
 
@@ -116,6 +117,7 @@ impl Arm {
                 tokens,
                 pace: Cooldowns::default(),
                 jitter: AtomicU64::new(jitter_seed),
+                activity: Activity::default(),
             }),
         }
     }
@@ -132,6 +134,18 @@ impl Arm {
     #[must_use]
     pub fn throttled_until(&self, zone: &Zone) -> Option<Instant> {
         self.endpoint.pace.throttled_until(zone)
+    }
+
+    /// What the requests of this process have done, and what is left.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.endpoint.activity.progress(self.endpoint.pace.throttled_for())
+    }
+
+    /// The count of the work of a command.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.endpoint.activity
     }
 
     /// How many zones and subscriptions are throttled now.
@@ -253,6 +267,15 @@ impl Reader {
     #[must_use]
     pub fn is_snapshot(&self) -> bool {
         matches!(self.0, Source::Snapshot(_))
+    }
+
+    /// A secret that was read before; `None` if it has to be read.
+    #[must_use]
+    pub fn known_secret(&self, id: &SecretId) -> Option<Result<Option<Secret>, VaultError>> {
+        match &self.0 {
+            Source::Azure(_) => None,
+            Source::Snapshot(snapshot) => snapshot.secret(id).cloned(),
+        }
     }
 
     /// How many requests this invocation sent to Resource Manager, including retries.
@@ -469,96 +492,6 @@ impl Connection {
             }
         }
         Err(refuse(Cause::TooManyPages { limit: PAGE_LIMIT }))
-    }
-}
-
-impl Writer {
-    /// The reader of the same connection.
-    #[must_use]
-    pub fn reader(&self) -> &Reader {
-        &self.reader
-    }
-
-    /// Creates or replaces an A record set and returns its new ETag.
-    pub async fn put_a_record_set(
-        &self,
-        zone: &Zone,
-        name: &RelativeName,
-        content: &Content<Ipv4Addr>,
-        precondition: &Precondition,
-    ) -> Result<ETag, ArmError> {
-        self.put(RecordType::A, zone, name, records::a_model(content), precondition).await
-    }
-
-    /// Creates or replaces a PTR record set and returns its new ETag.
-    pub async fn put_ptr_record_set(
-        &self,
-        zone: &Zone,
-        name: &RelativeName,
-        content: &Content<PtrTarget>,
-        precondition: &Precondition,
-    ) -> Result<ETag, ArmError> {
-        self.put(RecordType::Ptr, zone, name, records::ptr_model(content), precondition).await
-    }
-
-    /// Deletes a record set with the given ETag. A record set that no longer exists counts as deleted.
-    pub async fn delete_record_set(
-        &self,
-        record_type: RecordType,
-        zone: &Zone,
-        name: &RelativeName,
-        etag: &ETag,
-    ) -> Result<(), ArmError> {
-        let operation =
-            Operation { subject: Subject::Write, text: format!("delete {record_type} {name} in {zone}") };
-        check_zone(zone).map_err(|cause| ArmError::new(&operation, cause))?;
-        let request = self.connection.record_sets.delete(
-            &zone.resource_group,
-            zone.name.as_str(),
-            record_type.to_string(),
-            name.as_str(),
-            &zone.subscription,
-        );
-        match request.if_match(etag.as_str()).send().await.map_err(cause) {
-            Ok(_) => Ok(()),
-            Err(Cause::Answer(answer)) if answer.says_no_record_set() => Ok(()),
-            Err(cause) => Err(ArmError::new(&operation, cause)),
-        }
-    }
-
-    async fn put(
-        &self,
-        record_type: RecordType,
-        zone: &Zone,
-        name: &RelativeName,
-        model: models::RecordSet,
-        precondition: &Precondition,
-    ) -> Result<ETag, ArmError> {
-        let operation =
-            Operation { subject: Subject::Write, text: format!("write {record_type} {name} in {zone}") };
-        check_zone(zone).map_err(|cause| ArmError::new(&operation, cause))?;
-        let request = self.connection.record_sets.create_or_update(
-            &zone.resource_group,
-            zone.name.as_str(),
-            record_type.to_string(),
-            name.as_str(),
-            model,
-            &zone.subscription,
-        );
-        let request = match precondition {
-            Precondition::Absent => request.if_none_match("*"),
-            Precondition::Unchanged(etag) => request.if_match(etag.as_str()),
-        };
-        let written = request.await.map_err(cause).and_then(|model| records::etag(&model, 200));
-        written.map_err(|cause| match cause {
-            // The record set to replace was deleted.
-            Cause::Answer(answer)
-                if answer.says_no_record_set() && matches!(precondition, Precondition::Unchanged(_)) =>
-            {
-                ArmError::Race { operation: operation.to_string(), source: answer.into() }
-            }
-            cause => ArmError::new(&operation, cause),
-        })
     }
 }
 

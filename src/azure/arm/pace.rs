@@ -157,6 +157,18 @@ impl Cooldowns {
         throttled.map(|(_, cooldown)| cooldown.opens).max()
     }
 
+    /// How long the longest throttle lasts.
+    pub(super) fn throttled_for(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let cooldowns = self.cooldowns();
+        cooldowns
+            .values()
+            .map(|cooldown| cooldown.opens)
+            .filter(|opens| *opens > now)
+            .max()
+            .map(|opens| opens - now)
+    }
+
     /// How many places are throttled.
     pub(super) fn throttled_places(&self) -> usize {
         let now = Instant::now();

@@ -10,10 +10,14 @@ use std::{
 };
 
 use super::error::{ArmError, Cause, Operation, Subject};
-use crate::domain::{
-    container_group::ContainerGroup,
-    dns::{ARecordSet, PtrRecordSet, RecordType, RelativeName, Zone, ZoneKey},
-    resource_id::{ContainerGroupId, Scope},
+use crate::{
+    azure::key_vault::VaultError,
+    domain::{
+        container_group::ContainerGroup,
+        dns::{ARecordSet, PtrRecordSet, RecordType, RelativeName, Zone, ZoneKey},
+        resource_id::{ContainerGroupId, Scope},
+        secret::{Secret, SecretId},
+    },
 };
 
 /// The lists of container groups and zones.
@@ -25,6 +29,7 @@ pub struct Snapshot {
     answers: BTreeMap<ContainerGroupId, Result<Option<ContainerGroup>, Arc<ArmError>>>,
     a: BTreeMap<ZoneKey, Listed<ARecordSet>>,
     ptr: BTreeMap<ZoneKey, Listed<PtrRecordSet>>,
+    secrets: BTreeMap<SecretId, Result<Option<Secret>, VaultError>>,
 }
 
 /// A zone, and its record sets of one type.
@@ -59,6 +64,17 @@ impl Snapshot {
     /// Adds the single read of a group.
     pub fn add_answer(&mut self, id: ContainerGroupId, answer: Result<Option<ContainerGroup>, ArmError>) {
         self.answers.insert(id, answer.map_err(Arc::new));
+    }
+
+    /// Adds the single read of a secret.
+    pub fn add_secret(&mut self, id: SecretId, secret: Result<Option<Secret>, VaultError>) {
+        self.secrets.insert(id, secret);
+    }
+
+    /// A secret; `None` if it was not read.
+    #[must_use]
+    pub fn secret(&self, id: &SecretId) -> Option<&Result<Option<Secret>, VaultError>> {
+        self.secrets.get(id)
     }
 
     /// Adds the A record sets of a zone.

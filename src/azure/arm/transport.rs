@@ -35,6 +35,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::{Host, Url};
 
 use super::{
+    activity::Activity,
     error::{Answer, Cause},
     pace::{self, Cooldowns, QuotaKey},
     prune,
@@ -86,6 +87,8 @@ pub(super) struct Endpoint {
     pub(super) pace: Cooldowns,
     /// The state of the jitter generator.
     pub(super) jitter: AtomicU64,
+    /// What was sent, and what is left.
+    pub(super) activity: Activity,
 }
 
 /// The transport of one invocation.
@@ -349,6 +352,7 @@ impl Transport {
         }
         let request = outgoing.with_token(token)?;
         self.calls.fetch_add(1, Ordering::Relaxed);
+        self.endpoint.activity.count_request();
         let at = Instant::now();
         let answer = timeout(limit, self.send(request, outgoing)).await;
         let answer = answer.unwrap_or(Err(Cause::TimedOut(limit)));
@@ -516,6 +520,7 @@ mod tests {
             tokens: Tokens::fixed(""),
             pace: Cooldowns::default(),
             jitter: AtomicU64::new(7),
+            activity: Activity::default(),
         };
         let waits: Vec<_> =
             (0..1000).map(|_| endpoint.spread(Duration::from_millis(200)).as_millis()).collect();

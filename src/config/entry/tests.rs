@@ -246,3 +246,59 @@ fn an_empty_list_of_accepted_values_is_refused() {
         &[&format!("ACI_DNS_ZONES.rg.groups: {rule}"), &format!("ACI_DNS_ZONES.rg.addressRanges: {rule}")],
     );
 }
+
+#[test]
+fn a_vault_is_a_url_whose_host_ends_in_the_suffix_of_the_cloud_or_is_loopback() {
+    let mistakes = |cloud: Cloud, vault: &str| {
+        let text = format!(r#"{{"rg": {{{REQUIRED}, "secret": {{"vault": "{vault}"}}}}}}"#);
+        let mut mistakes = Mistakes::default();
+        ZoneMap::read(&text, Defaults { cloud, ..Defaults::default() }, &mut mistakes);
+        mistakes.or(Some(())).err().map(|error| error.to_string())
+    };
+    for (cloud, vault) in [
+        (Cloud::Public, "https://kv-apps.vault.azure.net"),
+        (Cloud::Public, " https://KV-apps.vault.azure.net/ "),
+        (Cloud::UsGovernment, "https://kv.vault.usgovcloudapi.net/"),
+        (Cloud::China, "https://kv.vault.azure.cn/"),
+        (Cloud::China, "http://127.0.0.1:8181/"),
+        (Cloud::Public, "https://localhost:8181"),
+    ] {
+        assert_eq!(mistakes(cloud, vault), None, "{vault}");
+    }
+    for (cloud, vault) in [
+        (Cloud::Public, "https://kv.vault.azure.cn/"),
+        (Cloud::China, "https://kv.vault.azure.net/"),
+        (Cloud::Public, "http://kv.vault.azure.net/"),
+        (Cloud::Public, "https://vault.azure.net/"),
+        (Cloud::Public, "https://.vault.azure.net/"),
+        (Cloud::Public, "https://a.b.vault.azure.net/"),
+        (Cloud::Public, "https://kv.vault.azure.net:8443/"),
+        (Cloud::Public, "https://kv.vault.azure.net.evil.example/"),
+        (Cloud::Public, "https://kvvault.azure.net/"),
+        (Cloud::Public, "https://kv.vault.azure.net/secrets/a"),
+        (Cloud::Public, "https://kv.vault.azure.net/?a=b"),
+        (Cloud::Public, "https://user@kv.vault.azure.net/"),
+        (Cloud::Public, "http://10.1.5.4/"),
+        (Cloud::Public, "kv-apps"),
+    ] {
+        let mistakes = mistakes(cloud, vault).unwrap_or_default();
+        assert!(mistakes.contains("is not the URL of a key vault: "), "{vault}: {mistakes}");
+    }
+}
+
+#[test]
+fn a_secret_has_a_vault_and_a_name_of_letters_digits_and_hyphens() {
+    let check = |secret: &str, expected: &[&str]| {
+        check_entry(&format!(r#"{REQUIRED}, "secret": {secret}"#), expected);
+    };
+    check("true", &["ACI_DNS_ZONES.rg.secret: must be an object, not a boolean"]);
+    check("{}", &["ACI_DNS_ZONES.rg.secret.vault: is required and not set"]);
+    let vault = r#""vault": "https://kv.vault.azure.net/""#;
+    for name in ["a_b", "a/b", "{Group}", "{subscription}", "", "../a", "a--{group"] {
+        let rule = "a name of 1 to 127 letters, digits and hyphens, in which {group} and {resourceGroup} are replaced";
+        let expected = format!("ACI_DNS_ZONES.rg.secret.name: {name:?} is not {rule}");
+        check(&format!(r#"{{{vault}, "name": "{name}"}}"#), &[&expected]);
+    }
+    let unknown = "ACI_DNS_ZONES.rg.secret.names: is not a key of a zone entry; did you mean \"name\"?";
+    check(&format!(r#"{{{vault}, "names": "a"}}"#), &[unknown]);
+}

@@ -343,3 +343,66 @@ fn a_ptr_of_ours_loses_the_groups_own_name_once_another_group_has_it() {
         shop at 10.1.5.4: named 10.1.5.4",
     );
 }
+
+#[test]
+fn a_name_that_this_invocation_wrote_is_absent_only_if_two_reads_say_so() {
+    const RENAMED_AND_BACK: &str = "group running 10.1.5.4 hostname=shop
+        A web 10.1.5.4 owner=us
+        PTR 10.1.5.4 web owner=us
+        when write A web: group running 10.1.5.4
+        when read A shop: ok
+        when read A shop: ok";
+    // A stale read.
+    check(&format!(
+        "{RENAMED_AND_BACK}
+        when read A shop: stale A shop -
+        =>
+        read A web, group
+        read A shop
+        read PTR 10.1.5.4, group again
+        + A shop 10.1.5.4 owner=us
+        - A web
+        ~ PTR 10.1.5.4 shop owner=us
+        verify
+        read group, A shop
+        repeat
+        read A web, group
+        read A shop
+        repeat
+        read A web, group
+        read A shop
+        read PTR 10.1.5.4, group again
+        + A web 10.1.5.4 owner=us
+        - A shop
+        ~ PTR 10.1.5.4 web owner=us
+        verify
+        read group, A web
+        web at 10.1.5.4: named 10.1.5.4"
+    ));
+    // Another instance removed it.
+    check(&format!(
+        "{RENAMED_AND_BACK}
+        when read A shop: A shop -
+        =>
+        read A web, group
+        read A shop
+        read PTR 10.1.5.4, group again
+        + A shop 10.1.5.4 owner=us
+        - A web
+        ~ PTR 10.1.5.4 shop owner=us
+        verify
+        read group, A shop
+        repeat
+        read A web, group
+        read A shop
+        repeat
+        read A web, group
+        read A shop
+        + A web 10.1.5.4 owner=us
+        & read PTR 10.1.5.4
+        ~ PTR 10.1.5.4 web owner=us
+        verify
+        read group, A web
+        web at 10.1.5.4: named 10.1.5.4"
+    ));
+}

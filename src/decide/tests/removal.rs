@@ -95,6 +95,36 @@ fn a_ptr_that_the_list_shows_and_the_single_read_missed_goes_before_the_a_record
 }
 
 #[test]
+fn an_a_record_set_that_the_list_shows_and_the_single_read_missed_is_not_absent() {
+    check(
+        "A web 10.1.5.4 owner=us
+        when read A web: stale A web -
+        =>
+        read A web, group
+        read list 1.10
+        read list A
+        read PTR 10.1.5.4, group again
+        - A web
+        verify
+        read group
+        web: absent",
+    );
+    // Without enough evidence the work is not done, so a retry follows.
+    for event in ["failed", "recheck"] {
+        check(&format!(
+            "event {event}
+            A web 10.1.5.4 owner=us
+            when read A web: stale A web -
+            =>
+            read A web, group
+            read list 1.10
+            read list A
+            web: failed, not visible"
+        ));
+    }
+}
+
+#[test]
 fn a_ptr_whose_name_is_no_address_is_removed_too() {
     check(
         "A web 10.1.5.4 owner=us

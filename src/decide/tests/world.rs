@@ -486,7 +486,11 @@ impl World {
     fn observe_owner(&self, goal: &Goal, owner: &Owner) -> OwnerObservation {
         let Some(id) = owner.container_group() else {
             // A decision asks for no such owner.
-            return OwnerObservation { state: AddressState::Pending, name: None };
+            return OwnerObservation {
+                state: AddressState::Pending,
+                name: None,
+                secret: OwnerSecret::Unknown,
+            };
         };
         match self.owners.get(owner) {
             Some(group) => OwnerObservation::of(goal, &id, group.as_ref()),

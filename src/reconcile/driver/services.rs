@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::{join, join_all};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::{Access, CONFIRMATION_DELAY, send};
 use crate::{
@@ -99,9 +99,7 @@ pub async fn pursue_services(
             }
             ServicesStep::Act { read, write } => {
                 let start = trace.not_before(&read);
-                if !access.reader.is_snapshot() && start > Instant::now() {
-                    access.pause(sleep_until(start)).await;
-                }
+                access.wait_until(start).await;
                 let writes = join_all(write.iter().map(|change| send(access, change)));
                 let reads = join_all(read.iter().map(|key| answer(access.reader, goal, key)));
                 let (written, answers) = join(writes, reads).await;

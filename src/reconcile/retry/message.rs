@@ -3,15 +3,17 @@
 //! A message carries an event, so that a retry does what the event would do. It is never believed: it says which group
 //! to look at again, how much evidence a "not found" needs, and how long to wait next.
 //!
-//! Pure. What is stored when is decided by [`crate::reconcile::retry`].
+//! Pure. [`Work::follow_up`] decides which message an invocation stores; [`crate::reconcile::retry`] stores it and
+//! chooses its delay.
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+pub use crate::domain::text::rfc3339;
 use crate::{
-    decide::Evidence,
+    decide::{Evidence, report::Outcome},
     domain::{event::Event, resource_id::ContainerGroupId},
 };
 
@@ -150,12 +152,6 @@ fn cut(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
 
-/// A time as RFC 3339 has it.
-#[must_use]
-pub fn rfc3339(unix_seconds: u64) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()?.format(&Rfc3339).ok()
-}
-
 fn unix_seconds(text: &str) -> Option<u64> {
     u64::try_from(OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?.unix_timestamp()).ok()
 }
@@ -199,7 +195,25 @@ pub struct Work {
     since: Option<u64>,
     /// Which retry it is; 0 for an event and for a recheck.
     attempt: u64,
+    /// The rechecks of the work whose event this is.
     rechecks: u64,
+    /// The fewest rechecks of all work that shares a run.
+    fewest_rechecks: u64,
+}
+
+/// The message that an invocation stores before it answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FollowUp {
+    /// None: the invocation is answered with its outcome.
+    None,
+    /// None: the work is too old to be deferred again, so it fails.
+    Expired,
+    /// Unfinished work: a retry follows. The invocation fails if this message is not stored.
+    Retry(RetryMessage),
+    /// Work that needs a person: its retry is a failed invocation. The invocation fails if this message is not stored.
+    Failure(RetryMessage),
+    /// Work that ended well: a recheck follows. If this message is not stored, that is a warning.
+    Recheck(RetryMessage),
 }
 
 /// The event of some work.
@@ -216,7 +230,16 @@ impl Work {
     pub fn of_event(id: ContainerGroupId, event: Event, given: Value, now: u64) -> Self {
         let evidence = evidence(&event, None, now);
         let carried = Arc::new(Carried { event, given });
-        Self { id, evidence, is_retry: false, carried, since: None, attempt: 0, rechecks: 0 }
+        Self {
+            id,
+            evidence,
+            is_retry: false,
+            carried,
+            since: None,
+            attempt: 0,
+            rechecks: 0,
+            fewest_rechecks: 0,
+        }
     }
 
     /// The work of a message.
@@ -228,18 +251,19 @@ impl Work {
         let since = message.since.filter(|_| !is_recheck);
         let rechecks = message.rechecks;
         let carried = Arc::new(Carried { event, given: message.event });
-        Self { id, evidence, is_retry: true, carried, since, attempt, rechecks }
+        Self { id, evidence, is_retry: true, carried, since, attempt, rechecks, fewest_rechecks: rechecks }
     }
 
-    /// What stands for this and other work in one message: the event with the strongest evidence, and what was stored
-    /// first.
+    /// What stands for this and other work in one message: the event with the strongest evidence, the time of the
+    /// message that was stored first, and the fewest rechecks.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         let since = self.since.into_iter().chain(other.since).min();
         let attempt = self.attempt.max(other.attempt);
+        let fewest_rechecks = self.fewest_rechecks.min(other.fewest_rechecks);
         let strength = |work: &Self| (work.evidence, Reverse(work.rechecks));
         let strongest = if strength(&other) > strength(&self) { other } else { self };
-        Self { since, attempt, ..strongest }
+        Self { since, attempt, fewest_rechecks, ..strongest }
     }
 
     /// When the first message of this work was stored, or is.
@@ -278,18 +302,42 @@ impl Work {
         }
     }
 
-    /// The message that asks for a recheck after work that ended well, where one is called for: always at first, later
-    /// only after a write. `of` is the work whose invocation ended, and `self` what stands for all that shared the run.
+    /// The message that asks for a recheck after work that ended well; `None` if no recheck is due. A recheck is always
+    /// due at first, and later only after a write. It counts from the work with the fewest rechecks, because one recheck
+    /// is enough for all work that shared a run.
     #[must_use]
-    pub fn recheck(&self, of: &Self, has_written: bool, now: u64) -> Option<RetryMessage> {
-        let is_due = of.rechecks == 0 || has_written;
-        (is_due && of.rechecks < MOST_RECHECKS).then(|| RetryMessage {
+    pub fn recheck(&self, has_written: bool, now: u64) -> Option<RetryMessage> {
+        let before = self.fewest_rechecks;
+        let is_due = before == 0 || has_written;
+        (is_due && before < MOST_RECHECKS).then(|| RetryMessage {
             event: self.carried.given.clone(),
             since: Some(now),
             attempt: 1,
             is_recheck: true,
-            rechecks: of.rechecks + 1,
+            rechecks: before + 1,
         })
+    }
+
+    /// The message that an invocation stores before it answers. `self` stands for all work that shared the run, and
+    /// `of` is the work of this invocation.
+    #[must_use]
+    pub fn follow_up(&self, of: &Self, outcome: Outcome, now: u64) -> FollowUp {
+        match outcome {
+            Outcome::Unavailable if of.is_expired(now) => FollowUp::Expired,
+            Outcome::Unavailable => FollowUp::Retry(self.deferral(now)),
+            // The message of a retry stays in the queue, and the host counts how often it failed.
+            Outcome::Failed | Outcome::Conflict if of.is_retry => FollowUp::None,
+            Outcome::Failed | Outcome::Conflict => FollowUp::Failure(self.deferral(now)),
+            Outcome::Converged | Outcome::Changed => {
+                self.recheck(outcome == Outcome::Changed, now).map_or(FollowUp::None, FollowUp::Recheck)
+            }
+            Outcome::Ignored
+            | Outcome::Unmanaged
+            | Outcome::Reported
+            | Outcome::Planned
+            | Outcome::Deferred
+            | Outcome::Malformed => FollowUp::None,
+        }
     }
 }
 

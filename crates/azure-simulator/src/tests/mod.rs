@@ -3,6 +3,8 @@
 mod container_lives;
 mod identities;
 mod odd_record_sets;
+mod page;
 mod queues;
 mod refusals;
+mod resolver;
 mod stale_reads;

@@ -89,6 +89,11 @@ module "aci_dns" {
       zone_subscription_id = local.hub
       zone_resource_group  = "rg-dns"
       network_ids          = local.network_ids
+      # For consumers that read configuration instead of DNS.
+      secret = {
+        vault_id = "/subscriptions/${local.hub}/resourceGroups/rg-apps/providers/Microsoft.KeyVault/vaults/kv-apps"
+        name     = "{group}--ip"
+      }
     },
     {
       subscription_id      = local.spoke2
@@ -104,6 +109,10 @@ module "aci_dns" {
       address_ranges       = ["10.2.0.0/16"]
       hostnames            = ["portal"]
       former_zones         = ["old.contoso.internal"]
+      secret = {
+        vault_id     = "/subscriptions/${local.spoke2}/resourceGroups/rg-apps/providers/Microsoft.KeyVault/vaults/kv-spoke2"
+        secret_names = ["api--ip"]
+      }
     },
   ]
 

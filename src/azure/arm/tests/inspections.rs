@@ -16,7 +16,8 @@ async fn a_list_is_read_to_its_last_page() {
         reply(200, &json!({"value": [{"actions": ["*/read"], "notActions": ["x"]}], "nextLink": next})),
         reply(200, &json!({"value": [{"actions": null}], "nextLink": ""})),
     ]);
-    let expected = Permission { actions: vec!["*/read".into()], not_actions: vec!["x".into()] };
+    let expected =
+        Permission { actions: vec!["*/read".into()], not_actions: vec!["x".into()], ..Permission::default() };
     let reported = inspector(&azure).permissions(GROUP).await.unwrap();
     assert_eq!(reported, Some(vec![expected, Permission::default()]));
     let path = format!("GET {GROUP}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01");
@@ -32,7 +33,7 @@ async fn roles_are_listed_by_principal_and_read_by_name() {
     let azure = Azure::new([reply(200, &json!({"value": [assignment]})), reply(200, &role)]);
     let inspector = inspector(&azure);
     assert_eq!(inspector.roles("p", GROUP).await.unwrap(), Some(vec!["acdd72a7".to_owned()]));
-    let expected = Permission { actions: vec!["*/read".into()], not_actions: vec![] };
+    let expected = Permission { actions: vec!["*/read".into()], ..Permission::default() };
     assert_eq!(inspector.role("s1", "acdd72a7").await.unwrap(), [expected]);
     assert_eq!(
         azure.lines(),

@@ -10,6 +10,7 @@ mod network;
 use std::{
     collections::VecDeque,
     io,
+    net::Ipv4Addr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -22,7 +23,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
-use crate::domain::{dns::Metadata, resource_id::ContainerGroupId};
+use crate::domain::{
+    dns::{Content, ETag, Metadata, Precondition},
+    resource_id::ContainerGroupId,
+};
 
 const TOKEN: &str = "secret-token";
 const SUBSCRIPTION: &str =

@@ -197,13 +197,50 @@ fn a_recheck_that_ends_unavailable_is_deferred_as_an_ordinary_message_of_its_eve
 fn a_recheck_follows_always_at_first_and_later_only_a_write_and_five_at_most() {
     let rechecks = |before: Option<u64>, has_written| {
         let work = work("ResourceWriteSuccess", before.map(message));
-        let recheck = work.recheck(&work, has_written, NOW)?;
+        let recheck = work.recheck(has_written, NOW)?;
         assert!(recheck.is_recheck && recheck.attempt == 1 && recheck.since == Some(NOW));
         Some(recheck.rechecks)
     };
     assert_eq!([None, Some(0)].map(|before| rechecks(before, false)), [Some(1), Some(1)]);
     assert_eq!([1, 4, 5].map(|before| rechecks(Some(before), false)), [None; 3]);
     assert_eq!([1, 4, 5].map(|before| rechecks(Some(before), true)), [Some(2), Some(5), None]);
+}
+
+#[test]
+fn a_recheck_after_a_shared_run_counts_from_the_work_with_the_fewest_rechecks() {
+    let rechecks = |before: [Option<u64>; 2], has_written| {
+        let [one, other] = before.map(|before| work("ResourceWriteSuccess", before.map(message)));
+        let merged = [one.clone().merged(other.clone()), other.merged(one)];
+        let [one, other] = merged.map(|work| work.recheck(has_written, NOW).map(|recheck| recheck.rechecks));
+        assert_eq!(one, other);
+        one
+    };
+    // The recheck of the event follows, although the other work had its last one, or wrote nothing.
+    assert_eq!([rechecks([None, Some(5)], true), rechecks([None, Some(3)], false)], [Some(1), Some(1)]);
+    assert_eq!([rechecks([Some(2), Some(4)], true), rechecks([Some(2), Some(4)], false)], [Some(3), None]);
+}
+
+#[test]
+fn a_message_is_stored_for_unfinished_work_and_for_a_recheck() {
+    let event = work("ResourceWriteSuccess", None);
+    let retry = work("ResourceWriteSuccess", Some(RetryMessage { since: Some(NOW - 90_000), ..message(1) }));
+    let deferral = |work: &Work| work.deferral(NOW);
+    let recheck = |work: &Work, has_written| work.recheck(has_written, NOW).unwrap();
+    for (work, outcome, expected) in [
+        (&event, Outcome::Unavailable, FollowUp::Retry(deferral(&event))),
+        (&retry, Outcome::Unavailable, FollowUp::Expired),
+        (&event, Outcome::Failed, FollowUp::Failure(deferral(&event))),
+        (&event, Outcome::Conflict, FollowUp::Failure(deferral(&event))),
+        (&retry, Outcome::Failed, FollowUp::None),
+        (&retry, Outcome::Conflict, FollowUp::None),
+        (&event, Outcome::Converged, FollowUp::Recheck(recheck(&event, false))),
+        (&event, Outcome::Changed, FollowUp::Recheck(recheck(&event, true))),
+        (&retry, Outcome::Converged, FollowUp::None),
+        (&retry, Outcome::Changed, FollowUp::Recheck(recheck(&retry, true))),
+        (&event, Outcome::Unmanaged, FollowUp::None),
+    ] {
+        assert_eq!(work.follow_up(work, outcome, NOW), expected, "{outcome:?}");
+    }
 }
 
 #[test]

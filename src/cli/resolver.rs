@@ -1,0 +1,84 @@
+//! The options `--resolve` and `--resolver` of `drift` and `doctor`.
+
+use std::net::SocketAddr;
+
+use aci_dns::{
+    doctor::diagnosis::Check,
+    resolve::{
+        self,
+        client::{self, Client},
+        show,
+        verdict::{Resolution, Verdict},
+    },
+    sweep::findings::{self, Findings, LiveName},
+};
+
+use super::{failure::Failure, output::Output};
+
+/// Whether to ask DNS, and whom.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Resolver {
+    /// Ask DNS for the A and PTR records of each container group, as its clients do
+    #[arg(long)]
+    resolve: bool,
+    /// The DNS server to ask [default: those of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = client::server, requires = "resolve")]
+    resolver: Option<SocketAddr>,
+}
+
+/// What DNS answered, and who was asked.
+pub(crate) struct Resolved {
+    resolutions: Vec<Resolution>,
+    servers: String,
+}
+
+impl Resolver {
+    /// Asks for these names; nothing, unless the options say so.
+    pub(crate) async fn check(&self, names: &[LiveName]) -> Result<Option<Resolved>, Failure> {
+        if !self.resolve {
+            return Ok(None);
+        }
+        let client = Client::new(self.resolver)?;
+        let servers = client.servers().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let resolutions = resolve::check(&client, names).await;
+        Ok(Some(Resolved { resolutions, servers }))
+    }
+
+    /// Whether DNS is asked.
+    pub(crate) fn is_on(&self) -> bool {
+        self.resolve
+    }
+}
+
+impl Resolved {
+    /// Whether an answer is not right.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.resolutions.iter().any(|resolution| resolution.verdict != Verdict::Resolved)
+    }
+
+    /// Whether a name could not be asked for.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.resolutions.iter().any(|resolution| resolution.verdict.is_unknown())
+    }
+
+    /// The findings with what DNS answered.
+    pub(crate) fn shown(&self, findings: &Findings, output: Output) -> String {
+        match output {
+            Output::Table => {
+                format!("{}\n{}", findings::table(findings), show::table(&self.resolutions, &self.servers))
+            }
+            Output::Json => {
+                let mut json = findings::json(findings);
+                if let Some(members) = json.as_object_mut() {
+                    members.insert("dns".to_owned(), show::json(&self.resolutions, &self.servers));
+                }
+                format!("{json:#}\n")
+            }
+        }
+    }
+
+    /// What DNS answered, as a check of `doctor`.
+    pub(crate) fn as_check(&self) -> Check {
+        show::check(&self.resolutions, &self.servers)
+    }
+}

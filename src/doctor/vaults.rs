@@ -1,0 +1,150 @@
+//! Key vaults: whether the addresses of container groups can be published in secrets.
+
+use std::collections::BTreeMap;
+
+use super::{
+    diagnosis::{Check, Finding, State, Title, count, grant},
+    evidence::{Evidence, SecretSight, VaultSight},
+    rights::{holder, is_data_granted, of_whom},
+};
+use crate::{
+    config::Policy,
+    domain::{
+        inventory::{Caller, Permission, Seen},
+        secret::{SecretId, Vault},
+    },
+};
+
+pub(super) const SECRETS: Title = Title { group: "secrets", name: "addresses can be published" };
+
+/// The action that the reads need, where the map has secrets, besides those of all maps.
+pub const READ: &str = "Microsoft.KeyVault/vaults/read";
+
+const ROLE: &str = "Key Vault Secrets Officer";
+
+/// The data actions of the function on secrets.
+#[must_use]
+pub fn of_secrets(policy: Policy) -> Vec<String> {
+    let names: &[&str] = if policy.is_read_only() { &["getSecret"] } else { &["getSecret", "setSecret"] };
+    names.iter().map(|name| format!("Microsoft.KeyVault/vaults/secrets/{name}/action")).collect()
+}
+
+/// The check of all vaults.
+pub(super) fn of_vaults(evidence: &Evidence, policy: Policy, caller: &Caller) -> Check {
+    let mut findings = vec![];
+    let mut secrets = 0;
+    for (vault, sight) in &evidence.vaults {
+        secrets += sight.secrets.len();
+        findings.extend(of_state(vault, sight, caller));
+        findings.extend(of_rights(vault, sight, policy, &holder(evidence, caller), caller));
+        findings.extend(of_contents(vault, sight));
+    }
+    let examined = format!("{}, {}", count(evidence.vaults.len(), "key vault"), count(secrets, "secret"));
+    Check { title: SECRETS, examined: of_whom(evidence, &examined), findings }
+}
+
+fn of_state(vault: &Vault, sight: &VaultSight, caller: &Caller) -> Vec<Finding> {
+    let mut findings = vec![];
+    match &sight.state {
+        Err(unseen) => findings.push(Finding::unseen(unseen, &format!("the key vault {vault}"), caller)),
+        Ok(None) if vault.is_local() => {}
+        Ok(None) => findings.push(Finding::new(
+            State::NotChecked,
+            format!("the key vault {vault} is in none of the subscriptions of the map"),
+            "its network rules, and whether the app may read and set its secrets, are unknown",
+            format!("az keyvault show --name {vault}"),
+        )),
+        Ok(Some(state)) => {
+            if !state.uses_roles {
+                findings.push(Finding::new(
+                    State::NotChecked,
+                    format!("the key vault {vault} uses access policies"),
+                    "whether the app may read and set its secrets is unknown",
+                    format!("az keyvault set-policy --name {vault} --object-id OBJECT_ID --secret-permissions get set"),
+                ));
+            }
+            if state.is_closed {
+                findings.push(Finding::new(
+                    State::Warning,
+                    format!("the network rules of the key vault {vault} refuse callers by default"),
+                    "unless they let the app in, the events of its groups end in failed (500); DNS stays right",
+                    format!("az keyvault network-rule add --name {vault} --subnet SUBNET, or a private endpoint"),
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn of_rights(
+    vault: &Vault,
+    sight: &VaultSight,
+    policy: Policy,
+    holder: &Caller,
+    caller: &Caller,
+) -> Vec<Finding> {
+    let Ok(Some(state)) = &sight.state else { return vec![] };
+    if !state.uses_roles {
+        return vec![];
+    }
+    let id = state.id.to_string();
+    let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let whole = match sight.rights.get(&None) {
+        Some(Ok(rights)) => rights.as_deref().unwrap_or_default(),
+        Some(Err(unseen)) => return vec![Finding::unseen(unseen, &id, caller)],
+        None => return vec![],
+    };
+    for action in of_secrets(policy).into_iter().filter(|action| !is_data_granted(whole, action)) {
+        let lacks = |rights: &Seen<Option<Vec<Permission>>>| match rights {
+            Ok(rights) => !is_data_granted(rights.as_deref().unwrap_or_default(), &action),
+            Err(_) => true,
+        };
+        let single = sight.rights.iter().filter_map(|(id, rights)| Some((id.as_ref()?, rights)));
+        let without: Vec<String> =
+            single.filter(|(_, rights)| lacks(rights)).map(|(id, _)| id.name.as_str().to_owned()).collect();
+        if sight.secrets.is_empty() || !without.is_empty() {
+            missing.insert(action, without);
+        }
+    }
+    let finding = |(action, secrets): (String, Vec<String>)| {
+        let where_ = if secrets.is_empty() { String::new() } else { format!(", for {}", secrets.join(", ")) };
+        Finding::new(
+            State::Problem,
+            format!("{action} is missing on the key vault {vault}{where_}"),
+            "the secrets stay as they are: the events of their groups end in failed (500)",
+            grant(holder, ROLE, &id),
+        )
+    };
+    missing.into_iter().map(finding).collect()
+}
+
+fn of_contents(vault: &Vault, sight: &VaultSight) -> Vec<Finding> {
+    let impact = "the events of its group end in failed (500); DNS stays right";
+    let finding = |(id, secret): (&SecretId, &SecretSight)| {
+        let name = id.name.as_str();
+        match secret {
+            SecretSight::Readable => None,
+            SecretSight::Deleted => Some(Finding::new(
+                State::Problem,
+                format!("the secret {id} is deleted, and its name is reserved"),
+                impact,
+                format!("az keyvault secret recover --vault-name {vault} --name {name}"),
+            )),
+            SecretSight::Disabled => Some(Finding::new(
+                State::Problem,
+                format!("the secret {id} is disabled"),
+                impact,
+                format!(
+                    "az keyvault secret set-attributes --vault-name {vault} --name {name} --enabled true"
+                ),
+            )),
+            SecretSight::Unseen(error) => Some(Finding::new(
+                State::NotChecked,
+                error.clone(),
+                "unknown",
+                "run this where the network rules of the vault let you in, with the right to read its secrets",
+            )),
+        }
+    };
+    sight.secrets.iter().filter_map(finding).collect()
+}

@@ -1,0 +1,79 @@
+//! Questions and answers of DNS. Pure.
+
+/// The type of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An address.
+    A,
+    /// The name of an address.
+    Ptr,
+    /// Who answers for a zone.
+    Soa,
+}
+
+impl Kind {
+    /// The name of the type.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Ptr => "PTR",
+            Self::Soa => "SOA",
+        }
+    }
+}
+
+/// The code of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The name exists.
+    NoError,
+    /// The name does not exist.
+    NxDomain,
+    /// An error, by its number (RFC 6895).
+    Other(u16),
+}
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its code.
+    pub code: Code,
+    /// The records of the type that was asked for.
+    pub values: Vec<String>,
+    /// How long the answer may still be cached, in seconds.
+    pub ttl: u32,
+    /// The SOA record in it.
+    pub soa: Option<Soa>,
+}
+
+/// An SOA record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Soa {
+    /// The zone that it belongs to; empty for the root.
+    pub zone: String,
+    /// The primary name server.
+    pub server: String,
+}
+
+/// One question, and what its answer should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The container group, as `<resource group>/<name>`.
+    pub group: String,
+    /// The name to ask for.
+    pub name: String,
+    /// The type to ask for.
+    pub kind: Kind,
+    /// The private zone that should answer.
+    pub zone: String,
+    /// The right answer.
+    pub expected: String,
+    /// What the record set holds.
+    pub recorded: Vec<String>,
+}
+
+/// A name in lower case, without a trailing dot.
+pub(super) fn without_dot(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}

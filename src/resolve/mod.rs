@@ -1,0 +1,72 @@
+//! What clients really get: asks a DNS server for the A and PTR records of each container group, and compares the
+//! answers with the group and with the record sets.
+//!
+//! Record sets can be right while clients get something else: a stale cache, a network that is not linked, a DNS server
+//! of the network's owner, a negative answer that is still cached. The system's resolver hides TTL and SOA, so the
+//! questions are sent to its servers directly ([`client`]). What an answer means is decided in [`verdict`].
+//!
+//! Reads only.
+
+pub mod answer;
+pub mod client;
+pub mod show;
+pub mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use futures::{StreamExt as _, stream};
+
+use self::{
+    answer::{Kind, Question, without_dot},
+    client::Client,
+    verdict::{Authority, Resolution, Verdict},
+};
+use crate::sweep::findings::LiveName;
+
+/// How many questions wait for their answers at the same time.
+const ASKED_AT_ONCE: usize = 16;
+
+/// Asks for the A and the PTR records of each name, and returns the results in the order of the names.
+pub async fn check(client: &Client, names: &[LiveName]) -> Vec<Resolution> {
+    let questions: Vec<_> = names.iter().flat_map(questions).collect();
+    let answers = stream::iter(questions).map(|question| resolve(client, question));
+    answers.buffered(ASKED_AT_ONCE).collect().await
+}
+
+/// The questions about one name.
+fn questions(name: &LiveName) -> Vec<Question> {
+    let group = format!("{}/{}", name.id.resource_group(), name.id.name());
+    let forward = Question {
+        group: group.clone(),
+        name: name.fqdn.to_string(),
+        kind: Kind::A,
+        zone: name.zone.to_string(),
+        expected: name.address.to_string(),
+        recorded: name.recorded.iter().map(ToString::to_string).collect(),
+    };
+    let reverse = name.reverse.as_ref().map(|(zone, reverse)| Question {
+        group,
+        name: reverse.to_string(),
+        kind: Kind::Ptr,
+        zone: zone.to_string(),
+        expected: name.fqdn.to_string(),
+        recorded: name.recorded_ptr.iter().map(|target| without_dot(target)).collect(),
+    });
+    std::iter::once(forward).chain(reverse).collect()
+}
+
+async fn resolve(client: &Client, question: Question) -> Resolution {
+    let answer = client.ask(&question.name, question.kind).await;
+    let mut verdict = verdict::of(&question, answer.as_ref());
+    // A positive answer does not tell who gave it.
+    if matches!(verdict, Verdict::Stale { .. } | Verdict::RecordSet)
+        && answer.as_ref().is_some_and(|answer| !answer.values.is_empty())
+        && let Some(soa) = client.ask(&question.zone, Kind::Soa).await
+        && let Authority::Other(server) = verdict::authority(&question.zone, &soa)
+    {
+        verdict = Verdict::Shadowed { server };
+    }
+    let values = answer.map(|answer| answer.values).unwrap_or_default();
+    Resolution { question, values, verdict }
+}

@@ -1,0 +1,149 @@
+//! The results as a table, as JSON, and as a check of the preflight. Pure.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use super::{
+    answer::Code,
+    verdict::{Resolution, Verdict},
+};
+use crate::{
+    doctor::diagnosis::{Check, Finding, State, Title},
+    domain::text::printable,
+};
+
+const QUIET: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+
+/// Every answer that is not right, and a summary. `servers` names who was asked.
+#[must_use]
+pub fn table(resolutions: &[Resolution], servers: &str) -> String {
+    let mut text = String::new();
+    for resolution in wrong(resolutions) {
+        let Resolution { question, values, verdict } = resolution;
+        let answer = if values.is_empty() { "nothing".to_owned() } else { values.join(" ") };
+        let _ = writeln!(
+            text,
+            "{} {}  {BAD}{}{BAD:#}  {}\n  {QUIET}{}{QUIET:#}",
+            question.kind.as_str(),
+            question.name,
+            verdict.as_str(),
+            printable(&answer),
+            printable(&explanation(resolution)),
+        );
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let count = wrong(resolutions).count();
+    let style = if count == 0 { GOOD } else { BAD };
+    let right = resolutions.len() - count;
+    let _ = writeln!(text, "{style}{right} of {} answers of {servers} are right{style:#}", resolutions.len());
+    text
+}
+
+/// The results as JSON.
+#[must_use]
+pub fn json(resolutions: &[Resolution], servers: &str) -> Value {
+    let results = resolutions.iter().map(|resolution| {
+        let Resolution { question, values, verdict } = resolution;
+        let ttl = match verdict {
+            Verdict::Stale { ttl } | Verdict::NegativeCached { ttl } => Some(*ttl),
+            _ => None,
+        };
+        json!({
+            "group": question.group,
+            "name": question.name,
+            "type": question.kind.as_str(),
+            "result": verdict.as_str(),
+            "expected": question.expected,
+            "recordSet": question.recorded,
+            "answer": values,
+            "ttlSeconds": ttl,
+        })
+    });
+    json!({"servers": servers, "results": results.collect::<Vec<_>>()})
+}
+
+/// The results as a check of the preflight.
+#[must_use]
+pub fn check(resolutions: &[Resolution], servers: &str) -> Check {
+    let findings = wrong(resolutions).map(|resolution| {
+        let Resolution { question, verdict, .. } = resolution;
+        let state = match verdict {
+            _ if verdict.is_unknown() => State::NotChecked,
+            Verdict::Stale { .. } | Verdict::NegativeCached { .. } => State::Warning,
+            _ => State::Problem,
+        };
+        let what = format!(
+            "{} {}: {}, {}",
+            question.kind.as_str(),
+            question.name,
+            verdict.as_str(),
+            explanation(resolution)
+        );
+        let impact = "Clients of this DNS server do not reach the container group by this name.";
+        Finding { state, what, impact: impact.to_owned(), fix: fix(resolution) }
+    });
+    Check {
+        title: Title { group: "DNS", name: "names resolve to their groups" },
+        examined: format!("{} answers of {servers}", resolutions.len()),
+        findings: findings.collect(),
+    }
+}
+
+fn wrong(resolutions: &[Resolution]) -> impl Iterator<Item = &Resolution> {
+    resolutions.iter().filter(|resolution| resolution.verdict != Verdict::Resolved)
+}
+
+fn explanation(resolution: &Resolution) -> String {
+    let question = &resolution.question;
+    match &resolution.verdict {
+        Verdict::Resolved => "right".to_owned(),
+        Verdict::Stale { ttl } => {
+            format!("an old answer is cached for {ttl} s more; right is {}", question.expected)
+        }
+        Verdict::NegativeCached { ttl } => {
+            format!(
+                "the record set holds {}, but that it did not exist is cached for {ttl} s more",
+                question.expected
+            )
+        }
+        Verdict::RecordSet => format!("the record set itself is wrong; right is {}", question.expected),
+        Verdict::NotLinked { parent: Some(parent) } if !parent.zone.is_empty() => format!(
+            "the server does not see the zone {}; {} answers for {}",
+            question.zone, parent.server, parent.zone
+        ),
+        Verdict::NotLinked { .. } => format!("the server does not see the zone {}", question.zone),
+        Verdict::Shadowed { server } => {
+            format!("{server} answers for the zone {}, not Azure Private DNS", question.zone)
+        }
+        Verdict::Error(Code::Other(2)) => "the server answered SERVFAIL".to_owned(),
+        Verdict::Error(Code::Other(5)) => "the server answered REFUSED".to_owned(),
+        Verdict::Error(code) => format!("the server answered with an error ({code:?})"),
+        Verdict::Timeout => "no server answered".to_owned(),
+    }
+}
+
+fn fix(resolution: &Resolution) -> String {
+    let zone = &resolution.question.zone;
+    match &resolution.verdict {
+        Verdict::Resolved => String::new(),
+        Verdict::Stale { .. } | Verdict::NegativeCached { .. } => {
+            "wait until the TTL ends; a smaller TTL makes such waits shorter".to_owned()
+        }
+        Verdict::RecordSet => "aci-dns drift; aci-dns sync".to_owned(),
+        Verdict::NotLinked { .. } => format!(
+            "link the zone to the network of the server: az network private-dns link vnet create --zone-name {zone} \
+             --resource-group <group> --name <name> --virtual-network <network> --registration-enabled false"
+        ),
+        Verdict::Shadowed { .. } => format!("forward {zone} to 168.63.129.16 in that DNS server"),
+        Verdict::Error(_) | Verdict::Timeout => {
+            "run the command in the network of the clients, or name their DNS server with --resolver"
+                .to_owned()
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What an answer of DNS means. Pure.
+
+use super::answer::{Answer, Code, Kind, Question, Soa};
+
+/// The primary name server in the SOA record of every private zone.
+const AZURE: &str = "azureprivatedns.net";
+
+/// A question, the answer's records, and what that means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// The question.
+    pub question: Question,
+    /// The records of the answer.
+    pub values: Vec<String>,
+    /// What the answer means.
+    pub verdict: Verdict,
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The answer is right.
+    Resolved,
+    /// An old answer is still cached.
+    Stale {
+        /// How long, in seconds.
+        ttl: u32,
+    },
+    /// The record set is right, but that there was none is still cached.
+    NegativeCached {
+        /// How long, in seconds.
+        ttl: u32,
+    },
+    /// The answer is what the record set holds, and that is wrong: drift.
+    RecordSet,
+    /// The server does not see the zone.
+    NotLinked {
+        /// The zone that answered instead, and its primary name server.
+        parent: Option<Soa>,
+    },
+    /// Another DNS server answers for the zone.
+    Shadowed {
+        /// The primary name server in its SOA record.
+        server: String,
+    },
+    /// The server answered with an error.
+    Error(Code),
+    /// No server answered.
+    Timeout,
+}
+
+impl Verdict {
+    /// The word for it in tables and JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::Stale { .. } => "stale",
+            Self::NegativeCached { .. } => "negative_cached",
+            Self::RecordSet => "record_set",
+            Self::NotLinked { .. } => "not_linked",
+            Self::Shadowed { .. } => "shadowed",
+            Self::Error(_) => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+
+    /// Whether nothing is known of the name.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Error(_) | Self::Timeout)
+    }
+}
+
+/// Who answers for a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Azure Private DNS.
+    Azure,
+    /// A parent zone, or none: the private zone is not linked, or the parent zone is on another DNS server.
+    Parent,
+    /// Another server, by the primary name server in the SOA record.
+    Other(String),
+}
+
+/// Who gave an answer about a name in a zone, by the SOA record in it.
+#[must_use]
+pub fn authority(zone: &str, answer: &Answer) -> Authority {
+    let Some(soa) = &answer.soa else { return Authority::Parent };
+    if !soa.zone.eq_ignore_ascii_case(zone) {
+        return Authority::Parent;
+    }
+    if soa.server.eq_ignore_ascii_case(AZURE) {
+        Authority::Azure
+    } else {
+        Authority::Other(soa.server.clone())
+    }
+}
+
+/// What an answer to a question means; `None` stands for no answer.
+#[must_use]
+pub fn of(question: &Question, answer: Option<&Answer>) -> Verdict {
+    let Some(answer) = answer else { return Verdict::Timeout };
+    if let Code::Other(_) = answer.code {
+        return Verdict::Error(answer.code);
+    }
+    if answer.values.is_empty() {
+        return match authority(&question.zone, answer) {
+            Authority::Parent => Verdict::NotLinked { parent: answer.soa.clone() },
+            Authority::Other(server) => Verdict::Shadowed { server },
+            Authority::Azure if question.recorded.contains(&question.expected) => {
+                Verdict::NegativeCached { ttl: answer.ttl }
+            }
+            Authority::Azure => Verdict::RecordSet,
+        };
+    }
+    // A PTR record set may name others, too; an A record set of a group has one address.
+    let is_right = match question.kind {
+        Kind::Ptr => answer.values.contains(&question.expected),
+        Kind::A | Kind::Soa => answer.values == std::slice::from_ref(&question.expected),
+    };
+    let mut recorded = question.recorded.clone();
+    let mut values = answer.values.clone();
+    recorded.sort();
+    values.sort();
+    if is_right {
+        Verdict::Resolved
+    } else if recorded == values {
+        Verdict::RecordSet
+    } else {
+        Verdict::Stale { ttl: answer.ttl }
+    }
+}
