@@ -431,6 +431,7 @@ var spokesWithDefaults = map(spokes, entry => {
             { vault: 'https://${last(split(entry.secret!.vaultId, '/'))}${vaultSuffixes[environment().name]}/' },
             empty(entry.secret!.?name ?? '') ? {} : { name: entry.secret!.name! }
           )
+      services: entry.?services
     }),
     item => item.value != null
   )

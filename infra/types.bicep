@@ -48,6 +48,14 @@ type spoke = {
   @description('Forward zones that were replaced; PTR values in them count as those of aci-dns.')
   formerZones: string[]?
 
+  @description('Names for several container groups each, by label: the groups that belong to it by name, and its TTL in seconds (default 30).')
+  services: {
+    *: {
+      groups: string[]?
+      ttl: int?
+    }
+  }?
+
   @description('Secrets in Key Vault that hold the addresses; default: none.')
   secret: secretOfSpoke?
 }

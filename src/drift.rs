@@ -5,25 +5,27 @@
 
 use std::sync::Arc;
 
+use futures::future::join;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     azure::{
         arm::{Arm, Reader},
-        key_vault::Vaults,
+        key_vault::{VaultRequests, Vaults},
     },
     config::Settings,
     decide::{
         ExtraLookups, Goal, Purpose, Rules, SecretVerdict, Verdict,
         report::{DriftEvent, Outcome, Report, unmapped},
+        service::ServiceGoal,
     },
-    domain::resource_id::ContainerGroupId,
+    domain::resource_id::{ContainerGroupId, Scope},
     reconcile::{
         ReconcileError,
         clock::Clock,
         driver::dry_run,
         publish::{self, secret_result},
-        with_requests,
+        services, with_requests,
     },
 };
 
@@ -48,18 +50,36 @@ impl DriftTracker {
     /// Compares the records of one container group with its address.
     pub async fn track(&self, id: &ContainerGroupId) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
-        let reader = self.arm.observation(deadline);
+        let (reader, vaults) = (self.arm.observation(deadline), self.vaults.invocation());
         let lookups = ExtraLookups::default();
-        let run = self.look(&reader, id, &lookups);
-        let error = match timeout_at(deadline, run).await {
-            Ok(Ok(report)) if report.error.is_none() => return report,
-            // The secret could not be compared: partial reads give no verdict.
-            Ok(Ok(report)) => return Report { drift: None, ..report },
-            Ok(Err(error)) => error,
-            Err(_) => ReconcileError::Deadline { deadline: self.settings.deadline },
+        let services = async {
+            let is_any = self.settings.zones.has_services(id);
+            let goal = is_any
+                .then(|| ServiceGoal::new(Scope::of(id), &self.settings.zones, Purpose::Compare))
+                .flatten()?;
+            Some(services::dry_run(&self.settings, &reader, &goal, deadline).await)
         };
-        let report = Report::failed(error.outcome(), &error);
-        Report { arm_calls: reader.calls(), request_records: reader.request_records(), ..report }
+        let run = async {
+            let (report, services) = join(self.compare(&reader, &vaults, id, &lookups), services).await;
+            report.map(|report| {
+                let is_compared = report.drift.is_some() && report.error.is_none();
+                match services.filter(|_| is_compared) {
+                    Some(services) => told(services.compared_in(report, id), id),
+                    None => report,
+                }
+            })
+        };
+        let report = match timeout_at(deadline, run).await {
+            Ok(Ok(report)) if report.error.is_none() => report,
+            // The secret or a service could not be compared: partial reads give no verdict.
+            Ok(Ok(report)) => Report { drift: None, ..report },
+            Ok(Err(error)) => Report::failed(error.outcome(), &error),
+            Err(_) => {
+                let error = ReconcileError::Deadline { deadline: self.settings.deadline };
+                Report::failed(error.outcome(), &error)
+            }
+        };
+        with_requests(report, &reader, &vaults)
     }
 
     /// Compares through a reader, which may read lists, with extra lookups. A secret that cannot be read leaves the drift
@@ -70,13 +90,24 @@ impl DriftTracker {
         id: &ContainerGroupId,
         lookups: &ExtraLookups,
     ) -> Result<Report, ReconcileError> {
+        let vaults = self.vaults.invocation();
+        let report = self.compare(reader, &vaults, id, lookups).await?;
+        Ok(with_requests(report, reader, &vaults))
+    }
+
+    async fn compare(
+        &self,
+        reader: &Reader,
+        vaults: &VaultRequests,
+        id: &ContainerGroupId,
+        lookups: &ExtraLookups,
+    ) -> Result<Report, ReconcileError> {
         let Some(goal) = Goal::new(id, &self.settings.zones, Purpose::Compare) else {
             return Ok(unmapped(&self.settings.zones, id));
         };
         let goal = Goal { lookups: lookups.clone(), ..goal };
         let rules = Rules::of(&self.settings, &goal.zones);
-        let vaults = self.vaults.invocation();
-        let (verdict, mut trace) = dry_run(reader, &vaults, rules, &goal, &self.clock).await;
+        let (verdict, mut trace) = dry_run(reader, vaults, rules, &goal, &self.clock).await;
         let secret = secret_result(&mut trace);
         let report = match verdict {
             Verdict::Failed(error) => return Err(ReconcileError::of(error, &goal, &mut trace)),
@@ -87,24 +118,27 @@ impl DriftTracker {
                 if let SecretVerdict::Compared(Some(kind)) = trace.secret {
                     drift.add(kind);
                 }
-                let kinds: Vec<&str> = drift.kinds.iter().map(|kind| kind.as_str()).collect();
-                let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
                 let (fqdn, address) = trace.target.map(|target| (target.fqdn, target.address)).unzip();
-                let name = fqdn.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
-                let message = format!("{name}: {}{kinds}", drift.event.as_str());
-                Report {
-                    is_warning: drift.event == DriftEvent::DriftDetected,
-                    fqdn,
-                    address: address.flatten(),
-                    drift: Some(drift),
-                    ..Report::new(Outcome::Reported, message)
-                }
+                let (address, drift) = (address.flatten(), Some(drift));
+                told(Report { fqdn, address, drift, ..Report::new(Outcome::Reported, "") }, id)
             }
         };
-        let report = match secret {
+        Ok(match secret {
             Ok(()) => report,
             Err(error) => report.beside(publish::failure(id, &error)),
-        };
-        Ok(with_requests(report, reader, &vaults))
+        })
+    }
+}
+
+/// The sentence for the drift of a group.
+fn told(report: Report, id: &ContainerGroupId) -> Report {
+    let Some(drift) = &report.drift else { return report };
+    let kinds: Vec<&str> = drift.kinds.iter().map(|kind| kind.as_str()).collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    let name = report.fqdn.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
+    Report {
+        message: format!("{name}: {}{kinds}", drift.event.as_str()),
+        is_warning: report.is_warning || drift.event == DriftEvent::DriftDetected,
+        ..report
     }
 }

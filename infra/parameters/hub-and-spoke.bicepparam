@@ -45,6 +45,7 @@ param spokes = [
       vaultId: '/subscriptions/${spoke2}/resourceGroups/rg-apps/providers/Microsoft.KeyVault/vaults/kv-spoke2'
       secretNames: ['api--ip']
     }
+    services: { api: { groups: ['api-v*'], ttl: 20 } }
   }
 ]
 

@@ -65,6 +65,9 @@ locals {
             vault = "https://${reverse(split("/", spoke.secret.vault_id))[0]}${local.vault_suffixes[var.cloud]}/"
             name  = spoke.secret.name
           } : key => value if value != null }
+          services = spoke.services == null ? null : { for label, service in spoke.services : label => {
+            for key, value in { groups = service.groups, ttl = service.ttl } : key => value if value != null
+          } }
         } : key => value if value != null }
       })
       ACI_DNS_SUBSCRIPTIONS = join(",", distinct(local.spokes[*].subscription_id))

@@ -38,6 +38,8 @@ variable "spokes" {
                           with the tag aci-dns-secret have one
       secret_names        names of the secrets at which the right is assigned; default: at the whole vault, whose
                           secrets the app can then read and set
+    services              names for several container groups each, by label: the groups that belong to it by name, and
+                          its ttl in seconds; default: none
   EOT
   type = list(object({
     subscription_id      = optional(string)
@@ -59,6 +61,10 @@ variable "spokes" {
       name         = optional(string)
       secret_names = optional(list(string))
     }))
+    services = optional(map(object({
+      groups = optional(list(string))
+      ttl    = optional(number, 30)
+    })))
   }))
 
   validation {

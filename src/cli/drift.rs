@@ -46,6 +46,7 @@ Kinds of drift:
   foreign        a record set at its name or address belongs to another owner
   orphan         record sets carry the mark of a deleted container group
   bad_tag        a tag of the group is invalid
+  service        the record set of a service differs from its members
   address_refused
                  its address is outside of addressRanges
   secret_missing the group has no secret in Key Vault

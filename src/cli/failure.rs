@@ -60,6 +60,8 @@ pub(crate) enum Failure {
         "interrupted: messages that were not moved yet stay in the poison queue; run it again to continue"
     )]
     InterruptedRedrive,
+    #[error("interrupted: tags that are set stay; run it again to continue")]
+    InterruptedSwitch,
     #[error("cannot write log lines")]
     Telemetry(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -109,7 +111,8 @@ pub(crate) fn tell(failure: &Failure) -> ExitCode {
         | Failure::Certificate(_)
         | Failure::CaFile { .. }
         | Failure::Interrupted
-        | Failure::InterruptedRedrive => (lines(failure), 1),
+        | Failure::InterruptedRedrive
+        | Failure::InterruptedSwitch => (lines(failure), 1),
     };
     progress::clear();
     let style = BAD.bold();

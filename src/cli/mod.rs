@@ -4,6 +4,7 @@
 
 mod demo;
 mod doctor;
+mod drain;
 mod drift;
 mod failure;
 mod generate;
@@ -17,12 +18,15 @@ mod resolver;
 mod retry;
 mod run;
 mod serve;
+mod service;
 mod simulate;
+mod switch;
 mod sync;
 
 pub(crate) use self::{
     demo::{Demonstrate, demonstrate},
     doctor::{Doctor, doctor},
+    drain::{Drain, drain},
     drift::{Drift, drift},
     failure::tell,
     generate::{Completions, Schema, completions, schema},
@@ -31,6 +35,8 @@ pub(crate) use self::{
     replay::{Replay, replay},
     retry::{Retry, retry},
     serve::{PORT, Serve, serve},
+    service::{Service, service},
     simulate::{Simulate, simulate},
+    switch::{Switch, switch},
     sync::{Sync, sync},
 };

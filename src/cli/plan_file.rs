@@ -32,8 +32,9 @@ const TAKEOVERS: [(Takeover, &str); 4] = [
 #[derive(Debug)]
 pub(super) struct PlanFile {
     pub(super) takeover: Takeover,
-    /// The writes by container group: its resource id, in lower case.
-    groups: BTreeMap<String, BTreeSet<Write>>,
+    /// The writes by container group (its resource id) and by service (the resource id of its resource group, and its
+    /// label). All in lower case.
+    groups: BTreeMap<(String, Option<String>), BTreeSet<Write>>,
 }
 
 /// Writes the changes of these findings to a file.
@@ -43,7 +44,11 @@ pub(super) fn write(path: &Path, findings: &Findings, takeover: Takeover) -> Res
         let changes = found.writes().into_iter();
         let changes =
             changes.map(|Write { zone, etag, change }| json!({"zone": zone, "etag": etag, "change": change}));
-        json!({"id": found.id.to_string(), "changes": changes.collect::<Vec<_>>()})
+        let mut group = json!({"id": found.resource_id(), "changes": changes.collect::<Vec<_>>()});
+        if let (Some(label), Some(members)) = (found.service(), group.as_object_mut()) {
+            members.insert("service".to_owned(), label.into());
+        }
+        group
     });
     let plan = json!({"version": VERSION, "takeover": word, "groups": groups.collect::<Vec<_>>()});
     fs::write(path, format!("{plan:#}\n"))
@@ -78,7 +83,11 @@ fn parse(plan: &Value) -> Option<PlanFile> {
             };
             writes.insert(Write { zone: text(change, "zone")?, etag, change: text(change, "change")? });
         }
-        groups.insert(text(group, "id")?.to_lowercase(), writes);
+        let service = match group.get("service") {
+            None => None,
+            Some(label) => Some(label.as_str()?.to_lowercase()),
+        };
+        groups.insert((text(group, "id")?.to_lowercase(), service), writes);
     }
     Some(PlanFile { takeover, groups })
 }
@@ -91,7 +100,8 @@ impl PlanFile {
         findings.found = std::mem::take(&mut findings.found)
             .into_iter()
             .filter_map(|found| {
-                let reviewed = self.groups.get(&found.id.to_string().to_lowercase())?;
+                let key = (found.resource_id().to_lowercase(), found.service().map(str::to_lowercase));
+                let reviewed = self.groups.get(&key)?;
                 if found.writes() == *reviewed {
                     return Some(Found { is_reviewed: true, ..found });
                 }
@@ -111,7 +121,7 @@ mod tests {
     fn a_plan_with_a_wrong_member_is_refused_as_a_whole() {
         let plan = |change: Value| json!({"version": 1, "takeover": "never", "groups": [{"id": "/A", "changes": [change]}]});
         let right = parse(&plan(json!({"zone": "/z", "etag": null, "change": "+ A web 10.1.5.4"}))).unwrap();
-        assert_eq!((right.takeover, right.groups["/a"].len()), (Takeover::Never, 1));
+        assert_eq!((right.takeover, right.groups[&("/a".to_owned(), None)].len()), (Takeover::Never, 1));
         for wrong in [
             json!({"zone": "/z", "change": "+ A web 10.1.5.4"}),
             json!({"zone": "/z", "etag": 1, "change": "+ A web 10.1.5.4"}),

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use aci_dns::azure::arm::Arm;
+use aci_dns::{azure::arm::Arm, domain::text::printable};
 use tokio::time::{Instant, interval_at};
 
 /// Until then, a command shows no progress.
@@ -33,6 +33,14 @@ pub(crate) fn silence() {
 pub(super) fn clear() {
     if IS_SHOWN.swap(false, Ordering::Relaxed) {
         let _ = write!(io::stderr(), "\r\u{1b}[K");
+    }
+}
+
+/// Says what a command that waits has done or waits for, unless progress is off.
+pub(super) fn say(line: &str) {
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        clear();
+        let _ = writeln!(anstream::stderr(), "{}", printable(line));
     }
 }
 

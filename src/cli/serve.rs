@@ -50,7 +50,8 @@ Example of ACI_DNS_ZONES:
       \"groups\": [\"web-*\", \"api\"],
       \"addressRanges\": [\"10.1.0.0/16\"],
       \"hostnames\": [\"portal\", \"api-*\"],
-      \"formerZones\": [\"old.contoso.internal\"]
+      \"formerZones\": [\"old.contoso.internal\"],
+      \"services\": {\"api\": {\"groups\": [\"api-v*\"], \"ttl\": 20}, \"jobs\": {}}
     }
   }
 forwardZone and reverseZones are required.";

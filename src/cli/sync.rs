@@ -138,7 +138,7 @@ async fn sync_one(
     };
     let reported = printable(&format!("{}: {}", report.outcome, report.message)).into_owned();
     if output == Output::Json {
-        print_results(None, &[result(id, &report)], 0);
+        print_results(None, &[result(&id.to_string(), None, &report)], 0);
     }
     match (report.outcome, report.address) {
         (Outcome::Converged | Outcome::Changed, Some(_)) => {
@@ -215,22 +215,26 @@ async fn apply(
     }
     let show = |step: &Step<'_>| {
         show_step(spelling, step);
-        results.push(result(&step.found.id, step.report));
+        results.push(result(&step.found.resource_id(), step.found.service(), step.report));
     };
     let deadline = Instant::now() + TIME;
     let repaired = sweeper.repair(&findings.found, deadline, stop, show).await;
     end(&repaired, findings, needs_person)
 }
 
-/// The result of one group as JSON.
-fn result(id: &ContainerGroupId, report: &Report) -> Value {
-    json!({
-        "id": id.to_string(),
+/// The result of one group or service as JSON.
+fn result(id: &str, service: Option<&str>, report: &Report) -> Value {
+    let mut result = json!({
+        "id": id,
         "outcome": report.outcome.to_string(),
         "message": report.message,
         "plan": report.plan,
         "error": report.error,
-    })
+    });
+    if let (Some(label), Some(members)) = (service, result.as_object_mut()) {
+        members.insert("service".to_owned(), label.into());
+    }
+    result
 }
 
 fn print_results(findings: Option<&Findings>, results: &[Value], left: usize) {

@@ -6,18 +6,25 @@ use super::{
     BrokenRule, Cloud, NamePattern, NamePatterns, OWNERSHIPS, POLICIES, SettingsError, ZoneMap, json,
     json::Json,
     mistake::{Mistakes, SUBSCRIPTION_ID, closest, word},
+    services::Service,
     urls,
     variables::ZONES,
     zones::{Defaults, Entry, Key},
 };
 use crate::domain::{
-    dns::{DomainName, NameError, ReverseZone, Zone},
+    dns::{DomainName, NameError, RelativeName, ReverseZone, Zone},
     resource_id::{RESOURCE_GROUP_RULE, is_container_group, is_guid, is_resource_group},
     secret::{SecretName, SecretRule, Vault},
 };
 
 /// The default TTL in seconds: container groups move, and a stale answer is a broken name.
 const DEFAULT_TTL: u32 = 60;
+
+/// The default TTL of a service in seconds: its addresses change whenever a member starts or stops.
+const DEFAULT_SERVICE_TTL: u32 = 30;
+
+/// The members of a service.
+pub(super) const SERVICE_KEYS: [&str; 2] = ["groups", "ttl"];
 
 /// The longest name of a forward zone: with the longest label it is a name of 253 characters.
 const FORWARD_ZONE_LIMIT: usize = 253 - 64;
@@ -31,7 +38,7 @@ const ZONE_LABELS: std::ops::RangeInclusive<usize> = 2..=34;
 const SECRET_NAME_RULE: &str =
     "a name of 1 to 127 letters, digits and hyphens, in which {group} and {resourceGroup} are replaced";
 
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "forwardZone",
     "reverseZones",
     "zoneSubscriptionId",
@@ -44,6 +51,7 @@ pub(super) const KEYS: [&str; 12] = [
     "hostnames",
     "formerZones",
     "secret",
+    "services",
 ];
 
 /// The members of `secret`.
@@ -123,12 +131,30 @@ struct Place<'a> {
     value: &'a Json,
 }
 
-fn read_entry(entry: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Entry> {
-    let Json::Object(members) = entry.value else {
-        mistakes.at(entry.text, BrokenRule::Type { expected: "an object", given: entry.value.kind() });
+/// The members of an object, each of them known and given once.
+fn check_members<'a>(
+    place: &Place<'a>,
+    keys: &'static [&'static str],
+    mistakes: &mut Mistakes,
+) -> Option<&'a [(String, Json)]> {
+    let Json::Object(members) = place.value else {
+        mistakes.at(place.text, BrokenRule::Type { expected: "an object", given: place.value.kind() });
         return None;
     };
-    check_keys(entry.text, members, &KEYS, mistakes);
+    for (index, (name, _)) in members.iter().enumerate() {
+        let place = json::member(place.text, name);
+        if !keys.contains(&name.as_str()) {
+            let meant = closest(name, keys.iter().copied()).map(str::to_owned);
+            mistakes.at(&place, BrokenRule::UnknownKey(meant));
+        } else if members.iter().take(index).any(|(before, _)| before == name) {
+            mistakes.at(&place, BrokenRule::DuplicateKey);
+        }
+    }
+    Some(members)
+}
+
+fn read_entry(entry: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Entry> {
+    let members = check_members(entry, &KEYS, mistakes)?;
     let mut entry = Members { all: members, place: entry.text, mistakes };
     entry.require("forwardZone");
     entry.require("reverseZones");
@@ -148,6 +174,7 @@ fn read_entry(entry: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Optio
         read_distinct(place, mistakes, read_forward_zone, BrokenRule::DuplicateZone)
     });
     let secret = entry.read("secret", |place, mistakes| read_secret(place, cloud, mistakes));
+    let services = entry.read("services", read_services);
     Some(Entry {
         forward_zone: forward_zone?,
         reverse_zones: reverse_zones?,
@@ -160,29 +187,13 @@ fn read_entry(entry: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Optio
         address_ranges: address_ranges.unwrap_or_default(),
         hostnames: hostnames.unwrap_or_default(),
         former_zones: former_zones.unwrap_or_default(),
+        services: services.unwrap_or_default().into(),
         secret,
     })
 }
 
-/// Reports unknown and repeated members.
-fn check_keys(place: &str, members: &[(String, Json)], known: &[&'static str], mistakes: &mut Mistakes) {
-    for (index, (name, _)) in members.iter().enumerate() {
-        let place = json::member(place, name);
-        if !known.contains(&name.as_str()) {
-            let meant = closest(name, known.iter().copied()).map(str::to_owned);
-            mistakes.at(&place, BrokenRule::UnknownKey(meant));
-        } else if members.iter().take(index).any(|(before, _)| before == name) {
-            mistakes.at(&place, BrokenRule::DuplicateKey);
-        }
-    }
-}
-
 fn read_secret(place: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<SecretRule> {
-    let Json::Object(members) = place.value else {
-        mistakes.at(place.text, BrokenRule::Type { expected: "an object", given: place.value.kind() });
-        return None;
-    };
-    check_keys(place.text, members, &SECRET_KEYS, mistakes);
+    let members = check_members(place, &SECRET_KEYS, mistakes)?;
     let mut secret = Members { all: members, place: place.text, mistakes };
     secret.require("vault");
     let vault = secret.read("vault", |place, mistakes| {
@@ -376,6 +387,38 @@ fn read_address_range(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<Ipv4
         return None;
     }
     Some(range)
+}
+
+/// The value of `services`.
+fn read_services(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<Vec<Service>> {
+    let Json::Object(members) = place.value else {
+        mistakes.at(place.text, BrokenRule::Type { expected: "an object", given: place.value.kind() });
+        return None;
+    };
+    let mut services: Vec<Service> = Vec::new();
+    for (label, value) in members {
+        let text = json::member(place.text, label);
+        let name = label.parse::<RelativeName>().ok().filter(|_| is_container_group(label));
+        let service = read_service(&Place { text: &text, value }, mistakes);
+        let Some(name) = name else {
+            let rule = "one label of 1 to 63 letters, digits and inner hyphens";
+            mistakes.at(&text, BrokenRule::Text { given: label.clone(), rule });
+            continue;
+        };
+        if services.iter().any(|service| service.name == name) {
+            mistakes.at(&text, BrokenRule::DuplicateKey);
+        }
+        services.extend(service.map(|(groups, ttl)| Service { name, groups, ttl }));
+    }
+    Some(services)
+}
+
+fn read_service(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<(NamePatterns, u32)> {
+    let members = check_members(place, &SERVICE_KEYS, mistakes)?;
+    let mut members = Members { all: members, place: place.text, mistakes };
+    let groups = members.read("groups", read_groups);
+    let ttl = members.read("ttl", read_ttl);
+    Some((groups.unwrap_or_default(), ttl.unwrap_or(DEFAULT_SERVICE_TTL)))
 }
 
 #[cfg(test)]

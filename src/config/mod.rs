@@ -17,6 +17,7 @@ mod log_filter;
 mod mistake;
 mod patterns;
 mod reader;
+mod services;
 #[cfg(test)]
 mod tests;
 mod unmatched;
@@ -35,6 +36,7 @@ pub use self::{
     log_filter::LogFilter,
     mistake::{BrokenRule, Mistake, SettingsError},
     patterns::{NamePattern, NamePatterns},
+    services::Service,
     unmatched::UnmatchedKeys,
     variables::{Form, SUBSCRIPTIONS, UsedBy, VARIABLES, Variable, ZONES, help},
     zones::{ListScope, Unmanaged, ZoneMap, Zones},

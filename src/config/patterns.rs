@@ -13,8 +13,9 @@ pub struct NamePattern {
 }
 
 impl NamePattern {
-    /// Removes the `*`. The remainder is not checked.
-    pub(super) fn new(text: &str) -> Self {
+    /// A name, or a prefix with a `*` at its end. The text is not checked.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         let text = fold(text);
         match text.strip_suffix('*') {
             Some(prefix) => Self { text: prefix.to_owned(), is_prefix: true },

@@ -580,6 +580,9 @@ fn the_schema_has_the_keys_and_words_of_the_parser() {
         (keys, secret["required"].as_array().unwrap().len()),
         (entry::SECRET_KEYS.into_iter().collect(), 1)
     );
+    let service = &entry["properties"]["services"]["additionalProperties"]["properties"];
+    let keys: BTreeSet<_> = service.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, entry::SERVICE_KEYS.into_iter().collect());
     for required in entry["required"].as_array().unwrap() {
         let key = required.as_str().unwrap();
         let mistakes = ZoneMap::parse(&ONE_ZONE.replace(key, "x")).unwrap_err().to_string();

@@ -1,10 +1,10 @@
 //! The map: which zones serve which container groups, and by which rules. The JSON value of `ACI_DNS_ZONES`.
 
-use std::{cmp::Reverse, collections::BTreeSet, fmt, net::Ipv4Addr};
+use std::{cmp::Reverse, collections::BTreeSet, fmt, net::Ipv4Addr, sync::Arc};
 
 use ipnet::Ipv4Net;
 
-use super::{Cloud, NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, variables};
+use super::{Cloud, NamePattern, NamePatterns, Ownership, Policy, SUBSCRIPTIONS, Service, variables};
 use crate::domain::{
     dns::{DomainName, ReverseZone, Zone},
     resource_id::{ContainerGroupId, RESOURCE_GROUP_RULE, Scope, fold, is_guid, is_resource_group},
@@ -49,6 +49,8 @@ pub struct Zones {
     pub hostnames: NamePatterns,
     /// Replaced forward zones: PTR values in them count as ours.
     pub former_zones: Vec<DomainName>,
+    /// The services of the resource group. Shared, so that an entry without services costs no allocation.
+    pub services: Arc<[Service]>,
     /// The secret for the address, if there is to be one.
     pub secret: Option<SecretRule>,
 }
@@ -114,6 +116,7 @@ pub(super) struct Entry {
     pub(super) address_ranges: Vec<Ipv4Net>,
     pub(super) hostnames: NamePatterns,
     pub(super) former_zones: Vec<DomainName>,
+    pub(super) services: Arc<[Service]>,
     pub(super) secret: Option<SecretRule>,
 }
 
@@ -160,19 +163,47 @@ impl ZoneMap {
         self.entry(id).is_ok()
     }
 
+    /// The zones and services of a resource group; `None` for a whole subscription, and where no key matches.
+    #[must_use]
+    pub fn of_resource_group(&self, scope: &Scope) -> Option<Zones> {
+        let (subscription, resource_group) = (scope.subscription(), scope.resource_group()?);
+        let (_, entry) = self.matching(subscription, resource_group).ok()?;
+        Some(entry.zones(subscription, resource_group, self.defaults))
+    }
+
+    /// Whether the resource group of a managed container group has services.
+    #[must_use]
+    pub fn has_services(&self, id: &ContainerGroupId) -> bool {
+        let is_any = self.entries.iter().any(|(_, entry)| !entry.services.is_empty());
+        is_any && self.entry(id).is_ok_and(|entry| !entry.services.is_empty())
+    }
+
+    /// Whether a container group can belong to the service in a mark: the map declares it for its resource group, in
+    /// the zone of the record set.
+    #[must_use]
+    pub fn declares(&self, scope: &Scope, label: &str, zone: &Zone) -> bool {
+        let zones = self.of_resource_group(scope).filter(|zones| zones.forward.key() == zone.key());
+        zones.is_some_and(|zones| zones.services.iter().any(|service| service.name.as_str() == label))
+    }
+
     fn entry(&self, id: &ContainerGroupId) -> Result<&Entry, Unmanaged> {
-        let (subscription, resource_group) = (fold(id.subscription()), fold(id.resource_group()));
-        let is_listed = self.subscriptions.is_empty() || self.subscriptions.contains(&subscription);
-        let matching = || self.entries.iter().filter(|(key, _)| key.covers(&subscription, &resource_group));
-        let Some((key, entry)) = matching().find(|(key, _)| is_listed || key.subscription.is_some()) else {
-            let is_elsewhere = matching().next().is_some();
-            return Err(if is_elsewhere { Unmanaged::Subscription } else { Unmanaged::ResourceGroup });
-        };
+        let (key, entry) = self.matching(&fold(id.subscription()), &fold(id.resource_group()))?;
         if entry.groups.matches(id.name()) {
             Ok(entry)
         } else {
             Err(Unmanaged::Group { key: key.to_string() })
         }
+    }
+
+    /// The entry of a resource group; both names in lower case.
+    fn matching(&self, subscription: &str, resource_group: &str) -> Result<(&Key, &Entry), Unmanaged> {
+        let is_listed = self.subscriptions.is_empty() || self.subscriptions.contains(subscription);
+        let matching = || self.entries.iter().filter(|(key, _)| key.covers(subscription, resource_group));
+        let Some((key, entry)) = matching().find(|(key, _)| is_listed || key.subscription.is_some()) else {
+            let is_elsewhere = matching().next().is_some();
+            return Err(if is_elsewhere { Unmanaged::Subscription } else { Unmanaged::ResourceGroup });
+        };
+        Ok((key, entry))
     }
 
     /// The key that decides for a container group, whether or not its `groups` contain the group.
@@ -310,6 +341,7 @@ impl Entry {
             address_ranges: self.address_ranges.clone(),
             hostnames: self.hostnames.clone(),
             former_zones: self.former_zones.clone(),
+            services: Arc::clone(&self.services),
             secret: self.secret.clone(),
         }
     }
@@ -328,6 +360,7 @@ impl Zones {
             address_ranges: vec![],
             hostnames: NamePatterns::default(),
             former_zones: vec![],
+            services: Arc::default(),
             secret: None,
         }
     }
@@ -457,6 +490,7 @@ mod tests {
                 address_ranges: vec!["10.1.0.0/16".parse().unwrap(), "10.9.9.9/32".parse().unwrap()],
                 hostnames: NamePatterns::new(vec![NamePattern::new("portal"), NamePattern::new("api-*")]),
                 former_zones: vec!["old.contoso.internal".parse().unwrap()],
+                services: Arc::default(),
                 secret: Some(SecretRule {
                     vault: Vault::new("https://kv-apps.vault.azure.net/".parse().unwrap()),
                     name: Some("{group}--ip".to_owned()),

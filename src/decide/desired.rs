@@ -25,6 +25,11 @@ pub const PTR_TAG: &str = "aci-dns-ptr";
 /// `true`: the group is ignored.
 pub const IGNORE_TAG: &str = "aci-dns-ignore";
 
+/// The services that the group belongs to: labels, separated by commas.
+pub const SERVICE_TAG: &str = "aci-dns-service";
+/// `true`: the group leaves its services.
+pub const DRAIN_TAG: &str = "aci-dns-drain";
+
 /// A tag with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the tag {tag} is {value:?}, but must be {rule}")]
@@ -49,6 +54,8 @@ pub struct Desired {
     pub ttl: u32,
     /// Whether its address gets a PTR record.
     pub wants_ptr: bool,
+    /// The tag about services that is invalid. It does not prevent a correction of the record sets.
+    pub service_tag_error: Option<TagError>,
 }
 
 impl Desired {
@@ -68,6 +75,7 @@ impl Desired {
             name: hostname.unwrap_or(own.name),
             ttl: ttl(&group.tags)?.unwrap_or(zones.ttl),
             wants_ptr: flag(&group.tags, PTR_TAG)?.unwrap_or(true),
+            service_tag_error: service_tag_error(&group.tags, zones),
             owner: own.owner,
             zones: own.zones,
         }))
@@ -83,6 +91,7 @@ impl Desired {
             is_name_from_tag: false,
             ttl: zones.ttl,
             wants_ptr: true,
+            service_tag_error: None,
         }
     }
 
@@ -110,6 +119,46 @@ impl Zones {
 #[must_use]
 pub fn own_name(id: &ContainerGroupId) -> RelativeName {
     id.name().parse().expect("a container group's name is one DNS label")
+}
+
+/// The services in the tags of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceTags {
+    /// The labels, in lower case.
+    pub labels: Vec<String>,
+    /// Whether the group leaves its services. An invalid value counts as `false`.
+    pub is_draining: bool,
+    /// Whether the group is ignored. An invalid value counts as `false`.
+    pub is_ignored: bool,
+}
+
+impl ServiceTags {
+    /// Reads the tags of a group.
+    #[must_use]
+    pub fn of(group: &ContainerGroup) -> Self {
+        let is = |name| flag(&group.tags, name).ok().flatten().unwrap_or(false);
+        Self {
+            labels: service_labels(&group.tags).map(str::to_ascii_lowercase).collect(),
+            is_draining: is(DRAIN_TAG),
+            is_ignored: is(IGNORE_TAG),
+        }
+    }
+}
+
+fn service_labels(tags: &BTreeMap<String, String>) -> impl Iterator<Item = &str> {
+    let labels = tag(tags, SERVICE_TAG).into_iter().flat_map(|value| value.split(','));
+    labels.map(str::trim).filter(|label| !label.is_empty())
+}
+
+fn service_tag_error(tags: &BTreeMap<String, String>, zones: &Zones) -> Option<TagError> {
+    let is_declared =
+        |label: &str| zones.services.iter().any(|service| service.name.as_str().eq_ignore_ascii_case(label));
+    if service_labels(tags).any(|label| !is_declared(label)) {
+        let value = tag(tags, SERVICE_TAG).unwrap_or_default().to_owned();
+        let rule = "labels that `services` of the entry in ACI_DNS_ZONES declares, separated by commas";
+        return Some(TagError { tag: SERVICE_TAG, value, rule });
+    }
+    flag(tags, DRAIN_TAG).err()
 }
 
 /// Azure compares the names of tags without regard to case.

@@ -74,7 +74,7 @@ pub fn compare(
         at_address.iter().flat_map(|set| &set.content.records).map(ToString::to_string).collect();
     let Some(record_set) = record_set else {
         let (event, kinds, dns_addresses) = (DriftEvent::FirstSeen, vec![], vec![]);
-        return Drift { event, kinds, dns_addresses, dns_ptr };
+        return Drift { event, kinds, dns_addresses, dns_ptr, services: vec![] };
     };
     let fqdn = desired.fqdn();
     let is_ptr_due = desired.wants_ptr && !desired.zones.reverse.is_empty();
@@ -97,5 +97,6 @@ pub fn compare(
     let kinds: Vec<DriftKind> =
         applies.into_iter().filter(|(_, applies)| *applies).map(|(kind, _)| kind).collect();
     let event = if kinds.is_empty() { DriftEvent::NoChange } else { DriftEvent::DriftDetected };
-    Drift { event, kinds, dns_addresses: record_set.content.records.clone(), dns_ptr }
+    let dns_addresses = record_set.content.records.clone();
+    Drift { event, kinds, dns_addresses, dns_ptr, services: vec![] }
 }

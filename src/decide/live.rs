@@ -9,7 +9,7 @@ use super::{
     addresses_of, failed, forget, forward,
     forward::remembers_more,
     is_ours,
-    ownership::unmarked_conflict,
+    ownership::{owner_conflict, unmarked_conflict},
     removals,
     reverse::{Holders, ObservedPtr, OtherHolder, RemovalScope, ReversePlan, other_holders},
 };
@@ -145,10 +145,18 @@ impl Decider<'_> {
         let mark = OwnerMark::of(set, &desired.owner);
         Ok(match &mark {
             OwnerMark::Ours => Holder::Ours,
+            // The map decides which services exist: a mark of another one means nothing.
+            OwnerMark::Other(owner)
+                if owner.service().is_some_and(|(scope, label)| {
+                    !self.goal.map.declares(&scope, label, &desired.zones.forward)
+                }) =>
+            {
+                Holder::Free
+            }
             OwnerMark::Other(owner) if self.is_freed(owner, desired)? => Holder::Free,
             OwnerMark::Other(owner) => {
                 let record = format!("the A record set {}", desired.fqdn());
-                Holder::Foreign(Conflict::OtherGroup { record, owner: owner.clone() })
+                Holder::Foreign(owner_conflict(record, owner))
             }
             mark => unmarked_conflict(desired, self.rules, mark).map_or(Holder::Free, Holder::Foreign),
         })

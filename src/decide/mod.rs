@@ -32,6 +32,7 @@ mod removal;
 pub mod report;
 mod reverse;
 mod secret;
+pub mod service;
 #[cfg(test)]
 mod tests;
 
@@ -260,11 +261,11 @@ impl<'a> Decider<'a> {
         match action {
             DesiredAction::Point(address) => {
                 self.keep(&desired, action, Some(address))?;
-                Ok(right(Right::Named(address)))
+                Ok(right_unless_tag(&desired, Right::Named(address)))
             }
             DesiredAction::Reserve => {
                 self.keep(&desired, action, None)?;
-                Ok(right(Right::Absent))
+                Ok(right_unless_tag(&desired, Right::Absent))
             }
             DesiredAction::RemoveDeleted => {
                 self.remove(&desired, action)?;
@@ -274,7 +275,7 @@ impl<'a> Decider<'a> {
                 self.remove(&desired, action)?;
                 Ok(unmanaged(Unmanaged::Public))
             }
-            DesiredAction::Keep => Ok(right(Right::Kept)),
+            DesiredAction::Keep => Ok(right_unless_tag(&desired, Right::Kept)),
             DesiredAction::Unmanaged(Unmanaged::StandbyPool) => Ok(unmanaged(Unmanaged::StandbyPool)),
             _ if !self.facts.run.wait_left.is_zero() => Ok(Step::Poll),
             DesiredAction::Wait => Ok(failed(PlanError::AddressPending)),
@@ -467,6 +468,14 @@ fn failed(error: PlanError) -> Step {
 
 fn right(right: Right) -> Step {
     Step::Done(Verdict::Right(right))
+}
+
+/// The record sets are right; a tag about services may still be invalid.
+fn right_unless_tag(desired: &Desired, verdict: Right) -> Step {
+    match &desired.service_tag_error {
+        Some(error) => failed(PlanError::Tag(error.clone())),
+        None => right(verdict),
+    }
 }
 
 fn unmanaged(reason: Unmanaged) -> Step {

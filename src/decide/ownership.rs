@@ -7,7 +7,7 @@ use crate::{
     domain::{
         container_group::{AddressState, ContainerGroup},
         dns::{DomainName, Metadata, Owner, RecordSet, RelativeName, ZoneKey},
-        resource_id::ContainerGroupId,
+        resource_id::{ContainerGroupId, Scope},
         secret::SecretId,
     },
 };
@@ -26,6 +26,16 @@ pub enum Conflict {
         record: String,
         /// Its owner.
         owner: Owner,
+    },
+    /// The service in its mark has members, or is another one.
+    #[error("{record} belongs to the service {label} of {scope}")]
+    Service {
+        /// Type and name of the record set.
+        record: String,
+        /// The label of the service.
+        label: String,
+        /// Its resource group.
+        scope: Scope,
     },
     /// The platform registered it for a virtual machine.
     #[error("{0} is registered automatically for a virtual machine")]
@@ -178,6 +188,14 @@ impl OwnerObservation {
             *zone != desired.zones.forward.key() || *name != desired.name
         };
         self.state == AddressState::Deleted || self.name.as_ref().is_some_and(is_elsewhere)
+    }
+}
+
+/// The conflict with the owner of an A record set.
+pub(super) fn owner_conflict(record: String, owner: &Owner) -> Conflict {
+    match owner.service() {
+        Some((scope, label)) => Conflict::Service { record, label: label.to_owned(), scope },
+        None => Conflict::OtherGroup { record, owner: owner.clone() },
     }
 }
 

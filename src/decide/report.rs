@@ -129,6 +129,8 @@ pub struct Report {
     pub retry_after: Option<Duration>,
     /// Where the name belongs to another container group: that group, as its mark says it.
     pub conflict_owner: Option<String>,
+    /// The services that failed without failing this event, with their errors.
+    pub services_failed: Vec<String>,
     /// What the drift tracker found.
     pub drift: Option<Drift>,
 }
@@ -156,6 +158,7 @@ impl Report {
             throttled: None,
             retry_after: None,
             conflict_owner: None,
+            services_failed: Vec::new(),
             drift: None,
         }
     }
@@ -314,6 +317,8 @@ pub struct Drift {
     pub dns_addresses: Vec<Ipv4Addr>,
     /// What the PTR record set at the live address says.
     pub dns_ptr: Vec<String>,
+    /// The services whose record set differs, with wanted and found addresses.
+    pub services: Vec<String>,
 }
 
 impl Drift {
@@ -376,6 +381,8 @@ pub enum DriftKind {
     BadTag,
     /// The live address lies outside of the ranges of the map.
     AddressRefused,
+    /// The record set of a service differs from its members.
+    Service,
     /// There is no secret with the address.
     SecretMissing,
     /// The secret holds another value, or carries another owner mark or none.
@@ -399,6 +406,7 @@ impl DriftKind {
             Self::PtrUncovered => "ptr_uncovered",
             Self::BadTag => "bad_tag",
             Self::AddressRefused => "address_refused",
+            Self::Service => "service",
             Self::SecretMissing => "secret_missing",
             Self::Secret => "secret",
         }

@@ -94,6 +94,12 @@ impl ContainerGroup {
         !FINAL.iter().any(|end| is(state, end))
     }
 
+    /// The address that Azure shows for the group, whatever its state.
+    #[must_use]
+    pub fn shown_address(&self) -> Option<Ipv4Addr> {
+        self.ip_address.as_ref().and_then(IpAddress::usable)
+    }
+
     fn address_state(&self) -> AddressState {
         let provisioning = self.provisioning_state.as_deref().unwrap_or_default();
         if self.ip_address.as_ref().and_then(|ip| ip.kind.as_deref()).is_some_and(|kind| is(kind, "Public")) {

@@ -14,7 +14,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::domain::resource_id::{ContainerGroupId, fold};
+use crate::domain::resource_id::{ContainerGroupId, Scope, fold, is_resource_group, is_subscription};
 
 /// The metadata key of the owner mark.
 pub const OWNER_KEY: &str = "aci-dns-owner";
@@ -406,7 +406,11 @@ pub enum Precondition {
     Unchanged(ETag),
 }
 
-/// The owner mark: `<subscription>/<resource group>/<name>`, lower case.
+/// The start of the mark of a service.
+const SERVICE_PREFIX: &str = "service:";
+
+/// The owner mark: `<subscription>/<resource group>/<name>` of a container group, or
+/// `service:<subscription>/<resource group>/<label>` of a service. Lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(String);
 
@@ -432,6 +436,27 @@ impl Owner {
             Some(_) => None,
             None => ContainerGroupId::new(subscription, resource_group, name).ok(),
         }
+    }
+}
+
+impl Owner {
+    /// The mark of a service of a resource group.
+    #[must_use]
+    pub fn of_service(scope: &Scope, label: &RelativeName) -> Self {
+        let resource_group = scope.resource_group().unwrap_or_default();
+        Self(format!("{SERVICE_PREFIX}{}/{resource_group}/{label}", scope.subscription()))
+    }
+
+    /// The resource group and the label of the service in the mark; `None` if the mark is not that of a service.
+    #[must_use]
+    pub fn service(&self) -> Option<(Scope, &str)> {
+        let mut segments = self.0.strip_prefix(SERVICE_PREFIX)?.split('/');
+        let (subscription, resource_group, label) = (segments.next()?, segments.next()?, segments.next()?);
+        let is_valid = segments.next().is_none()
+            && is_subscription(subscription)
+            && is_resource_group(resource_group)
+            && is_label(label);
+        is_valid.then(|| (Scope::new(subscription, Some(resource_group)), label))
     }
 }
 

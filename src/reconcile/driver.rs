@@ -2,6 +2,8 @@
 //!
 //! It decides nothing. A dry run has no writer: its writes are recorded and assumed to have happened.
 
+pub mod services;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::poll_fn,
@@ -43,8 +45,6 @@ const CONFIRMATION_DELAY: Duration = Duration::from_secs(3);
 pub struct Access<'a> {
     /// What reads.
     pub reader: &'a Reader,
-    /// What reads and writes secrets. They are written only with a `writer`.
-    pub vaults: &'a VaultRequests,
     /// What writes; without it, writes are assumed to have happened.
     pub writer: Option<&'a Writer>,
     /// The place that the run gives up while it waits.
@@ -56,8 +56,8 @@ pub struct Access<'a> {
 impl<'a> Access<'a> {
     /// Reads, and assumes that writes happen: there is nothing here that could write.
     #[must_use]
-    pub fn read_only(reader: &'a Reader, vaults: &'a VaultRequests) -> Self {
-        Self { reader, vaults, writer: None, slot: None, reviewed: None }
+    pub fn read_only(reader: &'a Reader) -> Self {
+        Self { reader, writer: None, slot: None, reviewed: None }
     }
 
     /// Waits for the time of a confirmation. A second read of a list tells nothing more.
@@ -165,10 +165,11 @@ impl Trace {
         })
     }
 
-    /// Starts the next step for the secret, if it sends a request.
+    /// Starts the next step for the secret, if it sends a request. It is written only with a writer of record sets.
     fn start_secret<'a>(
         &mut self,
         access: Access<'a>,
+        vaults: &'a VaultRequests,
         goal: &'a Goal,
         step: &SecretStep,
     ) -> Option<BoxFuture<'a, Completed>> {
@@ -184,7 +185,7 @@ impl Trace {
             SecretStep::ReadSecret(id) => Some(Box::pin(async move {
                 let result = match access.reader.known_secret(&id) {
                     Some(known) => known,
-                    None => access.vaults.read(&id).await,
+                    None => vaults.read(&id).await,
                 };
                 Completed::Secret(id, result)
             })),
@@ -194,9 +195,7 @@ impl Trace {
                     Some(_) if !access.reviewed.is_none_or(is_reviewed) => {
                         Err(VaultError::new(true, &edit.id, VaultCause::NotReviewed))
                     }
-                    Some(_) => {
-                        access.vaults.write(&edit.id, &edit.after).await.map(|()| WriteResult::Written(None))
-                    }
+                    Some(_) => vaults.write(&edit.id, &edit.after).await.map(|()| WriteResult::Written(None)),
                     None => Ok(WriteResult::Assumed),
                 };
                 Completed::SecretWrite(edit, result)
@@ -289,7 +288,7 @@ pub async fn dry_run(
     clock: &Clock,
 ) -> (Verdict, Trace) {
     let mut trace = Trace::new(RunState::default());
-    let verdict = pursue(Access::read_only(reader, vaults), rules, goal, clock, &mut trace).await;
+    let verdict = pursue(Access::read_only(reader), vaults, rules, goal, clock, &mut trace).await;
     (verdict, trace)
 }
 
@@ -297,6 +296,7 @@ pub async fn dry_run(
 /// as its own last ones are answered, so that neither waits for the other. Only a verification waits for both.
 pub async fn pursue(
     access: Access<'_>,
+    vaults: &VaultRequests,
     rules: Rules,
     goal: &Goal,
     clock: &Clock,
@@ -309,7 +309,7 @@ pub async fn pursue(
         trace.target = decision.target.or(trace.target.take());
         trace.withheld = decision.withheld;
         if lanes.secret.is_none() {
-            lanes.secret = trace.start_secret(access, goal, &decision.secret);
+            lanes.secret = trace.start_secret(access, vaults, goal, &decision.secret);
         }
         match (decision.step, decision.secret) {
             _ if lanes.records.is_some() => {}

@@ -14,6 +14,7 @@ pub mod driver;
 mod outcome;
 pub mod publish;
 pub mod retry;
+pub mod services;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -22,9 +23,13 @@ use std::{
     time::Duration,
 };
 
+pub use self::outcome::failure_outcome;
 pub(crate) use self::outcome::with_requests;
 use self::outcome::{report, result, throttled};
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, join},
+};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -32,7 +37,7 @@ pub use crate::reconcile::clock::Clock;
 use crate::{
     azure::{
         arm::{Arm, ArmError, Kind, Reader},
-        key_vault::Vaults,
+        key_vault::{VaultRequests, Vaults},
         slot::Slot,
     },
     config::{self, Settings, Zones},
@@ -53,6 +58,7 @@ use crate::{
         publish::{PublishError, secret_result},
         retry::message::Work,
         retry::{RetryMetrics, RetryQueue, RunMessages},
+        services::Services,
     },
 };
 
@@ -209,18 +215,6 @@ impl ReconcileError {
     }
 }
 
-/// What an invocation that ends with a failed request is answered with.
-#[must_use]
-pub fn failure_outcome(error: &ArmError) -> Outcome {
-    match error.kind() {
-        // Another program wrote it, and only at this name or address does that matter.
-        _ if error.is_unrepresentable() => Outcome::Conflict,
-        // A clash that no CNAME explains: the next attempt may tell more.
-        Kind::Race | Kind::Uncertain | Kind::Transient | Kind::Clash => Outcome::Unavailable,
-        Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
-    }
-}
-
 /// What a run would do, found out without doing it.
 #[derive(Debug)]
 pub struct DryRun {
@@ -244,6 +238,8 @@ pub struct Reconciler {
     clock: Clock,
     coalescer: Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
     retry: Option<Arc<RetryQueue>>,
+    /// The services of resource groups.
+    pub services: Arc<Services>,
     vaults: Vaults,
 }
 
@@ -282,9 +278,10 @@ impl Reconciler {
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
         let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
+        let services = Arc::new(Services::new(Arc::clone(&settings), arm.clone()));
         let (http_transport, tokens) = arm.network();
         let vaults = Vaults::new(settings.cloud, http_transport, tokens);
-        Arc::new(Self { settings, arm, clock, coalescer, retry, vaults })
+        Arc::new(Self { settings, arm, clock, coalescer, retry, services, vaults })
     }
 
     /// The clients of key vaults.
@@ -366,7 +363,7 @@ impl Reconciler {
     /// Makes the records of one container group right.
     pub async fn reconcile(&self, id: &ContainerGroupId, evidence: Evidence) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
-        let order = Order { evidence, ..Order::default() };
+        let order = Order { evidence, is_of_event: true, ..Order::default() };
         tokio::time::timeout_at(deadline, self.invocation(id, order, deadline - GRACE))
             .await
             .unwrap_or_else(|_| self.out_of_time())
@@ -394,7 +391,12 @@ impl Reconciler {
                     let report = throttled(&work.id, wait);
                     secret.map_or(report.clone(), |secret| report.beside(secret))
                 } else {
-                    let order = Order { evidence: work.evidence, slot: Some(slot), ..Order::default() };
+                    let order = Order {
+                        evidence: work.evidence,
+                        slot: Some(slot),
+                        is_of_event: true,
+                        ..Order::default()
+                    };
                     this.invocation(&work.id, order, deadline - GRACE).await
                 };
                 Run::new(report, work)
@@ -426,8 +428,8 @@ impl Reconciler {
         let (verdict, mut trace) = dry_run(reader, &vaults, rules, &goal, &self.clock).await;
         let result = result(verdict, &goal, &mut trace);
         let secret = secret_result(&mut trace);
-        let report =
-            report(Access::read_only(reader, &vaults), &goal, result.as_ref(), secret.as_ref(), &trace);
+        let access = Access::read_only(reader);
+        let report = report(access, &goal, result.as_ref(), secret.as_ref(), &trace);
         DryRun {
             report,
             changes: trace.changes,
@@ -437,8 +439,27 @@ impl Reconciler {
         }
     }
 
-    /// One invocation: the group, and the groups whose PTR records it took and gave up again.
+    /// One invocation: the records of the group, and beside them the services of its resource group.
     async fn invocation(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
+        if !order.is_of_event || !self.settings.zones.has_services(id) {
+            return self.groups(id, order, deadline).await;
+        }
+        let evidence = order.evidence;
+        let own = Box::pin(self.groups(id, order, deadline));
+        let (report, first) = join(own, self.services.of_event(id, evidence, deadline)).await;
+        // The group was waited for: now its services can have its address.
+        let is_late = report.outcome != Outcome::Unavailable
+            && first.as_ref().is_some_and(|(services, _)| services.is_pending(id));
+        let again = if is_late { self.services.of_event(id, evidence, deadline).await } else { None };
+        if let Some((services, role)) = again.or(first) {
+            return services.added_to(report, id, role);
+        }
+        let late = self.out_of_time();
+        Report { outcome: report.outcome.max(late.outcome), error: report.error.or(late.error), ..report }
+    }
+
+    /// The group, and the groups whose PTR records it took and gave up again.
+    async fn groups(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
         let vaults = self.vaults.invocation();
         let writer = self.arm.invocation_in(deadline, order.slot.clone());
         // An address is waited for once in an invocation.
@@ -455,13 +476,12 @@ impl Reconciler {
             let slot = order.slot.as_deref();
             let access = Access {
                 reader: writer.reader(),
-                vaults: &vaults,
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
                 reviewed: order.reviewed.as_deref(),
             };
             let mut trace = Trace::new(RunState::new(wait));
-            let report = self.group(access, rules, &goal, deadline, &mut trace).await;
+            let report = self.group(access, &vaults, rules, &goal, deadline, &mut trace).await;
             wait = trace.facts.run.wait_left();
             let address = trace.target.as_ref().and_then(|target| target.address);
             queue.extend(trace.facts.run.given_up(address).filter_map(Owner::container_group));
@@ -481,15 +501,10 @@ impl Reconciler {
         let rules = Rules::of(&self.settings, &goal.zones);
         let (writer, vaults) =
             (self.arm.invocation_in(deadline, Some(Arc::clone(&slot))), self.vaults.invocation());
-        let access = Access {
-            reader: writer.reader(),
-            vaults: &vaults,
-            writer: Some(&writer),
-            slot: Some(&slot),
-            reviewed: None,
-        };
+        let access =
+            Access { reader: writer.reader(), writer: Some(&writer), slot: Some(&slot), reviewed: None };
         let mut trace = Trace::new(RunState::default());
-        let report = self.group(access, rules, &goal, deadline, &mut trace).await;
+        let report = self.group(access, &vaults, rules, &goal, deadline, &mut trace).await;
         Some(with_requests(report, writer.reader(), &vaults))
     }
 
@@ -497,12 +512,13 @@ impl Reconciler {
     async fn group(
         &self,
         access: Access<'_>,
+        vaults: &VaultRequests,
         rules: Rules,
         goal: &Goal,
         deadline: Instant,
         trace: &mut Trace,
     ) -> Report {
-        let run = pursue(access, rules, goal, &self.clock, trace);
+        let run = pursue(access, vaults, rules, goal, &self.clock, trace);
         let verdict = tokio::time::timeout_at(deadline, run).await.ok();
         let result = match verdict {
             Some(verdict) => result(verdict, goal, trace),
@@ -522,6 +538,8 @@ pub struct Order {
     pub evidence: Evidence,
     /// The place that the run gives up while it waits.
     pub slot: Option<Arc<Slot>>,
+    /// Whether the services of the resource group are part of the run. A sweep looks at them once.
+    pub is_of_event: bool,
     /// The only writes that the run may send, if a plan was reviewed.
     pub reviewed: Option<Arc<BTreeSet<Write>>>,
 }

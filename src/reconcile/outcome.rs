@@ -8,7 +8,10 @@ use super::{
     publish::{self, PublishError},
 };
 use crate::{
-    azure::{arm::Reader, key_vault::VaultRequests},
+    azure::{
+        arm::{ArmError, Kind, Reader},
+        key_vault::VaultRequests,
+    },
     decide::{
         Goal, Right, Unmanaged, Verdict,
         change::Change,
@@ -16,6 +19,18 @@ use crate::{
     },
     domain::resource_id::ContainerGroupId,
 };
+
+/// What an invocation that ends with a failed request is answered with.
+#[must_use]
+pub fn failure_outcome(error: &ArmError) -> Outcome {
+    match error.kind() {
+        // Another program wrote it, and only at this name or address does that matter.
+        _ if error.is_unrepresentable() => Outcome::Conflict,
+        // A clash that no CNAME explains: the next attempt may tell more.
+        Kind::Race | Kind::Uncertain | Kind::Transient | Kind::Clash => Outcome::Unavailable,
+        Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
+    }
+}
 
 /// A verdict that is no failure, as a report of it starts.
 pub(super) fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, ReconcileError> {

@@ -3,6 +3,8 @@
 //!
 //! Pure: [`crate::sweep`] creates them, the command line prints them, and [`crate::telemetry`] reports them.
 
+mod json;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Write as _},
@@ -10,8 +12,8 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use serde_json::{Value, json};
 
+pub use self::json::json;
 use crate::{
     config::UnmatchedKeys,
     decide::{
@@ -21,7 +23,7 @@ use crate::{
     },
     domain::{
         dns::{DomainName, Owner, RecordType, RelativeName, ZoneKey},
-        resource_id::{ContainerGroupId, fold},
+        resource_id::{ContainerGroupId, Scope, fold},
         secret::SecretEdit,
         text::printable,
     },
@@ -70,8 +72,10 @@ pub struct LiveName {
 /// A container group with a finding.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The container group; it may be deleted.
+    /// The container group; it may be deleted. For a service, with its label in place of the name.
     pub id: ContainerGroupId,
+    /// Whether it is a service.
+    pub is_service: bool,
     /// The kind of the finding.
     pub verdict: Verdict,
     /// The report of a dry run, with the drift.
@@ -328,6 +332,18 @@ impl Found {
         !self.changes.is_empty() || !self.secret_changes.is_empty()
     }
 
+    /// The resource id of the container group, or of the resource group of the service.
+    #[must_use]
+    pub fn resource_id(&self) -> String {
+        if self.is_service { Scope::of(&self.id).to_string() } else { self.id.to_string() }
+    }
+
+    /// The label, if it is a service.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.is_service.then(|| self.id.name())
+    }
+
     /// The conditional writes of its changes.
     #[must_use]
     pub fn writes(&self) -> BTreeSet<Write> {
@@ -525,74 +541,6 @@ impl Spelling {
         let group = format!("{}/{}", id.resource_group(), id.name());
         if self.is_subscription_told { format!("{}/{group}", id.subscription()) } else { group }
     }
-}
-
-/// The findings as JSON. The key `strays` is part of the interface.
-#[must_use]
-pub fn json(findings: &Findings) -> Value {
-    let groups = findings.found.iter().map(|found| {
-        let report = &found.report;
-        let drift = report.drift.as_ref();
-        let changes = found.changes.iter().map(|change| {
-            let effect = match change.effect() {
-                Effect::Adds => "adds",
-                Effect::Alters => "alters",
-                Effect::Removes => "removes",
-                Effect::Marks => "marks",
-            };
-            json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
-        });
-        let secrets = found.secret_changes.iter().map(|change| {
-            let effect = match &change.before {
-                None => "adds",
-                Some(before) if before.value == change.after.value => "marks",
-                Some(_) => "alters",
-            };
-            json!({"change": change.to_string(), "effect": effect, "takesOver": change.is_adoption()})
-        });
-        json!({
-            "id": found.id.to_string(),
-            "fqdn": report.fqdn.as_ref().map(ToString::to_string),
-            "verdict": match found.verdict {
-                Verdict::Drift => "drift",
-                Verdict::Marks => "marks",
-                Verdict::Unknown => "unknown",
-            },
-            "kinds": found.kinds().iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
-            "address": report.address.map(|address| address.to_string()),
-            "dnsAddresses": drift
-                .map(|drift| drift.dns_addresses.iter().map(ToString::to_string).collect::<Vec<_>>()),
-            "dnsPtr": drift.map(|drift| drift.dns_ptr.clone()),
-            "plan": changes.chain(secrets).collect::<Vec<_>>(),
-            "withheld": report.withheld,
-            "error": report.error,
-        })
-    });
-    let unattributed = findings
-        .unattributed
-        .iter()
-        .map(|record| json!({"record": record.record, "owner": record.owner.as_ref().map(Owner::as_str), "reason": record.reason}));
-    let tally = findings.tally;
-    json!({
-        "groups": groups.collect::<Vec<_>>(),
-        "strays": unattributed.collect::<Vec<_>>(),
-        "unmatchedKeys": findings.unmatched.keys.iter()
-            .map(|(key, nearest)| json!({"key": key, "nearest": nearest})).collect::<Vec<_>>(),
-        "failures": findings.failures.iter().map(|failure| &failure.error).collect::<Vec<_>>(),
-        "summary": {
-            "groups": tally.groups,
-            "right": tally.right,
-            "drifted": findings.drifted(),
-            "toBeMarked": findings.count(Verdict::Marks),
-            "unknown": findings.count(Verdict::Unknown),
-            "settling": tally.settling,
-            "unmanaged": tally.unmanaged,
-            "left": tally.left,
-            "managedRecordSets": findings.managed.values().sum::<usize>(),
-            "requests": tally.requests,
-            "askedFor": tally.asked,
-        },
-    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     domain::{
         container_group::ContainerGroup,
         dns::{DomainName, Owner, PtrTarget, RelativeName, ReverseZone, ZoneKey},
-        resource_id::ContainerGroupId,
+        resource_id::{ContainerGroupId, Scope},
     },
     sweep::findings::UnattributedRecord,
 };
@@ -32,6 +32,8 @@ pub(super) struct Index {
     /// The zones that serve each group in an owner mark.
     serving: BTreeMap<Owner, Zones>,
     managed: BTreeMap<ZoneKey, usize>,
+    /// The resource groups whose services have a record set.
+    services: BTreeSet<Scope>,
     /// PTR values inside replaced forward zones.
     former: Vec<FormerValue>,
 }
@@ -60,6 +62,13 @@ impl Index {
         for (zone, name, set) in snapshot.a_record_sets() {
             if let Some(owner) = set.owner() {
                 *index.managed.entry(zone.key()).or_default() += 1;
+                let service = owner.service();
+                if let Some((scope, label)) = service
+                    && map.declares(&scope, label, zone)
+                {
+                    index.services.insert(scope);
+                    continue;
+                }
                 index.marks_of(owner, map).names.push((zone.key(), name.clone()));
             }
         }
@@ -102,6 +111,11 @@ impl Index {
     /// The number of record sets with an owner mark, by zone.
     pub(super) fn managed(&self) -> &BTreeMap<ZoneKey, usize> {
         &self.managed
+    }
+
+    /// The resource groups whose services have a record set.
+    pub(super) fn services(&self) -> &BTreeSet<Scope> {
+        &self.services
     }
 
     /// The groups in owner marks.
@@ -166,6 +180,9 @@ impl Index {
         for (owner, marks) in &self.marks {
             let id = owner.container_group();
             let unknown = match (&id, self.serving.get(owner)) {
+                (None, _) if owner.service().is_some() => {
+                    Some("no entry of ACI_DNS_ZONES declares this service")
+                }
                 (None, _) => Some("the mark names no container group"),
                 (Some(_), None) => Some("no entry of ACI_DNS_ZONES serves this group"),
                 (Some(id), Some(_)) if !snapshot.is_in_sight(id) => {

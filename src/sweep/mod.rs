@@ -23,6 +23,7 @@ mod gather;
 mod index;
 mod pace;
 mod repair;
+mod services;
 mod verdict;
 
 use std::{
@@ -136,6 +137,11 @@ impl Sweeper {
             let look = self.judge(&snapshot, &index, id).await;
             self.count(look, &mut tally, &mut findings);
         }
+        let lists = Reader::of(Arc::clone(&snapshot));
+        let sight = (snapshot.as_ref(), &index);
+        findings
+            .found
+            .extend(self.services(&reader, &lists, sight, options.deadline, options.is_thorough).await);
         let changes = findings.found.iter().flat_map(|found| &found.changes);
         let touched = changes.map(|change| (change.zone().key(), change.record_set().1.clone())).collect();
         findings.unattributed.extend(index.former_values(&touched));

@@ -128,11 +128,18 @@ impl Sweeper {
             let order = Order {
                 lookups: found.lookups.clone(),
                 evidence: found.evidence,
-                slot: None,
                 reviewed: found.is_reviewed.then(|| Arc::new(found.writes())),
+                ..Order::default()
+            };
+            let repair = async {
+                if found.is_service {
+                    self.repair_service(found, order, time).await
+                } else {
+                    self.reconciler.repair(&found.id, order, time).await
+                }
             };
             let report = tokio::select! {
-                report = self.reconciler.repair(&found.id, order, time) => report,
+                report = repair => report,
                 () = self.grace_period(stop) => break,
             };
             repaired.left -= 1;

@@ -29,9 +29,6 @@ pub(super) fn of(look: Look) -> Classification {
     let report = &look.dry_run.report;
     let is_planned = !report.plan.is_empty() || !report.withheld.is_empty();
     let mut kinds: Vec<DriftKind> = look.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
-    // Changes of metadata alone change no answer of DNS.
-    let is_answer_changed = !report.withheld.is_empty()
-        || look.dry_run.changes.iter().any(|change| change.effect() != Effect::Marks);
     let mut is_unknown = false;
     match &look.dry_run.error {
         None => {}
@@ -67,6 +64,53 @@ pub(super) fn of(look: Look) -> Classification {
         }
     }
     let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
+    kinds.extend(kinds_of_state(&look, is_planned, is_first));
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.is_empty() && !is_planned && !is_unknown {
+        return match (look.state, report.outcome) {
+            (AddressState::Deleted, _) => Classification::Nothing,
+            (_, Outcome::Unmanaged) => Classification::Unmanaged,
+            _ => Classification::Right,
+        };
+    }
+    // What is known of the record sets is reported, too.
+    let verdict = match (is_unknown, kinds.is_empty()) {
+        (true, _) => Verdict::Unknown,
+        (false, true) => Verdict::Marks,
+        (false, false) => Verdict::Drift,
+    };
+    let event = if is_first { DriftEvent::FirstSeen } else { DriftEvent::DriftDetected };
+    let drift = (verdict == Verdict::Drift).then(|| match look.drift {
+        Some(drift) => Drift { event, kinds, ..drift },
+        None => Drift {
+            event,
+            kinds,
+            dns_addresses: held(&look.dry_run.changes),
+            dns_ptr: vec![],
+            services: vec![],
+        },
+    });
+    let report = Report { drift, ..look.dry_run.report };
+    Classification::Found(Box::new(Found {
+        id: look.id,
+        is_service: false,
+        verdict,
+        report,
+        changes: look.dry_run.changes,
+        secret_changes: look.dry_run.secret_changes,
+        lookups: look.order.lookups,
+        evidence: look.order.evidence,
+        is_reviewed: false,
+    }))
+}
+
+/// The kinds of drift that follow from the state of the group.
+fn kinds_of_state(look: &Look, is_planned: bool, is_first: bool) -> Vec<DriftKind> {
+    // Changes of metadata alone change no answer of DNS.
+    let is_answer_changed = !look.dry_run.report.withheld.is_empty()
+        || look.dry_run.changes.iter().any(|change| change.effect() != Effect::Marks);
+    let mut kinds = Vec::new();
     match look.state {
         AddressState::Running(_) => {
             if is_first {
@@ -96,37 +140,7 @@ pub(super) fn of(look: Look) -> Classification {
         | AddressState::ProvisioningFailed
         | AddressState::NoAddress => {}
     }
-    kinds.sort_unstable();
-    kinds.dedup();
-    if kinds.is_empty() && !is_planned && !is_unknown {
-        return match (look.state, report.outcome) {
-            (AddressState::Deleted, _) => Classification::Nothing,
-            (_, Outcome::Unmanaged) => Classification::Unmanaged,
-            _ => Classification::Right,
-        };
-    }
-    // What is known of the record sets is reported, too.
-    let verdict = match (is_unknown, kinds.is_empty()) {
-        (true, _) => Verdict::Unknown,
-        (false, true) => Verdict::Marks,
-        (false, false) => Verdict::Drift,
-    };
-    let event = if is_first { DriftEvent::FirstSeen } else { DriftEvent::DriftDetected };
-    let drift = (verdict == Verdict::Drift).then(|| match look.drift {
-        Some(drift) => Drift { event, kinds, ..drift },
-        None => Drift { event, kinds, dns_addresses: held(&look.dry_run.changes), dns_ptr: vec![] },
-    });
-    let report = Report { drift, ..look.dry_run.report };
-    Classification::Found(Box::new(Found {
-        id: look.id,
-        verdict,
-        report,
-        changes: look.dry_run.changes,
-        secret_changes: look.dry_run.secret_changes,
-        lookups: look.order.lookups,
-        evidence: look.order.evidence,
-        is_reviewed: false,
-    }))
+    kinds
 }
 
 /// The addresses of the A record sets that would be removed.

@@ -294,11 +294,14 @@ fn facts(
     facts.set_some("retry.recheck", report.retry.as_ref().and_then(|retry| retry.is_recheck.then_some(true)));
     facts.set_some("retry.delay_s", report.deferral.map(|deferral| deferral.delay.as_secs()));
     facts.set_some("error", report.error.as_deref());
+    let failed = &report.services_failed;
+    facts.set_some("services.failed", (!failed.is_empty()).then(|| list(failed)));
     if let Some(drift) = &report.drift {
         facts.set("drift.event", drift.event.as_str());
         facts.set("drift.kinds", list(drift.kinds.iter().map(|kind| kind.as_str())));
         facts.set("dns.addresses", list(&drift.dns_addresses));
         facts.set("dns.ptr", list(&drift.dns_ptr));
+        facts.set_some("drift.services", (!drift.services.is_empty()).then(|| list(&drift.services)));
     }
     facts
 }

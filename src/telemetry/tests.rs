@@ -74,7 +74,9 @@ fn full() -> Report {
             kinds: vec![DriftKind::Address, DriftKind::PtrStale],
             dns_addresses: vec![Ipv4Addr::new(10, 1, 5, 9)],
             dns_ptr: vec![],
+            services: vec!["api.internal: wanted none, found 10.1.5.9".into()],
         }),
+        services_failed: vec!["api.internal: throttled".into()],
         ..Report::new(Outcome::Changed, "web moved")
     }
 }
@@ -151,7 +153,8 @@ fn a_line_contains_every_fact() {
         "drift.event": "drift_detected",
         "drift.kinds": ["address", "ptr_stale"],
         "dns.addresses": ["10.1.5.9"],
-        "dns.ptr": [],
+        "dns.ptr": [], "drift.services": ["api.internal: wanted none, found 10.1.5.9"],
+            "services.failed": ["api.internal: throttled"],
     });
     assert_eq!(lines, [expected]);
 }

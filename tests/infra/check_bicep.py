@@ -221,6 +221,11 @@ def check_hub_and_spoke(variables: dict) -> None:
             ["microsoft.keyvault/vaults/kv-apps/secrets/", "microsoft.keyvault/vaults/kv-spoke2/secrets/api--ip"],
         ),
         ("former zones", [entry.get("formerZones") for entry in entries.values()], [None, ["old.contoso.internal"]]),
+        (
+            "services",
+            [entry.get("services") for entry in entries.values()],
+            [None, {"api": {"groups": ["api-v*"], "ttl": 20}}],
+        ),
         ("sweep", settings["AzureWebJobs.function_drift_sweep.Disabled"], "false"),
         ("schedule", settings["ACI_DNS_SWEEP_SCHEDULE"], "0 */15 * * * *"),
     ):

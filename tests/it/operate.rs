@@ -320,7 +320,8 @@ fn drift_reports_each_kind_as_table_and_json_and_writes_nothing() {
     let kinds: BTreeSet<String> = kinds
         .lines()
         .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
-        .filter(|kind| !kind.is_empty())
+        // Services have tests of their own.
+        .filter(|kind| !kind.is_empty() && *kind != "service")
         .map(str::to_owned)
         .collect();
     // The world of this test has neither secrets nor `addressRanges`.

@@ -302,7 +302,9 @@ impl World {
         let mut counts = [("GET", 0), ("LIST", 0), ("PUT", 0), ("DELETE", 0)];
         for call in self.azure.calls() {
             let kind = match call.method.as_str() {
-                "GET" if call.path.ends_with("/A") || call.path.ends_with("/PTR") => "LIST",
+                "GET" if ["/A", "/PTR", "/containerGroups"].iter().any(|end| call.path.ends_with(end)) => {
+                    "LIST"
+                }
                 method => method,
             };
             counts.iter_mut().find(|(known, _)| *known == kind).unwrap().1 += 1;
@@ -358,6 +360,11 @@ pub(crate) fn put(azure: &Azure, record_set: &str) {
     for word in words {
         match word.split_once('=') {
             None if word == "auto" => spec.is_auto_registered = true,
+            Some(("owner", name)) if name.starts_with("service:") => {
+                let (group, label) = split(name.trim_start_matches("service:"));
+                let mark = format!("service:{SUBSCRIPTION}/{group}/{label}");
+                spec = spec.with_metadata("aci-dns-owner", &mark);
+            }
             Some(("owner", name)) => {
                 let (group, name) = split(name);
                 spec = spec.with_metadata("aci-dns-owner", &format!("{SUBSCRIPTION}/{group}/{name}"));
@@ -380,6 +387,8 @@ pub(crate) fn put(azure: &Azure, record_set: &str) {
 /// since the start (`previous=10.1.5.4@300`).
 fn brief(text: &str) -> String {
     let text = text.replace(&format!("aci-dns-owner={SUBSCRIPTION}/rg-spoke1/"), "owner=");
+    let text = text.replace(&format!("aci-dns-owner=service:{SUBSCRIPTION}/rg-spoke1/"), "owner=service:");
+    let text = text.replace(&format!("aci-dns-owner=service:{SUBSCRIPTION}/"), "owner=service:");
     let text = text.replace(&format!("aci-dns-owner={SUBSCRIPTION}/"), "owner=");
     let Some((before, after)) = text.split_once("aci-dns-previous=") else { return text };
     let (memory, rest): (Vec<_>, Vec<_>) = after.split(' ').partition(|word| word.contains('@'));

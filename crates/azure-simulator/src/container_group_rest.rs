@@ -15,7 +15,15 @@ use super::rest::ArmPath;
 impl World {
     /// Answers a request to the provider of container groups; `None` if it has no such resource.
     pub(super) fn answer_container_instance(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
-        let mut rest = path.rest.iter().map(String::as_str);
+        let segments: Vec<&str> = path.rest.iter().map(String::as_str).collect();
+        if let [kind, name, providers, "Microsoft.Resources", "tags", "default"] = segments.as_slice()
+            && kind.eq_ignore_ascii_case("containerGroups")
+            && providers.eq_ignore_ascii_case("providers")
+        {
+            let group = group_id(&path.subscription, path.resource_group.as_deref()?, name);
+            return Some(self.answer_tags(request, &group));
+        }
+        let mut rest = segments.into_iter();
         let (kind, name, below, deeper) = (rest.next()?, rest.next(), rest.next(), rest.next());
         if kind.eq_ignore_ascii_case("locations") {
             return match (below?.eq_ignore_ascii_case("operations"), deeper) {

@@ -69,6 +69,7 @@ mod resource_groups_rest;
 mod resource_ids;
 mod rest;
 mod sign_in;
+mod tags_rest;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

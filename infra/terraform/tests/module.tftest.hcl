@@ -273,6 +273,7 @@ run "hub_and_spoke" {
         policy               = "observe"
         groups               = ["web-*"]
         former_zones         = ["old.contoso.internal"]
+        services             = { api = { groups = ["api-v*"] }, jobs = { ttl = 20 } }
         secret = {
           vault_id     = "/subscriptions/00000000-0000-0000-0000-00000000000c/resourceGroups/rg-apps/providers/Microsoft.KeyVault/vaults/kv-spoke2"
           secret_names = ["api--ip"]
@@ -380,9 +381,16 @@ run "hub_and_spoke" {
   assert {
     condition = [for entry in values(jsondecode(local.app_settings.ACI_DNS_ZONES)) : join(" ", keys(entry))] == [
       "forwardZone reverseZones secret ttl zoneResourceGroup zoneSubscriptionId",
-      "formerZones forwardZone groups policy reverseZones secret ttl zoneResourceGroup zoneSubscriptionId",
+      "formerZones forwardZone groups policy reverseZones secret services ttl zoneResourceGroup zoneSubscriptionId",
     ]
     error_message = "The map names what is given, and leaves out what is not."
+  }
+  assert {
+    condition = jsonencode(values(jsondecode(local.app_settings.ACI_DNS_ZONES))[1].services) == jsonencode({
+      api  = { groups = ["api-v*"], ttl = 30 }
+      jobs = { ttl = 20 }
+    })
+    error_message = "A service has the groups that are given, and a time to live."
   }
   assert {
     condition     = local.app_settings.ACI_DNS_SUBSCRIPTIONS == "00000000-0000-0000-0000-00000000000b,00000000-0000-0000-0000-00000000000c"

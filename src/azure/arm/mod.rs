@@ -27,6 +27,7 @@ mod pace;
 mod prune;
 mod records;
 mod snapshot;
+mod tags;
 mod transport;
 mod unmatched;
 mod writer;
@@ -52,6 +53,7 @@ pub use self::{
     error::{Answer, ArmError, Cause, Kind},
     inspection::Inspector,
     snapshot::Snapshot,
+    tags::Tagger,
 };
 use self::{
     error::{Operation, Subject},

@@ -157,14 +157,26 @@ impl Snapshot {
     ) -> Result<Option<Vec<(ContainerGroupId, ContainerGroup)>>, ArmError> {
         let operation =
             Operation { subject: Subject::ContainerGroup, text: format!("list container groups of {scope}") };
-        match self.scopes.get(scope) {
+        // The list of the whole subscription contains those of its resource groups.
+        let whole = || self.scopes.get(&Scope::new(scope.subscription(), None));
+        match self.scopes.get(scope).or_else(whole) {
             Some(Ok(false)) => Ok(None),
             Some(Ok(true)) => {
                 let groups = self.groups.iter().filter(|(id, _)| scope.covers(id));
-                Ok(Some(groups.map(|(id, group)| (id.clone(), group.clone())).collect()))
+                Ok(Some(
+                    groups.filter_map(|(id, group)| Some((id.clone(), self.newest(id, group)?))).collect(),
+                ))
             }
             Some(Err(error)) => Err(ArmError::new(&operation, Cause::Unlisted(error.clone()))),
             None => Err(ArmError::new(&operation, Cause::OutOfSight)),
+        }
+    }
+
+    /// A listed group, or its own read if there is one; `None` if that says that the group is deleted.
+    fn newest(&self, id: &ContainerGroupId, listed: &ContainerGroup) -> Option<ContainerGroup> {
+        match self.answers.get(id) {
+            Some(Ok(read)) => read.clone(),
+            Some(Err(_)) | None => Some(listed.clone()),
         }
     }
 

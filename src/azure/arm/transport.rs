@@ -377,7 +377,7 @@ impl Transport {
         let unreadable = |source| Cause::Unreadable { status: parts.status.as_u16(), source };
         match (&outgoing.method, parts.status) {
             // The status is enough, so the body, which may not arrive, is not read.
-            (&Method::DELETE, StatusCode::OK | StatusCode::NO_CONTENT) => {
+            (&Method::DELETE, StatusCode::OK | StatusCode::NO_CONTENT) | (&Method::PATCH, StatusCode::OK) => {
                 return Ok((parts.status, Bytes::new()));
             }
             (&Method::GET, StatusCode::OK) | (&Method::PUT, StatusCode::OK | StatusCode::CREATED) => {}
