@@ -47,20 +47,20 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ACI_DNS_BUI
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(cli::Serve),
-    Doctor(cli::Doctor),
-    Drift(cli::Drift),
-    Plan(cli::Plan),
-    Sync(cli::Sync),
-    Retry(cli::Retry),
-    Service(cli::Service),
-    Drain(cli::Drain),
-    Switch(cli::Switch),
-    Replay(cli::Replay),
-    Demo(cli::Demonstrate),
-    Simulate(cli::Simulate),
-    Schema(cli::Schema),
-    Completions(cli::Completions),
+    Serve(cli::ServeArguments),
+    Doctor(cli::DoctorArguments),
+    Drift(cli::DriftArguments),
+    Plan(cli::PlanArguments),
+    Sync(cli::SyncArguments),
+    Retry(cli::RetryArguments),
+    Service(cli::ServiceArguments),
+    Drain(cli::DrainArguments),
+    Switch(cli::SwitchArguments),
+    Replay(cli::ReplayArguments),
+    Demo(cli::DemoArguments),
+    Simulate(cli::SimulateArguments),
+    Schema(cli::SchemaArguments),
+    Completions(cli::CompletionsArguments),
 }
 
 const EXAMPLES: &str = "\
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
     }
     let command = match command {
         Some(command) => command,
-        None if variable(cli::PORT).is_some() => Command::Serve(cli::Serve::default()),
+        None if variable(cli::PORT).is_some() => Command::Serve(cli::ServeArguments::default()),
         None => return help(),
     };
     let done = match command {

@@ -49,9 +49,9 @@ const REQUESTS_PER_HOST: usize = 24;
 
 /// A transport to Azure. Cheap to clone.
 #[derive(Clone)]
-pub struct HttpTransport(Arc<Way>);
+pub struct HttpTransport(Arc<Backend>);
 
-enum Way {
+enum Backend {
     Network(Box<Network>),
     Embedded(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>),
 }
@@ -112,7 +112,7 @@ impl HttpTransport {
     #[must_use]
     pub fn network_through(proxy: Option<Proxy>) -> Self {
         let network = Network { client: OnceCell::new(), proxy, hosts: Mutex::default() };
-        Self(Arc::new(Way::Network(Box::new(network))))
+        Self(Arc::new(Backend::Network(Box::new(network))))
     }
 
     /// A service in this process, such as an [`axum::Router`].
@@ -126,14 +126,14 @@ impl HttpTransport {
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        Self(Arc::new(Way::Embedded(BoxCloneSyncService::new(service.map_err(Into::into)))))
+        Self(Arc::new(Backend::Embedded(BoxCloneSyncService::new(service.map_err(Into::into)))))
     }
 
     /// Creates the HTTP client.
     pub(crate) async fn ready(&self) -> Result<(), TransportError> {
         match &*self.0 {
-            Way::Network(network) => network.client().await.map(|_| ()),
-            Way::Embedded(_) => Ok(()),
+            Backend::Network(network) => network.client().await.map(|_| ()),
+            Backend::Embedded(_) => Ok(()),
         }
     }
 
@@ -152,8 +152,8 @@ impl HttpTransport {
     pub(crate) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, TransportError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         match &*self.0 {
-            Way::Network(network) => network.send(request, host).await,
-            Way::Embedded(service) => {
+            Backend::Network(network) => network.send(request, host).await,
+            Backend::Embedded(service) => {
                 let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
                 if let Some(Ok(host)) = authority.map(HeaderValue::try_from) {
                     request.headers_mut().insert(HOST, host);
@@ -175,8 +175,8 @@ impl HttpTransport {
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match &*self.0 {
-            Way::Network(_) => "HttpTransport::network",
-            Way::Embedded(_) => "HttpTransport::embedded",
+            Backend::Network(_) => "HttpTransport::network",
+            Backend::Embedded(_) => "HttpTransport::embedded",
         })
     }
 }

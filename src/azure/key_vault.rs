@@ -33,7 +33,7 @@ use azure_security_keyvault_secrets::{
 use tokio::time::{Instant, sleep, timeout};
 
 pub use self::error::{VaultCause, VaultError};
-use self::transport::{Placeholder, VaultTransport, secured};
+use self::transport::{VaultPlaceholderCredential, VaultTransport, secured};
 use crate::{
     azure::{http_transport::HttpTransport, tokens::Tokens},
     config::Cloud,
@@ -50,9 +50,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis
 
 /// The clients of all vaults in a process. Cheap to clone.
 #[derive(Clone)]
-pub struct Vaults(Arc<Shared>);
+pub struct Vaults(Arc<VaultClients>);
 
-struct Shared {
+struct VaultClients {
     http_transport: HttpTransport,
     tokens: Tokens,
     cloud: Cloud,
@@ -69,7 +69,7 @@ impl Vaults {
     /// No client yet.
     #[must_use]
     pub fn new(cloud: Cloud, http_transport: HttpTransport, tokens: Tokens) -> Self {
-        Self(Arc::new(Shared { http_transport, tokens, cloud, clients: Mutex::default() }))
+        Self(Arc::new(VaultClients { http_transport, tokens, cloud, clients: Mutex::default() }))
     }
 
     /// How many vaults have a client.
@@ -92,7 +92,7 @@ impl Vaults {
         if let Some(client) = self.clients().get(vault) {
             return Ok(Arc::clone(client));
         }
-        let Shared { http_transport, tokens, cloud, .. } = &*self.0;
+        let VaultClients { http_transport, tokens, cloud, .. } = &*self.0;
         let transport = VaultTransport::new(
             vault.url().clone(),
             cloud.vault_scope(),
@@ -111,7 +111,8 @@ impl Vaults {
             ..SecretClientOptions::default()
         };
         let endpoint = secured(vault.url());
-        let client = SecretClient::new(endpoint.as_str(), Arc::new(Placeholder), Some(options));
+        let client =
+            SecretClient::new(endpoint.as_str(), Arc::new(VaultPlaceholderCredential), Some(options));
         let client = Arc::new(client.map_err(|error| VaultCause::Client(error.into()))?);
         Ok(Arc::clone(self.clients().entry(vault.clone()).or_insert(client)))
     }

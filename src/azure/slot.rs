@@ -9,11 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub struct Slot {
     places: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<SlotState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SlotState {
     permit: Option<OwnedSemaphorePermit>,
     /// How many requests of the run wait. The first one releases the slot, and the last one acquires a slot
     /// again.
@@ -28,7 +28,7 @@ impl Slot {
     /// Never: the semaphore is never closed.
     pub async fn acquire(places: &Arc<Semaphore>) -> Self {
         let permit = Some(permit(places).await);
-        Self { places: Arc::clone(places), state: Mutex::new(State { permit, waiting: 0 }) }
+        Self { places: Arc::clone(places), state: Mutex::new(SlotState { permit, waiting: 0 }) }
     }
 
     /// Waits for a future without holding the slot.
@@ -51,7 +51,7 @@ impl Slot {
         output
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

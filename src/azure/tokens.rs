@@ -69,11 +69,11 @@ pub enum TokenError {
 
 /// The source of bearer tokens. Cheap to clone; clones share the cache.
 #[derive(Clone)]
-pub struct Tokens(Arc<Source>);
+pub struct Tokens(Arc<TokenSource>);
 
-enum Source {
+enum TokenSource {
     Fixed(Arc<str>),
-    Credential { identity: Identity, scopes: Mutex<HashMap<String, Arc<Slot>>> },
+    Credential { identity: Identity, scopes: Mutex<HashMap<String, Arc<ScopeToken>>> },
 }
 
 /// The identity to get a token for.
@@ -87,7 +87,7 @@ type MakeCredential = dyn Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> 
 
 /// The token of one scope.
 #[derive(Default)]
-struct Slot {
+struct ScopeToken {
     cached: Mutex<Option<Cached>>,
     /// Held during a fetch.
     fetching: Arc<tokio::sync::Mutex<()>>,
@@ -133,7 +133,7 @@ impl Tokens {
     /// Always the same token, for an Azure in this process.
     #[must_use]
     pub fn fixed(text: impl Into<Arc<str>>) -> Self {
-        Self(Arc::new(Source::Fixed(text.into())))
+        Self(Arc::new(TokenSource::Fixed(text.into())))
     }
 
     fn from_credential(
@@ -141,14 +141,14 @@ impl Tokens {
         make: impl Fn() -> azure_core1::Result<Arc<dyn TokenCredential>> + Send + Sync + 'static,
     ) -> Self {
         let identity = Identity { make: Box::new(make), client_id };
-        Self(Arc::new(Source::Credential { identity, scopes: Mutex::default() }))
+        Self(Arc::new(TokenSource::Credential { identity, scopes: Mutex::default() }))
     }
 
     /// Returns a token for a scope.
     pub(crate) async fn bearer(&self, scope: &str) -> Result<Arc<str>, TokenError> {
         let (identity, slot) = match &*self.0 {
-            Source::Fixed(text) => return Ok(text.clone()),
-            Source::Credential { identity, scopes } => (identity, slot(scopes, scope)),
+            TokenSource::Fixed(text) => return Ok(text.clone()),
+            TokenSource::Credential { identity, scopes } => (identity, slot(scopes, scope)),
         };
         let now = Instant::now();
         if let Some(cached) = slot.read().filter(|cached| now < cached.end) {
@@ -173,8 +173,8 @@ impl Tokens {
     }
 
     /// Replaces a token that expires soon, if possible.
-    async fn refresh(&self, scope: &str, slot: &Slot, cached: Cached) {
-        let Source::Credential { identity, .. } = &*self.0 else { return };
+    async fn refresh(&self, scope: &str, slot: &ScopeToken, cached: Cached) {
+        let TokenSource::Credential { identity, .. } = &*self.0 else { return };
         if let Ok(Ok(token)) = timeout(REFRESH_TIMEOUT, identity.fetch(scope)).await {
             slot.keep(&token);
         } else {
@@ -185,7 +185,7 @@ impl Tokens {
 
     /// Drops a rejected token, unless it was replaced meanwhile.
     pub(crate) fn reject(&self, scope: &str, token: &str) {
-        if let Source::Credential { scopes, .. } = &*self.0 {
+        if let TokenSource::Credential { scopes, .. } = &*self.0 {
             let slot = slot(scopes, scope);
             if slot.read().is_some_and(|cached| *cached.token == *token) {
                 slot.write(None);
@@ -197,8 +197,8 @@ impl Tokens {
 impl fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match &*self.0 {
-            Source::Fixed(_) => "Tokens::fixed",
-            Source::Credential { .. } => "Tokens::azure",
+            TokenSource::Fixed(_) => "Tokens::fixed",
+            TokenSource::Credential { .. } => "Tokens::azure",
         })
     }
 }
@@ -218,7 +218,7 @@ pub(crate) fn bearer(token: &str) -> Result<http::HeaderValue, TokenError> {
     Ok(bearer)
 }
 
-fn slot(scopes: &Mutex<HashMap<String, Arc<Slot>>>, scope: &str) -> Arc<Slot> {
+fn slot(scopes: &Mutex<HashMap<String, Arc<ScopeToken>>>, scope: &str) -> Arc<ScopeToken> {
     let mut scopes = scopes.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(slot) = scopes.get(scope) {
         return slot.clone();
@@ -226,7 +226,7 @@ fn slot(scopes: &Mutex<HashMap<String, Arc<Slot>>>, scope: &str) -> Arc<Slot> {
     scopes.entry(scope.to_owned()).or_default().clone()
 }
 
-impl Slot {
+impl ScopeToken {
     fn read(&self) -> Option<Cached> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -19,7 +19,7 @@ use super::{
 /// do not count. It stops at SIGTERM or Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = DEMO)]
-pub(crate) struct Demonstrate {
+pub(crate) struct DemoArguments {
     /// Port of the page on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8181)]
     port: u16,
@@ -42,7 +42,7 @@ Examples:
 
 Exit codes: 0 stopped, 1 a port is taken, 2 wrong arguments.";
 
-pub(crate) fn demonstrate(arguments: &Demonstrate) -> Result<(), Failure> {
+pub(crate) fn demonstrate(arguments: &DemoArguments) -> Result<(), Failure> {
     let lines = Lines::default();
     tracing::subscriber::set_global_default(lines.subscriber(&LogFilter::default()))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;

@@ -4,7 +4,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use aci_dns::{
     config::{BrokenRule, Mistake, Settings, SettingsError},
-    doctor::{self, State},
+    doctor::{self, Severity},
     domain::resource_id::is_subscription,
     functions::Functions,
     reconcile::Clock,
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     failure::{DRIFTED, Failure, refuse},
-    look::{TIME, Where, nowhere},
+    comparison::{SettingsArguments, TIME, nowhere},
     output::Output,
     progress,
     resolver::Resolver,
@@ -28,9 +28,9 @@ use super::{
 /// of the function app's identity: name it with --principal. The settings are those of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = DOCTOR)]
-pub(crate) struct Doctor {
+pub(crate) struct DoctorArguments {
     #[command(flatten)]
-    place: Where,
+    place: SettingsArguments,
     /// Check the rights of this principal (an object id of Entra ID) instead of those of the caller
     #[arg(long, value_name = "ID")]
     principal: Option<String>,
@@ -58,7 +58,7 @@ Examples:
 Exit codes: 0 no problem (but perhaps warnings), 1 a check could not run, 2 wrong settings or
 arguments, 3 a problem.";
 
-pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
+pub(crate) fn doctor(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
     let principal = arguments.principal.as_deref();
     run_on_arm(settings(arguments)?, async |settings, arm, stop| {
         let examination = doctor::examine(&arm, &settings, principal, Instant::now() + TIME);
@@ -70,7 +70,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
             let sweeper = Functions::new(settings, arm, Clock::new(unix_seconds)).sweeper;
             let options = SweepOptions { deadline: Instant::now() + TIME, is_thorough: false };
             let findings = tokio::select! {
-                findings = sweeper.look(options) => findings.map_err(nowhere)?,
+                findings = sweeper.compare(options) => findings.map_err(nowhere)?,
                 () = stop.signalled() => return Err(Failure::Interrupted),
             };
             let resolved = arguments.resolver.check(&findings.names).await?;
@@ -86,15 +86,15 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
             return Ok(refuse(1, "no key of ACI_DNS_ZONES matches anything"));
         }
         Ok(match diagnosis.state() {
-            State::Ok | State::Warning => ExitCode::SUCCESS,
-            State::NotChecked => ExitCode::FAILURE,
-            State::Problem => ExitCode::from(DRIFTED),
+            Severity::Ok | Severity::Warning => ExitCode::SUCCESS,
+            Severity::NotChecked => ExitCode::FAILURE,
+            Severity::Problem => ExitCode::from(DRIFTED),
         })
     })
 }
 
 /// All mistakes together, the one in the arguments first.
-fn settings(arguments: &Doctor) -> Result<Settings, Failure> {
+fn settings(arguments: &DoctorArguments) -> Result<Settings, Failure> {
     let wrong = arguments.principal.as_ref().filter(|id| !is_subscription(id)).map(|id| Mistake {
         place: "--principal".to_owned(),
         broken: BrokenRule::Text { given: id.clone(), rule: "an object id" },

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     failure::Failure,
-    look::{TIME, Where},
+    comparison::{SettingsArguments, TIME},
     progress::{self, say},
     run::run_on_arm,
     service::{Patience, current, of_group, refused, wait_until},
@@ -26,9 +26,9 @@ use super::{
 /// Microsoft.Resources/tags/write at the container group.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = DRAIN)]
-pub(crate) struct Drain {
+pub(crate) struct DrainArguments {
     #[command(flatten)]
-    place: Where,
+    place: SettingsArguments,
     /// The container group: its name, <resource group>/<name>, or its resource id
     group: String,
     /// Remove the tag, so that the group is used again
@@ -49,7 +49,7 @@ Examples:
 Exit codes: 0 done (with --wait: the container group can be stopped or deleted), 1 failed or interrupted, 2 wrong
 settings or arguments. Run it again to continue.";
 
-pub(crate) fn drain(arguments: &Drain) -> Result<ExitCode, Failure> {
+pub(crate) fn drain(arguments: &DrainArguments) -> Result<ExitCode, Failure> {
     run_on_arm(arguments.place.settings()?, async |settings, arm, stop| {
         let tagger = arm.tagging(Instant::now() + TIME);
         tokio::select! {
@@ -60,7 +60,7 @@ pub(crate) fn drain(arguments: &Drain) -> Result<ExitCode, Failure> {
 }
 
 async fn run(
-    arguments: &Drain,
+    arguments: &DrainArguments,
     settings: &Settings,
     tagger: &Tagger,
     stop: &Stop,

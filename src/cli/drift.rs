@@ -6,7 +6,7 @@ use aci_dns::{domain::resource_id::ContainerGroupId, sweep::findings};
 
 use super::{
     failure::{DRIFTED, Failure},
-    look::{Look, print, verdict},
+    comparison::{ComparisonArguments, print, verdict},
     output::Output,
     progress,
     resolver::Resolver,
@@ -19,9 +19,9 @@ use super::{
 /// lists are not sufficient. The settings are those of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = DRIFT)]
-pub(crate) struct Drift {
+pub(crate) struct DriftArguments {
     #[command(flatten)]
-    look: Look,
+    comparison: ComparisonArguments,
     /// Only this container group, by its resource id
     #[arg(long, value_name = "ID", conflicts_with_all = ["subscriptions", "thorough"])]
     group: Option<ContainerGroupId>,
@@ -73,10 +73,10 @@ Results of --resolve:
 Exit codes: 0 no drift, 1 a part of the comparison failed or a name could not be asked for, 2 wrong settings or
 arguments, 3 drift, or an answer that is not right.";
 
-pub(crate) fn drift(arguments: &Drift) -> Result<ExitCode, Failure> {
-    run(arguments.look.place.settings()?, async |functions, stop| {
+pub(crate) fn drift(arguments: &DriftArguments) -> Result<ExitCode, Failure> {
+    run(arguments.comparison.scope.settings()?, async |functions, stop| {
         let group = arguments.group.as_ref();
-        let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
+        let findings = arguments.comparison.findings(group, &functions.sweeper, &stop).await?;
         let is_drift = findings.drifted() > 0 || !findings.unattributed.is_empty();
         let Some(resolved) = arguments.resolver.check(&findings.names).await? else {
             print(&findings, arguments.output, findings::table);

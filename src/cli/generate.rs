@@ -11,7 +11,7 @@ use clap_complete::Shell;
 /// Print the JSON schema of the map, for editors and pipelines
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SCHEMA)]
-pub(crate) struct Schema {}
+pub(crate) struct SchemaArguments {}
 
 const SCHEMA: &str = "\
 Examples:
@@ -23,7 +23,7 @@ The schema describes the form of the map. `aci-dns doctor` also checks the map a
 /// Print the completions of a shell
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = COMPLETIONS)]
-pub(crate) struct Completions {
+pub(crate) struct CompletionsArguments {
     /// The shell
     shell: Shell,
 }
@@ -38,7 +38,7 @@ pub(crate) fn schema() -> ExitCode {
     print(config::ZONES_SCHEMA.as_bytes())
 }
 
-pub(crate) fn completions(arguments: &Completions, mut command: clap::Command) -> ExitCode {
+pub(crate) fn completions(arguments: &CompletionsArguments, mut command: clap::Command) -> ExitCode {
     let mut text = Vec::new();
     let name = command.get_name().to_owned();
     clap_complete::generate(arguments.shell, &mut command, name, &mut text);

@@ -8,7 +8,7 @@ mod drain;
 mod drift;
 mod failure;
 mod generate;
-mod look;
+mod comparison;
 mod output;
 mod plan;
 mod plan_file;
@@ -24,19 +24,19 @@ mod switch;
 mod sync;
 
 pub(crate) use self::{
-    demo::{Demonstrate, demonstrate},
-    doctor::{Doctor, doctor},
-    drain::{Drain, drain},
-    drift::{Drift, drift},
+    demo::{DemoArguments, demonstrate},
+    doctor::{DoctorArguments, doctor},
+    drain::{DrainArguments, drain},
+    drift::{DriftArguments, drift},
     failure::tell,
-    generate::{Completions, Schema, completions, schema},
-    plan::{Plan, plan},
+    generate::{CompletionsArguments, SchemaArguments, completions, schema},
+    plan::{PlanArguments, plan},
     progress::silence,
-    replay::{Replay, replay},
-    retry::{Retry, retry},
-    serve::{PORT, Serve, serve},
-    service::{Service, service},
-    simulate::{Simulate, simulate},
-    switch::{Switch, switch},
-    sync::{Sync, sync},
+    replay::{ReplayArguments, replay},
+    retry::{RetryArguments, retry},
+    serve::{PORT, ServeArguments, serve},
+    service::{ServiceArguments, service},
+    simulate::{SimulateArguments, simulate},
+    switch::{SwitchArguments, switch},
+    sync::{SyncArguments, sync},
 };

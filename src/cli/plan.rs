@@ -6,7 +6,7 @@ use aci_dns::{config::Takeover, domain::resource_id::ContainerGroupId, sweep::fi
 
 use super::{
     failure::Failure,
-    look::{Look, print, verdict},
+    comparison::{ComparisonArguments, print, verdict},
     output::Output,
     plan_file,
     run::run,
@@ -17,9 +17,9 @@ use super::{
 /// Record sets without a mark that would be taken over are labeled.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = PLAN)]
-pub(crate) struct Plan {
+pub(crate) struct PlanArguments {
     #[command(flatten)]
-    look: Look,
+    comparison: ComparisonArguments,
     /// Only this container group, by its resource id
     #[arg(long, value_name = "ID", conflicts_with_all = ["subscriptions", "thorough"])]
     group: Option<ContainerGroupId>,
@@ -46,8 +46,8 @@ Examples:
 Exit codes: 0 nothing would change, 1 a part of the comparison failed, 2 wrong settings or arguments, 3 something
 would change, or needs a person.";
 
-pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
-    let mut settings = arguments.look.place.settings()?;
+pub(crate) fn plan(arguments: &PlanArguments) -> Result<ExitCode, Failure> {
+    let mut settings = arguments.comparison.scope.settings()?;
     if arguments.adopt_only {
         settings.takeover = Takeover::MarksOnly;
     } else if arguments.adopt {
@@ -56,7 +56,7 @@ pub(crate) fn plan(arguments: &Plan) -> Result<ExitCode, Failure> {
     let takeover = settings.takeover;
     run(settings, async |functions, stop| {
         let group = arguments.group.as_ref();
-        let findings = arguments.look.findings(group, &functions.sweeper, &stop).await?;
+        let findings = arguments.comparison.findings(group, &functions.sweeper, &stop).await?;
         if let Some(path) = &arguments.out {
             plan_file::write(path, &findings, takeover)?;
         }

@@ -12,7 +12,7 @@ use aci_dns::{
     config::Takeover,
     decide::change::Write,
     domain::text,
-    sweep::findings::{Findings, Found},
+    sweep::findings::{Findings, GroupFinding},
 };
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ fn parse(plan: &Value) -> Option<PlanFile> {
 impl PlanFile {
     /// Keeps the groups whose changes are those of the plan, and allows only these changes. Returns the groups that
     /// need other changes now.
-    pub(super) fn restrict(&self, findings: &mut Findings) -> Vec<Found> {
+    pub(super) fn restrict(&self, findings: &mut Findings) -> Vec<GroupFinding> {
         let mut outdated = Vec::new();
         findings.found = std::mem::take(&mut findings.found)
             .into_iter()
@@ -103,7 +103,7 @@ impl PlanFile {
                 let key = (found.resource_id().to_lowercase(), found.service().map(str::to_lowercase));
                 let reviewed = self.groups.get(&key)?;
                 if found.writes() == *reviewed {
-                    return Some(Found { is_reviewed: true, ..found });
+                    return Some(GroupFinding { is_reviewed: true, ..found });
                 }
                 outdated.push(found);
                 None

@@ -24,7 +24,7 @@ use super::failure::Failure;
 /// is deleted. The output shows the outcome and the plan of each event, and the zones at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = REPLAY)]
-pub(crate) struct Replay {
+pub(crate) struct ReplayArguments {
     /// Files and folders of events
     #[arg(value_name = "PATH", required_unless_present = "scenario")]
     paths: Vec<PathBuf>,
@@ -55,7 +55,7 @@ docs/simulator.md.
 
 Exit codes: 0 every event was acknowledged, 1 some failed or a file could not be read, 2 wrong settings or arguments.";
 
-pub(crate) fn replay(arguments: &Replay) -> Result<ExitCode, Failure> {
+pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let mut out = anstream::stdout();
     let tally = if let Some(handler) = &arguments.handler {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
@@ -89,7 +89,7 @@ pub(crate) fn replay(arguments: &Replay) -> Result<ExitCode, Failure> {
 }
 
 /// An empty Azure, and the telemetry of what happens in it.
-fn replay_telemetry(arguments: &Replay) -> Result<(Telemetry, Azure), Failure> {
+fn replay_telemetry(arguments: &ReplayArguments) -> Result<(Telemetry, Azure), Failure> {
     let azure = Azure::default();
     let Some(path) = &arguments.telemetry else { return Ok((Telemetry::default(), azure)) };
     let clock = azure.clone();

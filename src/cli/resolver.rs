@@ -8,7 +8,7 @@ use aci_dns::{
         self,
         client::{self, Client},
         show,
-        verdict::{Resolution, Verdict},
+        verdict::{AnswerStatus, Resolution},
     },
     sweep::findings::{self, Findings, LiveName},
 };
@@ -53,7 +53,7 @@ impl Resolver {
 impl Resolved {
     /// Whether an answer is not right.
     pub(crate) fn is_wrong(&self) -> bool {
-        self.resolutions.iter().any(|resolution| resolution.verdict != Verdict::Resolved)
+        self.resolutions.iter().any(|resolution| resolution.verdict != AnswerStatus::Resolved)
     }
 
     /// Whether a name could not be asked for.

@@ -22,7 +22,7 @@ use super::{
 /// Queue Data Reader, redriving the role Storage Queue Data Contributor.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RETRY)]
-pub(crate) struct Retry {
+pub(crate) struct RetryArguments {
     #[command(subcommand)]
     command: RetryCommand,
 }
@@ -47,7 +47,7 @@ Examples:
 
 Exit codes: 0 done, 1 the queue could not be read or written, 2 wrong settings or arguments, 3 `list` found messages.";
 
-pub(crate) fn retry(arguments: &Retry) -> Result<ExitCode, Failure> {
+pub(crate) fn retry(arguments: &RetryArguments) -> Result<ExitCode, Failure> {
     let settings =
         environment::settings(environment::variable, environment::names()).map_err(Failure::Settings)?;
     run_on_arm(settings, async |settings, _, stop| {

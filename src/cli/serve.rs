@@ -23,7 +23,7 @@ use super::{
 /// lists all mistakes.
 #[derive(Debug, Default, clap::Args)]
 #[command(after_long_help = settings_help())]
-pub(crate) struct Serve {
+pub(crate) struct ServeArguments {
     #[arg(
         long,
         help = "Port on 127.0.0.1; 0 takes a free one and logs it [default: $FUNCTIONS_CUSTOMHANDLER_PORT]"
@@ -61,7 +61,7 @@ const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
 
-pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
+pub(crate) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
     let (port, settings) = match (port(arguments), environment::settings(variable, names())) {
         (Ok(port), Ok(settings)) => (port, settings),
         (port, settings) => {
@@ -88,7 +88,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
     served
 }
 
-fn port(arguments: &Serve) -> Result<u16, Mistake> {
+fn port(arguments: &ServeArguments) -> Result<u16, Mistake> {
     let mistake = |broken| Mistake { place: PORT.to_owned(), broken };
     match (arguments.port, variable(PORT)) {
         (Some(port), _) => Ok(port),

@@ -10,7 +10,7 @@ use aci_dns::{
     decide::{
         Purpose,
         report::Chain,
-        service::{Seen, ServiceGoal, ServiceVerdict},
+        service::{ObservedMember, ServiceGoal, ServiceVerdict},
     },
     domain::{
         container_group::AddressState,
@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     failure::{DRIFTED, Failure},
-    look::{TIME, Where, nowhere},
+    comparison::{SettingsArguments, TIME, nowhere},
     output::STRONG,
     progress::{self, say},
     run::run_on_arm,
@@ -42,7 +42,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SERVICE)]
-pub(crate) struct Service {
+pub(crate) struct ServiceArguments {
     #[command(subcommand)]
     command: ServiceCommand,
 }
@@ -52,12 +52,12 @@ enum ServiceCommand {
     /// Show all services: how many members run, and what DNS holds
     List {
         #[command(flatten)]
-        place: Where,
+        place: SettingsArguments,
     },
     /// Show the members of a service: state, address, whether they drain, and whether DNS holds them
     Show {
         #[command(flatten)]
-        place: Where,
+        place: SettingsArguments,
         /// The label of the service, or <resource group>/<label>
         name: String,
     },
@@ -129,12 +129,12 @@ impl Current {
     }
 
     /// The address of a member that runs.
-    pub(super) fn running(seen: &Seen) -> Option<Ipv4Addr> {
+    pub(super) fn running(seen: &ObservedMember) -> Option<Ipv4Addr> {
         if let AddressState::Running(address) = seen.state { Some(address) } else { None }
     }
 }
 
-pub(crate) fn service(arguments: &Service) -> Result<ExitCode, Failure> {
+pub(crate) fn service(arguments: &ServiceArguments) -> Result<ExitCode, Failure> {
     let (ServiceCommand::List { place } | ServiceCommand::Show { place, .. }) = &arguments.command;
     run_on_arm(place.settings()?, async |settings, arm, _| {
         let reader = arm.observation(Instant::now() + TIME);

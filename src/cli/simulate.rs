@@ -21,7 +21,7 @@ use super::{
 /// The handler, Microsoft's own clients and `func start` can use it like the real service.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SIMULATE)]
-pub(crate) struct Simulate {
+pub(crate) struct SimulateArguments {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8181)]
     port: u16,
@@ -97,7 +97,7 @@ Microsoft's clients require HTTPS (--tls) and the authority's certificate:
 The page at / shows everything live. The paths under /simulator control what the real API cannot express: moves by the
 platform, faults, throttles, the log of calls. GET /simulator lists them. It stops at SIGTERM or Ctrl-C.";
 
-pub(crate) fn simulate(arguments: &Simulate) -> Result<(), Failure> {
+pub(crate) fn simulate(arguments: &SimulateArguments) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::SetUp)?;
     runtime.block_on(async {
         let port = arguments.port;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, process::ExitC
 use aci_dns::{
     azure::arm::Tagger,
     config::{NamePattern, Settings},
-    decide::service::Seen,
+    decide::service::ObservedMember,
     domain::resource_id::ContainerGroupId,
     sweep::Stop,
 };
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     drain::tag,
     failure::Failure,
-    look::{TIME, Where},
+    comparison::{SettingsArguments, TIME},
     progress,
     run::run_on_arm,
     service::{Current, Patience, current, of_group, one, wait_until},
@@ -27,9 +27,9 @@ use super::{
 /// the pattern of the old groups before they are deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SWITCH)]
-pub(crate) struct Switch {
+pub(crate) struct SwitchArguments {
     #[command(flatten)]
-    place: Where,
+    place: SettingsArguments,
     /// The label of the service, or <resource group>/<label>
     name: String,
     /// The container groups to use: a name, or a prefix with *
@@ -54,7 +54,7 @@ container groups.
 
 Exit codes: 0 done: the groups in the output can be deleted, 1 failed or interrupted, 2 wrong settings or arguments.";
 
-pub(crate) fn switch(arguments: &Switch) -> Result<ExitCode, Failure> {
+pub(crate) fn switch(arguments: &SwitchArguments) -> Result<ExitCode, Failure> {
     run_on_arm(arguments.place.settings()?, async |settings, arm, stop| {
         let tagger = arm.tagging(Instant::now() + TIME);
         tokio::select! {
@@ -65,10 +65,10 @@ pub(crate) fn switch(arguments: &Switch) -> Result<ExitCode, Failure> {
 }
 
 /// Members, in the order of their ids.
-type Members = BTreeMap<ContainerGroupId, Seen>;
+type ServiceMembers = BTreeMap<ContainerGroupId, ObservedMember>;
 
 async fn run(
-    arguments: &Switch,
+    arguments: &SwitchArguments,
     settings: &Settings,
     tagger: &Tagger,
     stop: &Stop,
@@ -78,7 +78,7 @@ async fn run(
     if let Some(error) = service.error {
         return Err(Failure::Group(error));
     }
-    let split = |service: &Current| -> (Members, Members) {
+    let split = |service: &Current| -> (ServiceMembers, ServiceMembers) {
         let members = service.verdict.members.clone();
         members.into_iter().partition(|(id, _)| pattern.matches(id.name()))
     };
@@ -87,7 +87,7 @@ async fn run(
         return Err(Failure::Group(format!("no member of {} matches {pattern}", service.verdict.fqdn)));
     }
     let running =
-        |members: &Members| members.values().filter(|seen| Current::running(seen).is_some()).count();
+        |members: &ServiceMembers| members.values().filter(|seen| Current::running(seen).is_some()).count();
     let needed = arguments.at_least.and_then(|count| usize::try_from(count).ok());
     let needed = needed.unwrap_or_else(|| running(&old).max(1));
     for (id, _) in new.iter().filter(|(_, seen)| seen.tags.is_draining) {

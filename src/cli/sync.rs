@@ -17,8 +17,8 @@ use aci_dns::{
     domain::{resource_id::ContainerGroupId, text::printable},
     reconcile::Reconciler,
     sweep::{
-        Repaired, Step, Stop, Sweeper,
-        findings::{self, Findings, Spelling, Verdict},
+        RepairStep, Repaired, Stop, Sweeper,
+        findings::{self, FindingKind, Findings, Spelling},
     },
 };
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::{
     failure::{Failure, WRONG, refuse},
-    look::{Look, TIME, print, verdict},
+    comparison::{ComparisonArguments, TIME, print, verdict},
     output::{BAD, GOOD, Output, STRONG},
     plan_file::{self, PlanFile},
     progress,
@@ -41,9 +41,9 @@ use super::{
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SYNC)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
-pub(crate) struct Sync {
+pub(crate) struct SyncArguments {
     #[command(flatten)]
-    look: Look,
+    comparison: ComparisonArguments,
     /// Make exactly the changes of this file of `plan --out`, without a question. A group whose record sets have
     /// another ETag than in the file is left as it is
     #[arg(value_name = "FILE", conflicts_with_all = ["group", "adopt", "adopt_only"])]
@@ -90,8 +90,8 @@ owner mark are taken over only with --adopt.
 Exit codes: 0 all records are correct (with --group: its name leads to its address), 1 a part failed or was not
 processed, 2 wrong settings or arguments, or no terminal for the confirmation, 3 the rest needs a person.";
 
-pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
-    let mut settings = arguments.look.place.settings()?;
+pub(crate) fn sync(arguments: &SyncArguments) -> Result<ExitCode, Failure> {
+    let mut settings = arguments.comparison.scope.settings()?;
     if settings.policy.is_read_only() {
         return Ok(refuse(WRONG, "ACI_DNS_POLICY is observe, so sync writes nothing; use aci-dns plan"));
     }
@@ -112,10 +112,10 @@ pub(crate) fn sync(arguments: &Sync) -> Result<ExitCode, Failure> {
     }
     settings.takeover = match (arguments, &reviewed) {
         (_, Some(reviewed)) => reviewed.takeover,
-        (Sync { adopt_only: true, .. }, None) => Takeover::MarksOnly,
-        (Sync { adopt: true, .. }, None) => Takeover::All,
+        (SyncArguments { adopt_only: true, .. }, None) => Takeover::MarksOnly,
+        (SyncArguments { adopt: true, .. }, None) => Takeover::All,
         // Without a person who has seen the plan, no record set of another owner is taken over.
-        (Sync { yes: true, .. }, None) => Takeover::Never,
+        (SyncArguments { yes: true, .. }, None) => Takeover::Never,
         _ => Takeover::AsConfigured,
     };
     run(settings, async |functions, stop| {
@@ -157,12 +157,12 @@ async fn sync_one(
 }
 
 async fn sync_all(
-    arguments: &Sync,
+    arguments: &SyncArguments,
     reviewed: Option<&PlanFile>,
     sweeper: &Sweeper,
     stop: &Stop,
 ) -> Result<ExitCode, Failure> {
-    let mut findings = arguments.look.findings(None, sweeper, stop).await?;
+    let mut findings = arguments.comparison.findings(None, sweeper, stop).await?;
     let outdated = reviewed.map(|reviewed| reviewed.restrict(&mut findings)).unwrap_or_default();
     let spelling = Spelling::of(&findings);
     match arguments.output {
@@ -194,7 +194,7 @@ async fn sync_all(
 
 /// Checks, asks, and repairs.
 async fn apply(
-    arguments: &Sync,
+    arguments: &SyncArguments,
     reviewed: Option<&PlanFile>,
     sweeper: &Sweeper,
     stop: &Stop,
@@ -202,8 +202,10 @@ async fn apply(
     spelling: &Spelling,
     results: &mut Vec<Value>,
 ) -> ExitCode {
-    let needs_person =
-        findings.found.iter().any(|found| found.verdict == Verdict::Drift && found.report.error.is_some());
+    let needs_person = findings
+        .found
+        .iter()
+        .any(|found| found.verdict == FindingKind::Drift && found.report.error.is_some());
     if findings.planned() == 0 {
         return verdict(findings, needs_person);
     }
@@ -213,7 +215,7 @@ async fn apply(
     if !arguments.yes && reviewed.is_none() && !ask(findings.planned(), stop).await {
         return refuse(1, "nothing was written");
     }
-    let show = |step: &Step<'_>| {
+    let show = |step: &RepairStep<'_>| {
         show_step(spelling, step);
         results.push(result(&step.found.resource_id(), step.found.service(), step.report));
     };
@@ -259,8 +261,8 @@ fn end(repaired: &Repaired, findings: &Findings, needs_person: bool) -> ExitCode
     verdict(findings, needs_person)
 }
 
-fn show_step(spelling: &Spelling, step: &Step<'_>) {
-    let Step { found, report, left } = *step;
+fn show_step(spelling: &Spelling, step: &RepairStep<'_>) {
+    let RepairStep { found, report, left } = *step;
     let Report { outcome, message, .. } = report;
     let style = if outcome.status() == 200 { GOOD } else { BAD };
     let group = spelling.group(&found.id);

@@ -9,7 +9,7 @@ use super::{
     services::Service,
     urls,
     variables::ZONES,
-    zones::{Defaults, Entry, Key},
+    zones::{Defaults, Entry, EntryKey},
 };
 use crate::domain::{
     dns::{DomainName, NameError, RelativeName, ReverseZone, Zone},
@@ -71,17 +71,17 @@ impl ZoneMap {
 }
 
 /// The entries in their order; `None` if the text is not a map.
-fn read_map(text: &str, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Vec<(Key, Entry)>> {
+fn read_map(text: &str, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Vec<(EntryKey, Entry)>> {
     let members = read_members(text).map_err(|broken| mistakes.at(ZONES, broken)).ok()?;
     if members.is_empty() {
         mistakes.at(ZONES, BrokenRule::EmptyMap);
         return None;
     }
-    let mut entries: Vec<(Key, Entry)> = Vec::new();
-    let mut seen: Vec<(Key, &str)> = Vec::new();
+    let mut entries: Vec<(EntryKey, Entry)> = Vec::new();
+    let mut seen: Vec<(EntryKey, &str)> = Vec::new();
     for (name, value) in &members {
         let place = json::member(ZONES, name);
-        let key = Key::parse(name).map_err(|rule| mistakes.at(&place, BrokenRule::Key(rule))).ok();
+        let key = EntryKey::parse(name).map_err(|rule| mistakes.at(&place, BrokenRule::Key(rule))).ok();
         if let Some(key) = &key {
             match seen.iter().find(|(other, _)| other == key) {
                 Some((_, other)) if other == name => mistakes.at(&place, BrokenRule::DuplicateKey),
@@ -155,7 +155,7 @@ fn check_members<'a>(
 
 fn read_entry(entry: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Entry> {
     let members = check_members(entry, &KEYS, mistakes)?;
-    let mut entry = Members { all: members, place: entry.text, mistakes };
+    let mut entry = ObjectMembers { all: members, place: entry.text, mistakes };
     entry.require("forwardZone");
     entry.require("reverseZones");
     let forward_zone = entry.read("forwardZone", read_forward_zone);
@@ -194,7 +194,7 @@ fn read_entry(entry: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Optio
 
 fn read_secret(place: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Option<SecretRule> {
     let members = check_members(place, &SECRET_KEYS, mistakes)?;
-    let mut secret = Members { all: members, place: place.text, mistakes };
+    let mut secret = ObjectMembers { all: members, place: place.text, mistakes };
     secret.require("vault");
     let vault = secret.read("vault", |place, mistakes| {
         let given = read_text(place, mistakes)?;
@@ -206,13 +206,13 @@ fn read_secret(place: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Opti
 }
 
 /// The members of an entry.
-struct Members<'a> {
+struct ObjectMembers<'a> {
     all: &'a [(String, Json)],
     place: &'a str,
     mistakes: &'a mut Mistakes,
 }
 
-impl Members<'_> {
+impl ObjectMembers<'_> {
     fn member(&self, name: &str) -> Option<&Json> {
         self.all.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
@@ -415,7 +415,7 @@ fn read_services(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<Vec<Servi
 
 fn read_service(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<(NamePatterns, u32)> {
     let members = check_members(place, &SERVICE_KEYS, mistakes)?;
-    let mut members = Members { all: members, place: place.text, mistakes };
+    let mut members = ObjectMembers { all: members, place: place.text, mistakes };
     let groups = members.read("groups", read_groups);
     let ttl = members.read("ttl", read_ttl);
     Some((groups.unwrap_or_default(), ttl.unwrap_or(DEFAULT_SERVICE_TTL)))

@@ -39,9 +39,9 @@ pub use self::{
     services::Service,
     unmatched::UnmatchedKeys,
     variables::{Form, SUBSCRIPTIONS, UsedBy, VARIABLES, Variable, ZONES, help},
-    zones::{ListScope, Unmanaged, ZoneMap, Zones},
+    zones::{ListScope, NotInMap, ZoneMap, Zones},
 };
-use self::{reader::Reader, zones::Defaults};
+use self::{reader::VariableReader, zones::Defaults};
 
 /// The JSON schema of the map.
 pub const ZONES_SCHEMA: &str = include_str!("zones.schema.json");
@@ -248,7 +248,7 @@ impl Settings {
 
     /// Reads the settings.
     pub fn read(environment: &Environment<'_>) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(environment);
+        let mut reader = VariableReader::new(environment);
         reader.names();
         let ownership = reader.word(variables::OWNERSHIP, &OWNERSHIPS);
         let policy = reader.word(variables::POLICY, &POLICIES);

@@ -23,13 +23,13 @@ use crate::domain::{
 
 /// Reads variables and collects the mistakes in them. A value with a mistake is left out or replaced by its
 /// default.
-pub(super) struct Reader<'a> {
+pub(super) struct VariableReader<'a> {
     environment: &'a Environment<'a>,
     pub(super) mistakes: Mistakes,
     pub(super) notices: Vec<Notice>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> VariableReader<'a> {
     pub(super) fn new(environment: &'a Environment<'a>) -> Self {
         Self { environment, mistakes: Mistakes::default(), notices: vec![] }
     }

@@ -14,7 +14,7 @@ use crate::domain::{
 /// The map, with the most specific key first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneMap {
-    entries: Vec<(Key, Entry)>,
+    entries: Vec<(EntryKey, Entry)>,
     /// The rules of entries that do not override them.
     defaults: Defaults,
     /// The subscriptions of keys without one, in lower case; any, if empty.
@@ -57,7 +57,7 @@ pub struct Zones {
 
 /// Why a container group is not managed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unmanaged {
+pub enum NotInMap {
     /// A key matches its resource group, but `ACI_DNS_SUBSCRIPTIONS` does not list its subscription.
     Subscription,
     /// No key matches its resource group.
@@ -69,7 +69,7 @@ pub enum Unmanaged {
     },
 }
 
-impl fmt::Display for Unmanaged {
+impl fmt::Display for NotInMap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Subscription => write!(formatter, "{SUBSCRIPTIONS} does not list its subscription"),
@@ -95,7 +95,7 @@ pub struct ListScope {
 
 /// The resource groups of an entry; lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct EntryKey {
     subscription: Option<String>,
     resource_group: NamePattern,
 }
@@ -121,7 +121,7 @@ pub(super) struct Entry {
 }
 
 impl ZoneMap {
-    pub(super) fn new(mut entries: Vec<(Key, Entry)>, defaults: Defaults) -> Self {
+    pub(super) fn new(mut entries: Vec<(EntryKey, Entry)>, defaults: Defaults) -> Self {
         entries.sort_by_key(|(key, _)| key.rank());
         Self { entries, defaults, subscriptions: BTreeSet::new() }
     }
@@ -142,7 +142,7 @@ impl ZoneMap {
     }
 
     /// The zones that serve a container group, or why it is not managed.
-    pub fn find(&self, id: &ContainerGroupId) -> Result<Zones, Unmanaged> {
+    pub fn find(&self, id: &ContainerGroupId) -> Result<Zones, NotInMap> {
         let entry = self.entry(id)?;
         Ok(entry.zones(id.subscription(), id.resource_group(), self.defaults))
     }
@@ -186,22 +186,22 @@ impl ZoneMap {
         zones.is_some_and(|zones| zones.services.iter().any(|service| service.name.as_str() == label))
     }
 
-    fn entry(&self, id: &ContainerGroupId) -> Result<&Entry, Unmanaged> {
+    fn entry(&self, id: &ContainerGroupId) -> Result<&Entry, NotInMap> {
         let (key, entry) = self.matching(&fold(id.subscription()), &fold(id.resource_group()))?;
         if entry.groups.matches(id.name()) {
             Ok(entry)
         } else {
-            Err(Unmanaged::Group { key: key.to_string() })
+            Err(NotInMap::Group { key: key.to_string() })
         }
     }
 
     /// The entry of a resource group; both names in lower case.
-    fn matching(&self, subscription: &str, resource_group: &str) -> Result<(&Key, &Entry), Unmanaged> {
+    fn matching(&self, subscription: &str, resource_group: &str) -> Result<(&EntryKey, &Entry), NotInMap> {
         let is_listed = self.subscriptions.is_empty() || self.subscriptions.contains(subscription);
         let matching = || self.entries.iter().filter(|(key, _)| key.covers(subscription, resource_group));
         let Some((key, entry)) = matching().find(|(key, _)| is_listed || key.subscription.is_some()) else {
             let is_elsewhere = matching().next().is_some();
-            return Err(if is_elsewhere { Unmanaged::Subscription } else { Unmanaged::ResourceGroup });
+            return Err(if is_elsewhere { NotInMap::Subscription } else { NotInMap::ResourceGroup });
         };
         Ok((key, entry))
     }
@@ -218,7 +218,7 @@ impl ZoneMap {
     /// groups.
     #[must_use]
     pub fn unmatched(&self, places: &BTreeSet<Scope>) -> Vec<String> {
-        let is_met = |key: &Key, place: &Scope| match place.resource_group() {
+        let is_met = |key: &EntryKey, place: &Scope| match place.resource_group() {
             Some(name) => key.covers(place.subscription(), name),
             None => key.subscription.as_deref().is_none_or(|own| own == place.subscription()),
         };
@@ -288,7 +288,7 @@ impl ZoneMap {
     }
 }
 
-impl Key {
+impl EntryKey {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let (subscription, name) = match text.split_once('/') {
             Some((subscription, name)) if is_guid(subscription) => (Some(fold(subscription)), name),
@@ -314,7 +314,7 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for EntryKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.subscription {
             Some(subscription) => write!(formatter, "{subscription}/{}", self.resource_group),
@@ -535,7 +535,7 @@ mod tests {
             assert!(find(name).is_ok(), "{name}");
         }
         // No less specific entry replaces it.
-        assert_eq!(find("api-1"), Err(Unmanaged::Group { key: "rg".into() }));
+        assert_eq!(find("api-1"), Err(NotInMap::Group { key: "rg".into() }));
         assert_eq!(
             find("api-1").unwrap_err().to_string(),
             "the groups of the key \"rg\" of ACI_DNS_ZONES do not contain it"
@@ -545,7 +545,7 @@ mod tests {
     #[test]
     fn groups_of_other_subscriptions_need_a_key_with_their_subscription() {
         let check =
-            |keys: &[&str], subscriptions: &[&str], subscription: &str, expected: Result<(), Unmanaged>| {
+            |keys: &[&str], subscriptions: &[&str], subscription: &str, expected: Result<(), NotInMap>| {
                 let map = map(keys).limited_to(&set(subscriptions));
                 let found = map.find(&id(subscription, "rg")).map(|_| ());
                 assert_eq!(found, expected, "{subscription} in {keys:?} of {subscriptions:?}");
@@ -553,11 +553,11 @@ mod tests {
             };
         check(&["rg"], &[], "s1", Ok(()));
         check(&["rg"], &["s1", "s2"], "S1", Ok(()));
-        check(&["rg"], &["s1", "s2"], "s3", Err(Unmanaged::Subscription));
-        check(&["other"], &["s1"], "s3", Err(Unmanaged::ResourceGroup));
+        check(&["rg"], &["s1", "s2"], "s3", Err(NotInMap::Subscription));
+        check(&["other"], &["s1"], "s3", Err(NotInMap::ResourceGroup));
         check(&["s3/rg", "rg"], &["s1"], "s3", Ok(()));
         // Every key has a subscription, which is used.
-        check(&["s1/rg", "s2/*"], &[], "s3", Err(Unmanaged::ResourceGroup));
+        check(&["s1/rg", "s2/*"], &[], "s3", Err(NotInMap::ResourceGroup));
         check(&["s1/rg", "s2/*"], &[], "s2", Ok(()));
     }
 

@@ -26,7 +26,7 @@ use std::{
 
 pub use self::{
     facts::ServiceFacts,
-    keys::{Seen, ServiceFact, ServiceKey, gives_up},
+    keys::{ObservedMember, ServiceFact, ServiceKey, gives_up},
     members::belongs,
     verdict::{MOST_ADDRESSES, ServiceError, ServiceGoal, ServiceVerdict},
 };
@@ -67,7 +67,7 @@ pub enum ServicesStep {
 /// The verdicts on the services that have none when the time is up.
 #[must_use]
 pub fn unsettled(rules: Rules, goal: &ServiceGoal, facts: &ServiceFacts) -> Vec<ServiceVerdict> {
-    let decider = Decider { rules, goal, facts };
+    let decider = ServiceDecider { rules, goal, facts };
     let services = goal.zones.services.iter().filter(|service| decider.run(service).verdict.is_none());
     services.map(|service| *decider.cut_off(service, ServiceError::Deadline)).collect()
 }
@@ -79,7 +79,7 @@ pub fn decide_services(
     goal: &ServiceGoal,
     facts: &ServiceFacts,
 ) -> (ServicesStep, Vec<ServiceVerdict>) {
-    let decider = Decider { rules, goal, facts };
+    let decider = ServiceDecider { rules, goal, facts };
     let (mut read, mut write, mut verdicts, mut outdated) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for service in goal.zones.services.iter() {
         match decider.next(service) {
@@ -114,13 +114,13 @@ enum Next {
 }
 
 /// Looks facts up, and collects the missing reads and the failed ones.
-struct Lookup<'a> {
+struct ServiceLookup<'a> {
     facts: &'a ServiceFacts,
     missing: Vec<ServiceKey>,
     failed: Vec<ServiceKey>,
 }
 
-impl<'a> Lookup<'a> {
+impl<'a> ServiceLookup<'a> {
     fn new(facts: &'a ServiceFacts) -> Self {
         Self { facts, missing: Vec::new(), failed: Vec::new() }
     }
@@ -134,7 +134,7 @@ impl<'a> Lookup<'a> {
         None
     }
 
-    fn groups(&mut self, key: ServiceKey) -> Option<&'a BTreeMap<ContainerGroupId, Seen>> {
+    fn groups(&mut self, key: ServiceKey) -> Option<&'a BTreeMap<ContainerGroupId, ObservedMember>> {
         if let ServiceFact::Groups(groups) = self.fact(key)? { Some(groups) } else { None }
     }
 
@@ -143,7 +143,7 @@ impl<'a> Lookup<'a> {
         if let ServiceFact::Set(set) = self.fact(key)? { Some(set.as_ref()) } else { None }
     }
 
-    fn group(&mut self, key: ServiceKey) -> Option<&'a Seen> {
+    fn group(&mut self, key: ServiceKey) -> Option<&'a ObservedMember> {
         if let ServiceFact::Group(seen) = self.fact(key)? { Some(seen) } else { None }
     }
 
@@ -159,14 +159,14 @@ impl<'a> Lookup<'a> {
 }
 
 /// Whose the record set of a service is.
-enum Holder {
+enum RecordSetOwner {
     Absent,
     Ours,
     Free,
     Foreign(ServiceError),
 }
 
-struct Decider<'a> {
+struct ServiceDecider<'a> {
     rules: Rules,
     goal: &'a ServiceGoal,
     facts: &'a ServiceFacts,
@@ -175,7 +175,7 @@ struct Decider<'a> {
 /// A verdict, or what is needed before it.
 type Decided = Result<Box<ServiceVerdict>, Next>;
 
-impl<'a> Decider<'a> {
+impl<'a> ServiceDecider<'a> {
     /// What a service needs next; `None` if it has its verdict.
     fn next(&self, service: &'a Service) -> Option<Decided> {
         let run = self.run(service);
@@ -196,7 +196,7 @@ impl<'a> Decider<'a> {
 
     /// The verdict on a service whose decision ends before it is complete.
     fn cut_off(&self, service: &'a Service, error: ServiceError) -> Box<ServiceVerdict> {
-        let mut lookup = Lookup::new(self.facts);
+        let mut lookup = ServiceLookup::new(self.facts);
         let groups = lookup.groups(ServiceKey::Groups);
         let set = lookup.set(ServiceKey::Set(service.name.clone())).flatten();
         self.failed(service, Membership::listed(self.goal, service, groups), set, error)
@@ -206,7 +206,7 @@ impl<'a> Decider<'a> {
         if run.is_outdated {
             return Err(Next::Repeat);
         }
-        let mut lookup = Lookup::new(self.facts);
+        let mut lookup = ServiceLookup::new(self.facts);
         let groups = lookup.groups(ServiceKey::Groups);
         let set = lookup.set(ServiceKey::Set(service.name.clone()));
         lookup.finish()?;
@@ -239,21 +239,23 @@ impl<'a> Decider<'a> {
         let members = &members;
         let mut verdict = self.verdict(service, members.clone(), set);
         match self.holder(service, &owner, set)? {
-            Holder::Foreign(error) if !wanted.addresses.is_empty() => {
+            RecordSetOwner::Foreign(error) if !wanted.addresses.is_empty() => {
                 verdict.error = Some(error);
                 verdict.is_different = true;
                 return Ok(verdict);
             }
-            Holder::Absent | Holder::Free | Holder::Foreign(_) if wanted.addresses.is_empty() => {
+            RecordSetOwner::Absent | RecordSetOwner::Free | RecordSetOwner::Foreign(_)
+                if wanted.addresses.is_empty() =>
+            {
                 return Ok(verdict);
             }
-            Holder::Ours => {
+            RecordSetOwner::Ours => {
                 if let Some(error) = self.confirm(members, set, &wanted.addresses)? {
                     verdict.error = Some(error);
                     return Ok(verdict);
                 }
             }
-            Holder::Absent | Holder::Free | Holder::Foreign(_) => {}
+            RecordSetOwner::Absent | RecordSetOwner::Free | RecordSetOwner::Foreign(_) => {}
         }
         let change = self.change(service, &owner, run, set, &wanted.addresses);
         verdict.is_different = change.is_some();
@@ -288,7 +290,7 @@ impl<'a> Decider<'a> {
 
     /// Reads the members, and the groups that show an address of the record set.
     fn read_members(&self, members: &mut Membership<'a>, set: Option<&ARecordSet>) -> Result<(), Next> {
-        let mut lookup = Lookup::new(self.facts);
+        let mut lookup = ServiceLookup::new(self.facts);
         for id in members.to_read(set) {
             let key = ServiceKey::Group(id.clone());
             let seen = lookup.group(key.clone());
@@ -300,29 +302,34 @@ impl<'a> Decider<'a> {
     }
 
     /// The owner of the record set.
-    fn holder(&self, service: &Service, us: &Owner, set: Option<&ARecordSet>) -> Result<Holder, Next> {
-        let Some(set) = set else { return Ok(Holder::Absent) };
+    fn holder(
+        &self,
+        service: &Service,
+        us: &Owner,
+        set: Option<&ARecordSet>,
+    ) -> Result<RecordSetOwner, Next> {
+        let Some(set) = set else { return Ok(RecordSetOwner::Absent) };
         let record = format!("the A record set {}", self.fqdn(service));
         let conflict = match OwnerMark::of(set, us) {
-            OwnerMark::Ours => return Ok(Holder::Ours),
+            OwnerMark::Ours => return Ok(RecordSetOwner::Ours),
             OwnerMark::Other(owner) => return self.other_owner(service, &owner, record),
             OwnerMark::None if self.rules.ownership == Ownership::Strict => Conflict::Unmarked(record),
-            OwnerMark::None => return Ok(Holder::Free),
+            OwnerMark::None => return Ok(RecordSetOwner::Free),
             OwnerMark::AutoRegistered => Conflict::AutoRegistered(record),
             OwnerMark::OtherController { key, value } => Conflict::OtherController { record, key, value },
         };
-        Ok(Holder::Foreign(ServiceError::Conflict(conflict)))
+        Ok(RecordSetOwner::Foreign(ServiceError::Conflict(conflict)))
     }
 
     /// Two reads, three seconds apart, must say that the other owner gives the name up. An owner that cannot be read
     /// keeps it.
-    fn other_owner(&self, service: &Service, owner: &Owner, record: String) -> Result<Holder, Next> {
+    fn other_owner(&self, service: &Service, owner: &Owner, record: String) -> Result<RecordSetOwner, Next> {
         if let Some((scope, label)) = owner.service()
             && !self.goal.map.declares(&scope, label, &self.goal.zones.forward)
         {
-            return Ok(Holder::Free);
+            return Ok(RecordSetOwner::Free);
         }
-        let mut lookup = Lookup::new(self.facts);
+        let mut lookup = ServiceLookup::new(self.facts);
         let mut is_free = lookup.is_free(ServiceKey::Owner(service.name.clone(), owner.clone()));
         lookup.finish()?;
         if is_free == Some(true) && self.goal.purpose == Purpose::Reconcile {
@@ -330,8 +337,10 @@ impl<'a> Decider<'a> {
             lookup.finish()?;
         }
         Ok(match is_free {
-            Some(true) => Holder::Free,
-            Some(false) | None => Holder::Foreign(ServiceError::Conflict(owner_conflict(record, owner))),
+            Some(true) => RecordSetOwner::Free,
+            Some(false) | None => {
+                RecordSetOwner::Foreign(ServiceError::Conflict(owner_conflict(record, owner)))
+            }
         })
     }
 
@@ -347,7 +356,7 @@ impl<'a> Decider<'a> {
         }
         let held = set.map(|set| set.content.records.clone()).unwrap_or_default();
         let leaving: BTreeSet<Ipv4Addr> = held.into_iter().filter(|held| !wanted.contains(held)).collect();
-        let mut lookup = Lookup::new(self.facts);
+        let mut lookup = ServiceLookup::new(self.facts);
         for id in members.to_confirm(&leaving) {
             let again = lookup.group(ServiceKey::GroupAgain(id.clone()));
             if again.is_some_and(|again| members.get(&id) != Some(again)) {
@@ -425,7 +434,7 @@ impl<'a> Decider<'a> {
             Some(FailureKind::Clash) => {}
             Some(_) => return Ok(Some(failed)),
         }
-        let mut lookup = Lookup::new(self.facts);
+        let mut lookup = ServiceLookup::new(self.facts);
         let fact = lookup.fact(ServiceKey::Cname(service.name.clone()));
         lookup.finish()?;
         Ok(Some(match fact {
@@ -445,7 +454,7 @@ impl<'a> Decider<'a> {
         changed: &BTreeSet<ContainerGroupId>,
         (run, written): (&ServiceRun, &Written),
     ) -> Result<Option<ServiceError>, Next> {
-        let mut lookup = Lookup::new(self.facts);
+        let mut lookup = ServiceLookup::new(self.facts);
         let set = lookup.set(ServiceKey::SetAfter(service.name.clone()));
         let groups: Vec<_> = changed
             .iter()

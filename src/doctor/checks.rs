@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     decisions,
-    diagnosis::{Check, Diagnosis, Finding, State, Title, count},
+    diagnosis::{Check, Diagnosis, Finding, Severity, Title, count},
     events,
-    evidence::Evidence,
+    evidence::Inspection,
     rights, vaults, zones,
 };
 use crate::{
@@ -42,7 +42,7 @@ const REST: [Title; 14] = [
 ];
 
 /// Runs every check on the evidence.
-pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
+pub(super) fn diagnose(settings: &Settings, evidence: &Inspection) -> Diagnosis {
     let mut checks = vec![of_settings(settings), of_token(&evidence.caller)];
     if let Ok(caller) = &evidence.caller {
         checks.extend([
@@ -75,7 +75,7 @@ pub(super) fn diagnose(settings: &Settings, evidence: &Evidence) -> Diagnosis {
 pub(super) const NO_TOKEN: &str = "no access token";
 
 fn without_token(title: Title) -> Check {
-    let finding = Finding::new(State::NotChecked, NO_TOKEN, "unknown", "see the check of the token");
+    let finding = Finding::new(Severity::NotChecked, NO_TOKEN, "unknown", "see the check of the token");
     Check { title, examined: String::new(), findings: vec![finding] }
 }
 
@@ -84,7 +84,7 @@ fn of_settings(settings: &Settings) -> Check {
     let mut findings = vec![];
     if settings.policy.is_read_only() {
         findings.push(Finding::new(
-            State::Warning,
+            Severity::Warning,
             "ACI_DNS_POLICY is observe",
             "plans are logged, and nothing is written",
             "set ACI_DNS_POLICY to sync once the plans are correct",
@@ -103,7 +103,7 @@ fn of_token(caller: &Seen<Caller>) -> Check {
         }
         Err(unseen) => {
             let finding = Finding::new(
-                State::Problem,
+                Severity::Problem,
                 unseen.to_string(),
                 "no request to Azure is possible: every event ends in failed (500)",
                 "az functionapp identity assign --name APP --resource-group RG, or correct AZURE_CLIENT_ID; on a \
@@ -116,20 +116,20 @@ fn of_token(caller: &Seen<Caller>) -> Check {
 }
 
 /// The right of the app is not checked: the request carries the token of the caller.
-fn of_retry_queue(evidence: &Evidence, settings: &Settings) -> Check {
+fn of_retry_queue(evidence: &Inspection, settings: &Settings) -> Check {
     // The query of the URL may be a signature.
     let place = |url: &Url| format!("{}{}", url.host_str().unwrap_or_default(), url.path());
     let examined = settings.retry_queue.as_ref().map_or_else(|| "not set".to_owned(), place);
     let findings = match &evidence.retry_queue {
         None | Some(Ok(true)) => vec![],
         Some(Ok(false)) => vec![Finding::new(
-            State::Problem,
+            Severity::Problem,
             format!("the queue {examined} does not exist"),
             "function_aci_retry cannot start, and unfinished events keep their own status",
             "run infra/deploy.sh, which creates the queue before the app",
         )],
         Some(Err(error)) => vec![Finding::new(
-            State::NotChecked,
+            Severity::NotChecked,
             error.clone(),
             "unknown",
             "grant the caller Storage Queue Data Reader at the storage account",
@@ -140,7 +140,7 @@ fn of_retry_queue(evidence: &Evidence, settings: &Settings) -> Check {
 
 /// A key without a subscription may match a resource group in any subscription, so it must exist in only one
 /// of them.
-fn of_places(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
+fn of_places(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
     let mut findings = vec![];
     let mut named: BTreeMap<&str, Vec<&Scope>> = BTreeMap::new();
     let (mut places, mut groups) = (BTreeSet::new(), 0);
@@ -172,7 +172,7 @@ fn of_places(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check
             let unmatched = evidence.unmatched.keys.iter().find(|(key, _)| is_key(key));
             let nearest = unmatched.and_then(|(_, nearest)| nearest.as_deref());
             findings.push(Finding::new(
-                State::Warning,
+                Severity::Warning,
                 format!("{scope} does not exist"),
                 "this key of ACI_DNS_ZONES matches no container group",
                 format!(
@@ -185,11 +185,11 @@ fn of_places(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check
     }
     findings.extend(others.into_iter().map(|sentence| {
         let impact = "this key matches no container group";
-        Finding::new(State::Warning, sentence, impact, "correct the key")
+        Finding::new(Severity::Warning, sentence, impact, "correct the key")
     }));
     if evidence.unmatched.is_error() {
         findings.push(Finding::new(
-            State::Problem,
+            Severity::Problem,
             "no key of ACI_DNS_ZONES matches anything",
             "no container group is managed",
             "correct the keys, or the subscriptions in ACI_DNS_SUBSCRIPTIONS",

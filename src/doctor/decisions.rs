@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    diagnosis::{Check, Finding, State, Title, count},
-    evidence::Evidence,
+    diagnosis::{Check, Finding, Severity, Title, count},
+    evidence::Inspection,
 };
 use crate::{
     config::{NamePatterns, Ownership, Settings, Zones},
@@ -26,7 +26,7 @@ pub(super) const UNMARKED: Title = Title { group: "decisions", name: "record set
 
 /// The existing, managed container groups, with the key and the zones that serve each.
 fn managed<'a>(
-    evidence: &'a Evidence,
+    evidence: &'a Inspection,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (String, &'a ContainerGroupId, &'a ContainerGroup, Zones)> {
     let groups = evidence.scopes.values().flat_map(|found| found.groups.iter().flatten());
@@ -40,7 +40,7 @@ fn to_merge(key: &str, entry: Value) -> String {
     format!("merge into ACI_DNS_ZONES: {}", Value::Object(map))
 }
 
-pub(super) fn of_hostnames(evidence: &Evidence, settings: &Settings) -> Check {
+pub(super) fn of_hostnames(evidence: &Inspection, settings: &Settings) -> Check {
     let mut refused: BTreeMap<String, (BTreeSet<String>, Vec<String>)> = BTreeMap::new();
     let mut examined = 0;
     for (key, id, group, zones) in managed(evidence, settings) {
@@ -59,13 +59,13 @@ pub(super) fn of_hostnames(evidence: &Evidence, settings: &Settings) -> Check {
             users.join(", ")
         );
         let impact = "the events of these groups end in failed (500)";
-        Finding::new(State::Problem, what, impact, to_merge(&key, json!({"hostnames": hostnames})))
+        Finding::new(Severity::Problem, what, impact, to_merge(&key, json!({"hostnames": hostnames})))
     };
     let findings = refused.into_iter().map(finding).collect();
     Check { title: HOSTNAMES, examined: count(examined, "container group"), findings }
 }
 
-pub(super) fn of_unmarked(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
+pub(super) fn of_unmarked(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
     let sights = || evidence.zones.values().filter_map(|sight| Some((sight, sight.unmarked.as_ref()?)));
     let mut findings: Vec<Finding> = sights()
         .filter_map(|(sight, unmarked)| {
@@ -108,7 +108,7 @@ pub(super) fn of_unmarked(evidence: &Evidence, settings: &Settings, caller: &Cal
             "ownership is strict: these record sets are not written, and events end in conflict (409)";
         let adopt = to_merge(&key, json!({"ownership": "adopt"}));
         let fix = format!("aci-dns sync --adopt-only, which only writes the marks; or {adopt}");
-        Finding::new(State::Problem, what, impact, fix)
+        Finding::new(Severity::Problem, what, impact, fix)
     }));
     Check { title: UNMARKED, examined: count(sights().count(), "zone"), findings }
 }

@@ -37,7 +37,7 @@ pub struct Title {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The severity.
-    pub state: State,
+    pub state: Severity,
     /// What is wrong.
     pub what: String,
     /// The consequences.
@@ -48,7 +48,7 @@ pub struct Finding {
 
 /// The severity, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum Severity {
     /// Correct.
     Ok,
     /// It works, but possibly not for long or not everywhere.
@@ -59,7 +59,7 @@ pub enum State {
     Problem,
 }
 
-impl State {
+impl Severity {
     /// Every state, the most severe last.
     pub const ALL: [Self; 4] = [Self::Ok, Self::Warning, Self::NotChecked, Self::Problem];
 
@@ -78,13 +78,13 @@ impl State {
 impl Diagnosis {
     /// The most severe state.
     #[must_use]
-    pub fn state(&self) -> State {
-        self.checks.iter().map(Check::state).max().unwrap_or(State::Ok)
+    pub fn state(&self) -> Severity {
+        self.checks.iter().map(Check::state).max().unwrap_or(Severity::Ok)
     }
 
     /// The number of checks in a state.
     #[must_use]
-    pub fn count(&self, state: State) -> usize {
+    pub fn count(&self, state: Severity) -> usize {
         self.checks.iter().filter(|check| check.state() == state).count()
     }
 }
@@ -92,8 +92,8 @@ impl Diagnosis {
 impl Check {
     /// The most severe state of its findings.
     #[must_use]
-    pub fn state(&self) -> State {
-        self.findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok)
+    pub fn state(&self) -> Severity {
+        self.findings.iter().map(|finding| finding.state).max().unwrap_or(Severity::Ok)
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) const FAILED_READ: &str = "a read failed: ";
 
 impl Finding {
     pub(super) fn new(
-        state: State,
+        state: Severity,
         what: impl Into<String>,
         impact: impl Into<String>,
         fix: impl Into<String>,
@@ -118,7 +118,7 @@ impl Finding {
             Unseen::Failed(_) => "run aci-dns doctor again".to_owned(),
         };
         let what = format!("{FAILED_READ}{unseen}");
-        Self::new(State::NotChecked, what, impact, fix)
+        Self::new(Severity::NotChecked, what, impact, fix)
     }
 }
 

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    diagnosis::{Check, Finding, State, Title, count},
-    evidence::{Events, Evidence},
+    diagnosis::{Check, Finding, Severity, Title, count},
+    evidence::{EventSubscriptions, Inspection},
     zones::{fullness, share},
 };
 use crate::{
@@ -81,11 +81,11 @@ const fn tags(below: &'static str) -> Happening {
 const ENDS: [(&str, &str); 3] = [("Success", "Succeeded"), ("Failure", "Failed"), ("Cancel", "Canceled")];
 
 /// One of the two functions that receive events.
-struct Function {
+struct Subscriber {
     title: Title,
     name: &'static str,
     /// The severity if the function receives no events.
-    state: State,
+    state: Severity,
     impact: &'static str,
     /// Whether it needs deletions, stops and tags.
     is_writer: bool,
@@ -93,11 +93,11 @@ struct Function {
     keeps_stopped: bool,
 }
 
-pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
-    let function = Function {
+pub(super) fn of_reconciler(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
+    let function = Subscriber {
         title: RECONCILE,
         name: report::RECONCILE,
-        state: State::Problem,
+        state: Severity::Problem,
         impact: "records there do not follow changes until a sweep finds them",
         is_writer: true,
         keeps_stopped: settings.stopped == Stopped::Keep,
@@ -105,11 +105,11 @@ pub(super) fn of_reconciler(evidence: &Evidence, settings: &Settings, caller: &C
     function.check(evidence, settings, caller)
 }
 
-pub(super) fn of_drift_tracker(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
-    let function = Function {
+pub(super) fn of_drift_tracker(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
+    let function = Subscriber {
         title: TRACK_DRIFT,
         name: report::TRACK_DRIFT,
-        state: State::Warning,
+        state: Severity::Warning,
         impact: "only sweeps report drift of groups there",
         // A deleted or stopped group has nothing to compare.
         is_writer: false,
@@ -118,8 +118,8 @@ pub(super) fn of_drift_tracker(evidence: &Evidence, settings: &Settings, caller:
     function.check(evidence, settings, caller)
 }
 
-impl Function {
-    fn check(&self, evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
+impl Subscriber {
+    fn check(&self, evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
         let mut findings = vec![];
         let mut delivering = BTreeSet::new();
         for (subscription, events) in &evidence.events {
@@ -172,19 +172,19 @@ impl Function {
         route.subscription.function.as_ref().is_some_and(is_ours) && source.is_some_and(covers)
     }
 
-    fn missing(&self, place: &Scope, events: &Events) -> Finding {
+    fn missing(&self, place: &Scope, events: &EventSubscriptions) -> Finding {
         let what = format!("no event subscription delivers events of {place} to {}", self.name);
         Finding::new(self.state, what, self.impact, self.subscribe(place, events))
     }
 
-    fn missing_in_future(&self, place: &Scope, events: &Events) -> Finding {
+    fn missing_in_future(&self, place: &Scope, events: &EventSubscriptions) -> Finding {
         let what = format!("no event subscription delivers events of all of {place} to {}", self.name);
         let impact = "events of new resource groups that match a pattern of ACI_DNS_ZONES are not delivered";
-        Finding::new(State::Warning, what, impact, self.subscribe(place, events))
+        Finding::new(Severity::Warning, what, impact, self.subscribe(place, events))
     }
 
     /// The commands that subscribe the function to the events of a scope.
-    fn subscribe(&self, place: &Scope, events: &Events) -> String {
+    fn subscribe(&self, place: &Scope, events: &EventSubscriptions) -> String {
         let is_source = |topic: &&Topic| fold(topic.source.as_str()) == fold(&place.to_string());
         let topic = events.topics.iter().flatten().find(is_source);
         let (create, topic, resource_group) = if let Some(topic) = topic {
@@ -214,7 +214,7 @@ impl Function {
     fn faults(&self, route: &EventRoute<'_>, groups: &[Scope]) -> Vec<Finding> {
         let EventRoute { topic, subscription } = *route;
         let mut faults = vec![];
-        let mut fault = |state: State, what: String, impact: &str, fix: String| {
+        let mut fault = |state: Severity, what: String, impact: &str, fix: String| {
             faults.push(Finding::new(state, what, impact, fix));
         };
         let id = &subscription.id;
@@ -226,7 +226,7 @@ impl Function {
                 Some(state @ ("Creating" | "Updating")) => {
                     let what = format!("{id} is {state}");
                     fault(
-                        State::Warning,
+                        Severity::Warning,
                         what,
                         "events may not be delivered yet",
                         "wait, then run aci-dns doctor again".to_owned(),
@@ -250,7 +250,7 @@ impl Function {
         } else if !others.is_empty() {
             let what = format!("the filter of {id} excludes {}", others.join(", "));
             let impact = "a failed update may still have moved the group, and its event is not delivered";
-            fault(State::Warning, what, impact, filter.clone());
+            fault(Severity::Warning, what, impact, filter.clone());
         }
         if blocked.keeps_out_tags {
             let what = format!(
@@ -258,7 +258,7 @@ impl Function {
                  Microsoft.Resources, operation Microsoft.Resources/tags/write)"
             );
             let impact = "a tag set in the portal takes effect only at the next event of another kind";
-            fault(State::Warning, what, impact, filter.clone());
+            fault(Severity::Warning, what, impact, filter.clone());
         }
         if blocked.keeps_out_spellings {
             let what = format!(
@@ -266,22 +266,22 @@ impl Function {
                  microsoft.containerinstance in lower case"
             );
             let impact = "Resource Manager writes ids in several spellings: some events are not delivered";
-            fault(State::Warning, what, impact, filter.clone());
+            fault(Severity::Warning, what, impact, filter.clone());
         }
         for condition in blocked.unknown {
             let what = format!(
                 "it is unknown which events the condition {condition} in the filter of {id} excludes"
             );
-            fault(State::Warning, what, "events may be excluded", filter.clone());
+            fault(Severity::Warning, what, "events may be excluded", filter.clone());
         }
         if !subscription.keeps_dead_letters {
             let what = format!("{id} has no dead-letter destination");
             let impact = "an event that cannot be delivered for a day is lost; a sweep finds the change";
-            fault(State::Warning, what, impact, again.to_owned());
+            fault(Severity::Warning, what, impact, again.to_owned());
         }
         if let Some(end) = &subscription.expires {
             let what = format!("{id} expires at {end}");
-            fault(State::Warning, what, self.impact, again.to_owned());
+            fault(Severity::Warning, what, self.impact, again.to_owned());
         }
         faults
     }
@@ -470,7 +470,7 @@ struct EventRoute<'a> {
 }
 
 /// The known event subscriptions of a subscription.
-fn subscriptions(events: &Events) -> impl Iterator<Item = EventRoute<'_>> {
+fn subscriptions(events: &EventSubscriptions) -> impl Iterator<Item = EventRoute<'_>> {
     let of_topics = events.topics.iter().flatten().flat_map(|topic| {
         let subscriptions = topic.subscriptions.iter().flatten();
         subscriptions.map(move |subscription| EventRoute { topic: Some(topic), subscription })
@@ -480,13 +480,13 @@ fn subscriptions(events: &Events) -> impl Iterator<Item = EventRoute<'_>> {
 }
 
 /// The sources of the events of a subscription: the existing scopes of the map.
-fn places(evidence: &Evidence, subscription: &str) -> Vec<Scope> {
+fn places(evidence: &Inspection, subscription: &str) -> Vec<Scope> {
     let exists = evidence.scopes.iter().filter(|(_, found)| found.rights != Ok(None));
     exists.map(|(scope, _)| scope).filter(|scope| scope.subscription() == subscription).cloned().collect()
 }
 
 /// The resource groups of a scope whose container groups the map serves.
-fn resource_groups(evidence: &Evidence, settings: &Settings, place: &Scope) -> Vec<Scope> {
+fn resource_groups(evidence: &Inspection, settings: &Settings, place: &Scope) -> Vec<Scope> {
     if place.resource_group().is_some() {
         return vec![place.clone()];
     }
@@ -496,7 +496,7 @@ fn resource_groups(evidence: &Evidence, settings: &Settings, place: &Scope) -> V
     names.into_iter().map(|name| Scope::new(place.subscription(), Some(&name))).collect()
 }
 
-pub(super) fn of_room(evidence: &Evidence) -> Check {
+pub(super) fn of_room(evidence: &Inspection) -> Check {
     let (mut findings, mut examined) = (vec![], 0);
     for topic in evidence.events.values().flat_map(|events| events.topics.iter().flatten()) {
         let Ok(subscriptions) = &topic.subscriptions else { continue };

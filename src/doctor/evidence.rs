@@ -19,7 +19,7 @@ use crate::{
 
 /// Everything that was read.
 #[derive(Debug)]
-pub struct Evidence {
+pub struct Inspection {
     /// The caller.
     pub caller: Seen<Caller>,
     /// The principal whose rights are checked, if it is not the caller.
@@ -35,7 +35,7 @@ pub struct Evidence {
     /// The sets of zones that serve container groups, each once.
     pub serving: Vec<Zones>,
     /// The event subscriptions, by subscription.
-    pub events: BTreeMap<String, Events>,
+    pub events: BTreeMap<String, EventSubscriptions>,
     /// The keys of the map that match no resource group.
     pub unmatched: UnmatchedKeys,
     /// Requests to Resource Manager.
@@ -103,7 +103,7 @@ pub struct ZoneSight {
 
 /// The event subscriptions of a subscription.
 #[derive(Debug)]
-pub struct Events {
+pub struct EventSubscriptions {
     /// The system topics of the subscription and of its resource groups.
     pub topics: Seen<Vec<Topic>>,
     /// The event subscriptions without a system topic.

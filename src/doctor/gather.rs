@@ -11,7 +11,7 @@ use futures::{
     stream,
 };
 
-use super::evidence::{Events, Evidence, ScopeEvidence, ZoneSight};
+use super::evidence::{EventSubscriptions, Inspection, ScopeEvidence, ZoneSight};
 use crate::{
     azure::arm::{ArmError, Cause, Inspector, Reader},
     config::{self, MissingSubscription, Ownership, Settings, UnmatchedKeys, Zones},
@@ -61,11 +61,11 @@ pub(super) async fn evidence(
     inspector: &Inspector,
     settings: &Settings,
     principal: Option<&str>,
-) -> Result<Evidence, MissingSubscription> {
+) -> Result<Inspection, MissingSubscription> {
     let rights = Rights::new(inspector, principal);
     let config::ListScope { scopes, zones } = settings.list_scope()?;
     let caller = inspector.caller().await.map_err(|error| Unseen::Failed(Chain(&error).to_string()));
-    let mut evidence = Evidence {
+    let mut evidence = Inspection {
         caller,
         principal: principal.map(str::to_owned),
         scopes: BTreeMap::new(),
@@ -112,7 +112,7 @@ pub(super) async fn evidence(
 }
 
 /// The resource groups that are known to exist, and those that could not be read.
-fn places(evidence: &Evidence) -> BTreeSet<Scope> {
+fn places(evidence: &Inspection) -> BTreeSet<Scope> {
     let mut places = BTreeSet::new();
     for (scope, list_scope) in &evidence.scopes {
         let is_known = if scope.resource_group().is_some() {
@@ -239,7 +239,7 @@ async fn unmarked(reader: &Reader, sight: &ZoneSight, need: Need) -> Option<Seen
     })
 }
 
-async fn events(inspector: &Inspector, subscription: &str) -> Events {
+async fn events(inspector: &Inspector, subscription: &str) -> EventSubscriptions {
     let (topics, loose) =
         join(inspector.topics(subscription), inspector.loose_event_subscriptions(subscription)).await;
     let topics = match topics.map_err(unseen(TOPICS)) {
@@ -249,7 +249,7 @@ async fn events(inspector: &Inspector, subscription: &str) -> Events {
         }
         Err(unseen) => Err(unseen),
     };
-    Events { topics, loose: loose.map_err(unseen(EVENT_SUBSCRIPTIONS)) }
+    EventSubscriptions { topics, loose: loose.map_err(unseen(EVENT_SUBSCRIPTIONS)) }
 }
 
 async fn in_order<Look: Future>(looks: impl Stream<Item = Look>) -> Vec<Look::Output> {

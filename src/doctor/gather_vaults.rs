@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 
 use super::{
-    evidence::{Evidence, SecretSight, VaultSight},
+    evidence::{Inspection, SecretSight, VaultSight},
     gather::{Rights, unseen},
     rights::is_data_granted,
     vaults::{READ, of_secrets},
@@ -31,7 +31,7 @@ pub(super) async fn evidence(
     rights: &Rights<'_>,
     requests: &VaultRequests,
     settings: &Settings,
-    evidence: &Evidence,
+    evidence: &Inspection,
 ) -> BTreeMap<Vault, VaultSight> {
     let mut wanted: BTreeMap<Vault, BTreeSet<SecretId>> =
         settings.zones.vaults().into_iter().map(|vault| (vault, BTreeSet::new())).collect();

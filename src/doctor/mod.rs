@@ -26,9 +26,9 @@ mod zones;
 use futures::future::join;
 use tokio::time::{Instant, timeout_at};
 
-use self::evidence::Evidence;
+use self::evidence::Inspection;
 pub use self::{
-    diagnosis::{Diagnosis, State},
+    diagnosis::{Diagnosis, Severity},
     gather::READS,
     show::{json, table},
 };
@@ -53,7 +53,7 @@ pub async fn examine(
     let inspector = arm.inspection(deadline);
     let (evidence, retry_queue) =
         join(gather::evidence(&inspector, settings, principal), retry_queue(arm, settings, deadline)).await;
-    let mut evidence = Evidence { retry_queue, ..evidence? };
+    let mut evidence = Inspection { retry_queue, ..evidence? };
     if evidence.caller.is_ok() {
         let (http_transport, tokens) = arm.network();
         let requests = Vaults::new(settings.cloud, http_transport, tokens).invocation();

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    diagnosis::{Check, Finding, State, Title, count, grant},
-    evidence::Evidence,
+    diagnosis::{Check, Finding, Severity, Title, count, grant},
+    evidence::Inspection,
 };
 use crate::{
     config::Policy,
@@ -34,7 +34,7 @@ pub fn of_zone(record_type: RecordType, policy: Policy) -> Vec<String> {
     verbs.map(|verb| format!("Microsoft.Network/privateDnsZones/{record_type}/{verb}")).collect()
 }
 
-pub(super) fn of_container_groups(evidence: &Evidence, caller: &Caller) -> Check {
+pub(super) fn of_container_groups(evidence: &Inspection, caller: &Caller) -> Check {
     let (holder, mut findings, mut examined) = (holder(evidence, caller), vec![], 0);
     let mut alone: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (scope, found) in &evidence.scopes {
@@ -50,7 +50,7 @@ pub(super) fn of_container_groups(evidence: &Evidence, caller: &Caller) -> Check
         examined += 1;
         for action in OF_CONTAINER_GROUPS.into_iter().filter(|action| !is_granted(rights, action)) {
             findings.push(Finding::new(
-                State::Problem,
+                Severity::Problem,
                 format!("{action} is missing on {scope}"),
                 "no container group there can be read: every event ends in failed (500)",
                 grant(&holder, "Reader", &scope.to_string()),
@@ -68,7 +68,7 @@ pub(super) fn of_container_groups(evidence: &Evidence, caller: &Caller) -> Check
 
 /// A role assignment at a resource group is deleted with the group; then Azure answers 403 for its container
 /// groups.
-fn is_granted_here_only(evidence: &Evidence, scope: &Scope, rights: &[Permission]) -> bool {
+fn is_granted_here_only(evidence: &Inspection, scope: &Scope, rights: &[Permission]) -> bool {
     let [action] = OF_CONTAINER_GROUPS;
     let is_granted_above = match evidence.subscriptions.get(scope.subscription()) {
         Some(Ok(whole)) => is_granted(whole.as_deref().unwrap_or_default(), action),
@@ -84,7 +84,7 @@ fn of_resource_groups_alone(subscription: &str, names: &[&str], holder: &Caller)
     let [action] = OF_CONTAINER_GROUPS;
     let subscription = format!("/subscriptions/{subscription}");
     Finding::new(
-        State::Warning,
+        Severity::Warning,
         format!("{action} is granted on {} only, not on {subscription}", names.join(", ")),
         "the right is deleted together with the resource group: then the delete events of its groups end in failed \
          (500), and their records stay until a person with read access to the subscription runs aci-dns sync",
@@ -92,7 +92,7 @@ fn of_resource_groups_alone(subscription: &str, names: &[&str], holder: &Caller)
     )
 }
 
-pub(super) fn of_record_sets(evidence: &Evidence, policy: Policy, caller: &Caller) -> Check {
+pub(super) fn of_record_sets(evidence: &Inspection, policy: Policy, caller: &Caller) -> Check {
     let (holder, mut findings, mut examined) = (holder(evidence, caller), vec![], 0);
     for sight in evidence.zones.values().filter(|sight| sight.state != Ok(None)) {
         let id = sight.zone.id();
@@ -118,21 +118,21 @@ pub(super) fn of_record_sets(evidence: &Evidence, policy: Policy, caller: &Calle
                 ),
             };
             let what = format!("{action} is missing on {}", sight.zone);
-            findings.push(Finding::new(State::Problem, what, impact, grant(&holder, role, &id)));
+            findings.push(Finding::new(Severity::Problem, what, impact, grant(&holder, role, &id)));
         }
     }
     Check { title: RECORD_SETS, examined: of_whom(evidence, &count(examined, "zone")), findings }
 }
 
 /// The principal whose rights are checked.
-pub(super) fn holder(evidence: &Evidence, caller: &Caller) -> Caller {
+pub(super) fn holder(evidence: &Inspection, caller: &Caller) -> Caller {
     match &evidence.principal {
         Some(principal) => Caller { object_id: Some(principal.clone()), ..Caller::default() },
         None => caller.clone(),
     }
 }
 
-pub(super) fn of_whom(evidence: &Evidence, examined: &str) -> String {
+pub(super) fn of_whom(evidence: &Inspection, examined: &str) -> String {
     format!("{examined}, rights of {}", evidence.principal.as_deref().unwrap_or("the caller"))
 }
 

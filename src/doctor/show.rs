@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use super::{
     checks::NO_TOKEN,
-    diagnosis::{Check, Diagnosis, FAILED_READ, State, count},
+    diagnosis::{Check, Diagnosis, FAILED_READ, Severity, count},
 };
 use crate::domain::text::printable;
 
 const STRONG: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 
-fn style(state: State) -> Style {
+fn style(state: Severity) -> Style {
     let color = match state {
-        State::Ok => AnsiColor::Green,
-        State::Warning | State::NotChecked => AnsiColor::Yellow,
-        State::Problem => AnsiColor::Red,
+        Severity::Ok => AnsiColor::Green,
+        Severity::Warning | Severity::NotChecked => AnsiColor::Yellow,
+        Severity::Problem => AnsiColor::Red,
     };
     color.on_default()
 }
@@ -50,7 +50,7 @@ pub fn table(diagnosis: &Diagnosis) -> String {
         _ = writeln!(text, "{}", line.trim_end());
         for finding in &check.findings {
             let style = style(finding.state);
-            if finding.state == State::NotChecked && !causes.insert(cause(&finding.what)) {
+            if finding.state == Severity::NotChecked && !causes.insert(cause(&finding.what)) {
                 // The same cause, impact and fix stand above.
                 let what = finding.what.strip_suffix(cause(&finding.what)).unwrap_or(&finding.what);
                 let what = if what.is_empty() { "" } else { what };
@@ -86,7 +86,7 @@ fn cause(what: &str) -> &str {
 
 /// A summary in one sentence.
 fn summary(diagnosis: &Diagnosis) -> String {
-    let counts = State::ALL.map(|state| (diagnosis.count(state), state.as_str()));
+    let counts = Severity::ALL.map(|state| (diagnosis.count(state), state.as_str()));
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
     let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
     let requests = count(usize::try_from(diagnosis.requests).unwrap_or(usize::MAX), "request");
@@ -117,10 +117,10 @@ pub fn json(diagnosis: &Diagnosis) -> Value {
         "state": diagnosis.state().as_str(),
         "checks": checks.collect::<Vec<_>>(),
         "summary": {
-            "ok": diagnosis.count(State::Ok),
-            "warning": diagnosis.count(State::Warning),
-            "notChecked": diagnosis.count(State::NotChecked),
-            "problem": diagnosis.count(State::Problem),
+            "ok": diagnosis.count(Severity::Ok),
+            "warning": diagnosis.count(Severity::Warning),
+            "notChecked": diagnosis.count(Severity::NotChecked),
+            "problem": diagnosis.count(Severity::Problem),
             "requests": diagnosis.requests,
         },
     })

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    diagnosis::{Check, Finding, State, Title, count, grant},
-    evidence::{Evidence, SecretSight, VaultSight},
+    diagnosis::{Check, Finding, Severity, Title, count, grant},
+    evidence::{Inspection, SecretSight, VaultSight},
     rights::{holder, is_data_granted, of_whom},
 };
 use crate::{
@@ -30,7 +30,7 @@ pub fn of_secrets(policy: Policy) -> Vec<String> {
 }
 
 /// The check of all vaults.
-pub(super) fn of_vaults(evidence: &Evidence, policy: Policy, caller: &Caller) -> Check {
+pub(super) fn of_vaults(evidence: &Inspection, policy: Policy, caller: &Caller) -> Check {
     let mut findings = vec![];
     let mut secrets = 0;
     for (vault, sight) in &evidence.vaults {
@@ -49,7 +49,7 @@ fn of_state(vault: &Vault, sight: &VaultSight, caller: &Caller) -> Vec<Finding> 
         Err(unseen) => findings.push(Finding::unseen(unseen, &format!("the key vault {vault}"), caller)),
         Ok(None) if vault.is_local() => {}
         Ok(None) => findings.push(Finding::new(
-            State::NotChecked,
+            Severity::NotChecked,
             format!("the key vault {vault} is in none of the subscriptions of the map"),
             "its network rules, and whether the app may read and set its secrets, are unknown",
             format!("az keyvault show --name {vault}"),
@@ -57,7 +57,7 @@ fn of_state(vault: &Vault, sight: &VaultSight, caller: &Caller) -> Vec<Finding> 
         Ok(Some(state)) => {
             if !state.uses_roles {
                 findings.push(Finding::new(
-                    State::NotChecked,
+                    Severity::NotChecked,
                     format!("the key vault {vault} uses access policies"),
                     "whether the app may read and set its secrets is unknown",
                     format!("az keyvault set-policy --name {vault} --object-id OBJECT_ID --secret-permissions get set"),
@@ -65,7 +65,7 @@ fn of_state(vault: &Vault, sight: &VaultSight, caller: &Caller) -> Vec<Finding> 
             }
             if state.is_closed {
                 findings.push(Finding::new(
-                    State::Warning,
+                    Severity::Warning,
                     format!("the network rules of the key vault {vault} refuse callers by default"),
                     "unless they let the app in, the events of its groups end in failed (500); DNS stays right",
                     format!("az keyvault network-rule add --name {vault} --subnet SUBNET, or a private endpoint"),
@@ -109,7 +109,7 @@ fn of_rights(
     let finding = |(action, secrets): (String, Vec<String>)| {
         let where_ = if secrets.is_empty() { String::new() } else { format!(", for {}", secrets.join(", ")) };
         Finding::new(
-            State::Problem,
+            Severity::Problem,
             format!("{action} is missing on the key vault {vault}{where_}"),
             "the secrets stay as they are: the events of their groups end in failed (500)",
             grant(holder, ROLE, &id),
@@ -125,13 +125,13 @@ fn of_contents(vault: &Vault, sight: &VaultSight) -> Vec<Finding> {
         match secret {
             SecretSight::Readable => None,
             SecretSight::Deleted => Some(Finding::new(
-                State::Problem,
+                Severity::Problem,
                 format!("the secret {id} is deleted, and its name is reserved"),
                 impact,
                 format!("az keyvault secret recover --vault-name {vault} --name {name}"),
             )),
             SecretSight::Disabled => Some(Finding::new(
-                State::Problem,
+                Severity::Problem,
                 format!("the secret {id} is disabled"),
                 impact,
                 format!(
@@ -139,7 +139,7 @@ fn of_contents(vault: &Vault, sight: &VaultSight) -> Vec<Finding> {
                 ),
             )),
             SecretSight::Unseen(error) => Some(Finding::new(
-                State::NotChecked,
+                Severity::NotChecked,
                 error.clone(),
                 "unknown",
                 "run this where the network rules of the vault let you in, with the right to read its secrets",

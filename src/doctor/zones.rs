@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    diagnosis::{Check, Finding, State, Title, count},
-    evidence::{Evidence, ZoneSight},
+    diagnosis::{Check, Finding, Severity, Title, count},
+    evidence::{Inspection, ZoneSight},
 };
 use crate::{
     config::{Settings, Zones},
@@ -29,7 +29,7 @@ pub(super) const ROOM: Title = Title { group: "quotas", name: "zones have room" 
 /// The share of a quota, in percent, from which a warning is reported.
 const NEARLY_FULL: u64 = 80;
 
-pub(super) fn of_existence(evidence: &Evidence, caller: &Caller) -> Check {
+pub(super) fn of_existence(evidence: &Inspection, caller: &Caller) -> Check {
     let (mut findings, mut examined) = (vec![], 0);
     for sight in evidence.zones.values() {
         match &sight.state {
@@ -54,7 +54,7 @@ pub(super) fn of_existence(evidence: &Evidence, caller: &Caller) -> Check {
                     )
                 };
                 findings.push(Finding::new(
-                    State::Problem,
+                    Severity::Problem,
                     what,
                     "the records of its groups cannot be written: their events end in failed (500)",
                     fix,
@@ -67,12 +67,12 @@ pub(super) fn of_existence(evidence: &Evidence, caller: &Caller) -> Check {
 }
 
 /// Whether a zone of this name exists elsewhere, which the map may mean.
-fn has_namesake(evidence: &Evidence, zone: &Zone) -> bool {
+fn has_namesake(evidence: &Inspection, zone: &Zone) -> bool {
     evidence.zones.values().any(|other| other.zone.name == zone.name && matches!(other.state, Ok(Some(_))))
 }
 
 /// The zones that exist or could not be read.
-fn existing(evidence: &Evidence) -> impl Iterator<Item = &ZoneSight> {
+fn existing(evidence: &Inspection) -> impl Iterator<Item = &ZoneSight> {
     evidence.zones.values().filter(|sight| sight.state != Ok(None))
 }
 
@@ -81,7 +81,7 @@ fn linked(sight: &ZoneSight) -> BTreeSet<&ResourceId> {
     sight.links.iter().flatten().map(|link| &link.network).collect()
 }
 
-pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
+pub(super) fn of_forward_links(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
     let mut homes: BTreeMap<ZoneKey, BTreeSet<ResourceId>> = BTreeMap::new();
     for (_, group, zones) in served(evidence, settings) {
         let networks = group.subnets.iter().filter_map(ResourceId::parent);
@@ -96,7 +96,7 @@ pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, caller:
             let home = homes.remove(&sight.zone.key()).unwrap_or_default();
             for network in home.iter().filter(|network| !linked.contains(network)) {
                 findings.push(Finding::new(
-                    State::Warning,
+                    Severity::Warning,
                     format!("{} is not linked to {network}, in which its groups are", sight.zone),
                     "names do not resolve there, unless its DNS servers forward to a linked network",
                     link_command(&sight.zone, network),
@@ -109,7 +109,7 @@ pub(super) fn of_forward_links(evidence: &Evidence, settings: &Settings, caller:
 }
 
 /// A network that resolves names must also resolve addresses, from the reverse zones of the same groups.
-pub(super) fn of_reverse_links(evidence: &Evidence, caller: &Caller) -> Check {
+pub(super) fn of_reverse_links(evidence: &Inspection, caller: &Caller) -> Check {
     let (mut findings, mut links) = (vec![], 0);
     for sight in existing(evidence) {
         let Some(reverse) = &sight.reverse else { continue };
@@ -122,7 +122,7 @@ pub(super) fn of_reverse_links(evidence: &Evidence, caller: &Caller) -> Check {
             let forward: BTreeSet<&ResourceId> = forward.flat_map(self::linked).collect();
             for network in forward.difference(&linked) {
                 findings.push(Finding::new(
-                    State::Problem,
+                    Severity::Problem,
                     format!("{} is not linked to {network}, as its forward zone is", sight.zone),
                     "reverse lookups of the groups' addresses return NXDOMAIN there",
                     link_command(&sight.zone, network),
@@ -143,7 +143,7 @@ fn of_links(sight: &ZoneSight, caller: &Caller) -> Vec<Finding> {
     };
     if links.is_empty() {
         return vec![Finding::new(
-            State::Problem,
+            Severity::Problem,
             format!("{zone} is linked to no virtual network"),
             "no network resolves its names",
             link_command(zone, "NETWORK_ID"),
@@ -154,9 +154,9 @@ fn of_links(sight: &ZoneSight, caller: &Caller) -> Vec<Finding> {
     };
     let broken = links.iter().filter_map(|link| {
         let (state, reported) = if is(&link.provisioning_state, "Failed") {
-            (State::Problem, "Failed")
+            (Severity::Problem, "Failed")
         } else if is(&link.state, "InProgress") {
-            (State::Warning, "InProgress")
+            (Severity::Warning, "InProgress")
         } else {
             return None;
         };
@@ -184,7 +184,7 @@ fn link_command(zone: &Zone, network: impl std::fmt::Display) -> String {
 
 /// The container groups that the map serves, with their zones.
 fn served<'a>(
-    evidence: &'a Evidence,
+    evidence: &'a Inspection,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (&'a ContainerGroupId, &'a ContainerGroup, Zones)> {
     let groups = evidence.scopes.values().flat_map(|found| found.groups.iter().flatten());
@@ -193,7 +193,7 @@ fn served<'a>(
 
 /// A group may get any address of its subnet, so the zones must cover the whole range. If the range could not
 /// be read, only the current addresses of the groups are checked.
-pub(super) fn of_coverage(evidence: &Evidence, settings: &Settings, caller: &Caller) -> Check {
+pub(super) fn of_coverage(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
     let mut held: BTreeMap<(Option<ResourceId>, Vec<ReverseZone>), BTreeSet<Ipv4Addr>> = BTreeMap::new();
     for (_, group, zones) in served(evidence, settings) {
         let address = match AddressState::of(Some(group)) {
@@ -243,7 +243,7 @@ fn ranges_of(
         Err(unseen) => {
             let mut finding = Finding::unseen(unseen, id.as_str(), caller);
             if let Unseen::Forbidden { .. } = unseen {
-                finding.state = State::Warning;
+                finding.state = Severity::Warning;
                 finding.impact = format!(
                     "unknown: only the {} that groups have there now were checked, not the whole range",
                     count(held.len(), "address")
@@ -265,14 +265,14 @@ fn uncovered(range: Range, place: &str, zones: &[ReverseZone]) -> Finding {
         )
     });
     Finding::new(
-        State::Problem,
+        Severity::Problem,
         format!("no reverse zone covers {range} {place}: {}", names.join(", ")),
         "a group that gets an address there has no reverse name: its events end in failed (500)",
         format!("add a reverse zone to reverseZones in ACI_DNS_ZONES{create}"),
     )
 }
 
-pub(super) fn of_room(evidence: &Evidence) -> Check {
+pub(super) fn of_room(evidence: &Inspection) -> Check {
     let (mut findings, mut examined, mut fullest) = (vec![], 0, Quota::default());
     for sight in evidence.zones.values() {
         let Ok(Some(state)) = &sight.state else { continue };
@@ -301,12 +301,12 @@ pub(super) fn of_room(evidence: &Evidence) -> Check {
 }
 
 /// The severity of the use of a quota.
-pub(super) fn fullness(quota: Quota) -> Option<State> {
+pub(super) fn fullness(quota: Quota) -> Option<Severity> {
     let most = quota.most.filter(|most| *most > 0)?;
     if quota.used >= most {
-        Some(State::Problem)
+        Some(Severity::Problem)
     } else if quota.used.saturating_mul(100) >= most.saturating_mul(NEARLY_FULL) {
-        Some(State::Warning)
+        Some(Severity::Warning)
     } else {
         None
     }
@@ -329,9 +329,9 @@ mod tests {
         let check =
             |used, most, expected| assert_eq!(fullness(Quota { used, most }), expected, "{used} {most:?}");
         check(19_999, Some(25_000), None);
-        check(20_000, Some(25_000), Some(State::Warning));
-        check(24_999, Some(25_000), Some(State::Warning));
-        check(25_000, Some(25_000), Some(State::Problem));
+        check(20_000, Some(25_000), Some(Severity::Warning));
+        check(24_999, Some(25_000), Some(Severity::Warning));
+        check(25_000, Some(25_000), Some(Severity::Problem));
         check(1, Some(0), None);
         check(1, None, None);
     }

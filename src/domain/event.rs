@@ -38,12 +38,12 @@ pub struct Event {
     /// is a write event of the group.
     pub is_about_tags: bool,
     /// Whether it concerns a container group.
-    pub kind: Kind,
+    pub kind: EventKind,
 }
 
 /// Whether an event concerns a container group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EventKind {
     /// It concerns this container group.
     Ours(ContainerGroupId),
     /// It concerns something else.
@@ -154,10 +154,10 @@ impl Event {
     #[must_use]
     pub fn essentials(&self) -> Value {
         let subject = match &self.kind {
-            Kind::Ours(id) if self.is_about_tags => format!("{id}{TAGS}"),
-            Kind::Ours(id) => id.to_string(),
-            Kind::Ignored(Ignored::Resource(subject)) => subject.clone(),
-            Kind::Ignored(Ignored::Type(_)) => String::new(),
+            EventKind::Ours(id) if self.is_about_tags => format!("{id}{TAGS}"),
+            EventKind::Ours(id) => id.to_string(),
+            EventKind::Ignored(Ignored::Resource(subject)) => subject.clone(),
+            EventKind::Ignored(Ignored::Type(_)) => String::new(),
         };
         let mut event = json!({"id": self.id, "eventType": self.event_type, "subject": subject});
         if let (Some(time), Some(event)) = (&self.time, event.as_object_mut()) {
@@ -254,7 +254,7 @@ fn read_one(value: &Value) -> Result<Event, EventError> {
     let Some(event_type) = event_type else { return Err(EventError::WithoutType { id }) };
     let time = text(value, "/eventTime").or_else(|| text(value, "/time"));
     if !is_ours(&event_type) {
-        let kind = Kind::Ignored(Ignored::Type(event_type.clone()));
+        let kind = EventKind::Ignored(Ignored::Type(event_type.clone()));
         return Ok(Event { id, event_type, time, is_about_tags: false, kind });
     }
     let subject = ["/subject", "/data/resourceUri", "/data/resourceInfo/id"]
@@ -263,13 +263,13 @@ fn read_one(value: &Value) -> Result<Event, EventError> {
     let Some(subject) = subject else { return Err(EventError::WithoutSubject { id }) };
     let tagged = without_tags(&subject);
     let kind = match tagged.unwrap_or(&subject).parse() {
-        Ok(container_group) => Kind::Ours(container_group),
-        Err(ResourceIdError::OtherResource(_)) => Kind::Ignored(Ignored::Resource(subject.clone())),
+        Ok(container_group) => EventKind::Ours(container_group),
+        Err(ResourceIdError::OtherResource(_)) => EventKind::Ignored(Ignored::Resource(subject.clone())),
         Err(source @ (ResourceIdError::NotAResourceId(_) | ResourceIdError::Segment { .. })) => {
             return Err(EventError::Subject { id, source });
         }
     };
-    let is_about_tags = tagged.is_some() && matches!(kind, Kind::Ours(_));
+    let is_about_tags = tagged.is_some() && matches!(kind, EventKind::Ours(_));
     Ok(Event { id, event_type, time, is_about_tags, kind })
 }
 

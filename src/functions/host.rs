@@ -43,7 +43,7 @@ use super::envelope::{Envelope, EnvelopeError, RetryEnvelope, read_body, read_en
 use crate::{
     decide::report::{Chain, Outcome, RECONCILE, RETRY, Report, RetryFacts, SWEEP, TRACK_DRIFT},
     domain::{
-        event::{self, Event, EventError, Given, Kind},
+        event::{self, Event, EventError, EventKind, Given},
         resource_id::ContainerGroupId,
     },
     reconcile::retry::message::{MessageError, RetryMessage, rfc3339},
@@ -256,11 +256,11 @@ where
     };
     let task = match &event {
         Err(error) => return (None, malformed(error)),
-        Ok(Event { kind: Kind::Ignored(reason), .. }) => {
+        Ok(Event { kind: EventKind::Ignored(reason), .. }) => {
             let report = Report::new(Outcome::Ignored, reason.to_string());
             return (Some(event), report);
         }
-        Ok(event @ Event { kind: Kind::Ours(id), .. }) => {
+        Ok(event @ Event { kind: EventKind::Ours(id), .. }) => {
             Task::Message { id: id.clone(), event: event.clone(), message }
         }
     };
@@ -313,13 +313,13 @@ where
 {
     let task = match event {
         Err(error) => Task::Malformed { report: Box::new(malformed(error)), given },
-        Ok(Event { kind: Kind::Ignored(reason), .. }) => {
+        Ok(Event { kind: EventKind::Ignored(reason), .. }) => {
             return Report::new(Outcome::Ignored, reason.to_string());
         }
         Ok(event) if function == Function::TrackDrift && event.is_delete() => {
             return Report::new(Outcome::Ignored, "what was deleted cannot drift");
         }
-        Ok(event @ Event { kind: Kind::Ours(id), .. }) => {
+        Ok(event @ Event { kind: EventKind::Ours(id), .. }) => {
             Task::Event { id: id.clone(), event: event.clone(), given }
         }
     };
@@ -329,8 +329,8 @@ where
 /// The span of the lines that are logged while an event is served.
 fn span(function: Function, invocation: &Invocation, event: &Result<Event, EventError>) -> tracing::Span {
     let container_group = event.as_ref().ok().and_then(|event| match &event.kind {
-        Kind::Ours(id) => Some(id.to_string()),
-        Kind::Ignored(_) => None,
+        EventKind::Ours(id) => Some(id.to_string()),
+        EventKind::Ignored(_) => None,
     });
     tracing::info_span!(
         "event",

@@ -17,7 +17,7 @@ use crate::{
     config::Settings,
     decide::report::Report,
     domain::{
-        event::{Event, Kind},
+        event::{Event, EventKind},
         resource_id::ContainerGroupId,
     },
     drift::DriftTracker,
@@ -107,6 +107,6 @@ fn swept(invocation: &Invocation, id: &ContainerGroupId) -> Event {
         event_type: "aci-dns.sweep".to_owned(),
         time: None,
         is_about_tags: false,
-        kind: Kind::Ours(id.clone()),
+        kind: EventKind::Ours(id.clone()),
     }
 }

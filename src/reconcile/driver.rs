@@ -219,7 +219,7 @@ impl Trace {
         }
     }
 
-    fn learn_answer(&mut self, (fact, error): Answer) {
+    fn learn_answer(&mut self, (fact, error): ReadAnswer) {
         self.errors.extend(error);
         self.facts.learn(fact);
     }
@@ -358,9 +358,9 @@ impl Lanes<'_> {
 /// What a lane has done.
 enum Completed {
     /// The requests of one step for the record sets.
-    Records { written: Vec<(Change, Result<WriteResult, ArmError>)>, answers: Vec<Answer> },
+    Records { written: Vec<(Change, Result<WriteResult, ArmError>)>, answers: Vec<ReadAnswer> },
     /// A read of a group for the secret.
-    Answer(Box<Answer>),
+    Answer(Box<ReadAnswer>),
     /// A read of the secret.
     Secret(SecretId, Result<Option<Secret>, VaultError>),
     /// A write of the secret.
@@ -368,10 +368,10 @@ enum Completed {
 }
 
 /// An answer, and the error where there is none.
-type Answer = (Fact, Option<(Key, ArmError)>);
+type ReadAnswer = (Fact, Option<(Key, ArmError)>);
 
 /// Sends reads together. A required read that fails ends the others, because the pass fails with it.
-async fn read_all(reader: &Reader, goal: &Goal, keys: Vec<Key>) -> Vec<Answer> {
+async fn read_all(reader: &Reader, goal: &Goal, keys: Vec<Key>) -> Vec<ReadAnswer> {
     let reads = keys.into_iter().map(|key| async move {
         let is_required = key.is_required();
         let answer = read(reader, goal, key).await;
@@ -380,7 +380,7 @@ async fn read_all(reader: &Reader, goal: &Goal, keys: Vec<Key>) -> Vec<Answer> {
     try_join_all(reads).await.unwrap_or_else(|answer| vec![answer])
 }
 
-async fn read(reader: &Reader, goal: &Goal, key: Key) -> Answer {
+async fn read(reader: &Reader, goal: &Goal, key: Key) -> ReadAnswer {
     let zones = &goal.zones;
     match key.clone() {
         Key::A(name) => {
@@ -410,7 +410,7 @@ fn answer<Value>(
     key: Key,
     result: Result<Value, ArmError>,
     fact: impl FnOnce(Result<Value, FailureKind>) -> Fact,
-) -> Answer {
+) -> ReadAnswer {
     match result {
         Ok(value) => (fact(Ok(value)), None),
         Err(error) => (fact(Err(error.kind())), Some((key, error))),

@@ -351,9 +351,9 @@ impl Reconciler {
     }
 
     /// A message for a group that the map does not serve was stored by an app with another map.
-    fn unmapped(&self, work: &Work, reason: &config::Unmanaged) -> Report {
+    fn unmapped(&self, work: &Work, reason: &config::NotInMap) -> Report {
         let report = unmapped(&self.settings.zones, &work.id);
-        if !work.is_retry || matches!(reason, config::Unmanaged::Group { .. }) {
+        if !work.is_retry || matches!(reason, config::NotInMap::Group { .. }) {
             return report;
         }
         let error = format!("{}; an app with other settings stored this message", report.message);

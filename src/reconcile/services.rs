@@ -34,14 +34,14 @@ use crate::{
 };
 
 /// The group whose event asks for a run.
-type Cause = (ContainerGroupId, Evidence);
+type Trigger = (ContainerGroupId, Evidence);
 
 /// The services of all resource groups.
 #[derive(Debug)]
 pub struct Services {
     settings: Arc<Settings>,
     arm: Arm,
-    coalescer: Arc<Coalescer<Scope, Cause, Arc<ServicesRun>>>,
+    coalescer: Arc<Coalescer<Scope, Trigger, Arc<ServicesRun>>>,
 }
 
 /// The result of a run, for all invocations that it serves.
@@ -97,7 +97,7 @@ impl Services {
         let goal = ServiceGoal::new(Scope::of(cause), &self.settings.zones, Purpose::Reconcile)?;
         let this = Arc::clone(self);
         let (scope, cause) = (goal.scope.clone(), (cause.clone(), evidence));
-        let work = move |deadline, (first, others): (Cause, Vec<Cause>), slot| {
+        let work = move |deadline, (first, others): (Trigger, Vec<Trigger>), slot| {
             let (this, mut goal) = (Arc::clone(&this), goal.clone());
             for (id, evidence) in others.into_iter().chain([first]) {
                 let known = goal.causes.entry(id).or_default();

@@ -15,7 +15,7 @@ use crate::domain::text::{self, EncodingError};
 
 /// An event and where it was found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct FoundEvent {
     /// The file, and the place in it where the file holds several.
     pub place: String,
     /// The event as it stands there.
@@ -56,16 +56,16 @@ pub enum FileError {
 
 /// What was found in files.
 #[derive(Debug, Default)]
-pub struct Events {
+pub struct EventFiles {
     /// Every event, in order.
-    pub found: Vec<Found>,
+    pub found: Vec<FoundEvent>,
     /// The files that cannot be read.
     pub unreadable: Vec<FileError>,
 }
 
 /// Reads every event of the files and folders, in order; at least one of them has to be readable.
-pub fn read(paths: &[PathBuf]) -> Result<Events, FileError> {
-    let mut events = Events::default();
+pub fn read(paths: &[PathBuf]) -> Result<EventFiles, FileError> {
+    let mut events = EventFiles::default();
     for path in paths {
         let files = files(path).unwrap_or_else(|error| {
             events.unreadable.push(error);
@@ -109,7 +109,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(files)
 }
 
-fn read_file(path: &Path) -> Result<Vec<Found>, FileError> {
+fn read_file(path: &Path) -> Result<Vec<FoundEvent>, FileError> {
     let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
     let bytes = if path.as_os_str() == STDIN {
         let mut bytes = Vec::new();
@@ -131,7 +131,7 @@ fn read_file(path: &Path) -> Result<Vec<Found>, FileError> {
     let is_only = events.len() == 1;
     let place = |index: usize| if is_only { name.clone() } else { format!("{name}[{index}]") };
     let events = events.into_iter().enumerate();
-    Ok(events.map(|(index, event)| Found { place: place(index), event: unwrapped(event) }).collect())
+    Ok(events.map(|(index, event)| FoundEvent { place: place(index), event: unwrapped(event) }).collect())
 }
 
 /// The event of an invocation of the Functions host, as its log shows it; any other event is one already.

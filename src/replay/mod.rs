@@ -26,7 +26,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use self::{
-    files::{Events, FileError, Found},
+    files::{EventFiles, FileError, FoundEvent},
     queue_trigger::QueueOptions,
     scenario::{Player, ScenarioError},
     show::Told,
@@ -86,14 +86,14 @@ pub enum ReplayError {
 
 /// How many events came to which outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct OutcomeCounts {
     outcomes: BTreeMap<String, u64>,
     retries: BTreeMap<String, u64>,
     /// How many failed.
     pub failures: u64,
 }
 
-impl Tally {
+impl OutcomeCounts {
     fn count(&mut self, outcome: &str, is_failure: bool) {
         *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
         self.failures += u64::from(is_failure);
@@ -145,10 +145,10 @@ pub async fn play(
     azure: Azure,
     telemetry: &Telemetry,
     out: &mut dyn Write,
-) -> Result<Tally, ReplayError> {
-    let mut tally = Tally::default();
+) -> Result<OutcomeCounts, ReplayError> {
+    let mut tally = OutcomeCounts::default();
     let Some(path) = scenario else {
-        let Events { found, unreadable } = files::read(paths)?;
+        let EventFiles { found, unreadable } = files::read(paths)?;
         tally.unreadable(&unreadable, out)?;
         let events: Vec<&Value> = found.iter().map(|found| &found.event).collect();
         let (zones, ranges) = story::zone_map(&events);
@@ -200,7 +200,7 @@ pub async fn play(
             line: script.lines().count(),
             source,
         })?;
-        let Events { found, unreadable } = files::read(paths)?;
+        let EventFiles { found, unreadable } = files::read(paths)?;
         tally.unreadable(&unreadable, out)?;
         for found in found {
             deliver(&stage, &found, lines, &mut tally, out).await?;
@@ -212,9 +212,9 @@ pub async fn play(
 
 async fn deliver(
     stage: &Stage,
-    found: &Found,
+    found: &FoundEvent,
     lines: &Lines,
-    tally: &mut Tally,
+    tally: &mut OutcomeCounts,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     drop(lines.take());
@@ -227,7 +227,12 @@ async fn deliver(
 }
 
 /// Plays the Functions host until no unfinished work is left, or all that is left needs a person.
-async fn finish(stage: &Stage, lines: &Lines, tally: &mut Tally, out: &mut dyn Write) -> io::Result<()> {
+async fn finish(
+    stage: &Stage,
+    lines: &Lines,
+    tally: &mut OutcomeCounts,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let Some((options, _host)) = QueueOptions::of_this_app().zip(stage.start_queue_host()) else {
         return Ok(());
     };
@@ -265,7 +270,7 @@ fn group_of(told: &Told) -> String {
         .map_or_else(|_| String::new(), |id| format!("{}/{}", id.resource_group(), id.name()))
 }
 
-fn show_end(azure: &Azure, tally: &Tally, out: &mut dyn Write) -> io::Result<()> {
+fn show_end(azure: &Azure, tally: &OutcomeCounts, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     show::zones(out, azure)?;
     tally.print(out)

@@ -148,7 +148,7 @@ pub struct QueueTrigger {
 
 /// What became of one message that was got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invocation {
+pub struct QueueInvocation {
     /// The id of the message.
     pub message_id: String,
     /// The text of the message as the function sees it.
@@ -190,7 +190,7 @@ pub struct QueueHost {
     trigger: Arc<QueueTrigger>,
     service: Router,
     handler: Router,
-    invocations: Arc<Mutex<Vec<Invocation>>>,
+    invocations: Arc<Mutex<Vec<QueueInvocation>>>,
     count: Arc<AtomicU64>,
 }
 
@@ -244,7 +244,7 @@ impl QueueHost {
 
     /// What became of the messages so far, in the order in which they were finished.
     #[must_use]
-    pub fn invocations(&self) -> Vec<Invocation> {
+    pub fn invocations(&self) -> Vec<QueueInvocation> {
         self.invocations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -318,7 +318,7 @@ impl QueueHost {
             _ => self.poison(&message).await?.map_or(Fate::Lost, |()| Fate::Poisoned),
         };
         let (message_id, dequeue_count) = (message.id, message.dequeue_count);
-        let invocation = Invocation { message_id, text, dequeue_count, status, fate };
+        let invocation = QueueInvocation { message_id, text, dequeue_count, status, fate };
         self.invocations.lock().unwrap_or_else(PoisonError::into_inner).push(invocation);
         Ok(())
     }

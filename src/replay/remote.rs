@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Tally,
-    files::{Events, Found},
+    OutcomeCounts,
+    files::{EventFiles, FoundEvent},
     stage::{RECONCILE, envelope},
 };
 use crate::{azure::http_transport, domain::text::printable};
@@ -49,16 +49,20 @@ pub fn handler(text: &str) -> Result<Url, String> {
 }
 
 /// Sends every event, one after the other, and prints what is answered.
-pub async fn send(events: &Events, handler: &Url, out: &mut dyn Write) -> Result<Tally, RemoteError> {
+pub async fn send(
+    events: &EventFiles,
+    handler: &Url,
+    out: &mut dyn Write,
+) -> Result<OutcomeCounts, RemoteError> {
     let client = http_transport::http_client(None).map_err(RemoteError::Client)?;
     let is_handler = handler.path() == "/";
     let mut url = handler.clone();
     if is_handler {
         url.set_path(RECONCILE);
     }
-    let mut tally = Tally::default();
+    let mut tally = OutcomeCounts::default();
     tally.unreadable(&events.unreadable, out)?;
-    for Found { place, event } in &events.found {
+    for FoundEvent { place, event } in &events.found {
         let request = if is_handler {
             client.post(url.clone()).body(envelope(RECONCILE, event).to_string())
         } else {

@@ -49,7 +49,7 @@ pub struct Stage {
 
 /// What the handler answered to one invocation.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct HandlerAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The body.
@@ -85,7 +85,7 @@ impl Stage {
     /// # Panics
     ///
     /// When the function's name cannot stand in a path.
-    pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
+    pub async fn invoke(&self, function: &str, event: &Value) -> HandlerAnswer {
         self.post(function, &envelope(function, event)).await
     }
 
@@ -99,12 +99,12 @@ impl Stage {
     }
 
     /// Invokes the function that looks at everything, as its timer does.
-    pub async fn sweep(&self) -> Answer {
+    pub async fn sweep(&self) -> HandlerAnswer {
         self.post(SWEEP, &tick(SWEEP)).await
     }
 
     /// Invokes the function that finishes unfinished work with a message of the retry queue, as the Functions host does.
-    pub async fn retry(&self, message: &Value) -> Answer {
+    pub async fn retry(&self, message: &Value) -> HandlerAnswer {
         let literal = Value::String(message.to_string()).to_string();
         let metadata = json!({ "DequeueCount": "1" });
         self.post(RETRY, &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
@@ -128,7 +128,7 @@ impl Stage {
         Some(self.queue_host(QueueOptions::of_this_app()?)?.start())
     }
 
-    async fn post(&self, function: &str, body: &Value) -> Answer {
+    async fn post(&self, function: &str, body: &Value) -> HandlerAnswer {
         let invocation = self.invocations.fetch_add(1, Ordering::Relaxed) + 1;
         let request = Request::post(format!("/{function}"))
             .header("x-azure-functions-invocationid", format!("00000000-0000-0000-0000-{invocation:012}"))
@@ -138,7 +138,7 @@ impl Stage {
         let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
-        Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+        HandlerAnswer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     config::ZoneMap,
     domain::{
         dns::ReverseZone,
-        event::{self, Event, Kind},
+        event::{self, Event, EventKind},
         resource_id::ContainerGroupId,
     },
 };
@@ -113,7 +113,7 @@ impl Story {
 }
 
 fn chapter(event: &Event, operation: &str) -> Option<Chapter> {
-    let Kind::Ours(group) = &event.kind else { return None };
+    let EventKind::Ours(group) = &event.kind else { return None };
     let is = |text: &str| event.event_type.to_ascii_lowercase().ends_with(&text.to_ascii_lowercase());
     let does = |text: &str| operation.to_ascii_lowercase().ends_with(text);
     let deed = if event.is_delete() {
@@ -148,7 +148,7 @@ pub fn zone_map(events: &[&Value]) -> (String, BTreeMap<(String, String), String
     let mut groups: BTreeMap<String, String> = BTreeMap::new();
     for value in events {
         for read in event::read(value).into_iter().flatten() {
-            if let Kind::Ours(id) = &read.kind {
+            if let EventKind::Ours(id) = &read.kind {
                 groups
                     .entry(id.resource_group().to_lowercase())
                     .or_insert_with(|| id.subscription().to_owned());
@@ -187,7 +187,7 @@ pub fn zone_map(events: &[&Value]) -> (String, BTreeMap<(String, String), String
 pub fn make_zones(azure: &Azure, zones: &ZoneMap, events: &[&Value]) {
     for value in events {
         for read in event::read(value).into_iter().flatten() {
-            let Kind::Ours(id) = &read.kind else { continue };
+            let EventKind::Ours(id) = &read.kind else { continue };
             azure.create_resource_group(id.subscription(), id.resource_group());
             let Some(zones) = zones.serving(id) else { continue };
             for zone in std::iter::once(&zones.forward).chain(zones.reverse.iter().map(ReverseZone::zone)) {

@@ -2,7 +2,7 @@
 
 /// The type of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum QueryType {
     /// An address.
     A,
     /// The name of an address.
@@ -11,7 +11,7 @@ pub enum Kind {
     Soa,
 }
 
-impl Kind {
+impl QueryType {
     /// The name of the type.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -36,7 +36,7 @@ pub enum Code {
 
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct DnsAnswer {
     /// Its code.
     pub code: Code,
     /// The records of the type that was asked for.
@@ -64,7 +64,7 @@ pub struct Question {
     /// The name to ask for.
     pub name: String,
     /// The type to ask for.
-    pub kind: Kind,
+    pub kind: QueryType,
     /// The private zone that should answer.
     pub zone: String,
     /// The right answer.

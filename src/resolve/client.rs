@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::answer::{Answer, Code, Kind, Soa, without_dot};
+use super::answer::{Code, DnsAnswer, QueryType, Soa, without_dot};
 
 const PORT: u16 = 53;
 /// The file that names the system's DNS servers (resolv.conf(5)).
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Asks the servers one after the other, until one answers. Nothing, where none does in time.
-    pub async fn ask(&self, name: &str, kind: Kind) -> Option<Answer> {
+    pub async fn ask(&self, name: &str, kind: QueryType) -> Option<DnsAnswer> {
         for server in self.servers.iter().cycle().take(self.tries.max(self.servers.len())) {
             let message = question(name, kind)?;
             match timeout(self.answer_wait, exchange(*server, &message)).await {
@@ -103,7 +103,7 @@ pub fn nameservers(text: &str) -> Vec<SocketAddr> {
     addresses.take(3).map(|address| SocketAddr::new(address, PORT)).collect()
 }
 
-fn question(name: &str, kind: Kind) -> Option<Vec<u8>> {
+fn question(name: &str, kind: QueryType) -> Option<Vec<u8>> {
     let mut id = [0; 2];
     SystemRandom::new().fill(&mut id).ok()?;
     let mut query = Packet::new_query(u16::from_be_bytes(id));
@@ -113,11 +113,11 @@ fn question(name: &str, kind: Kind) -> Option<Vec<u8>> {
     query.build_bytes_vec().ok()
 }
 
-fn type_of(kind: Kind) -> TYPE {
+fn type_of(kind: QueryType) -> TYPE {
     match kind {
-        Kind::A => TYPE::A,
-        Kind::Ptr => TYPE::PTR,
-        Kind::Soa => TYPE::SOA,
+        QueryType::A => TYPE::A,
+        QueryType::Ptr => TYPE::PTR,
+        QueryType::Soa => TYPE::SOA,
     }
 }
 
@@ -163,7 +163,7 @@ fn answers(question: &[u8], answer: &[u8]) -> bool {
         && asked(&answer) == asked(&question)
 }
 
-fn read(bytes: &[u8], kind: Kind) -> Option<Answer> {
+fn read(bytes: &[u8], kind: QueryType) -> Option<DnsAnswer> {
     let packet = Packet::parse(bytes).ok()?;
     let code = match packet.rcode() {
         RCODE::NoError => Code::NoError,
@@ -174,7 +174,7 @@ fn read(bytes: &[u8], kind: Kind) -> Option<Answer> {
     let values: Vec<_> = packet.answers.iter().filter_map(|record| value(record, kind)).collect();
     let records = if values.is_empty() { &packet.name_servers } else { &packet.answers };
     let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
-    Some(Answer { code, values, ttl, soa })
+    Some(DnsAnswer { code, values, ttl, soa })
 }
 
 /// The number of a response code.
@@ -188,10 +188,10 @@ fn soa(record: &ResourceRecord<'_>) -> Option<Soa> {
     Some(Soa { zone, server })
 }
 
-fn value(record: &ResourceRecord<'_>, kind: Kind) -> Option<String> {
+fn value(record: &ResourceRecord<'_>, kind: QueryType) -> Option<String> {
     match (&record.rdata, kind) {
-        (RData::A(a), Kind::A) => Some(Ipv4Addr::from(a.address).to_string()),
-        (RData::PTR(name), Kind::Ptr) => Some(without_dot(&name.0.to_string())),
+        (RData::A(a), QueryType::A) => Some(Ipv4Addr::from(a.address).to_string()),
+        (RData::PTR(name), QueryType::Ptr) => Some(without_dot(&name.0.to_string())),
         _ => None,
     }
 }

@@ -18,9 +18,9 @@ mod tests;
 use futures::{StreamExt as _, stream};
 
 use self::{
-    answer::{Kind, Question, without_dot},
+    answer::{QueryType, Question, without_dot},
     client::Client,
-    verdict::{Authority, Resolution, Verdict},
+    verdict::{AnswerStatus, Authority, Resolution},
 };
 use crate::sweep::findings::LiveName;
 
@@ -40,7 +40,7 @@ fn questions(name: &LiveName) -> Vec<Question> {
     let forward = Question {
         group: group.clone(),
         name: name.fqdn.to_string(),
-        kind: Kind::A,
+        kind: QueryType::A,
         zone: name.zone.to_string(),
         expected: name.address.to_string(),
         recorded: name.recorded.iter().map(ToString::to_string).collect(),
@@ -48,7 +48,7 @@ fn questions(name: &LiveName) -> Vec<Question> {
     let reverse = name.reverse.as_ref().map(|(zone, reverse)| Question {
         group,
         name: reverse.to_string(),
-        kind: Kind::Ptr,
+        kind: QueryType::Ptr,
         zone: zone.to_string(),
         expected: name.fqdn.to_string(),
         recorded: name.recorded_ptr.iter().map(|target| without_dot(target)).collect(),
@@ -60,12 +60,12 @@ async fn resolve(client: &Client, question: Question) -> Resolution {
     let answer = client.ask(&question.name, question.kind).await;
     let mut verdict = verdict::of(&question, answer.as_ref());
     // A positive answer does not tell who gave it.
-    if matches!(verdict, Verdict::Stale { .. } | Verdict::RecordSet)
+    if matches!(verdict, AnswerStatus::Stale { .. } | AnswerStatus::RecordSet)
         && answer.as_ref().is_some_and(|answer| !answer.values.is_empty())
-        && let Some(soa) = client.ask(&question.zone, Kind::Soa).await
+        && let Some(soa) = client.ask(&question.zone, QueryType::Soa).await
         && let Authority::Other(server) = verdict::authority(&question.zone, &soa)
     {
-        verdict = Verdict::Shadowed { server };
+        verdict = AnswerStatus::Shadowed { server };
     }
     let values = answer.map(|answer| answer.values).unwrap_or_default();
     Resolution { question, values, verdict }

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     answer::Code,
-    verdict::{Resolution, Verdict},
+    verdict::{AnswerStatus, Resolution},
 };
 use crate::{
-    doctor::diagnosis::{Check, Finding, State, Title},
+    doctor::diagnosis::{Check, Finding, Severity, Title},
     domain::text::printable,
 };
 
@@ -51,7 +51,7 @@ pub fn json(resolutions: &[Resolution], servers: &str) -> Value {
     let results = resolutions.iter().map(|resolution| {
         let Resolution { question, values, verdict } = resolution;
         let ttl = match verdict {
-            Verdict::Stale { ttl } | Verdict::NegativeCached { ttl } => Some(*ttl),
+            AnswerStatus::Stale { ttl } | AnswerStatus::NegativeCached { ttl } => Some(*ttl),
             _ => None,
         };
         json!({
@@ -74,9 +74,9 @@ pub fn check(resolutions: &[Resolution], servers: &str) -> Check {
     let findings = wrong(resolutions).map(|resolution| {
         let Resolution { question, verdict, .. } = resolution;
         let state = match verdict {
-            _ if verdict.is_unknown() => State::NotChecked,
-            Verdict::Stale { .. } | Verdict::NegativeCached { .. } => State::Warning,
-            _ => State::Problem,
+            _ if verdict.is_unknown() => Severity::NotChecked,
+            AnswerStatus::Stale { .. } | AnswerStatus::NegativeCached { .. } => Severity::Warning,
+            _ => Severity::Problem,
         };
         let what = format!(
             "{} {}: {}, {}",
@@ -96,52 +96,52 @@ pub fn check(resolutions: &[Resolution], servers: &str) -> Check {
 }
 
 fn wrong(resolutions: &[Resolution]) -> impl Iterator<Item = &Resolution> {
-    resolutions.iter().filter(|resolution| resolution.verdict != Verdict::Resolved)
+    resolutions.iter().filter(|resolution| resolution.verdict != AnswerStatus::Resolved)
 }
 
 fn explanation(resolution: &Resolution) -> String {
     let question = &resolution.question;
     match &resolution.verdict {
-        Verdict::Resolved => "right".to_owned(),
-        Verdict::Stale { ttl } => {
+        AnswerStatus::Resolved => "right".to_owned(),
+        AnswerStatus::Stale { ttl } => {
             format!("an old answer is cached for {ttl} s more; right is {}", question.expected)
         }
-        Verdict::NegativeCached { ttl } => {
+        AnswerStatus::NegativeCached { ttl } => {
             format!(
                 "the record set holds {}, but that it did not exist is cached for {ttl} s more",
                 question.expected
             )
         }
-        Verdict::RecordSet => format!("the record set itself is wrong; right is {}", question.expected),
-        Verdict::NotLinked { parent: Some(parent) } if !parent.zone.is_empty() => format!(
+        AnswerStatus::RecordSet => format!("the record set itself is wrong; right is {}", question.expected),
+        AnswerStatus::NotLinked { parent: Some(parent) } if !parent.zone.is_empty() => format!(
             "the server does not see the zone {}; {} answers for {}",
             question.zone, parent.server, parent.zone
         ),
-        Verdict::NotLinked { .. } => format!("the server does not see the zone {}", question.zone),
-        Verdict::Shadowed { server } => {
+        AnswerStatus::NotLinked { .. } => format!("the server does not see the zone {}", question.zone),
+        AnswerStatus::Shadowed { server } => {
             format!("{server} answers for the zone {}, not Azure Private DNS", question.zone)
         }
-        Verdict::Error(Code::Other(2)) => "the server answered SERVFAIL".to_owned(),
-        Verdict::Error(Code::Other(5)) => "the server answered REFUSED".to_owned(),
-        Verdict::Error(code) => format!("the server answered with an error ({code:?})"),
-        Verdict::Timeout => "no server answered".to_owned(),
+        AnswerStatus::Error(Code::Other(2)) => "the server answered SERVFAIL".to_owned(),
+        AnswerStatus::Error(Code::Other(5)) => "the server answered REFUSED".to_owned(),
+        AnswerStatus::Error(code) => format!("the server answered with an error ({code:?})"),
+        AnswerStatus::Timeout => "no server answered".to_owned(),
     }
 }
 
 fn fix(resolution: &Resolution) -> String {
     let zone = &resolution.question.zone;
     match &resolution.verdict {
-        Verdict::Resolved => String::new(),
-        Verdict::Stale { .. } | Verdict::NegativeCached { .. } => {
+        AnswerStatus::Resolved => String::new(),
+        AnswerStatus::Stale { .. } | AnswerStatus::NegativeCached { .. } => {
             "wait until the TTL ends; a smaller TTL makes such waits shorter".to_owned()
         }
-        Verdict::RecordSet => "aci-dns drift; aci-dns sync".to_owned(),
-        Verdict::NotLinked { .. } => format!(
+        AnswerStatus::RecordSet => "aci-dns drift; aci-dns sync".to_owned(),
+        AnswerStatus::NotLinked { .. } => format!(
             "link the zone to the network of the server: az network private-dns link vnet create --zone-name {zone} \
              --resource-group <group> --name <name> --virtual-network <network> --registration-enabled false"
         ),
-        Verdict::Shadowed { .. } => format!("forward {zone} to 168.63.129.16 in that DNS server"),
-        Verdict::Error(_) | Verdict::Timeout => {
+        AnswerStatus::Shadowed { .. } => format!("forward {zone} to 168.63.129.16 in that DNS server"),
+        AnswerStatus::Error(_) | AnswerStatus::Timeout => {
             "run the command in the network of the clients, or name their DNS server with --resolver"
                 .to_owned()
         }

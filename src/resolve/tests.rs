@@ -136,7 +136,7 @@ async fn a_server_that_answers_for_the_zone_hides_it() {
 async fn a_silent_server_is_a_timeout_after_two_tries() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let client = Client::new(Some(silent.local_addr().unwrap())).unwrap().waiting(Duration::from_millis(20));
-    assert_eq!(client.ask(&format!("web-1.{ZONE}"), Kind::A).await, None);
+    assert_eq!(client.ask(&format!("web-1.{ZONE}"), QueryType::A).await, None);
     let mut tries = 0;
     while silent.try_recv(&mut [0; 512]).is_ok() {
         tries += 1;
@@ -163,7 +163,8 @@ async fn an_answer_to_another_question_does_not_count() {
         liar.send_to(&other_name, client).await.unwrap();
         liar.send_to(&answer, client).await.unwrap();
     });
-    let answer = Client::new(Some(address)).unwrap().ask(&format!("web-1.{ZONE}"), Kind::A).await.unwrap();
+    let answer =
+        Client::new(Some(address)).unwrap().ask(&format!("web-1.{ZONE}"), QueryType::A).await.unwrap();
     assert_eq!(answer.values, ["10.1.5.4"]);
 }
 
@@ -196,8 +197,9 @@ async fn the_results_are_shown_as_table_json_and_check() {
         expected: expected.to_owned(),
         recorded: vec![expected.to_owned()],
     };
-    let hidden = resolve(&world.client, question(Kind::A, &format!("web-1.{ZONE}"), ZONE, "10.1.5.4")).await;
-    let right = question(Kind::Ptr, &format!("4.5.{REVERSE}"), REVERSE, &format!("web-1.{ZONE}"));
+    let hidden =
+        resolve(&world.client, question(QueryType::A, &format!("web-1.{ZONE}"), ZONE, "10.1.5.4")).await;
+    let right = question(QueryType::Ptr, &format!("4.5.{REVERSE}"), REVERSE, &format!("web-1.{ZONE}"));
     let resolutions = [hidden, resolve(&world.client, right).await];
     let plain = anstream::adapter::strip_str(&show::table(&resolutions, "10.0.0.4:53")).to_string();
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What an answer of DNS means. Pure.
 
-use super::answer::{Answer, Code, Kind, Question, Soa};
+use super::answer::{Code, DnsAnswer, QueryType, Question, Soa};
 
 /// The primary name server in the SOA record of every private zone.
 const AZURE: &str = "azureprivatedns.net";
@@ -13,12 +13,12 @@ pub struct Resolution {
     /// The records of the answer.
     pub values: Vec<String>,
     /// What the answer means.
-    pub verdict: Verdict,
+    pub verdict: AnswerStatus,
 }
 
 /// What an answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AnswerStatus {
     /// The answer is right.
     Resolved,
     /// An old answer is still cached.
@@ -49,7 +49,7 @@ pub enum Verdict {
     Timeout,
 }
 
-impl Verdict {
+impl AnswerStatus {
     /// The word for it in tables and JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -85,7 +85,7 @@ pub enum Authority {
 
 /// Who gave an answer about a name in a zone, by the SOA record in it.
 #[must_use]
-pub fn authority(zone: &str, answer: &Answer) -> Authority {
+pub fn authority(zone: &str, answer: &DnsAnswer) -> Authority {
     let Some(soa) = &answer.soa else { return Authority::Parent };
     if !soa.zone.eq_ignore_ascii_case(zone) {
         return Authority::Parent;
@@ -99,35 +99,35 @@ pub fn authority(zone: &str, answer: &Answer) -> Authority {
 
 /// What an answer to a question means; `None` stands for no answer.
 #[must_use]
-pub fn of(question: &Question, answer: Option<&Answer>) -> Verdict {
-    let Some(answer) = answer else { return Verdict::Timeout };
+pub fn of(question: &Question, answer: Option<&DnsAnswer>) -> AnswerStatus {
+    let Some(answer) = answer else { return AnswerStatus::Timeout };
     if let Code::Other(_) = answer.code {
-        return Verdict::Error(answer.code);
+        return AnswerStatus::Error(answer.code);
     }
     if answer.values.is_empty() {
         return match authority(&question.zone, answer) {
-            Authority::Parent => Verdict::NotLinked { parent: answer.soa.clone() },
-            Authority::Other(server) => Verdict::Shadowed { server },
+            Authority::Parent => AnswerStatus::NotLinked { parent: answer.soa.clone() },
+            Authority::Other(server) => AnswerStatus::Shadowed { server },
             Authority::Azure if question.recorded.contains(&question.expected) => {
-                Verdict::NegativeCached { ttl: answer.ttl }
+                AnswerStatus::NegativeCached { ttl: answer.ttl }
             }
-            Authority::Azure => Verdict::RecordSet,
+            Authority::Azure => AnswerStatus::RecordSet,
         };
     }
     // A PTR record set may name others, too; an A record set of a group has one address.
     let is_right = match question.kind {
-        Kind::Ptr => answer.values.contains(&question.expected),
-        Kind::A | Kind::Soa => answer.values == std::slice::from_ref(&question.expected),
+        QueryType::Ptr => answer.values.contains(&question.expected),
+        QueryType::A | QueryType::Soa => answer.values == std::slice::from_ref(&question.expected),
     };
     let mut recorded = question.recorded.clone();
     let mut values = answer.values.clone();
     recorded.sort();
     values.sort();
     if is_right {
-        Verdict::Resolved
+        AnswerStatus::Resolved
     } else if recorded == values {
-        Verdict::RecordSet
+        AnswerStatus::RecordSet
     } else {
-        Verdict::Stale { ttl: answer.ttl }
+        AnswerStatus::Stale { ttl: answer.ttl }
     }
 }

@@ -33,15 +33,15 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// The container groups with a finding, by id.
-    pub found: Vec<Found>,
+    pub found: Vec<GroupFinding>,
     /// Marked record sets that belong to no group of the sweep.
     pub unattributed: Vec<UnattributedRecord>,
     /// The failed lists. What depends on them is unknown.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<ListFailure>,
     /// The groups with an address.
     pub names: Vec<LiveName>,
     /// How much was compared.
-    pub tally: Tally,
+    pub tally: Coverage,
     /// The number of record sets with an owner mark, by zone.
     pub managed: BTreeMap<ZoneKey, usize>,
     /// The keys of the map that match no resource group.
@@ -71,13 +71,13 @@ pub struct LiveName {
 
 /// A container group with a finding.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct GroupFinding {
     /// The container group; it may be deleted. For a service, with its label in place of the name.
     pub id: ContainerGroupId,
     /// Whether it is a service.
     pub is_service: bool,
     /// The kind of the finding.
-    pub verdict: Verdict,
+    pub verdict: FindingKind,
     /// The report of a dry run, with the drift.
     pub report: Report,
     /// The changes of that dry run.
@@ -94,7 +94,7 @@ pub struct Found {
 
 /// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FindingKind {
     /// DNS and the live group differ.
     Drift,
     /// DNS answers correctly; only metadata would change.
@@ -117,7 +117,7 @@ pub struct UnattributedRecord {
 
 /// A list that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct ListFailure {
     /// The outcome of an invocation that needs the list.
     pub outcome: Outcome,
     /// The error with all its causes.
@@ -130,7 +130,7 @@ pub struct Failure {
 
 /// How much was compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Coverage {
     /// Container groups that the map serves.
     pub groups: usize,
     /// Those with correct records.
@@ -179,12 +179,12 @@ impl Findings {
     /// The number of groups that drift.
     #[must_use]
     pub fn drifted(&self) -> usize {
-        self.count(Verdict::Drift)
+        self.count(FindingKind::Drift)
     }
 
     /// The number of groups with a kind of finding.
     #[must_use]
-    pub fn count(&self, verdict: Verdict) -> usize {
+    pub fn count(&self, verdict: FindingKind) -> usize {
         self.found.iter().filter(|found| found.verdict == verdict).count()
     }
 
@@ -193,7 +193,7 @@ impl Findings {
     pub fn is_incomplete(&self) -> bool {
         !self.failures.is_empty()
             || self.tally.left > 0
-            || self.count(Verdict::Unknown) > 0
+            || self.count(FindingKind::Unknown) > 0
             || self.unmatched.is_error()
     }
 
@@ -261,7 +261,7 @@ impl Findings {
     /// A summary in one sentence.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Tally { groups, right, settling, unmanaged, left, asked, requests, .. } = self.tally;
+        let Coverage { groups, right, settling, unmanaged, left, asked, requests, .. } = self.tally;
         let mut parts = vec![format!("{right} right")];
         let mut add = |count: usize, word: &str| {
             if count > 0 {
@@ -270,10 +270,10 @@ impl Findings {
         };
         let orphans = self.kinds().get(&DriftKind::Orphan).copied().unwrap_or_default();
         add(self.drifted().saturating_sub(orphans), "drifted");
-        add(self.count(Verdict::Marks), "to be marked");
+        add(self.count(FindingKind::Marks), "to be marked");
         add(settling, "being provisioned");
         add(unmanaged, "unmanaged");
-        add(self.count(Verdict::Unknown), "unknown");
+        add(self.count(FindingKind::Unknown), "unknown");
         add(left, "not read before the deadline");
         let orphans = match orphans {
             0 => String::new(),
@@ -297,7 +297,7 @@ impl Findings {
     #[must_use]
     pub fn kinds(&self) -> BTreeMap<DriftKind, usize> {
         let mut kinds = BTreeMap::new();
-        for kind in self.found.iter().flat_map(Found::kinds) {
+        for kind in self.found.iter().flat_map(GroupFinding::kinds) {
             *kinds.entry(*kind).or_default() += 1;
         }
         kinds
@@ -325,7 +325,7 @@ pub fn place_of(id: &ContainerGroupId) -> (String, String) {
     (fold(id.subscription()), fold(id.resource_group()))
 }
 
-impl Found {
+impl GroupFinding {
     /// Whether a repair would write something.
     #[must_use]
     pub fn is_planned(&self) -> bool {
@@ -376,7 +376,7 @@ pub fn table(findings: &Findings) -> String {
     let mut rows = vec![["GROUP", "NAME", "DRIFT", "ADDRESS", "DNS"].map(str::to_owned)];
     let spelled = Spelling::of(findings);
     let mut notes = vec![String::new()];
-    for found in findings.found.iter().filter(|found| found.verdict != Verdict::Marks) {
+    for found in findings.found.iter().filter(|found| found.verdict != FindingKind::Marks) {
         let kinds: Vec<&str> = found.kinds().iter().map(|kind| kind.as_str()).collect();
         let addresses = found.report.drift.iter().flat_map(|drift| &drift.dns_addresses);
         let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
@@ -478,13 +478,13 @@ fn closing(findings: &Findings) -> String {
 }
 
 /// The failed lists, those with the same cause together.
-fn failures(failures: &[Failure]) -> String {
+fn failures(failures: &[ListFailure]) -> String {
     let mut text = String::new();
     let mut causes: Vec<&str> = failures.iter().map(|failure| failure.cause.as_str()).collect();
     let mut seen = BTreeSet::new();
     causes.retain(|cause| seen.insert(*cause));
     for cause in causes {
-        let of_cause: Vec<&Failure> = failures.iter().filter(|failure| failure.cause == cause).collect();
+        let of_cause: Vec<&ListFailure> = failures.iter().filter(|failure| failure.cause == cause).collect();
         let mut lines = Vec::new();
         match of_cause.as_slice() {
             [one, ..] if one.is_sign_in => {
@@ -557,7 +557,7 @@ mod tests {
                 owner: Some(owner),
                 reason: "deleted",
             }],
-            failures: vec![Failure {
+            failures: vec![ListFailure {
                 outcome: Outcome::Failed,
                 error: evil.to_owned(),
                 cause: String::new(),

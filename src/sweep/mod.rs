@@ -36,7 +36,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-pub use self::repair::{Repaired, Step, Stop};
+pub use self::repair::{RepairStep, Repaired, Stop};
 use self::{index::Index, pace::WriteBudget};
 use crate::{
     azure::arm::{Arm, ArmError, Reader, Snapshot},
@@ -52,7 +52,9 @@ use crate::{
     },
     drift::DriftTracker,
     reconcile::{Clock, DryRun, Order, ReconcileError, Reconciler, failure_outcome},
-    sweep::findings::{ChangeGuard, Failure, Findings, Found, LiveName, Tally, Verdict, place_of},
+    sweep::findings::{
+        ChangeGuard, Coverage, FindingKind, Findings, GroupFinding, ListFailure, LiveName, place_of,
+    },
 };
 
 /// How many groups are read at the same time.
@@ -91,14 +93,14 @@ impl Sweeper {
     }
 
     /// Compares everything, and writes nothing.
-    pub async fn look(&self, options: SweepOptions) -> Result<Findings, MissingSubscription> {
+    pub async fn compare(&self, options: SweepOptions) -> Result<Findings, MissingSubscription> {
         let reader = self.arm.observation(options.deadline);
         let mut snapshot = gather::snapshot(&reader, &self.settings, self.arm.activity()).await?;
         gather::secrets(&mut snapshot, &self.settings, self.reconciler.vaults()).await;
         let mut snapshot = Arc::new(snapshot);
         let index = Index::of(&snapshot, &self.settings.zones);
 
-        let mut tally = Tally::default();
+        let mut tally = Coverage::default();
         let mut findings = Findings { unattributed: index.unattributed(&snapshot), ..Findings::default() };
         findings.failures = snapshot.failures().map(failure).collect();
         findings.managed = index.managed().clone();
@@ -155,7 +157,7 @@ impl Sweeper {
 
     /// Compares one container group by single reads, and writes nothing. Fails if the map does not serve the
     /// group, if the group does not exist, or if it cannot be read.
-    pub async fn look_at(&self, id: &ContainerGroupId, deadline: Instant) -> Result<Findings, String> {
+    pub async fn compare_group(&self, id: &ContainerGroupId, deadline: Instant) -> Result<Findings, String> {
         if self.settings.zones.serving(id).is_none() {
             return Err(unmapped(&self.settings.zones, id).message);
         }
@@ -164,9 +166,9 @@ impl Sweeper {
         let group = group.ok_or_else(|| format!("there is no container group {id}"))?;
         let look = self.judge_with(&reader, id, Some(group), Order::default(), true).await;
         let mut findings = Findings::default();
-        let mut tally = Tally { groups: 1, asked: 1, ..Tally::default() };
+        let mut tally = Coverage { groups: 1, asked: 1, ..Coverage::default() };
         self.count(look, &mut tally, &mut findings);
-        findings.tally = Tally { requests: reader.calls(), ..tally };
+        findings.tally = Coverage { requests: reader.calls(), ..tally };
         Ok(findings)
     }
 
@@ -197,7 +199,7 @@ impl Sweeper {
     }
 
     /// Compares one group in the snapshot, as a pass would.
-    async fn judge(&self, snapshot: &Arc<Snapshot>, index: &Index, id: &ContainerGroupId) -> Look {
+    async fn judge(&self, snapshot: &Arc<Snapshot>, index: &Index, id: &ContainerGroupId) -> Comparison {
         let group = snapshot.container_group(id).ok().flatten();
         let zones = self.settings.zones.serving(id);
         let (hints, is_concerned) =
@@ -215,7 +217,7 @@ impl Sweeper {
         group: Option<ContainerGroup>,
         order: Order,
         is_concerned: bool,
-    ) -> Look {
+    ) -> Comparison {
         let dry_run = self.reconciler.dry_run(reader, id, &order).await;
         let state = AddressState::of(group.as_ref());
         let drift = match state {
@@ -223,11 +225,11 @@ impl Sweeper {
             _ => None,
         };
         let drift = drift.and_then(|report| report.drift);
-        Look { id: id.clone(), group, state, order, is_concerned, dry_run, drift }
+        Comparison { id: id.clone(), group, state, order, is_concerned, dry_run, drift }
     }
 
     /// Adds one group to the findings.
-    fn count(&self, look: Look, tally: &mut Tally, findings: &mut Findings) {
+    fn count(&self, look: Comparison, tally: &mut Coverage, findings: &mut Findings) {
         findings.names.extend(self.live_name(&look));
         match verdict::of(look) {
             verdict::Classification::Right => tally.right += 1,
@@ -240,7 +242,7 @@ impl Sweeper {
     }
 
     /// The names of a group that runs; nothing, if it has no address or is ignored, or if DNS could not be read.
-    fn live_name(&self, look: &Look) -> Option<LiveName> {
+    fn live_name(&self, look: &Comparison) -> Option<LiveName> {
         let (AddressState::Running(address), Some(group)) = (look.state, &look.group) else { return None };
         let zones = self.settings.zones.serving(&look.id)?;
         let desired = Desired::of(&look.id, group, &zones).ok()??;
@@ -261,7 +263,7 @@ impl Sweeper {
     /// say so, within the same guards as the command line. `on_report` receives each group's report.
     pub async fn run(&self, on_report: impl Fn(&ContainerGroupId, &Report)) -> Report {
         let deadline = Instant::now() + TIME;
-        let findings = match self.look(SweepOptions { deadline, is_thorough: false }).await {
+        let findings = match self.compare(SweepOptions { deadline, is_thorough: false }).await {
             Ok(findings) => findings,
             Err(error) => return Report::failed(Outcome::Failed, &error),
         };
@@ -294,11 +296,11 @@ impl Sweeper {
         }
         let to_report = findings.found.iter().filter(|found| {
             let is_repaired = is_repairing && found.is_planned();
-            found.verdict != Verdict::Marks && !is_repaired
+            found.verdict != FindingKind::Marks && !is_repaired
         });
         for found in to_report {
             on_report(&found.id, &reported(found));
-            if found.verdict == Verdict::Unknown {
+            if found.verdict == FindingKind::Unknown {
                 outcome = outcome.max(found.report.outcome);
                 errors.extend(found.report.error.clone());
             }
@@ -327,7 +329,7 @@ struct Asked {
 }
 
 /// The comparison of one group.
-struct Look {
+struct Comparison {
     id: ContainerGroupId,
     group: Option<ContainerGroup>,
     state: AddressState,
@@ -350,7 +352,7 @@ fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
 }
 
 /// Whether the group must be read itself: see the module's documentation.
-fn is_in_doubt(look: &Look, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
+fn is_in_doubt(look: &Comparison, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
     let Some(group) = &look.group else { return true };
     match &look.dry_run.error {
         // Another read does not help after a failed list, and lists contain all tags.
@@ -385,10 +387,10 @@ fn start(unix_seconds: u64, length: usize) -> Option<usize> {
 }
 
 /// The report of a group that a timed sweep does not repair.
-fn reported(found: &Found) -> Report {
+fn reported(found: &GroupFinding) -> Report {
     match found.verdict {
-        Verdict::Unknown => found.report.clone(),
-        Verdict::Drift | Verdict::Marks => {
+        FindingKind::Unknown => found.report.clone(),
+        FindingKind::Drift | FindingKind::Marks => {
             let kinds: Vec<&str> = found.kinds().iter().map(|kind| kind.as_str()).collect();
             let name = found.report.fqdn.as_ref().map_or_else(|| found.id.to_string(), ToString::to_string);
             Report {
@@ -402,9 +404,9 @@ fn reported(found: &Found) -> Report {
     }
 }
 
-fn failure(error: &ArmError) -> Failure {
+fn failure(error: &ArmError) -> ListFailure {
     let cause = std::error::Error::source(error).map(|cause| Chain(cause).to_string()).unwrap_or_default();
-    Failure {
+    ListFailure {
         outcome: failure_outcome(error),
         error: Chain(error).to_string(),
         cause,

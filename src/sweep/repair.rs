@@ -14,7 +14,7 @@ use super::Sweeper;
 use crate::{
     decide::report::{Outcome, Report},
     reconcile::Order,
-    sweep::findings::Found,
+    sweep::findings::GroupFinding,
 };
 
 /// The time limit for one group. It is longer than that of an invocation: a repair is not delivered again, so
@@ -56,9 +56,9 @@ impl Stop {
 
 /// A group that was repaired, or whose repair failed.
 #[derive(Debug)]
-pub struct Step<'a> {
+pub struct RepairStep<'a> {
     /// The finding.
-    pub found: &'a Found,
+    pub found: &'a GroupFinding,
     /// The report of the repair.
     pub report: &'a Report,
     /// How many groups follow.
@@ -99,12 +99,12 @@ impl Sweeper {
     /// receives each result.
     pub async fn repair(
         &self,
-        found: &[Found],
+        found: &[GroupFinding],
         deadline: Instant,
         stop: &Stop,
-        mut on_step: impl FnMut(&Step<'_>),
+        mut on_step: impl FnMut(&RepairStep<'_>),
     ) -> Repaired {
-        let due: Vec<&Found> = found.iter().filter(|found| found.is_planned()).collect();
+        let due: Vec<&GroupFinding> = found.iter().filter(|found| found.is_planned()).collect();
         let mut repaired = Repaired {
             done: 0,
             failed: 0,
@@ -152,7 +152,7 @@ impl Sweeper {
                 repaired.failed += 1;
                 repaired.error = repaired.error.take().or_else(|| report.error.clone());
             }
-            on_step(&Step { found, report: &report, left: repaired.left });
+            on_step(&RepairStep { found, report: &report, left: repaired.left });
         }
         repaired
     }

@@ -20,7 +20,7 @@ use crate::{
         Order,
         services::{ServiceResult, ServicesRun, dry_run},
     },
-    sweep::findings::{Found, Verdict},
+    sweep::findings::{FindingKind, GroupFinding},
 };
 
 impl Sweeper {
@@ -32,7 +32,7 @@ impl Sweeper {
         (snapshot, index): (&Snapshot, &Index),
         deadline: Instant,
         is_thorough: bool,
-    ) -> Vec<Found> {
+    ) -> Vec<GroupFinding> {
         let listed = snapshot.listed_container_groups().map(|(id, _)| Scope::of(id));
         let scopes: BTreeSet<Scope> = listed.chain(index.services().iter().cloned()).collect();
         let mut found = Vec::new();
@@ -53,7 +53,12 @@ impl Sweeper {
     }
 
     /// Makes a service right that a sweep found, together with the others of its resource group.
-    pub(super) async fn repair_service(&self, found: &Found, order: Order, deadline: Instant) -> Report {
+    pub(super) async fn repair_service(
+        &self,
+        found: &GroupFinding,
+        order: Order,
+        deadline: Instant,
+    ) -> Report {
         let scope = Scope::of(&found.id);
         let Some(goal) = ServiceGoal::new(scope, &self.settings.zones, Purpose::Reconcile) else {
             return found.report.clone();
@@ -71,17 +76,17 @@ fn is_finding(result: &ServiceResult) -> bool {
 }
 
 /// The finding of a service. Its id has the label in place of the name of a container group.
-fn of(scope: &Scope, result: &ServiceResult) -> Option<Found> {
+fn of(scope: &Scope, result: &ServiceResult) -> Option<GroupFinding> {
     let resource_group = scope.resource_group()?;
     let id =
         ContainerGroupId::new(scope.subscription(), resource_group, result.verdict.name.as_str()).ok()?;
     is_finding(result).then(|| {
         let report = result.report();
         let outcome = if report.error.is_some() { report.outcome } else { Outcome::Planned };
-        Found {
+        GroupFinding {
             id,
             is_service: true,
-            verdict: if result.is_unknown() { Verdict::Unknown } else { Verdict::Drift },
+            verdict: if result.is_unknown() { FindingKind::Unknown } else { FindingKind::Drift },
             report: Report { outcome, ..report },
             changes: result.changes.clone(),
             secret_changes: vec![],

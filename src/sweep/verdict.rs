@@ -1,6 +1,6 @@
 //! Classifies the comparison of one group. Pure.
 
-use super::Look;
+use super::Comparison;
 use crate::{
     decide::{
         change::{Change, Effect},
@@ -8,7 +8,7 @@ use crate::{
     },
     domain::container_group::AddressState,
     reconcile::{ReconcileError, publish::PublishError},
-    sweep::findings::{Found, Verdict},
+    sweep::findings::{FindingKind, GroupFinding},
 };
 
 /// The class of a group.
@@ -22,10 +22,10 @@ pub(super) enum Classification {
     /// It is deleted, and no records are left.
     Nothing,
     /// It has a finding.
-    Found(Box<Found>),
+    Found(Box<GroupFinding>),
 }
 
-pub(super) fn of(look: Look) -> Classification {
+pub(super) fn of(look: Comparison) -> Classification {
     let report = &look.dry_run.report;
     let is_planned = !report.plan.is_empty() || !report.withheld.is_empty();
     let mut kinds: Vec<DriftKind> = look.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
@@ -76,12 +76,12 @@ pub(super) fn of(look: Look) -> Classification {
     }
     // What is known of the record sets is reported, too.
     let verdict = match (is_unknown, kinds.is_empty()) {
-        (true, _) => Verdict::Unknown,
-        (false, true) => Verdict::Marks,
-        (false, false) => Verdict::Drift,
+        (true, _) => FindingKind::Unknown,
+        (false, true) => FindingKind::Marks,
+        (false, false) => FindingKind::Drift,
     };
     let event = if is_first { DriftEvent::FirstSeen } else { DriftEvent::DriftDetected };
-    let drift = (verdict == Verdict::Drift).then(|| match look.drift {
+    let drift = (verdict == FindingKind::Drift).then(|| match look.drift {
         Some(drift) => Drift { event, kinds, ..drift },
         None => Drift {
             event,
@@ -92,7 +92,7 @@ pub(super) fn of(look: Look) -> Classification {
         },
     });
     let report = Report { drift, ..look.dry_run.report };
-    Classification::Found(Box::new(Found {
+    Classification::Found(Box::new(GroupFinding {
         id: look.id,
         is_service: false,
         verdict,
@@ -106,7 +106,7 @@ pub(super) fn of(look: Look) -> Classification {
 }
 
 /// The kinds of drift that follow from the state of the group.
-fn kinds_of_state(look: &Look, is_planned: bool, is_first: bool) -> Vec<DriftKind> {
+fn kinds_of_state(look: &Comparison, is_planned: bool, is_first: bool) -> Vec<DriftKind> {
     // Changes of metadata alone change no answer of DNS.
     let is_answer_changed = !look.dry_run.report.withheld.is_empty()
         || look.dry_run.changes.iter().any(|change| change.effect() != Effect::Marks);

@@ -41,7 +41,7 @@ use crate::{
     azure::{http_transport::HttpTransport, tokens::Tokens},
     config::Settings,
     decide::report::{Chain, Outcome, Report},
-    domain::event::{Event, EventError, Kind},
+    domain::event::{Event, EventError, EventKind},
     reconcile::ReconcilerMetrics,
 };
 
@@ -167,7 +167,7 @@ impl Telemetry {
         let Some(log_analytics) = &self.log_analytics else { return report };
         let time = (self.now)();
         let rows = found.iter().filter_map(|(event, report)| {
-            let (Kind::Ours(container_group), Some(drift)) = (&event.kind, &report.drift) else {
+            let (EventKind::Ours(container_group), Some(drift)) = (&event.kind, &report.drift) else {
                 return None;
             };
             Some(Row {
@@ -266,8 +266,8 @@ fn facts(
         None => None,
     };
     let container_group = read.and_then(|event| match &event.kind {
-        Kind::Ours(id) => Some(id.to_string()),
-        Kind::Ignored(_) => None,
+        EventKind::Ours(id) => Some(id.to_string()),
+        EventKind::Ignored(_) => None,
     });
     let mut facts = Fields::default();
     facts.set("function.name", invocation.function);

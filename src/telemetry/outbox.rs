@@ -16,17 +16,17 @@ const LIMIT: usize = 8 * 1024 * 1024;
 
 /// The queue of lines. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Outbox(Arc<Shared>);
+pub(super) struct Outbox(Arc<OutboxInner>);
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct OutboxInner {
+    state: Mutex<OutboxState>,
     /// Lines were added or written.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct OutboxState {
     lines: VecDeque<String>,
     bytes: usize,
     dropped: u64,
@@ -34,8 +34,8 @@ struct State {
     is_writing: bool,
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl OutboxInner {
+    fn state(&self) -> MutexGuard<'_, OutboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,7 +47,7 @@ impl Outbox {
         mut write: impl FnMut(&str) + Send + 'static,
         dropped: fn(u64) -> String,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(OutboxInner::default());
         let outbox = Self(Arc::clone(&shared));
         thread::Builder::new().name("stdout".to_owned()).spawn(move || {
             loop {
@@ -93,7 +93,7 @@ impl Outbox {
 }
 
 /// Waits for lines, and takes all of them, with the number of lines that were dropped after them.
-fn next(shared: &Shared) -> (VecDeque<String>, u64) {
+fn next(shared: &OutboxInner) -> (VecDeque<String>, u64) {
     let state = shared.state();
     let waited = shared.changed.wait_while(state, |state| state.lines.is_empty() && state.dropped == 0);
     let mut state = waited.unwrap_or_else(PoisonError::into_inner);

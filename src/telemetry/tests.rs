@@ -50,7 +50,7 @@ fn event() -> Event {
         event_type: "Microsoft.Resources.ResourceWriteSuccess".into(),
         time: Some("2026-01-02T03:04:05Z".into()),
         is_about_tags: false,
-        kind: Kind::Ours(ContainerGroupId::new("s1", "rg", "web").unwrap()),
+        kind: EventKind::Ours(ContainerGroupId::new("s1", "rg", "web").unwrap()),
     }
 }
 

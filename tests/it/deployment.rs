@@ -9,7 +9,7 @@ use std::{
 
 use aci_dns::{
     config::Settings,
-    domain::event::{self, Kind},
+    domain::event::{self, EventKind},
 };
 use serde_json::{Value, json};
 
@@ -124,7 +124,7 @@ fn events_are_delivered_to_functions_that_handle_them() {
         for event_type in types.as_array().unwrap() {
             let value = json!({"id": "e1", "eventType": event_type, "subject": subject});
             let [Ok(event)] = &event::read(&value)[..] else { panic!("{value} is not an event") };
-            assert!(matches!(&event.kind, Kind::Ours(id) if id.name() == "web"), "{event:?}");
+            assert!(matches!(&event.kind, EventKind::Ours(id) if id.name() == "web"), "{event:?}");
         }
     }
     let verbs = ["Write", "Delete", "Action"];

@@ -13,7 +13,7 @@ use std::{
 
 use aci_dns::{
     config::Settings,
-    doctor::{self, Diagnosis, State},
+    doctor::{self, Diagnosis, Severity},
     replay::stage::Stage,
 };
 use azure_simulator::{Azure, Effect, Fault, FaultAnswer, GroupSpec, Permission, RecordSetSpec, Seed, When};
@@ -116,7 +116,7 @@ async fn a_correct_world_has_no_findings_and_no_writes() {
     azure.clear_calls();
     let diagnosis = examine(&azure, &map(), &[]).await;
     assert_eq!(reported(&diagnosis), [""; 0]);
-    assert_eq!((diagnosis.state(), diagnosis.count(State::Ok)), (State::Ok, 16));
+    assert_eq!((diagnosis.state(), diagnosis.count(Severity::Ok)), (Severity::Ok, 16));
     // Rights and groups of two scopes; rights of their subscription; zone, links and rights of two zones; two subnets;
     // the topics of a subscription, of which there are two, and its other event subscriptions; the record sets of two
     // zones.
@@ -180,7 +180,7 @@ async fn a_forbidden_read_is_not_checked_and_names_the_action() {
     let mut named = vec![];
     for principal in [None, Some(PRINCIPAL)] {
         let diagnosis = examine_for(principal, &azure, &map(), &[]).await;
-        assert_eq!(diagnosis.state(), State::NotChecked);
+        assert_eq!(diagnosis.state(), Severity::NotChecked);
         named.extend(reported(&diagnosis));
     }
     let is_of_invocations =
@@ -298,7 +298,7 @@ async fn a_key_that_matches_nothing_is_reported_with_the_nearest_name() {
     ];
     assert_eq!(found[..2], expected, "{found:#?}");
     let diagnosis = examine(&azure, &json!({"rg-spoke": zones()}), &[]).await;
-    assert!(diagnosis.is_map_void && diagnosis.state() == State::Problem);
+    assert!(diagnosis.is_map_void && diagnosis.state() == Severity::Problem);
 }
 
 #[tokio::test(start_paused = true)]
@@ -349,7 +349,7 @@ async fn a_read_that_fails_is_not_checked() {
     let effect = Effect::Answer(When::Before, answer);
     azure.inject(Fault { times: u64::MAX, ..Fault::once(Method::GET, "virtualNetworkLinks", effect) });
     let diagnosis = examine(&azure, &map(), &[]).await;
-    assert_eq!((diagnosis.state(), diagnosis.count(State::NotChecked)), (State::NotChecked, 2));
+    assert_eq!((diagnosis.state(), diagnosis.count(Severity::NotChecked)), (Severity::NotChecked, 2));
     let found = reported(&diagnosis);
     assert!(
         found[0].contains("cannot list the virtual network links") && found[0].contains("status 500"),

@@ -57,7 +57,7 @@ impl Fleet {
 
     async fn look(&self) -> Findings {
         let options = SweepOptions { deadline: Instant::now() + Duration::from_hours(1), is_thorough: false };
-        self.stage.functions.sweeper.look(options).await.unwrap()
+        self.stage.functions.sweeper.compare(options).await.unwrap()
     }
 
     async fn repair(&self, findings: &Findings) -> Repaired {

@@ -70,7 +70,7 @@ async fn sweep(world: &World) -> Actions {
     let sweeper = &world.stage.functions.sweeper;
     let deadline = Instant::now() + Duration::from_hours(1);
     world.azure.clear_calls();
-    let findings = sweeper.look(SweepOptions { deadline, is_thorough: true }).await.unwrap();
+    let findings = sweeper.compare(SweepOptions { deadline, is_thorough: true }).await.unwrap();
     sweeper.repair(&findings.found, deadline, &Stop::never(), |_| ()).await;
     drop(world.take_lines());
     needed(world)

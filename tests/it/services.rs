@@ -522,20 +522,20 @@ async fn a_sweep_finds_and_repairs_a_service_and_costs_no_request_where_it_is_ri
         is_thorough: false,
     };
     world.azure.clear_calls();
-    let findings = sweeper.look(options()).await.unwrap();
+    let findings = sweeper.compare(options()).await.unwrap();
     assert!(findings.found.is_empty() && findings.unattributed.is_empty(), "{findings:#?}");
     assert_eq!(world.calls(), "4 LIST");
     world.put("A api 20 10.1.5.4,10.1.5.77 owner=service:api");
-    let findings = sweeper.look(options()).await.unwrap();
+    let findings = sweeper.compare(options()).await.unwrap();
     let kinds: Vec<_> = findings
         .found
         .iter()
-        .flat_map(aci_dns::sweep::findings::Found::kinds)
+        .flat_map(aci_dns::sweep::findings::GroupFinding::kinds)
         .map(|kind| kind.as_str())
         .collect();
     assert_eq!(kinds, ["service"]);
     let repaired = sweeper.repair(&findings.found, options().deadline, &Stop::never(), |_| ()).await;
     assert_eq!((repaired.done, repaired.failed), (1, 0));
     assert_eq!(held(&world), "4 5");
-    assert!(sweeper.look(options()).await.unwrap().found.is_empty());
+    assert!(sweeper.compare(options()).await.unwrap().found.is_empty());
 }

@@ -6,7 +6,7 @@ use aci_dns::{
     replay::stage::Stage,
     sweep::{
         Repaired, Stop, SweepOptions,
-        findings::{ChangeGuard, Findings, Verdict},
+        findings::{ChangeGuard, FindingKind, Findings},
     },
 };
 use axum::body::Body;
@@ -25,7 +25,7 @@ fn options(is_thorough: bool) -> SweepOptions {
 }
 
 async fn look(stage: &Stage) -> Findings {
-    stage.functions.sweeper.look(options(false)).await.unwrap()
+    stage.functions.sweeper.compare(options(false)).await.unwrap()
 }
 
 async fn repair(stage: &Stage, findings: &Findings) -> Repaired {
@@ -34,7 +34,7 @@ async fn repair(stage: &Stage, findings: &Findings) -> Repaired {
 
 /// Each group with a finding, and the kinds of drift: `web: address, ptr_stale`.
 fn reported(findings: &Findings) -> Vec<String> {
-    let kinds = |found: &aci_dns::sweep::findings::Found| {
+    let kinds = |found: &aci_dns::sweep::findings::GroupFinding| {
         let kinds: Vec<_> = found.kinds().iter().map(|kind| kind.as_str()).collect();
         format!("{}: {}", found.id.name(), kinds.join(", "))
     };
@@ -200,7 +200,7 @@ async fn a_list_that_fails_is_never_an_empty_one() {
         let findings = look(&world.stage).await;
         assert!(findings.is_incomplete() && !findings.failures.is_empty(), "{path}: {findings:#?}");
         assert_eq!(findings.planned(), 0, "{path}");
-        assert_eq!(findings.count(Verdict::Drift), 0, "{path}");
+        assert_eq!(findings.count(FindingKind::Drift), 0, "{path}");
     }
 }
 
@@ -227,7 +227,7 @@ async fn a_thorough_sweep_does_not_rely_on_the_listed_address_of_a_stopped_group
     world.azure.stop_group(&id("stopped")).unwrap();
     let findings = look(&world.stage).await;
     assert_eq!((reported(&findings).len(), findings.tally.asked), (0, 0));
-    let findings = world.stage.functions.sweeper.look(options(true)).await.unwrap();
+    let findings = world.stage.functions.sweeper.compare(options(true)).await.unwrap();
     assert_eq!((reported(&findings), findings.tally.asked), (vec!["stopped: a_stale".to_owned()], 2));
 }
 
@@ -394,7 +394,7 @@ async fn a_repair_that_is_stopped_is_resumed() {
     let (sender, receiver) = watch::channel(false);
     let sweeper = &world.stage.functions.sweeper;
     let findings = look(&world.stage).await;
-    let halt = |_: &aci_dns::sweep::Step<'_>| _ = sender.send_replace(true);
+    let halt = |_: &aci_dns::sweep::RepairStep<'_>| _ = sender.send_replace(true);
     let repaired =
         sweeper.repair(&findings.found, options(false).deadline, &Stop::when(receiver), halt).await;
     assert_eq!((repaired.done, repaired.left), (1, 2));

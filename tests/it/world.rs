@@ -14,7 +14,7 @@ use std::{
 
 use aci_dns::{
     config::{LogFilter, Settings, Takeover},
-    replay::stage::{Answer, Lines, RECONCILE, Stage, TRACK_DRIFT},
+    replay::stage::{HandlerAnswer, Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
 use azure_simulator::{Azure, Effect, Fault, FaultAnswer, Gate, GroupSpec, RecordSetSpec, When};
 use http::Method;
@@ -218,20 +218,20 @@ impl World {
     }
 
     /// Starts to deliver an event for a group to an instance of the handler.
-    pub(crate) fn start(&self, stage: &Stage, name: &str) -> JoinHandle<Answer> {
+    pub(crate) fn start(&self, stage: &Stage, name: &str) -> JoinHandle<HandlerAnswer> {
         let (stage, event) = (stage.clone(), self.event(name));
         tokio::spawn(async move { stage.invoke(RECONCILE, &event).await })
     }
 
     /// The result in an answer and the log lines since the last delivery.
     #[track_caller]
-    pub(crate) fn done(&self, answer: Answer) -> Done {
+    pub(crate) fn done(&self, answer: HandlerAnswer) -> Done {
         let lines = self.take_lines();
         Self::done_with(answer, lines)
     }
 
     #[track_caller]
-    fn done_with(answer: Answer, lines: Vec<Value>) -> Done {
+    fn done_with(answer: HandlerAnswer, lines: Vec<Value>) -> Done {
         let done = Done { status: answer.status, body: answer.body, lines };
         done.check_shape();
         done

@@ -9,7 +9,7 @@ use std::{collections::HashMap, hash::BuildHasherDefault};
 use aci_dns::{
     decide::{Evidence, report},
     domain::{
-        event::{self, Event, Kind},
+        event::{self, Event, EventKind},
         resource_id::ContainerGroupId,
     },
     reconcile::retry::message::{FollowUp, RetryMessage, Work, rfc3339},
@@ -260,7 +260,7 @@ fn given(id: &ContainerGroupId, event_type: &str, time: u64) -> Value {
 
 fn read(given: &Value) -> Event {
     let event = event::read(given).remove(0).unwrap();
-    assert!(matches!(event.kind, Kind::Ours(_)), "{event:?}");
+    assert!(matches!(event.kind, EventKind::Ours(_)), "{event:?}");
     event
 }
 

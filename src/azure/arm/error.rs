@@ -170,7 +170,7 @@ pub(super) enum Subject {
 pub enum Cause {
     /// Azure answered with an error.
     #[error(transparent)]
-    Answer(#[from] Answer),
+    Answer(#[from] ErrorResponse),
     /// The connection failed, so the request was certainly not processed.
     #[error(
         "no connection to {host}: check that its name resolves, that a firewall lets the connection out, and HTTPS_PROXY"
@@ -305,7 +305,7 @@ impl From<TokenError> for Cause {
 impl Cause {
     /// The status of the answer, if there is one.
     pub(super) fn status(&self) -> Option<u16> {
-        let (Self::Answer(Answer { status, .. }) | Self::Unreadable { status, .. }) = self else {
+        let (Self::Answer(ErrorResponse { status, .. }) | Self::Unreadable { status, .. }) = self else {
             return None;
         };
         Some(*status)
@@ -384,7 +384,7 @@ impl Cause {
 /// An error answer of Azure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("status {status}, {}: {message}", .code.as_deref().unwrap_or("no code"))]
-pub struct Answer {
+pub struct ErrorResponse {
     /// The HTTP status.
     pub status: u16,
     /// The error code, if the body has one.
@@ -395,7 +395,7 @@ pub struct Answer {
     pub(super) retry_after: Option<Duration>,
 }
 
-impl Answer {
+impl ErrorResponse {
     fn kind(&self, subject: Subject) -> Kind {
         match self.status {
             412 => Kind::Race,

@@ -13,8 +13,8 @@ use azure_core::{Method, Request};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    Activity, Arc, Arm, ArmError, Instant, PAGE_LIMIT, Placeholder, Reader, Source, TryStreamExt, cause,
-    check_zone,
+    Activity, Arc, Arm, ArmError, ArmPlaceholderCredential, Instant, PAGE_LIMIT, Reader, ReaderSource,
+    TryStreamExt, cause, check_zone,
     error::{Cause, Operation, Subject},
     private_dns,
     transport::{Endpoint, Transport},
@@ -60,9 +60,9 @@ impl Arm {
     pub fn inspection(&self, deadline: Instant) -> Inspector {
         let connection = self.connection(deadline, None);
         let transport = Arc::clone(&connection.transport);
-        let private_dns = self.private_dns(&transport, Arc::new(Placeholder));
+        let private_dns = self.private_dns(&transport, Arc::new(ArmPlaceholderCredential));
         let endpoint = Arc::clone(&self.endpoint);
-        Inspector { reader: Reader(Source::Azure(connection)), transport, endpoint, private_dns }
+        Inspector { reader: Reader(ReaderSource::Azure(connection)), transport, endpoint, private_dns }
     }
 }
 
@@ -91,7 +91,7 @@ impl Inspector {
         let operation = operation(format!("read the permissions in {scope}"));
         let path = format!("{scope}/providers/Microsoft.Authorization/permissions");
         let listed = self
-            .list::<models::Permission>(&operation, &path, &[("api-version", AUTHORIZATION_VERSION)])
+            .list::<models::PermissionJson>(&operation, &path, &[("api-version", AUTHORIZATION_VERSION)])
             .await;
         existing(listed.map(|permissions| permissions.into_iter().map(Into::into).collect()))
     }
@@ -124,7 +124,7 @@ impl Inspector {
         let path: ResourceId = path
             .parse()
             .map_err(|error: ResourceIdError| ArmError::new(&operation, Cause::Unsendable(error.into())))?;
-        let role: models::Role =
+        let role: models::RoleJson =
             self.get(&operation, path.as_str(), &[("api-version", AUTHORIZATION_VERSION)]).await?;
         Ok(role.properties.permissions.into_iter().map(Into::into).collect())
     }
@@ -194,7 +194,7 @@ impl Inspector {
         let operation = operation(format!("list the key vaults of /subscriptions/{subscription}"));
         let path = format!("/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults");
         let vaults =
-            self.list::<models::Vault>(&operation, &path, &[("api-version", KEY_VAULT_VERSION)]).await?;
+            self.list::<models::VaultJson>(&operation, &path, &[("api-version", KEY_VAULT_VERSION)]).await?;
         Ok(vaults.into_iter().filter_map(vault).collect())
     }
 
@@ -204,7 +204,7 @@ impl Inspector {
         let operation = operation(format!("list the system topics of /subscriptions/{subscription}"));
         let path = format!("/subscriptions/{subscription}/providers/Microsoft.EventGrid/systemTopics");
         let topics =
-            self.list::<models::Topic>(&operation, &path, &[("api-version", EVENT_GRID_VERSION)]).await?;
+            self.list::<models::TopicJson>(&operation, &path, &[("api-version", EVENT_GRID_VERSION)]).await?;
         Ok(topics.into_iter().filter_map(topic).collect())
     }
 
@@ -213,7 +213,7 @@ impl Inspector {
         let operation = operation(format!("list the event subscriptions of {topic}"));
         let path = format!("{topic}/eventSubscriptions");
         let found = self
-            .list::<models::EventSubscription>(&operation, &path, &[("api-version", EVENT_GRID_VERSION)])
+            .list::<models::EventSubscriptionJson>(&operation, &path, &[("api-version", EVENT_GRID_VERSION)])
             .await?;
         Ok(found.into_iter().filter_map(event_subscription).collect())
     }
@@ -226,7 +226,7 @@ impl Inspector {
         let operation = operation(format!("list the event subscriptions of /subscriptions/{subscription}"));
         let path = format!("/subscriptions/{subscription}/providers/Microsoft.EventGrid/eventSubscriptions");
         let found = self
-            .list::<models::EventSubscription>(&operation, &path, &[("api-version", EVENT_GRID_VERSION)])
+            .list::<models::EventSubscriptionJson>(&operation, &path, &[("api-version", EVENT_GRID_VERSION)])
             .await?;
         Ok(found.into_iter().filter_map(event_subscription).collect())
     }
@@ -238,7 +238,7 @@ impl Inspector {
         query: &[(&str, &str)],
     ) -> Result<Vec<Model>, ArmError> {
         let refuse = |cause| ArmError::new(operation, cause);
-        let mut page: models::Page<Model> = self.get(operation, path, query).await?;
+        let mut page: models::PageJson<Model> = self.get(operation, path, query).await?;
         let mut all = page.value;
         for _ in 1..PAGE_LIMIT {
             let Some(next) = page.next_link.filter(|next| !next.is_empty()) else { return Ok(all) };
@@ -275,7 +275,7 @@ fn operation(text: String) -> Operation {
     Operation { subject: Subject::Surroundings, text }
 }
 
-fn vault(model: models::Vault) -> Option<VaultState> {
+fn vault(model: models::VaultJson) -> Option<VaultState> {
     let models::VaultProperties { vault_uri, enable_rbac_authorization, public_network_access, network_acls } =
         model.properties;
     let is = |text: Option<String>, word: &str| text.is_some_and(|text| text.eq_ignore_ascii_case(word));
@@ -331,7 +331,7 @@ fn link(model: private_dns::models::VirtualNetworkLink) -> Option<Link> {
 }
 
 /// Topics of other sources, such as storage accounts, are ignored.
-fn topic(model: models::Topic) -> Option<Topic> {
+fn topic(model: models::TopicJson) -> Option<Topic> {
     let source: ResourceId = model.properties.source?.parse().ok()?;
     let segments = source.as_str().split('/').filter(|segment| !segment.is_empty()).count();
     let is_ours = segments == 2 || (segments == 4 && source.after("resourceGroups").is_some());
@@ -343,7 +343,7 @@ fn topic(model: models::Topic) -> Option<Topic> {
     })
 }
 
-fn event_subscription(model: models::EventSubscription) -> Option<EventSubscription> {
+fn event_subscription(model: models::EventSubscriptionJson) -> Option<EventSubscription> {
     let models::EventSubscriptionProperties {
         topic,
         provisioning_state,
@@ -402,7 +402,7 @@ mod models {
 
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    pub(super) struct Page<Model> {
+    pub(super) struct PageJson<Model> {
         pub(super) value: Vec<Model>,
         pub(super) next_link: Option<String>,
     }
@@ -417,7 +417,7 @@ mod models {
 
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    pub(super) struct Permission {
+    pub(super) struct PermissionJson {
         actions: Option<Vec<String>>,
         not_actions: Option<Vec<String>>,
         data_actions: Option<Vec<String>>,
@@ -425,7 +425,7 @@ mod models {
     }
 
     #[derive(Deserialize)]
-    pub(super) struct Vault {
+    pub(super) struct VaultJson {
         pub(super) id: String,
         pub(super) properties: VaultProperties,
     }
@@ -445,8 +445,8 @@ mod models {
         pub(super) default_action: Option<String>,
     }
 
-    impl From<Permission> for super::Permission {
-        fn from(model: Permission) -> Self {
+    impl From<PermissionJson> for super::Permission {
+        fn from(model: PermissionJson) -> Self {
             Self {
                 actions: model.actions.unwrap_or_default(),
                 not_actions: model.not_actions.unwrap_or_default(),
@@ -468,13 +468,13 @@ mod models {
     }
 
     #[derive(Deserialize)]
-    pub(super) struct Role {
+    pub(super) struct RoleJson {
         pub(super) properties: RoleProperties,
     }
 
     #[derive(Deserialize)]
     pub(super) struct RoleProperties {
-        pub(super) permissions: Vec<Permission>,
+        pub(super) permissions: Vec<PermissionJson>,
     }
 
     #[derive(Deserialize)]
@@ -490,7 +490,7 @@ mod models {
     }
 
     #[derive(Deserialize)]
-    pub(super) struct Topic {
+    pub(super) struct TopicJson {
         pub(super) id: String,
         pub(super) properties: TopicProperties,
     }
@@ -503,7 +503,7 @@ mod models {
     }
 
     #[derive(Deserialize)]
-    pub(super) struct EventSubscription {
+    pub(super) struct EventSubscriptionJson {
         pub(super) id: String,
         pub(super) properties: EventSubscriptionProperties,
     }
@@ -514,15 +514,15 @@ mod models {
         pub(super) topic: Option<String>,
         pub(super) provisioning_state: Option<String>,
         pub(super) destination: Option<Destination>,
-        pub(super) delivery_with_resource_identity: Option<Delivery>,
-        pub(super) filter: Option<Filter>,
+        pub(super) delivery_with_resource_identity: Option<DeliveryJson>,
+        pub(super) filter: Option<FilterJson>,
         pub(super) dead_letter_destination: Option<IgnoredAny>,
         pub(super) dead_letter_with_resource_identity: Option<IgnoredAny>,
         pub(super) expiration_time_utc: Option<String>,
     }
 
     #[derive(Deserialize)]
-    pub(super) struct Delivery {
+    pub(super) struct DeliveryJson {
         pub(super) destination: Option<Destination>,
     }
 
@@ -541,17 +541,17 @@ mod models {
 
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
-    pub(super) struct Filter {
+    pub(super) struct FilterJson {
         pub(super) included_event_types: Option<Vec<String>>,
         pub(super) subject_begins_with: Option<String>,
         pub(super) subject_ends_with: Option<String>,
         pub(super) is_subject_case_sensitive: Option<bool>,
-        pub(super) advanced_filters: Option<Vec<Condition>>,
+        pub(super) advanced_filters: Option<Vec<ConditionJson>>,
     }
 
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    pub(super) struct Condition {
+    pub(super) struct ConditionJson {
         pub(super) operator_type: String,
         pub(super) key: Option<String>,
         pub(super) values: Option<Vec<Value>>,

@@ -50,7 +50,7 @@ use url::Url;
 
 pub use self::{
     activity::{Activity, Progress},
-    error::{Answer, ArmError, Cause, Kind},
+    error::{ArmError, Cause, ErrorResponse, Kind},
     inspection::Inspector,
     snapshot::Snapshot,
     tags::Tagger,
@@ -59,7 +59,7 @@ use self::{
     error::{Operation, Subject},
     groups::container_group,
     pace::Cooldowns,
-    transport::{Endpoint, Placeholder, Transport},
+    transport::{ArmPlaceholderCredential, Endpoint, Transport},
 };
 use crate::{
     azure::{http_transport::HttpTransport, key_vault::VaultError, slot::Slot, tokens::Tokens},
@@ -174,18 +174,18 @@ impl Arm {
     #[must_use]
     pub fn invocation_in(&self, deadline: Instant, slot: Option<Arc<Slot>>) -> Writer {
         let connection = self.connection(deadline, slot);
-        Writer { reader: Reader(Source::Azure(connection.clone())), connection }
+        Writer { reader: Reader(ReaderSource::Azure(connection.clone())), connection }
     }
 
     /// The read-only client of one invocation.
     #[must_use]
     pub fn observation(&self, deadline: Instant) -> Reader {
-        Reader(Source::Azure(self.connection(deadline, None)))
+        Reader(ReaderSource::Azure(self.connection(deadline, None)))
     }
 
     fn connection(&self, deadline: Instant, slot: Option<Arc<Slot>>) -> Arc<Connection> {
         let transport = Arc::new(Transport::new(self.endpoint.clone(), deadline, slot));
-        let credential = Arc::new(Placeholder);
+        let credential = Arc::new(ArmPlaceholderCredential);
         let container_groups = container_instances::Client::new(
             self.address(CONTAINER_INSTANCES_VERSION),
             credential.clone(),
@@ -199,7 +199,11 @@ impl Arm {
         })
     }
 
-    fn private_dns(&self, transport: &Arc<Transport>, credential: Arc<Placeholder>) -> private_dns::Client {
+    fn private_dns(
+        &self,
+        transport: &Arc<Transport>,
+        credential: Arc<ArmPlaceholderCredential>,
+    ) -> private_dns::Client {
         private_dns::Client::new(
             self.address(PRIVATE_DNS_VERSION),
             credential,
@@ -222,11 +226,11 @@ fn options(transport: &Arc<Transport>) -> ClientOptions {
 
 /// The reads of an invocation. This type has no write methods.
 #[derive(Debug)]
-pub struct Reader(Source);
+pub struct Reader(ReaderSource);
 
 /// The source of a reader.
 #[derive(Debug)]
-enum Source {
+enum ReaderSource {
     Azure(Arc<Connection>),
     Snapshot(Arc<Snapshot>),
 }
@@ -260,21 +264,21 @@ impl Reader {
     /// Creates a reader of lists that sends no request.
     #[must_use]
     pub fn of(snapshot: Arc<Snapshot>) -> Self {
-        Self(Source::Snapshot(snapshot))
+        Self(ReaderSource::Snapshot(snapshot))
     }
 
     /// Whether it reads lists, so that a repeated read returns the same answer.
     #[must_use]
     pub fn is_snapshot(&self) -> bool {
-        matches!(self.0, Source::Snapshot(_))
+        matches!(self.0, ReaderSource::Snapshot(_))
     }
 
     /// A secret that was read before; `None` if it has to be read.
     #[must_use]
     pub fn known_secret(&self, id: &SecretId) -> Option<Result<Option<Secret>, VaultError>> {
         match &self.0 {
-            Source::Azure(_) => None,
-            Source::Snapshot(snapshot) => snapshot.secret(id).cloned(),
+            ReaderSource::Azure(_) => None,
+            ReaderSource::Snapshot(snapshot) => snapshot.secret(id).cloned(),
         }
     }
 
@@ -282,8 +286,8 @@ impl Reader {
     #[must_use]
     pub fn calls(&self) -> u32 {
         match &self.0 {
-            Source::Azure(azure) => azure.transport.calls(),
-            Source::Snapshot(_) => 0,
+            ReaderSource::Azure(azure) => azure.transport.calls(),
+            ReaderSource::Snapshot(_) => 0,
         }
     }
 
@@ -291,16 +295,16 @@ impl Reader {
     #[must_use]
     pub fn request_records(&self) -> Vec<RequestRecord> {
         match &self.0 {
-            Source::Azure(azure) => azure.transport.request_records(),
-            Source::Snapshot(_) => Vec::new(),
+            ReaderSource::Azure(azure) => azure.transport.request_records(),
+            ReaderSource::Snapshot(_) => Vec::new(),
         }
     }
 
     /// A container group; `None` when Azure says that it or its resource group does not exist.
     pub async fn container_group(&self, id: &ContainerGroupId) -> Result<Option<ContainerGroup>, ArmError> {
         match &self.0 {
-            Source::Azure(azure) => azure.container_group(id).await,
-            Source::Snapshot(snapshot) => snapshot.container_group(id),
+            ReaderSource::Azure(azure) => azure.container_group(id).await,
+            ReaderSource::Snapshot(snapshot) => snapshot.container_group(id),
         }
     }
 
@@ -311,8 +315,8 @@ impl Reader {
         scope: &Scope,
     ) -> Result<Option<Vec<(ContainerGroupId, ContainerGroup)>>, ArmError> {
         match &self.0 {
-            Source::Azure(azure) => azure.list_container_groups(scope).await,
-            Source::Snapshot(snapshot) => snapshot.list_container_groups(scope),
+            ReaderSource::Azure(azure) => azure.list_container_groups(scope).await,
+            ReaderSource::Snapshot(snapshot) => snapshot.list_container_groups(scope),
         }
     }
 
@@ -323,17 +327,19 @@ impl Reader {
         name: &RelativeName,
     ) -> Result<Option<ARecordSet>, ArmError> {
         match &self.0 {
-            Source::Azure(azure) => azure.record_set(RecordType::A, zone, name, records::a_record_set).await,
-            Source::Snapshot(snapshot) => snapshot.a_record_set(zone, name),
+            ReaderSource::Azure(azure) => {
+                azure.record_set(RecordType::A, zone, name, records::a_record_set).await
+            }
+            ReaderSource::Snapshot(snapshot) => snapshot.a_record_set(zone, name),
         }
     }
 
     /// The target of the CNAME record set of a name; `None` when Azure says that the zone has none.
     pub async fn cname(&self, zone: &Zone, name: &RelativeName) -> Result<Option<String>, ArmError> {
         match &self.0 {
-            Source::Azure(azure) => azure.cname(zone, name).await,
+            ReaderSource::Azure(azure) => azure.cname(zone, name).await,
             // A sweep lists no CNAME record sets. A dry run writes nothing, so it does not need them.
-            Source::Snapshot(_) => Ok(None),
+            ReaderSource::Snapshot(_) => Ok(None),
         }
     }
 
@@ -344,10 +350,10 @@ impl Reader {
         name: &RelativeName,
     ) -> Result<Option<PtrRecordSet>, ArmError> {
         match &self.0 {
-            Source::Azure(azure) => {
+            ReaderSource::Azure(azure) => {
                 azure.record_set(RecordType::Ptr, zone, name, records::ptr_record_set).await
             }
-            Source::Snapshot(snapshot) => snapshot.ptr_record_set(zone, name),
+            ReaderSource::Snapshot(snapshot) => snapshot.ptr_record_set(zone, name),
         }
     }
 
@@ -355,8 +361,8 @@ impl Reader {
     /// left out.
     pub async fn list_a_record_sets(&self, zone: &Zone) -> Result<Vec<(RelativeName, ARecordSet)>, ArmError> {
         match &self.0 {
-            Source::Azure(azure) => azure.list(RecordType::A, zone, records::a_record_set).await,
-            Source::Snapshot(snapshot) => snapshot.list_a_record_sets(zone),
+            ReaderSource::Azure(azure) => azure.list(RecordType::A, zone, records::a_record_set).await,
+            ReaderSource::Snapshot(snapshot) => snapshot.list_a_record_sets(zone),
         }
     }
 
@@ -366,8 +372,8 @@ impl Reader {
         zone: &Zone,
     ) -> Result<Vec<(RelativeName, PtrRecordSet)>, ArmError> {
         match &self.0 {
-            Source::Azure(azure) => azure.list(RecordType::Ptr, zone, records::ptr_record_set).await,
-            Source::Snapshot(snapshot) => snapshot.list_ptr_record_sets(zone),
+            ReaderSource::Azure(azure) => azure.list(RecordType::Ptr, zone, records::ptr_record_set).await,
+            ReaderSource::Snapshot(snapshot) => snapshot.list_ptr_record_sets(zone),
         }
     }
 }

@@ -31,12 +31,12 @@ const TURN: Duration = Duration::from_millis(50);
 pub(super) struct QuotaKey {
     /// The path of the zone, or else of the subscription, in lower case.
     place: Box<str>,
-    kind: Kind,
+    kind: RequestKind,
 }
 
 /// The kinds of requests that Azure counts separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+enum RequestKind {
     Read,
     List,
     Create,
@@ -73,11 +73,11 @@ impl QuotaKey {
         let place = path.split('/').take(zones_in(path).map_or(3, |at| at + 2));
         let place = place.collect::<Vec<_>>().join("/").to_ascii_lowercase().into();
         let kind = match *method {
-            Method::PUT if headers.contains_key(header::IF_NONE_MATCH) => Kind::Create,
-            Method::PUT => Kind::Replace,
-            Method::DELETE => Kind::Delete,
-            _ if is_list(path) => Kind::List,
-            _ => Kind::Read,
+            Method::PUT if headers.contains_key(header::IF_NONE_MATCH) => RequestKind::Create,
+            Method::PUT => RequestKind::Replace,
+            Method::DELETE => RequestKind::Delete,
+            _ if is_list(path) => RequestKind::List,
+            _ => RequestKind::Read,
         };
         Self { place, kind }
     }
@@ -152,7 +152,7 @@ impl Cooldowns {
         let now = Instant::now();
         let cooldowns = self.cooldowns();
         let throttled = cooldowns.iter().filter(|(quota, cooldown)| {
-            *quota.place == *place && quota.kind != Kind::List && now < cooldown.opens
+            *quota.place == *place && quota.kind != RequestKind::List && now < cooldown.opens
         });
         throttled.map(|(_, cooldown)| cooldown.opens).max()
     }
@@ -240,7 +240,7 @@ mod tests {
         for (at, one) in all.iter().enumerate() {
             assert!(all.iter().skip(at + 1).all(|other| one != other), "{one:?}");
         }
-        let lists: Vec<_> = all.iter().filter(|quota| quota.kind == Kind::List).collect();
+        let lists: Vec<_> = all.iter().filter(|quota| quota.kind == RequestKind::List).collect();
         assert_eq!(lists, [&all[1]]);
         assert_eq!(quota(&Method::GET, &format!("{}/PTR/4.5", ZONE.to_uppercase())), reads());
         let other = "/subscriptions/S1/resourceGroups/other/providers/x/containerGroups/api";

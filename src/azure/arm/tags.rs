@@ -8,7 +8,7 @@ use azure_core::{Method, Request};
 use serde_json::json;
 
 use super::{
-    Arm, ArmError, Instant, Reader, Source,
+    Arm, ArmError, Instant, Reader, ReaderSource,
     error::{Operation, Subject},
     transport::{Endpoint, Transport},
 };
@@ -35,7 +35,11 @@ impl Arm {
     pub fn tagging(&self, deadline: Instant) -> Tagger {
         let connection = self.connection(deadline, None);
         let transport = Arc::clone(&connection.transport);
-        Tagger { reader: Reader(Source::Azure(connection)), transport, endpoint: Arc::clone(&self.endpoint) }
+        Tagger {
+            reader: Reader(ReaderSource::Azure(connection)),
+            transport,
+            endpoint: Arc::clone(&self.endpoint),
+        }
     }
 }
 

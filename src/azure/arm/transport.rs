@@ -36,7 +36,7 @@ use url::{Host, Url};
 
 use super::{
     activity::Activity,
-    error::{Answer, Cause},
+    error::{Cause, ErrorResponse},
     pace::{self, Cooldowns, QuotaKey},
     prune,
 };
@@ -114,10 +114,10 @@ struct Sent {
 
 /// The placeholder credential of the generated clients.
 #[derive(Debug)]
-pub(super) struct Placeholder;
+pub(super) struct ArmPlaceholderCredential;
 
 #[async_trait]
-impl TokenCredential for Placeholder {
+impl TokenCredential for ArmPlaceholderCredential {
     async fn get_token(&self, _: &[&str]) -> azure_core::Result<AccessToken> {
         let end = SystemTime::now() + Duration::from_hours(1);
         Ok(AccessToken::new("set-by-the-transport", end.into()))
@@ -155,7 +155,7 @@ struct Outgoing {
 
 /// A page of a list of record sets. The generated model reads a page without `value` as an empty one.
 #[derive(Deserialize)]
-struct Page {
+struct RecordSetPage {
     #[serde(rename = "value")]
     _value: Vec<IgnoredAny>,
 }
@@ -166,7 +166,7 @@ fn check_json(body: &[u8], is_list: bool) -> Result<(), BoxError> {
         return Err("it is not a JSON object".into());
     }
     if is_list {
-        serde_json::from_slice::<Page>(body)?;
+        serde_json::from_slice::<RecordSetPage>(body)?;
     } else {
         serde_json::from_slice::<IgnoredAny>(body)?;
     }
@@ -491,7 +491,7 @@ async fn read_error(parts: &http::response::Parts, body: axum::body::Body) -> Ca
         };
     }
     let message = text("message").map_or_else(|| "no message".to_owned(), shorten);
-    Answer {
+    ErrorResponse {
         status,
         code,
         message,

@@ -30,10 +30,10 @@ const ANSWER_LIMIT: usize = 256 * 1024;
 
 /// What the crate gets instead of a credential: the real token is attached by [`VaultTransport`].
 #[derive(Debug)]
-pub(super) struct Placeholder;
+pub(super) struct VaultPlaceholderCredential;
 
 #[async_trait]
-impl TokenCredential for Placeholder {
+impl TokenCredential for VaultPlaceholderCredential {
     async fn get_token(
         &self,
         _: &[&str],

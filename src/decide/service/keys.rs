@@ -54,13 +54,13 @@ impl ServiceKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceFact {
     /// The managed container groups of the resource group.
-    Groups(BTreeMap<ContainerGroupId, Seen>),
+    Groups(BTreeMap<ContainerGroupId, ObservedMember>),
     /// An A record set, if there is one.
     Set(Option<ARecordSet>),
     /// The target of a CNAME record set, if there is one.
     Cname(Option<String>),
     /// A container group.
-    Group(Seen),
+    Group(ObservedMember),
     /// Whether an owner gives a name up.
     Owner {
         /// It is deleted, should have another name, or has no members.
@@ -70,7 +70,7 @@ pub enum ServiceFact {
 
 /// The parts of one read of a container group that decisions about services use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedMember {
     /// The state of its address. A list does not tell that a group is stopped.
     pub state: AddressState,
     /// The address that Azure shows, whatever the state.
@@ -79,7 +79,7 @@ pub struct Seen {
     pub tags: ServiceTags,
 }
 
-impl Seen {
+impl ObservedMember {
     /// What a read says about a group, or about its absence.
     #[must_use]
     pub fn of(group: Option<&ContainerGroup>) -> Self {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    keys::{Seen, ServiceKey},
+    keys::{ObservedMember, ServiceKey},
     verdict::{MOST_ADDRESSES, ServiceGoal},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 /// Whether a group belongs to a service: its tag lists the label, or its name matches. A group of a standby pool
 /// belongs to none.
 #[must_use]
-pub fn belongs(service: &Service, id: &ContainerGroupId, seen: &Seen) -> bool {
+pub fn belongs(service: &Service, id: &ContainerGroupId, seen: &ObservedMember) -> bool {
     let is_named = seen.tags.labels.iter().any(|label| label == service.name.as_str());
     !seen.tags.is_ignored
         && seen.state != AddressState::StandbyPool
@@ -33,10 +33,10 @@ pub fn belongs(service: &Service, id: &ContainerGroupId, seen: &Seen) -> bool {
 #[derive(Clone)]
 pub(super) struct Membership<'a> {
     service: &'a Service,
-    listed: Option<&'a BTreeMap<ContainerGroupId, Seen>>,
+    listed: Option<&'a BTreeMap<ContainerGroupId, ObservedMember>>,
     /// The groups of the events that may be members although the list does not say so.
     own: BTreeSet<ContainerGroupId>,
-    read: BTreeMap<ContainerGroupId, &'a Seen>,
+    read: BTreeMap<ContainerGroupId, &'a ObservedMember>,
     unreadable: BTreeMap<ContainerGroupId, ServiceKey>,
     /// Whether the group of an event may be a member.
     pub(super) is_concerned: bool,
@@ -56,7 +56,7 @@ impl<'a> Membership<'a> {
     pub(super) fn listed(
         goal: &ServiceGoal,
         service: &'a Service,
-        listed: Option<&'a BTreeMap<ContainerGroupId, Seen>>,
+        listed: Option<&'a BTreeMap<ContainerGroupId, ObservedMember>>,
     ) -> Self {
         let is_own = |(id, evidence): &(&ContainerGroupId, &Evidence)| {
             goal.map.serves(id)
@@ -82,7 +82,7 @@ impl<'a> Membership<'a> {
     }
 
     /// Learns the read of a group, or that it failed.
-    pub(super) fn learn(&mut self, id: ContainerGroupId, seen: Result<&'a Seen, ServiceKey>) {
+    pub(super) fn learn(&mut self, id: ContainerGroupId, seen: Result<&'a ObservedMember, ServiceKey>) {
         match seen {
             Ok(seen) => _ = self.read.insert(id, seen),
             Err(key) => _ = self.unreadable.insert(id, key),
@@ -90,7 +90,7 @@ impl<'a> Membership<'a> {
     }
 
     /// What is known of a group: its read, or else the list.
-    pub(super) fn get(&self, id: &ContainerGroupId) -> Option<&'a Seen> {
+    pub(super) fn get(&self, id: &ContainerGroupId) -> Option<&'a ObservedMember> {
         self.read.get(id).copied().or_else(|| self.listed.and_then(|listed| listed.get(id)))
     }
 
@@ -113,13 +113,13 @@ impl<'a> Membership<'a> {
         self.listed.is_none() && self.read.is_empty() && self.unreadable.is_empty()
     }
 
-    fn members(&self) -> BTreeMap<ContainerGroupId, &'a Seen> {
+    fn members(&self) -> BTreeMap<ContainerGroupId, &'a ObservedMember> {
         let ids = self.listed.into_iter().flatten().map(|(id, _)| id).chain(self.read.keys());
         let known = ids.filter_map(|id| Some((id.clone(), self.get(id)?)));
         known.filter(|(id, seen)| belongs(self.service, id, seen)).collect()
     }
 
-    pub(super) fn into_members(self) -> BTreeMap<ContainerGroupId, Seen> {
+    pub(super) fn into_members(self) -> BTreeMap<ContainerGroupId, ObservedMember> {
         self.members().into_iter().map(|(id, seen)| (id, seen.clone())).collect()
     }
 
@@ -159,7 +159,7 @@ impl<'a> Membership<'a> {
 
     /// The groups that show one of these addresses.
     pub(super) fn showing(&self, addresses: &BTreeSet<Ipv4Addr>) -> BTreeSet<ContainerGroupId> {
-        let shows = |seen: &Seen| seen.shown.is_some_and(|shown| addresses.contains(&shown));
+        let shows = |seen: &ObservedMember| seen.shown.is_some_and(|shown| addresses.contains(&shown));
         let listed = self.listed.into_iter().flatten().filter(|(_, seen)| shows(seen)).map(|(id, _)| id);
         let read = self.read.iter().filter(|(_, seen)| shows(seen)).map(|(id, _)| id);
         listed.chain(read).filter(|id| self.read.contains_key(*id)).cloned().collect()
@@ -177,7 +177,7 @@ impl<'a> Membership<'a> {
 
     /// Whether a listed or read group shows this address, so that its own read decides.
     pub(super) fn explains(&self, address: Ipv4Addr) -> bool {
-        let shows = |seen: &Seen| seen.shown == Some(address);
+        let shows = |seen: &ObservedMember| seen.shown == Some(address);
         self.listed.into_iter().flatten().any(|(_, seen)| shows(seen))
             || self.read.values().any(|seen| shows(seen))
     }
@@ -186,7 +186,7 @@ impl<'a> Membership<'a> {
     /// deleted, there is a member that was not read.
     pub(super) fn is_contradicted(
         &self,
-        again: &BTreeMap<ContainerGroupId, Seen>,
+        again: &BTreeMap<ContainerGroupId, ObservedMember>,
         unexplained: &[&Ipv4Addr],
         is_deletion: bool,
     ) -> bool {

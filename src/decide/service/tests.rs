@@ -29,8 +29,8 @@ fn id(name: &str) -> ContainerGroupId {
 }
 
 /// A group in words: `4` runs at 10.0.0.4; with `stopped`, `pending`, `deleting`, `drain`, `ignored`, `tag`.
-fn seen(words: &str) -> Seen {
-    let mut seen = Seen { state: AddressState::Pending, shown: None, tags: ServiceTags::default() };
+fn seen(words: &str) -> ObservedMember {
+    let mut seen = ObservedMember { state: AddressState::Pending, shown: None, tags: ServiceTags::default() };
     for word in words.split(' ') {
         match word {
             "stopped" => seen.state = AddressState::Released,
@@ -54,10 +54,10 @@ fn seen(words: &str) -> Seen {
 /// An Azure in words: what lists and reads say at first, and three seconds later.
 #[derive(Clone, Default)]
 struct World {
-    list: BTreeMap<ContainerGroupId, Seen>,
-    list_again: Option<BTreeMap<ContainerGroupId, Seen>>,
-    groups: BTreeMap<ContainerGroupId, Seen>,
-    groups_again: BTreeMap<ContainerGroupId, Seen>,
+    list: BTreeMap<ContainerGroupId, ObservedMember>,
+    list_again: Option<BTreeMap<ContainerGroupId, ObservedMember>>,
+    groups: BTreeMap<ContainerGroupId, ObservedMember>,
+    groups_again: BTreeMap<ContainerGroupId, ObservedMember>,
     set: Option<ARecordSet>,
     failing: BTreeSet<ServiceKey>,
     is_owner_free: bool,

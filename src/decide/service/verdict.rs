@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::keys::{Seen, ServiceKey};
+use super::keys::{ObservedMember, ServiceKey};
 use crate::{
     config::{ZoneMap, Zones},
     decide::{Conflict, Evidence, Purpose, change::Change},
@@ -63,7 +63,7 @@ pub struct ServiceVerdict {
     /// Whether the record set differs, in addresses, TTL or mark.
     pub is_different: bool,
     /// The members that were read, by id; from the list where they were not read.
-    pub members: BTreeMap<ContainerGroupId, Seen>,
+    pub members: BTreeMap<ContainerGroupId, ObservedMember>,
     /// Every running member is draining, so their addresses stay.
     pub is_failing_open: bool,
     /// The record set holds an address that no listed group has.

@@ -9,10 +9,10 @@ fn condition(operator: &str, key: &str, values: &[&str]) -> Condition {
 
 /// The events that the reconciler needs and the filter excludes, and the unknown conditions.
 fn check(filter: &Filter, kept_out: &[&str], unknown: &[&str]) {
-    let function = Function {
+    let function = Subscriber {
         title: RECONCILE,
         name: report::RECONCILE,
-        state: State::Problem,
+        state: Severity::Problem,
         impact: "",
         is_writer: true,
         keeps_stopped: false,

@@ -23,7 +23,7 @@ fn ours() -> Event {
         event_type: WRITTEN.into(),
         time: Some("2026-01-02T03:04:05.1Z".into()),
         is_about_tags: false,
-        kind: Kind::Ours(WEB.parse().unwrap()),
+        kind: EventKind::Ours(WEB.parse().unwrap()),
     }
 }
 
@@ -41,7 +41,7 @@ fn check(value: &Value, expected: &[Result<Event, &str>]) {
     assert_eq!(read_plainly(value), expected, "{value}");
 }
 
-fn check_kind(event_type: &str, subject: &str, expected: Kind) {
+fn check_kind(event_type: &str, subject: &str, expected: EventKind) {
     let event = Event { event_type: event_type.to_owned(), kind: expected, ..ours() };
     check(&event_grid(event_type, subject), &[Ok(event)]);
 }
@@ -105,7 +105,7 @@ fn an_event_of_another_type_is_ignored_whatever_its_subject() {
         "é",
     ] {
         for subject in [WEB, STORAGE, "junk", ""] {
-            check_kind(event_type, subject, Kind::Ignored(Ignored::Type(event_type.to_owned())));
+            check_kind(event_type, subject, EventKind::Ignored(Ignored::Type(event_type.to_owned())));
         }
     }
 }
@@ -123,7 +123,7 @@ fn other_resources_and_paths_below_a_container_group_are_ignored() {
         format!("{STORAGE}/providers/Microsoft.Resources/tags/default"),
         "/subscriptions/s1/resourceGroups/rg-spoke1".to_owned(),
     ] {
-        check_kind(WRITTEN, &subject, Kind::Ignored(Ignored::Resource(subject.clone())));
+        check_kind(WRITTEN, &subject, EventKind::Ignored(Ignored::Resource(subject.clone())));
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
         Rules, WriteResult,
         change::Change,
         service::{
-            Seen, ServiceFact, ServiceFacts, ServiceGoal, ServiceKey, ServiceVerdict, ServicesStep, belongs,
-            decide_services, gives_up, unsettled,
+            ObservedMember, ServiceFact, ServiceFacts, ServiceGoal, ServiceKey, ServiceVerdict, ServicesStep,
+            belongs, decide_services, gives_up, unsettled,
         },
     },
     domain::{
@@ -125,14 +125,14 @@ async fn answer(reader: &Reader, goal: &ServiceGoal, key: &ServiceKey) -> Result
         ServiceKey::Groups | ServiceKey::GroupsAgain => {
             let groups = reader.list_container_groups(&goal.scope).await?.unwrap_or_default();
             let managed = groups.into_iter().filter(|(id, _)| goal.map.serves(id));
-            ServiceFact::Groups(managed.map(|(id, group)| (id, Seen::of(Some(&group)))).collect())
+            ServiceFact::Groups(managed.map(|(id, group)| (id, ObservedMember::of(Some(&group)))).collect())
         }
         ServiceKey::Set(name) | ServiceKey::SetAfter(name) => {
             ServiceFact::Set(reader.a_record_set(zone, name).await?)
         }
         ServiceKey::Cname(name) => ServiceFact::Cname(reader.cname(zone, name).await?),
         ServiceKey::Group(id) | ServiceKey::GroupAgain(id) | ServiceKey::GroupAfter(_, id) => {
-            ServiceFact::Group(Seen::of(reader.container_group(id).await?.as_ref()))
+            ServiceFact::Group(ObservedMember::of(reader.container_group(id).await?.as_ref()))
         }
         ServiceKey::Owner(name, owner) | ServiceKey::OwnerAgain(name, owner) => {
             ServiceFact::Owner { is_free: is_free(reader, goal, name, owner).await? }
@@ -167,6 +167,6 @@ async fn has_no_members(
         return Ok(true);
     };
     let groups = reader.list_container_groups(scope).await?.unwrap_or_default();
-    let is_member = |id, group| goal.map.serves(id) && belongs(service, id, &Seen::of(Some(group)));
+    let is_member = |id, group| goal.map.serves(id) && belongs(service, id, &ObservedMember::of(Some(group)));
     Ok(!groups.iter().any(|(id, group)| is_member(id, group)))
 }

@@ -17,7 +17,7 @@ use crate::{
         tokens::Tokens,
     },
     domain::{
-        event::{self, Given, Kind},
+        event::{self, EventKind, Given},
         text::printable,
     },
     reconcile::retry::message::{RetryMessage, rfc3339},
@@ -103,8 +103,8 @@ pub fn line(message: &StoredMessage) -> String {
     let what = match event {
         Some(event) => {
             let subject = match &event.kind {
-                Kind::Ours(id) => id.to_string(),
-                Kind::Ignored(reason) => reason.to_string(),
+                EventKind::Ours(id) => id.to_string(),
+                EventKind::Ignored(reason) => reason.to_string(),
             };
             format!("{} {subject}", event.event_type)
         }

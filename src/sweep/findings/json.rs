@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Findings, Verdict};
+use super::{FindingKind, Findings};
 use crate::{decide::change::Effect, domain::dns::Owner};
 
 /// The findings as JSON. The key `strays` is part of the interface.
@@ -32,9 +32,9 @@ pub fn json(findings: &Findings) -> Value {
             "id": found.resource_id(),
             "fqdn": report.fqdn.as_ref().map(ToString::to_string),
             "verdict": match found.verdict {
-                Verdict::Drift => "drift",
-                Verdict::Marks => "marks",
-                Verdict::Unknown => "unknown",
+                FindingKind::Drift => "drift",
+                FindingKind::Marks => "marks",
+                FindingKind::Unknown => "unknown",
             },
             "kinds": found.kinds().iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
             "address": report.address.map(|address| address.to_string()),
@@ -67,8 +67,8 @@ pub fn json(findings: &Findings) -> Value {
             "groups": tally.groups,
             "right": tally.right,
             "drifted": findings.drifted(),
-            "toBeMarked": findings.count(Verdict::Marks),
-            "unknown": findings.count(Verdict::Unknown),
+            "toBeMarked": findings.count(FindingKind::Marks),
+            "unknown": findings.count(FindingKind::Unknown),
             "settling": tally.settling,
             "unmanaged": tally.unmanaged,
             "left": tally.left,

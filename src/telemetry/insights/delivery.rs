@@ -93,19 +93,19 @@ impl Losses {
 /// The destination of telemetry.
 #[derive(Clone, Debug)]
 pub(in crate::telemetry) struct Sender {
-    way: Way,
+    way: Sink,
     losses: Arc<Losses>,
 }
 
 #[derive(Clone, Debug)]
-enum Way {
-    Network(Network),
+enum Sink {
+    Network(IngestionEndpoint),
     File(Arc<Mutex<File>>),
 }
 
 /// The ingestion endpoint.
 #[derive(Clone, Debug)]
-struct Network {
+struct IngestionEndpoint {
     url: Uri,
     http_transport: HttpTransport,
     /// The source and the scope of tokens, if the endpoint requires them.
@@ -136,7 +136,7 @@ impl Sender {
         });
         let url = settings.ingestion_endpoint.join("v2.1/track").map(|url| url.as_str().parse());
         let url = url.ok().and_then(Result::ok).expect("an endpoint accepts a relative path");
-        let way = Way::Network(Network {
+        let way = Sink::Network(IngestionEndpoint {
             url,
             http_transport: http_transport.clone(),
             tokens,
@@ -147,7 +147,7 @@ impl Sender {
 
     /// Writes to a file instead, one envelope per line.
     pub(in crate::telemetry) fn file(path: &Path) -> io::Result<Self> {
-        Ok(Self { way: Way::File(Arc::new(Mutex::new(File::create(path)?))), losses: Arc::default() })
+        Ok(Self { way: Sink::File(Arc::new(Mutex::new(File::create(path)?))), losses: Arc::default() })
     }
 
     pub(super) fn counting(self, losses: &Arc<Losses>) -> Self {
@@ -159,11 +159,11 @@ impl Sender {
 impl HttpClient for Sender {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
         let response = match &self.way {
-            Way::Network(network) => {
+            Sink::Network(network) => {
                 let runtime = network.runtime.clone();
                 runtime.spawn(network.clone().send(request)).await??
             }
-            Way::File(file) => write(file, request.body())?,
+            Sink::File(file) => write(file, request.body())?,
         };
         let refused = refused_for_good(&response);
         if refused > 0 {
@@ -173,7 +173,7 @@ impl HttpClient for Sender {
     }
 }
 
-impl Network {
+impl IngestionEndpoint {
     async fn send(self, mut request: Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
         *request.uri_mut() = self.url;
         let exchange = async {

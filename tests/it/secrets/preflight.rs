@@ -122,7 +122,7 @@ async fn doctor_needs_one_more_read() {
 
 async fn look(world: &World) -> aci_dns::sweep::findings::Findings {
     let deadline = Instant::now() + Duration::from_hours(1);
-    world.stage.functions.sweeper.look(SweepOptions { deadline, is_thorough: false }).await.unwrap()
+    world.stage.functions.sweeper.compare(SweepOptions { deadline, is_thorough: false }).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]

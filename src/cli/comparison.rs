@@ -24,7 +24,7 @@ pub(super) const TIME: Duration = Duration::from_hours(12);
 
 /// Which subscriptions to compare.
 #[derive(Debug, clap::Args)]
-pub(super) struct Where {
+pub(super) struct SettingsArguments {
     #[arg(
         long = "subscription",
         value_name = "ID",
@@ -36,15 +36,15 @@ pub(super) struct Where {
 
 /// Which subscriptions to compare, and how thoroughly.
 #[derive(Debug, clap::Args)]
-pub(super) struct Look {
+pub(super) struct ComparisonArguments {
     #[command(flatten)]
-    pub(super) place: Where,
+    pub(super) scope: SettingsArguments,
     /// Read each container group to which a record in the zones refers, instead of relying on lists
     #[arg(long)]
     thorough: bool,
 }
 
-impl Where {
+impl SettingsArguments {
     /// The settings, with the arguments applied.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let wrong = self.subscriptions.iter().filter(|id| !is_guid(id)).map(|id| Mistake {
@@ -79,7 +79,7 @@ pub(super) fn nowhere(MissingSubscription(key): MissingSubscription) -> Failure 
     Failure::Settings(SettingsError { mistakes })
 }
 
-impl Look {
+impl ComparisonArguments {
     /// Runs the sweep, unless it is interrupted.
     pub(super) async fn findings(
         &self,
@@ -88,14 +88,14 @@ impl Look {
         stop: &Stop,
     ) -> Result<Findings, Failure> {
         let options = SweepOptions { deadline: Instant::now() + TIME, is_thorough: self.thorough };
-        let look = async {
+        let compared = async {
             match group {
-                Some(id) => sweeper.look_at(id, options.deadline).await.map_err(Failure::Group),
-                None => sweeper.look(options).await.map_err(nowhere),
+                Some(id) => sweeper.compare_group(id, options.deadline).await.map_err(Failure::Group),
+                None => sweeper.compare(options).await.map_err(nowhere),
             }
         };
         tokio::select! {
-            found = look => found,
+            found = compared => found,
             () = stop.signalled() => Err(Failure::Interrupted),
         }
     }
