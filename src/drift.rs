@@ -64,7 +64,7 @@ impl DriftTracker {
             report.map(|report| {
                 let is_compared = report.drift.is_some() && report.error.is_none();
                 match services.filter(|_| is_compared) {
-                    Some(services) => told(services.compared_in(report, id), id),
+                    Some(services) => with_message(services.compared_in(report, id), id),
                     None => report,
                 }
             })
@@ -120,7 +120,7 @@ impl DriftTracker {
                 }
                 let (fqdn, address) = trace.target.map(|target| (target.fqdn, target.address)).unzip();
                 let (address, drift) = (address.flatten(), Some(drift));
-                told(Report { fqdn, address, drift, ..Report::new(Outcome::Reported, "") }, id)
+                with_message(Report { fqdn, address, drift, ..Report::new(Outcome::Reported, "") }, id)
             }
         };
         Ok(match secret {
@@ -131,7 +131,7 @@ impl DriftTracker {
 }
 
 /// The sentence for the drift of a group.
-fn told(report: Report, id: &ContainerGroupId) -> Report {
+fn with_message(report: Report, id: &ContainerGroupId) -> Report {
     let Some(drift) = &report.drift else { return report };
     let kinds: Vec<&str> = drift.kinds.iter().map(|kind| kind.as_str()).collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };

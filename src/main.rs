@@ -111,7 +111,7 @@ fn main() -> ExitCode {
         Command::Schema(_) => Ok(cli::schema()),
         Command::Completions(arguments) => Ok(cli::completions(&arguments, Arguments::command())),
     };
-    done.unwrap_or_else(|failure| cli::tell(&failure))
+    done.unwrap_or_else(|failure| cli::report(&failure))
 }
 
 /// Without a command: in Azure this means that the host did not set the port.

@@ -250,7 +250,7 @@ impl Identity {
     async fn fetch(&self, scope: &str) -> Result<AccessToken, TokenError> {
         let credential = (self.make)().map_err(|error| TokenError::Refused(error.into()))?;
         credential.get_token(&[scope], None).await.map_err(|error| {
-            if is_passing(&error) {
+            if is_transient(&error) {
                 TokenError::Unavailable(error.into())
             } else {
                 TokenError::Refused(refusal(error, self.client_id.as_deref()))
@@ -328,7 +328,7 @@ fn with_text_expiry(body: Bytes) -> Bytes {
 
 /// Whether a token request failed temporarily. `azure_identity` wraps the cause, so the innermost known error
 /// decides.
-fn is_passing(error: &azure_core1::Error) -> bool {
+fn is_transient(error: &azure_core1::Error) -> bool {
     let outermost: &(dyn std::error::Error + 'static) = error;
     let causes = std::iter::successors(Some(outermost), |cause| cause.source());
     let verdicts = causes.filter_map(|cause| match cause.downcast_ref::<azure_core1::Error>()?.kind() {

@@ -73,7 +73,7 @@ impl SettingsArguments {
 }
 
 /// A mistake for a map that lacks a subscription.
-pub(super) fn nowhere(MissingSubscription(key): MissingSubscription) -> Failure {
+pub(super) fn missing_subscription(MissingSubscription(key): MissingSubscription) -> Failure {
     let broken = BrokenRule::SweptNowhere(key);
     let mistakes = vec![Mistake { place: SUBSCRIPTIONS.to_owned(), broken }];
     Failure::Settings(SettingsError { mistakes })
@@ -91,7 +91,7 @@ impl ComparisonArguments {
         let compared = async {
             match group {
                 Some(id) => sweeper.compare_group(id, options.deadline).await.map_err(Failure::Group),
-                None => sweeper.compare(options).await.map_err(nowhere),
+                None => sweeper.compare(options).await.map_err(missing_subscription),
             }
         };
         tokio::select! {

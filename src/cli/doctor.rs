@@ -13,8 +13,8 @@ use aci_dns::{
 use tokio::time::Instant;
 
 use super::{
+    comparison::{SettingsArguments, TIME, missing_subscription},
     failure::{DRIFTED, Failure, refuse},
-    comparison::{SettingsArguments, TIME, nowhere},
     output::Output,
     progress,
     resolver::Resolver,
@@ -63,14 +63,14 @@ pub(crate) fn doctor(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
     run_on_arm(settings(arguments)?, async |settings, arm, stop| {
         let examination = doctor::examine(&arm, &settings, principal, Instant::now() + TIME);
         let mut diagnosis = tokio::select! {
-            diagnosis = examination => diagnosis.map_err(nowhere)?,
+            diagnosis = examination => diagnosis.map_err(missing_subscription)?,
             () = stop.signalled() => return Err(Failure::Interrupted),
         };
         if arguments.resolver.is_on() {
             let sweeper = Functions::new(settings, arm, Clock::new(unix_seconds)).sweeper;
             let options = SweepOptions { deadline: Instant::now() + TIME, is_thorough: false };
             let findings = tokio::select! {
-                findings = sweeper.compare(options) => findings.map_err(nowhere)?,
+                findings = sweeper.compare(options) => findings.map_err(missing_subscription)?,
                 () = stop.signalled() => return Err(Failure::Interrupted),
             };
             let resolved = arguments.resolver.check(&findings.names).await?;

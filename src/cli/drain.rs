@@ -12,11 +12,11 @@ use aci_dns::{
 use tokio::time::Instant;
 
 use super::{
-    failure::Failure,
     comparison::{SettingsArguments, TIME},
+    failure::Failure,
     progress::{self, say},
     run::run_on_arm,
-    service::{Patience, current, of_group, refused, wait_until},
+    service::{WaitArguments, current, of_group, refused, wait_until},
 };
 
 /// Take a container group out of its services, or put it back
@@ -38,7 +38,7 @@ pub(crate) struct DrainArguments {
     #[arg(long, conflicts_with = "undo")]
     wait: bool,
     #[command(flatten)]
-    patience: Patience,
+    patience: WaitArguments,
 }
 
 const DRAIN: &str = "\
@@ -99,7 +99,7 @@ async fn run(
     .await?;
     let ttl =
         services.iter().filter(|service| own.contains(&service.verdict.name)).map(|service| service.ttl);
-    arguments.patience.let_clients_go(ttl.max().unwrap_or_default(), stop).await?;
+    arguments.patience.wait_for_caches(ttl.max().unwrap_or_default(), stop).await?;
     progress::clear();
     let _ = writeln!(anstream::stdout(), "{} can be stopped or deleted", id.name());
     Ok(ExitCode::SUCCESS)

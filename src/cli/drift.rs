@@ -5,8 +5,8 @@ use std::{io::Write as _, process::ExitCode};
 use aci_dns::{domain::resource_id::ContainerGroupId, sweep::findings};
 
 use super::{
-    failure::{DRIFTED, Failure},
     comparison::{ComparisonArguments, print, verdict},
+    failure::{DRIFTED, Failure},
     output::Output,
     progress,
     resolver::Resolver,

@@ -82,7 +82,7 @@ fn lines(failure: &Failure) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n  ")
 }
 
-pub(crate) fn tell(failure: &Failure) -> ExitCode {
+pub(crate) fn report(failure: &Failure) -> ExitCode {
     if is_broken_pipe(failure) {
         return ExitCode::SUCCESS;
     }

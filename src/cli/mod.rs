@@ -2,13 +2,13 @@
 //!
 //! Reports go to stdout; progress, questions and errors go to stderr.
 
+mod comparison;
 mod demo;
 mod doctor;
 mod drain;
 mod drift;
 mod failure;
 mod generate;
-mod comparison;
 mod output;
 mod plan;
 mod plan_file;
@@ -28,7 +28,7 @@ pub(crate) use self::{
     doctor::{DoctorArguments, doctor},
     drain::{DrainArguments, drain},
     drift::{DriftArguments, drift},
-    failure::tell,
+    failure::report,
     generate::{CompletionsArguments, SchemaArguments, completions, schema},
     plan::{PlanArguments, plan},
     progress::silence,

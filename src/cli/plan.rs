@@ -5,8 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use aci_dns::{config::Takeover, domain::resource_id::ContainerGroupId, sweep::findings};
 
 use super::{
-    failure::Failure,
     comparison::{ComparisonArguments, print, verdict},
+    failure::Failure,
     output::Output,
     plan_file,
     run::run,

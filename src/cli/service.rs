@@ -23,8 +23,8 @@ use aci_dns::{
 use tokio::time::{Instant, sleep};
 
 use super::{
+    comparison::{SettingsArguments, TIME, missing_subscription},
     failure::{DRIFTED, Failure},
-    comparison::{SettingsArguments, TIME, nowhere},
     output::STRONG,
     progress::{self, say},
     run::run_on_arm,
@@ -77,7 +77,7 @@ differs from its members.";
 
 /// How long a command waits.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(super) struct Patience {
+pub(super) struct WaitArguments {
     /// How long clients may use an address after its TTL: connection pools and caches of applications
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     margin: u64,
@@ -86,13 +86,13 @@ pub(super) struct Patience {
     timeout: u64,
 }
 
-impl Patience {
+impl WaitArguments {
     pub(super) fn deadline(self) -> Instant {
         Instant::now() + Duration::from_secs(self.timeout)
     }
 
     /// Waits until clients have forgotten an address that left a record set with this TTL.
-    pub(super) async fn let_clients_go(self, ttl: u32, stop: &Stop) -> Result<(), Failure> {
+    pub(super) async fn wait_for_caches(self, ttl: u32, stop: &Stop) -> Result<(), Failure> {
         let wait = Duration::from_secs(u64::from(ttl) + self.margin);
         say(&format!(
             "waiting {} s (TTL and --margin) until no client uses the old addresses",
@@ -213,7 +213,7 @@ fn members(service: &Current, text: &mut String) {
 
 /// All services of the map, each member read once.
 pub(super) async fn current(settings: &Settings, reader: &Reader) -> Result<Vec<Current>, Failure> {
-    let list_scope = settings.list_scope().map_err(nowhere)?;
+    let list_scope = settings.list_scope().map_err(missing_subscription)?;
     let mut scopes = BTreeSet::new();
     for scope in list_scope.scopes {
         if scope.resource_group().is_some() {

@@ -12,12 +12,12 @@ use aci_dns::{
 use tokio::time::Instant;
 
 use super::{
+    comparison::{SettingsArguments, TIME},
     drain::tag,
     failure::Failure,
-    comparison::{SettingsArguments, TIME},
     progress,
     run::run_on_arm,
-    service::{Current, Patience, current, of_group, one, wait_until},
+    service::{Current, WaitArguments, current, of_group, one, wait_until},
 };
 
 /// Move a service from its container groups to others, without a moment without an address
@@ -39,7 +39,7 @@ pub(crate) struct SwitchArguments {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=20))]
     at_least: Option<u64>,
     #[command(flatten)]
-    patience: Patience,
+    patience: WaitArguments,
 }
 
 const SWITCH: &str = "\
@@ -123,7 +123,7 @@ async fn run(
     .await?;
     let ttls = old.keys().flat_map(|id| of_group(&gone, id)).map(|service| service.ttl);
     if !old.is_empty() {
-        arguments.patience.let_clients_go(ttls.max().unwrap_or(service.ttl), stop).await?;
+        arguments.patience.wait_for_caches(ttls.max().unwrap_or(service.ttl), stop).await?;
     }
     let mut text = format!("{} is served by {pattern}\n", service.verdict.fqdn);
     for id in old.keys() {

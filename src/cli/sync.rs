@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    failure::{Failure, WRONG, refuse},
     comparison::{ComparisonArguments, TIME, print, verdict},
+    failure::{Failure, WRONG, refuse},
     output::{BAD, GOOD, Output, STRONG},
     plan_file::{self, PlanFile},
     progress,
@@ -212,7 +212,7 @@ async fn apply(
     if let Some(guard) = findings.change_guard().filter(|_| !arguments.force) {
         return refuse(1, &format!("{guard}; nothing was written; pass --force to continue"));
     }
-    if !arguments.yes && reviewed.is_none() && !ask(findings.planned(), stop).await {
+    if !arguments.yes && reviewed.is_none() && !confirm(findings.planned(), stop).await {
         return refuse(1, "nothing was written");
     }
     let show = |step: &RepairStep<'_>| {
@@ -275,7 +275,7 @@ fn show_step(spelling: &Spelling, step: &RepairStep<'_>) {
 }
 
 /// Asks for confirmation. An interrupt counts as no.
-async fn ask(changes: usize, stop: &Stop) -> bool {
+async fn confirm(changes: usize, stop: &Stop) -> bool {
     progress::clear();
     let _ = write!(anstream::stderr(), "{STRONG}Make these {changes} changes?{STRONG:#} [y/N] ");
     let _ = io::stderr().flush();

@@ -59,7 +59,7 @@ fn directive(text: &str) -> Option<String> {
     let hint = if is_target(&name.replace('-', "_")) {
         format!("; modules are written with underscores: {}", name.replace('-', "_"))
     } else {
-        meant(name).map(|level| format!("; did you mean {level:?}?")).unwrap_or_default()
+        similar_level(name).map(|level| format!("; did you mean {level:?}?")).unwrap_or_default()
     };
     Some(format!(
         "{name:?} matches no line: it is neither a level ({levels}) nor aci_dns or one of its libraries{hint}"
@@ -78,7 +78,7 @@ fn is_target(name: &str) -> bool {
 }
 
 /// The level for a word of .NET, or for a number.
-fn meant(word: &str) -> Option<&'static str> {
+fn similar_level(word: &str) -> Option<&'static str> {
     let words = [
         ("critical", "error"),
         ("fatal", "error"),

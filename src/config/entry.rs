@@ -106,16 +106,18 @@ fn read_members(text: &str) -> Result<Vec<(String, Json)>, BrokenRule> {
             }
             Ok(other) => {
                 let broken = BrokenRule::Type { expected: "an object", given: other.kind() };
-                return Err(mangled(text).unwrap_or(broken));
+                return Err(shell_damage(text).unwrap_or(broken));
             }
-            Err(error) => return Err(mangled(text).unwrap_or_else(|| BrokenRule::Json(error.to_string()))),
+            Err(error) => {
+                return Err(shell_damage(text).unwrap_or_else(|| BrokenRule::Json(error.to_string())));
+            }
         }
     }
     Ok(members)
 }
 
 /// How a shell changed a JSON object, if that can be recognized.
-fn mangled(text: &str) -> Option<BrokenRule> {
+fn shell_damage(text: &str) -> Option<BrokenRule> {
     let within = |quote| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
     if within('\'').or_else(|| within('"')).is_some_and(|inner| inner.trim_start().starts_with('{')) {
         return Some(BrokenRule::Quoted);

@@ -32,7 +32,7 @@ impl UnmatchedKeys {
     }
 
     /// A sentence for each key.
-    pub fn sentences(&self) -> impl Iterator<Item = String> {
+    pub fn messages(&self) -> impl Iterator<Item = String> {
         self.keys.iter().map(|(key, nearest)| {
             let hint = nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
             format!("the key {key:?} of {} matches no container group{hint}", variables::ZONES)
@@ -42,7 +42,7 @@ impl UnmatchedKeys {
 
 impl fmt::Display for UnmatchedKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sentences: Vec<String> = self.sentences().collect();
+        let sentences: Vec<String> = self.messages().collect();
         formatter.write_str(&sentences.join("; "))
     }
 }
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(nearest, [Some("rg-spoke1"), Some("RG-Spoke2"), Some("rg-hub"), None]);
         assert!(unmatched.is_error());
         assert_eq!(
-            unmatched.sentences().next().unwrap(),
+            unmatched.messages().next().unwrap(),
             "the key \"rg-spok1\" of ACI_DNS_ZONES matches no container group; did you mean \"rg-spoke1\"?"
         );
     }

@@ -78,10 +78,10 @@ pub fn compare(
     };
     let fqdn = desired.fqdn();
     let is_ptr_due = desired.wants_ptr && !desired.zones.reverse.is_empty();
-    let is_named = ptrs.iter().any(|ptr| ptr.address == Some(address) && ptr.says(&fqdn));
+    let is_named = ptrs.iter().any(|ptr| ptr.address == Some(address) && ptr.contains(&fqdn));
     let other_ttl = |ttl: u32| ttl != desired.ttl;
     let is_stale =
-        |ptr: &ObservedPtr<'_>| ptr.says(&fqdn) && (ptr.address != Some(address) || !desired.wants_ptr);
+        |ptr: &ObservedPtr<'_>| ptr.contains(&fqdn) && (ptr.address != Some(address) || !desired.wants_ptr);
     let applies = [
         (DriftKind::Address, record_set.content.records != [address]),
         (

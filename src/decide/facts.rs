@@ -249,7 +249,7 @@ pub(super) struct Pass {
 impl Pass {
     /// Whether nothing is wrong with the pass except a read that may be stale. Such a pass does not count as a lost race:
     /// there is at most one for each write of an A record set, and none after the writes of a pass.
-    pub(super) fn is_only_doubtful(&self) -> bool {
+    pub(super) fn is_uncertain(&self) -> bool {
         self.is_doubtful && self.outdated.is_none() && self.expected.is_none()
     }
 }
@@ -398,7 +398,7 @@ impl Facts {
         }
         let pause = run.backoff;
         run.backoff = (pause * 2).max(FIRST_BACKOFF);
-        run.outdated_passes += u32::from(!self.pass.is_only_doubtful());
+        run.outdated_passes += u32::from(!self.pass.is_uncertain());
         self.pass = Pass::default();
         self.secret.read = None;
         pause

@@ -199,7 +199,7 @@ impl Decider<'_> {
             lookup.ptr_lists(self.goal);
             lookup.finish()?;
             let fqdn = desired.fqdn();
-            let naming = self.facts.all_ptrs(&self.goal.zones).filter(|ptr| ptr.says(&fqdn));
+            let naming = self.facts.all_ptrs(&self.goal.zones).filter(|ptr| ptr.contains(&fqdn));
             observed.listed =
                 naming.filter_map(|ptr| ptr.address).filter(|at| Some(*at) != address).collect();
             observed.is_listing_incomplete = self.facts.failed_ptr_lists().next().is_some();
@@ -341,7 +341,7 @@ impl Decider<'_> {
         let mut plan = ReversePlan::default();
         let mut is_mark_lost = false;
         for ptr in self.facts.ptrs(&self.goal.zones) {
-            let is_said = ptr.is_ours(&desired.owner) && ptr.says(&fqdn);
+            let is_said = ptr.is_ours(&desired.owner) && ptr.contains(&fqdn);
             if is_said && is_address_right && ptr.address == Some(address) {
                 is_mark_lost = true;
             } else if is_said {
@@ -360,6 +360,6 @@ impl Decider<'_> {
 }
 
 /// Whether a PTR value is one of these names, whatever the mark of its record set.
-pub(super) fn says_held(names: &Names, target: &PtrTarget) -> bool {
+pub(super) fn names_held_address(names: &Names, target: &PtrTarget) -> bool {
     names.held.iter().any(|name| target.names(name))
 }

@@ -83,7 +83,7 @@ impl<'a> Lookup<'a> {
     /// Asks for the PTR record set of an address. A failure is collected elsewhere.
     pub(super) fn ptr(&mut self, goal: &Goal, address: Ipv4Addr) {
         if let Some(key) = goal.ptr_key(address).filter(|key| !self.facts.pass.ptr.contains_key(key)) {
-            self.miss(Key::Ptr(key));
+            self.need(Key::Ptr(key));
         }
     }
 
@@ -103,12 +103,12 @@ impl<'a> Lookup<'a> {
             Some(Ok(value)) => return Some(value),
             Some(Err(_)) if self.failed.is_none() => self.failed = Some(key()),
             Some(Err(_)) => {}
-            None => self.miss(key()),
+            None => self.need(key()),
         }
         None
     }
 
-    fn miss(&mut self, key: Key) {
+    fn need(&mut self, key: Key) {
         if !self.missing.contains(&key) {
             self.missing.push(key);
         }

@@ -243,7 +243,7 @@ struct Decider<'a> {
 impl<'a> Decider<'a> {
     fn step(&mut self) -> Result<Step, Step> {
         let pass = &self.facts.pass;
-        if pass.is_only_doubtful() {
+        if pass.is_uncertain() {
             return Err(Step::Repeat);
         }
         if pass.outdated.is_some() || pass.is_doubtful {

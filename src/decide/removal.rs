@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Decider, DesiredAction, Evidence, Key, Lookup, Names, PlanError, Step, addresses_of, failed, is_ours,
-    live::says_held,
+    live::names_held_address,
     removals,
     reverse::{RemovalScope, ReversePlan},
 };
@@ -65,7 +65,7 @@ impl Decider<'_> {
         names.own.insert(desired.fqdn());
         let mut plan = ReversePlan::default();
         for ptr in self.facts.all_ptrs(&self.goal.zones) {
-            let says_held = |target| says_held(&names, target);
+            let says_held = |target| names_held_address(&names, target);
             let is_concerned = ptr.is_ours(&desired.owner)
                 || ptr.record_set.is_some_and(|set| set.content.records.iter().any(says_held));
             if is_concerned {
@@ -116,7 +116,7 @@ impl Decider<'_> {
         let mut plan = ReversePlan::default();
         let is_touched = |address| self.facts.run.touched_addresses.contains(&address);
         for ptr in self.facts.ptrs(&self.goal.zones) {
-            let is_said = names.own.iter().any(|name| ptr.says(name));
+            let is_said = names.own.iter().any(|name| ptr.contains(name));
             if is_said && ptr.is_ours(&desired.owner) && ptr.address.is_some_and(is_touched) {
                 plan.remove(desired, self.rules, &ptr, &names, RemovalScope::Ours);
             }

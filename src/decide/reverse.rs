@@ -80,7 +80,7 @@ pub struct Names {
 }
 
 impl Names {
-    pub(super) fn said_by(&self, target: &PtrTarget, mark: &OwnerMark) -> bool {
+    pub(super) fn is_written_by(&self, target: &PtrTarget, mark: &OwnerMark) -> bool {
         let Some(name) = target.name() else { return false };
         let is_former = || self.former_zones.iter().any(|zone| name.relative_to(zone).is_some());
         self.held.contains(&name) || (*mark == OwnerMark::Ours && (self.own.contains(&name) || is_former()))
@@ -125,7 +125,7 @@ impl ReversePlan {
         let is_ours = mark == Some(OwnerMark::Ours);
         let goes = |target: &PtrTarget| {
             if is_ours {
-                names.said_by(target, &OwnerMark::Ours)
+                names.is_written_by(target, &OwnerMark::Ours)
             } else {
                 target.name().is_some_and(|name| goal.map.has_forward_zone_of(&name))
             }
@@ -163,7 +163,7 @@ impl ReversePlan {
             OwnerMark::Other(_) => scope == RemovalScope::All,
             OwnerMark::OtherController { .. } | OwnerMark::AutoRegistered => false,
         };
-        let says_us = record_set.content.records.iter().any(|target| names.said_by(target, &mark));
+        let says_us = record_set.content.records.iter().any(|target| names.is_written_by(target, &mark));
         // Azure refused to delete an empty record set of ours. It counts as absent while the group exists.
         let is_left = record_set.content.records.is_empty() && scope != RemovalScope::OursAndUnmarked;
         let is_clean = !says_us && (mark != OwnerMark::Ours || is_left);
@@ -174,7 +174,7 @@ impl ReversePlan {
             return;
         }
         let mut content = record_set.content.clone();
-        content.records.retain(|target| !names.said_by(target, &mark));
+        content.records.retain(|target| !names.is_written_by(target, &mark));
         if mark == OwnerMark::Ours {
             content.metadata.remove(OWNER_KEY);
         }
@@ -214,7 +214,7 @@ impl<'a> ObservedPtr<'a> {
     fn adoption(&self, desired: &Desired) -> Option<Edit<PtrTarget>> {
         let record_set = self.record_set?;
         let is_free =
-            OwnerMark::of(record_set, &desired.owner) == OwnerMark::None && self.says(&desired.fqdn());
+            OwnerMark::of(record_set, &desired.owner) == OwnerMark::None && self.contains(&desired.fqdn());
         let mut content = record_set.content.clone();
         content.metadata.insert(OWNER_KEY.to_owned(), desired.owner.as_str().to_owned());
         is_free.then(|| self.edit(Some(content)))
@@ -227,7 +227,7 @@ impl<'a> ObservedPtr<'a> {
 
     /// Whether one of the records is a name.
     #[must_use]
-    pub fn says(&self, name: &DomainName) -> bool {
+    pub fn contains(&self, name: &DomainName) -> bool {
         self.record_set.iter().flat_map(|set| &set.content.records).any(|target| target.names(name))
     }
 

@@ -162,7 +162,7 @@ fn of_places(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Che
         }
     }
     let is_subscribed = |key: &str| key.rsplit('/').next().is_some_and(|name| named.contains_key(name));
-    let others = evidence.unmatched.keys.iter().zip(evidence.unmatched.sentences());
+    let others = evidence.unmatched.keys.iter().zip(evidence.unmatched.messages());
     let others: Vec<_> =
         others.filter(|((key, _), _)| !is_subscribed(key)).map(|(_, sentence)| sentence).collect();
     for (name, absent) in named {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     diagnosis::{Check, Finding, Severity, Title, count},
     evidence::{EventSubscriptions, Inspection},
-    zones::{fullness, share},
+    zones::{fullness, percentage},
 };
 use crate::{
     config::{Settings, Stopped},
@@ -238,7 +238,7 @@ impl Subscriber {
         }
         let blocked = self.blocked(&subscription.filter, groups);
         let (vital, others): (Vec<_>, Vec<_>) =
-            blocked.kept_out().into_iter().partition(|name| name.contains("Success"));
+            blocked.excluded_names().into_iter().partition(|name| name.contains("Success"));
         let filter = Self::refilter(subscription);
         if !vital.is_empty() {
             let what = format!(
@@ -326,7 +326,7 @@ impl Subscriber {
                 let event = Sample::new(group, happening, "Success", "Succeeded");
                 let is_kept_out = !blocked.passes(filter, &event);
                 // If all writes are excluded, a further message adds nothing.
-                blocked.keeps_out_tags |= is_kept_out && blocked.lets_through("write");
+                blocked.keeps_out_tags |= is_kept_out && blocked.passes_word("write");
             }
         }
         blocked
@@ -369,7 +369,7 @@ struct Sample {
 impl Blocked {
     /// The types of events that the filter excludes completely, and the single operations that it excludes:
     /// `stop (TYPE)`.
-    fn kept_out(&self) -> Vec<String> {
+    fn excluded_names(&self) -> Vec<String> {
         let mut kept_out = vec![];
         for (event_type, judged) in &self.judged {
             if judged.iter().all(|(_, passes)| !passes) {
@@ -383,7 +383,7 @@ impl Blocked {
         kept_out
     }
 
-    fn lets_through(&self, word: &str) -> bool {
+    fn passes_word(&self, word: &str) -> bool {
         self.judged.values().flatten().any(|(judged, passes)| *judged == word && *passes)
     }
 
@@ -397,7 +397,7 @@ impl Blocked {
             // No suffix matches all names.
             && filter.subject_ends_with.is_empty();
         for condition in &filter.advanced {
-            match event.meets(condition) {
+            match event.satisfies(condition) {
                 Some(is_met) => passes &= is_met,
                 None => _ = self.unknown.insert(format!("{} {}", condition.operator, condition.key)),
             }
@@ -430,7 +430,7 @@ impl Sample {
     }
 
     /// Whether the event meets a condition; `None` if that is unknown.
-    fn meets(&self, condition: &Condition) -> Option<bool> {
+    fn satisfies(&self, condition: &Condition) -> Option<bool> {
         let value = match fold(&condition.key).as_str() {
             "subject" | "data.resourceuri" => &self.subject,
             "eventtype" => &self.event_type,
@@ -506,7 +506,7 @@ pub(super) fn of_room(evidence: &Inspection) -> Check {
         if let Some(fullness) = fullness(quota) {
             findings.push(Finding::new(
                 fullness,
-                format!("{} has {} event subscriptions", topic.id, share(quota)),
+                format!("{} has {} event subscriptions", topic.id, percentage(quota)),
                 "once it is full, no further event subscription can be added",
                 "delete unused event subscriptions",
             ));

@@ -29,7 +29,7 @@ pub struct Inspection {
     /// The permissions in the whole of each subscription in which the map names resource groups.
     pub subscriptions: BTreeMap<String, Seen<Option<Vec<Permission>>>>,
     /// The zones of the map.
-    pub zones: BTreeMap<ZoneKey, ZoneSight>,
+    pub zones: BTreeMap<ZoneKey, ZoneInspection>,
     /// The ranges of the subnets of the groups; `None` if the subnet does not exist.
     pub subnets: BTreeMap<ResourceId, Seen<Option<Vec<Range>>>>,
     /// The sets of zones that serve container groups, each once.
@@ -43,23 +43,23 @@ pub struct Inspection {
     /// Whether the retry queue exists, or why it could not be read; nothing where none is set.
     pub retry_queue: Option<Result<bool, String>>,
     /// The key vaults of the map.
-    pub vaults: BTreeMap<Vault, VaultSight>,
+    pub vaults: BTreeMap<Vault, VaultInspection>,
 }
 
 /// A key vault of the map.
 #[derive(Debug)]
-pub struct VaultSight {
+pub struct VaultInspection {
     /// The vault in Resource Manager; `None` if it is in none of the subscriptions of the map.
     pub state: Seen<Option<VaultState>>,
     /// The permissions at the vault (`None`), and where they are not enough, at single secrets.
     pub rights: BTreeMap<Option<SecretId>, Seen<Option<Vec<Permission>>>>,
     /// The secrets that existing groups should have.
-    pub secrets: BTreeMap<SecretId, SecretSight>,
+    pub secrets: BTreeMap<SecretId, SecretInspection>,
 }
 
 /// A secret, as the caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSight {
+pub enum SecretInspection {
     /// It can be read, or it does not exist and its name is free.
     Readable,
     /// It is deleted and recoverable, so its name is reserved.
@@ -81,7 +81,7 @@ pub struct ScopeEvidence {
 
 /// A zone of the map.
 #[derive(Debug)]
-pub struct ZoneSight {
+pub struct ZoneInspection {
     /// Its location.
     pub zone: Zone,
     /// The zone as a reverse zone, if it is one.

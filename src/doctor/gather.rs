@@ -11,7 +11,7 @@ use futures::{
     stream,
 };
 
-use super::evidence::{EventSubscriptions, Inspection, ScopeEvidence, ZoneSight};
+use super::evidence::{EventSubscriptions, Inspection, ScopeEvidence, ZoneInspection};
 use crate::{
     azure::arm::{ArmError, Cause, Inspector, Reader},
     config::{self, MissingSubscription, Ownership, Settings, UnmatchedKeys, Zones},
@@ -93,7 +93,7 @@ pub(super) async fn evidence(
         (evidence.scopes, evidence.subscriptions) = join(scopes, whole).await;
         let needs = Needs::of(&evidence.scopes, &zones, settings);
         let zones = all(inspector, needs.zones, |(place, (zone, need))| async move {
-            (place, zone_sight(rights, zone, need).await)
+            (place, inspect_zone(rights, zone, need).await)
         });
         let subnets = all(inspector, needs.subnets, |subnet| async move {
             let ranges = inspector.subnet(&subnet).await.map_err(unseen(SUBNETS));
@@ -187,10 +187,10 @@ async fn scope_evidence(rights: &Rights<'_>, scope: Scope) -> (Scope, ScopeEvide
     (scope, list_scope)
 }
 
-async fn zone_sight(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneSight {
+async fn inspect_zone(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneInspection {
     let inspector = rights.inspector;
     let state = inspector.zone(&zone).await;
-    let mut sight = ZoneSight {
+    let mut sight = ZoneInspection {
         reverse: ReverseZone::new(zone.clone()).ok(),
         is_needed: need >= Need::Groups,
         links: Ok(Vec::new()),
@@ -222,7 +222,11 @@ async fn zone_sight(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneSight {
 }
 
 /// The names of the record sets without a mark.
-async fn unmarked(reader: &Reader, sight: &ZoneSight, need: Need) -> Option<Seen<BTreeSet<RelativeName>>> {
+async fn unmarked(
+    reader: &Reader,
+    sight: &ZoneInspection,
+    need: Need,
+) -> Option<Seen<BTreeSet<RelativeName>>> {
     fn names<Record>(sets: Vec<(RelativeName, RecordSet<Record>)>) -> BTreeSet<RelativeName> {
         let sets = sets.into_iter().filter(|(_, set)| OwnerMark::is_missing(set));
         sets.map(|(name, _)| name).collect()
@@ -241,7 +245,7 @@ async fn unmarked(reader: &Reader, sight: &ZoneSight, need: Need) -> Option<Seen
 
 async fn events(inspector: &Inspector, subscription: &str) -> EventSubscriptions {
     let (topics, loose) =
-        join(inspector.topics(subscription), inspector.loose_event_subscriptions(subscription)).await;
+        join(inspector.topics(subscription), inspector.event_subscriptions_without_topic(subscription)).await;
     let topics = match topics.map_err(unseen(TOPICS)) {
         Ok(topics) => {
             let looks = topics.into_iter().map(|topic| with_subscriptions(inspector, topic));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 
 use super::{
-    evidence::{Inspection, SecretSight, VaultSight},
+    evidence::{Inspection, SecretInspection, VaultInspection},
     gather::{Rights, unseen},
     rights::is_data_granted,
     vaults::{READ, of_secrets},
@@ -32,7 +32,7 @@ pub(super) async fn evidence(
     requests: &VaultRequests,
     settings: &Settings,
     evidence: &Inspection,
-) -> BTreeMap<Vault, VaultSight> {
+) -> BTreeMap<Vault, VaultInspection> {
     let mut wanted: BTreeMap<Vault, BTreeSet<SecretId>> =
         settings.zones.vaults().into_iter().map(|vault| (vault, BTreeSet::new())).collect();
     if wanted.is_empty() {
@@ -58,19 +58,19 @@ pub(super) async fn evidence(
     }
     let mut sights = BTreeMap::new();
     for (vault, ids) in wanted {
-        let sight = sight(rights, requests, &listed, &vault, ids).await;
+        let sight = inspect_vault(rights, requests, &listed, &vault, ids).await;
         sights.insert(vault, sight);
     }
     sights
 }
 
-async fn sight(
+async fn inspect_vault(
     rights: &Rights<'_>,
     requests: &VaultRequests,
     listed: &Seen<Vec<(String, VaultState)>>,
     vault: &Vault,
     ids: BTreeSet<SecretId>,
-) -> VaultSight {
+) -> VaultInspection {
     let is_it = |state: &VaultState| Some(state.host.as_str()) == vault.url().host_str();
     let found = match listed {
         Ok(listed) => Ok(listed.iter().find(|(_, state)| is_it(state)).cloned()),
@@ -95,19 +95,19 @@ async fn sight(
         (id, sight)
     });
     let secrets = reads.buffer_unordered(ASKED_AT_ONCE).collect().await;
-    VaultSight { state: found.map(|found| found.map(|(_, state)| state)), rights: granted, secrets }
+    VaultInspection { state: found.map(|found| found.map(|(_, state)| state)), rights: granted, secrets }
 }
 
-async fn secret(requests: &VaultRequests, id: &SecretId) -> SecretSight {
+async fn secret(requests: &VaultRequests, id: &SecretId) -> SecretInspection {
     let text = |error: &VaultError| Chain(error).to_string();
     match requests.read(id).await {
-        Ok(Some(_)) => SecretSight::Readable,
-        Err(error) if error.cause.code() == Some("SecretDisabled") => SecretSight::Disabled,
-        Err(error) => SecretSight::Unseen(text(&error)),
+        Ok(Some(_)) => SecretInspection::Readable,
+        Err(error) if error.cause.code() == Some("SecretDisabled") => SecretInspection::Disabled,
+        Err(error) => SecretInspection::Unseen(text(&error)),
         // Where the caller may not see deleted secrets, there is nothing to say about them.
         Ok(None) => match requests.is_deleted(id).await {
-            Ok(true) => SecretSight::Deleted,
-            Ok(false) | Err(_) => SecretSight::Readable,
+            Ok(true) => SecretInspection::Deleted,
+            Ok(false) | Err(_) => SecretInspection::Readable,
         },
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn of_container_groups(evidence: &Inspection, caller: &Caller) -> Che
     findings.extend(
         alone.iter().map(|(subscription, names)| of_resource_groups_alone(subscription, names, &holder)),
     );
-    Check { title: CONTAINER_GROUPS, examined: of_whom(evidence, &count(examined, "scope")), findings }
+    Check { title: CONTAINER_GROUPS, examined: principal_text(evidence, &count(examined, "scope")), findings }
 }
 
 /// A role assignment at a resource group is deleted with the group; then Azure answers 403 for its container
@@ -121,7 +121,7 @@ pub(super) fn of_record_sets(evidence: &Inspection, policy: Policy, caller: &Cal
             findings.push(Finding::new(Severity::Problem, what, impact, grant(&holder, role, &id)));
         }
     }
-    Check { title: RECORD_SETS, examined: of_whom(evidence, &count(examined, "zone")), findings }
+    Check { title: RECORD_SETS, examined: principal_text(evidence, &count(examined, "zone")), findings }
 }
 
 /// The principal whose rights are checked.
@@ -132,7 +132,7 @@ pub(super) fn holder(evidence: &Inspection, caller: &Caller) -> Caller {
     }
 }
 
-pub(super) fn of_whom(evidence: &Inspection, examined: &str) -> String {
+pub(super) fn principal_text(evidence: &Inspection, examined: &str) -> String {
     format!("{examined}, rights of {}", evidence.principal.as_deref().unwrap_or("the caller"))
 }
 

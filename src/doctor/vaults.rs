@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     diagnosis::{Check, Finding, Severity, Title, count, grant},
-    evidence::{Inspection, SecretSight, VaultSight},
-    rights::{holder, is_data_granted, of_whom},
+    evidence::{Inspection, SecretInspection, VaultInspection},
+    rights::{holder, is_data_granted, principal_text},
 };
 use crate::{
     config::Policy,
@@ -40,10 +40,10 @@ pub(super) fn of_vaults(evidence: &Inspection, policy: Policy, caller: &Caller) 
         findings.extend(of_contents(vault, sight));
     }
     let examined = format!("{}, {}", count(evidence.vaults.len(), "key vault"), count(secrets, "secret"));
-    Check { title: SECRETS, examined: of_whom(evidence, &examined), findings }
+    Check { title: SECRETS, examined: principal_text(evidence, &examined), findings }
 }
 
-fn of_state(vault: &Vault, sight: &VaultSight, caller: &Caller) -> Vec<Finding> {
+fn of_state(vault: &Vault, sight: &VaultInspection, caller: &Caller) -> Vec<Finding> {
     let mut findings = vec![];
     match &sight.state {
         Err(unseen) => findings.push(Finding::unseen(unseen, &format!("the key vault {vault}"), caller)),
@@ -78,7 +78,7 @@ fn of_state(vault: &Vault, sight: &VaultSight, caller: &Caller) -> Vec<Finding> 
 
 fn of_rights(
     vault: &Vault,
-    sight: &VaultSight,
+    sight: &VaultInspection,
     policy: Policy,
     holder: &Caller,
     caller: &Caller,
@@ -118,19 +118,19 @@ fn of_rights(
     missing.into_iter().map(finding).collect()
 }
 
-fn of_contents(vault: &Vault, sight: &VaultSight) -> Vec<Finding> {
+fn of_contents(vault: &Vault, sight: &VaultInspection) -> Vec<Finding> {
     let impact = "the events of its group end in failed (500); DNS stays right";
-    let finding = |(id, secret): (&SecretId, &SecretSight)| {
+    let finding = |(id, secret): (&SecretId, &SecretInspection)| {
         let name = id.name.as_str();
         match secret {
-            SecretSight::Readable => None,
-            SecretSight::Deleted => Some(Finding::new(
+            SecretInspection::Readable => None,
+            SecretInspection::Deleted => Some(Finding::new(
                 Severity::Problem,
                 format!("the secret {id} is deleted, and its name is reserved"),
                 impact,
                 format!("az keyvault secret recover --vault-name {vault} --name {name}"),
             )),
-            SecretSight::Disabled => Some(Finding::new(
+            SecretInspection::Disabled => Some(Finding::new(
                 Severity::Problem,
                 format!("the secret {id} is disabled"),
                 impact,
@@ -138,7 +138,7 @@ fn of_contents(vault: &Vault, sight: &VaultSight) -> Vec<Finding> {
                     "az keyvault secret set-attributes --vault-name {vault} --name {name} --enabled true"
                 ),
             )),
-            SecretSight::Unseen(error) => Some(Finding::new(
+            SecretInspection::Unseen(error) => Some(Finding::new(
                 Severity::NotChecked,
                 error.clone(),
                 "unknown",

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     diagnosis::{Check, Finding, Severity, Title, count},
-    evidence::{Inspection, ZoneSight},
+    evidence::{Inspection, ZoneInspection},
 };
 use crate::{
     config::{Settings, Zones},
@@ -72,12 +72,12 @@ fn has_namesake(evidence: &Inspection, zone: &Zone) -> bool {
 }
 
 /// The zones that exist or could not be read.
-fn existing(evidence: &Inspection) -> impl Iterator<Item = &ZoneSight> {
+fn existing(evidence: &Inspection) -> impl Iterator<Item = &ZoneInspection> {
     evidence.zones.values().filter(|sight| sight.state != Ok(None))
 }
 
 /// The networks that a zone is linked to; none if that is unknown.
-fn linked(sight: &ZoneSight) -> BTreeSet<&ResourceId> {
+fn linked(sight: &ZoneInspection) -> BTreeSet<&ResourceId> {
     sight.links.iter().flatten().map(|link| &link.network).collect()
 }
 
@@ -135,7 +135,7 @@ pub(super) fn of_reverse_links(evidence: &Inspection, caller: &Caller) -> Check 
 }
 
 /// The problems of a zone's links.
-fn of_links(sight: &ZoneSight, caller: &Caller) -> Vec<Finding> {
+fn of_links(sight: &ZoneInspection, caller: &Caller) -> Vec<Finding> {
     let zone = &sight.zone;
     let links = match &sight.links {
         Ok(links) => links,
@@ -282,7 +282,7 @@ pub(super) fn of_room(evidence: &Inspection) -> Check {
         if let Some(fullness) = fullness(state.record_sets) {
             findings.push(Finding::new(
                 fullness,
-                format!("{zone} has {} record sets", share(state.record_sets)),
+                format!("{zone} has {} record sets", percentage(state.record_sets)),
                 "once it is full, new groups get no records: their events end in failed (500)",
                 "spread the groups over more zones, delete unused record sets, or ask Azure support for more",
             ));
@@ -290,13 +290,14 @@ pub(super) fn of_room(evidence: &Inspection) -> Check {
         if let Some(fullness) = fullness(state.links) {
             findings.push(Finding::new(
                 fullness,
-                format!("{zone} has {} links", share(state.links)),
+                format!("{zone} has {} links", percentage(state.links)),
                 "once the quota is used, no further virtual network can resolve its names",
                 "link a hub network and let the others use its DNS resolver",
             ));
         }
     }
-    let examined = format!("{}, the fullest with {} record sets", count(examined, "zone"), share(fullest));
+    let examined =
+        format!("{}, the fullest with {} record sets", count(examined, "zone"), percentage(fullest));
     Check { title: ROOM, examined, findings }
 }
 
@@ -313,7 +314,7 @@ pub(super) fn fullness(quota: Quota) -> Option<Severity> {
 }
 
 /// `20001 of 25000`.
-pub(super) fn share(quota: Quota) -> String {
+pub(super) fn percentage(quota: Quota) -> String {
     match quota.most {
         Some(most) => format!("{} of {most}", quota.used),
         None => quota.used.to_string(),

@@ -444,7 +444,7 @@ pub async fn serve(
         loop {
             let stream = accept(&listener).await;
             let (open, closing) = (connections.subscribe(), closing.subscribe());
-            let talk = talk(stream, router.clone(), in_flight.clone(), closing);
+            let talk = serve_connection(stream, router.clone(), in_flight.clone(), closing);
             tokio::spawn(async move {
                 talk.await;
                 drop(open);
@@ -490,7 +490,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// Answers the requests of one connection, until it is closed or has to be.
-async fn talk(
+async fn serve_connection(
     stream: TcpStream,
     router: Router,
     in_flight: watch::Sender<()>,

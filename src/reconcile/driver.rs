@@ -288,13 +288,13 @@ pub async fn dry_run(
     clock: &Clock,
 ) -> (Verdict, Trace) {
     let mut trace = Trace::new(RunState::default());
-    let verdict = pursue(Access::read_only(reader), vaults, rules, goal, clock, &mut trace).await;
+    let verdict = drive(Access::read_only(reader), vaults, rules, goal, clock, &mut trace).await;
     (verdict, trace)
 }
 
 /// Pursues a goal until its verdict. The record sets and the secret are two lanes: each sends its next requests as soon
 /// as its own last ones are answered, so that neither waits for the other. Only a verification waits for both.
-pub async fn pursue(
+pub async fn drive(
     access: Access<'_>,
     vaults: &VaultRequests,
     rules: Rules,

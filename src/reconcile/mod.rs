@@ -54,7 +54,7 @@ use crate::{
     },
     reconcile::{
         coalesce::{Coalescer, Load, Role},
-        driver::{Access, Trace, dry_run, pursue},
+        driver::{Access, Trace, drive, dry_run},
         publish::{PublishError, secret_result},
         retry::message::Work,
         retry::{RetryMetrics, RetryQueue, RunMessages},
@@ -518,7 +518,7 @@ impl Reconciler {
         deadline: Instant,
         trace: &mut Trace,
     ) -> Report {
-        let run = pursue(access, vaults, rules, goal, &self.clock, trace);
+        let run = drive(access, vaults, rules, goal, &self.clock, trace);
         let verdict = tokio::time::timeout_at(deadline, run).await.ok();
         let result = match verdict {
             Some(verdict) => result(verdict, goal, trace),

@@ -27,7 +27,7 @@ use crate::{
         coalesce::{Coalescer, Role},
         driver::{
             Access,
-            services::{ServicesTrace, pursue_services},
+            services::{ServicesTrace, drive_services},
         },
         outcome::failure_outcome,
     },
@@ -122,7 +122,7 @@ impl Services {
             slot: order.slot.as_deref(),
             reviewed: order.reviewed.as_deref(),
         };
-        pursue(&self.settings, access, rules, &goal, deadline).await
+        drive(&self.settings, access, rules, &goal, deadline).await
     }
 }
 
@@ -134,10 +134,10 @@ pub async fn dry_run(
     deadline: Instant,
 ) -> ServicesRun {
     let rules = Rules::of(settings, &goal.zones);
-    pursue(settings, Access::read_only(reader), rules, goal, deadline).await
+    drive(settings, Access::read_only(reader), rules, goal, deadline).await
 }
 
-async fn pursue(
+async fn drive(
     settings: &Settings,
     access: Access<'_>,
     rules: Rules,
@@ -146,7 +146,7 @@ async fn pursue(
 ) -> ServicesRun {
     let mut trace = ServicesTrace::default();
     // A run that is cut off reports the services that it finished.
-    _ = tokio::time::timeout_at(deadline, pursue_services(access, rules, goal, &mut trace)).await;
+    _ = tokio::time::timeout_at(deadline, drive_services(access, rules, goal, &mut trace)).await;
     let verdicts = trace.verdicts(rules, goal).into_iter();
     ServicesRun {
         services: verdicts.map(|verdict| result(settings, verdict, &trace)).collect(),

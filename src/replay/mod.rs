@@ -191,7 +191,7 @@ pub async fn play(
             source,
         })?;
     }
-    for told in player.told() {
+    for told in player.output() {
         tally.count(told.text("outcome"), told.is_failure());
     }
     if !paths.is_empty() {

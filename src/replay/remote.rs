@@ -79,7 +79,7 @@ pub async fn send(
         let text = response.text().await.map_err(no_answer)?;
         let style = if status.is_success() { AnsiColor::Green } else { AnsiColor::Red }.on_default();
         writeln!(out, "{}\n  {style}{status}{style:#}", printable(place))?;
-        for line in sentences(&text) {
+        for line in split_sentences(&text) {
             writeln!(out, "    {}", printable(&line))?;
         }
         tally.count(if status.is_success() { "acknowledged" } else { "failed" }, !status.is_success());
@@ -89,7 +89,7 @@ pub async fn send(
 }
 
 /// What an answer says: the log sentences of a handler, the message of an error, or the text itself.
-fn sentences(text: &str) -> Vec<String> {
+fn split_sentences(text: &str) -> Vec<String> {
     let answer: Value = serde_json::from_str(text).unwrap_or(Value::Null);
     let logs = answer.get("Logs").and_then(Value::as_array).into_iter().flatten();
     let message = answer.pointer("/error/message");

@@ -146,7 +146,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
 
     /// What became of every event that was delivered so far.
     #[must_use]
-    pub fn told(&self) -> &[Told] {
+    pub fn output(&self) -> &[Told] {
         &self.told
     }
 

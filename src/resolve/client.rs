@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Asks the servers one after the other, until one answers. Nothing, where none does in time.
-    pub async fn ask(&self, name: &str, kind: QueryType) -> Option<DnsAnswer> {
+    pub async fn query(&self, name: &str, kind: QueryType) -> Option<DnsAnswer> {
         for server in self.servers.iter().cycle().take(self.tries.max(self.servers.len())) {
             let message = question(name, kind)?;
             match timeout(self.answer_wait, exchange(*server, &message)).await {

@@ -57,12 +57,12 @@ fn questions(name: &LiveName) -> Vec<Question> {
 }
 
 async fn resolve(client: &Client, question: Question) -> Resolution {
-    let answer = client.ask(&question.name, question.kind).await;
+    let answer = client.query(&question.name, question.kind).await;
     let mut verdict = verdict::of(&question, answer.as_ref());
     // A positive answer does not tell who gave it.
     if matches!(verdict, AnswerStatus::Stale { .. } | AnswerStatus::RecordSet)
         && answer.as_ref().is_some_and(|answer| !answer.values.is_empty())
-        && let Some(soa) = client.ask(&question.zone, QueryType::Soa).await
+        && let Some(soa) = client.query(&question.zone, QueryType::Soa).await
         && let Authority::Other(server) = verdict::authority(&question.zone, &soa)
     {
         verdict = AnswerStatus::Shadowed { server };

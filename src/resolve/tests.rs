@@ -136,7 +136,7 @@ async fn a_server_that_answers_for_the_zone_hides_it() {
 async fn a_silent_server_is_a_timeout_after_two_tries() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let client = Client::new(Some(silent.local_addr().unwrap())).unwrap().waiting(Duration::from_millis(20));
-    assert_eq!(client.ask(&format!("web-1.{ZONE}"), QueryType::A).await, None);
+    assert_eq!(client.query(&format!("web-1.{ZONE}"), QueryType::A).await, None);
     let mut tries = 0;
     while silent.try_recv(&mut [0; 512]).is_ok() {
         tries += 1;
@@ -164,7 +164,7 @@ async fn an_answer_to_another_question_does_not_count() {
         liar.send_to(&answer, client).await.unwrap();
     });
     let answer =
-        Client::new(Some(address)).unwrap().ask(&format!("web-1.{ZONE}"), QueryType::A).await.unwrap();
+        Client::new(Some(address)).unwrap().query(&format!("web-1.{ZONE}"), QueryType::A).await.unwrap();
     assert_eq!(answer.values, ["10.1.5.4"]);
 }
 

@@ -199,7 +199,7 @@ impl Findings {
 
     /// The first record sets that belong to no group of the sweep, for one line.
     #[must_use]
-    pub fn left_over(&self) -> Option<String> {
+    pub fn incomplete_reason(&self) -> Option<String> {
         const NAMED: usize = 5;
         let (first, rest) = self.unattributed.split_at_checked(NAMED).unwrap_or((&self.unattributed, &[]));
         let records: Vec<&str> = first.iter().map(|record| record.record.as_str()).collect();
@@ -470,7 +470,7 @@ fn closing(findings: &Findings) -> String {
         _ = writeln!(text, "{QUIET}{name}{owner}: {}{QUIET:#}", record.reason);
     }
     let (style, word) = if findings.unmatched.is_error() { (BAD, "error") } else { (OTHER, "warning") };
-    for sentence in findings.unmatched.sentences() {
+    for sentence in findings.unmatched.messages() {
         _ = writeln!(text, "{style}{word}{style:#}: {}", printable(&sentence));
     }
     _ = writeln!(text, "{}", findings.summary());

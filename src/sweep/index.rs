@@ -185,7 +185,7 @@ impl Index {
                 }
                 (None, _) => Some("the mark names no container group"),
                 (Some(_), None) => Some("no entry of ACI_DNS_ZONES serves this group"),
-                (Some(id), Some(_)) if !snapshot.is_in_sight(id) => {
+                (Some(id), Some(_)) if !snapshot.is_covered(id) => {
                     Some("this group was not listed, so it is not known whether it exists")
                 }
                 (Some(_), Some(_)) => None,

@@ -105,7 +105,7 @@ impl Sweeper {
         findings.failures = snapshot.failures().map(failure).collect();
         findings.managed = index.managed().clone();
         // A deleted resource group still matters while record sets carry the marks of its groups.
-        let marked = index.owners().filter(|id| snapshot.is_in_sight(id)).map(Scope::of);
+        let marked = index.owners().filter(|id| snapshot.is_covered(id)).map(Scope::of);
         let places = snapshot.places().into_iter().chain(marked).collect();
         findings.unmatched = reader.unmatched_keys(&self.settings, &places).await;
         findings.resource_groups = snapshot.listed_container_groups().map(|(id, _)| place_of(id)).collect();
@@ -115,20 +115,20 @@ impl Sweeper {
             snapshot.listed_container_groups().map(|(id, _)| id).filter(|id| served(id)).cloned().collect();
         tally.groups = listed.len();
         let deleted =
-            index.owners().filter(|id| !listed.contains(*id) && served(id) && snapshot.is_in_sight(id));
+            index.owners().filter(|id| !listed.contains(*id) && served(id) && snapshot.is_covered(id));
         let all: BTreeSet<_> = listed.iter().cloned().chain(deleted.cloned()).collect();
 
         let mut doubts = vec![];
         let crowded = crowded(&snapshot);
         for id in &all {
-            let look = self.judge(&snapshot, &index, id).await;
-            if is_in_doubt(&look, &crowded, options.is_thorough) {
+            let look = self.compare_listed(&snapshot, &index, id).await;
+            if needs_read(&look, &crowded, options.is_thorough) {
                 doubts.push(id.clone());
             } else {
                 self.count(look, &mut tally, &mut findings);
             }
         }
-        let asked = self.ask(&reader, doubts, options.deadline).await;
+        let asked = self.read_groups(&reader, doubts, options.deadline).await;
         // Every other reference to the snapshot is dropped by now.
         if let Some(snapshot) = Arc::get_mut(&mut snapshot) {
             for (id, answer) in asked.answers {
@@ -136,7 +136,7 @@ impl Sweeper {
             }
         }
         for id in &asked.ids {
-            let look = self.judge(&snapshot, &index, id).await;
+            let look = self.compare_listed(&snapshot, &index, id).await;
             self.count(look, &mut tally, &mut findings);
         }
         let lists = Reader::of(Arc::clone(&snapshot));
@@ -164,7 +164,7 @@ impl Sweeper {
         let reader = self.arm.observation(deadline);
         let group = reader.container_group(id).await.map_err(|error| Chain(&error).to_string())?;
         let group = group.ok_or_else(|| format!("there is no container group {id}"))?;
-        let look = self.judge_with(&reader, id, Some(group), Order::default(), true).await;
+        let look = self.compare_read(&reader, id, Some(group), Order::default(), true).await;
         let mut findings = Findings::default();
         let mut tally = Coverage { groups: 1, asked: 1, ..Coverage::default() };
         self.count(look, &mut tally, &mut findings);
@@ -173,7 +173,12 @@ impl Sweeper {
     }
 
     /// Reads groups one by one until the deadline.
-    async fn ask(&self, reader: &Reader, mut ids: Vec<ContainerGroupId>, deadline: Instant) -> Asked {
+    async fn read_groups(
+        &self,
+        reader: &Reader,
+        mut ids: Vec<ContainerGroupId>,
+        deadline: Instant,
+    ) -> GroupReads {
         let total = ids.len();
         self.rotate(&mut ids);
         self.arm.activity().expect(total);
@@ -187,7 +192,7 @@ impl Sweeper {
             .buffer_unordered(ASKED_AT_ONCE);
         let answers: Vec<_> = asks.collect().await;
         let ids = answers.iter().map(|(id, _)| id.clone()).collect();
-        Asked { left: total.saturating_sub(answers.len()), ids, answers }
+        GroupReads { left: total.saturating_sub(answers.len()), ids, answers }
     }
 
     /// Starts at a different item each time, so that successive sweeps cover all items although they share no
@@ -199,18 +204,23 @@ impl Sweeper {
     }
 
     /// Compares one group in the snapshot, as a pass would.
-    async fn judge(&self, snapshot: &Arc<Snapshot>, index: &Index, id: &ContainerGroupId) -> Comparison {
+    async fn compare_listed(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        index: &Index,
+        id: &ContainerGroupId,
+    ) -> Comparison {
         let group = snapshot.container_group(id).ok().flatten();
         let zones = self.settings.zones.serving(id);
         let (hints, is_concerned) =
             zones.map(|zones| index.about(snapshot, id, group.as_ref(), &zones)).unwrap_or_default();
         let evidence = if snapshot.is_listed(id) { Evidence::None } else { Evidence::Deletion };
         let order = Order { lookups: hints, evidence, ..Order::default() };
-        self.judge_with(&Reader::of(Arc::clone(snapshot)), id, group, order, is_concerned).await
+        self.compare_read(&Reader::of(Arc::clone(snapshot)), id, group, order, is_concerned).await
     }
 
     /// Compares one group through a reader, as a pass would.
-    async fn judge_with(
+    async fn compare_read(
         &self,
         reader: &Reader,
         id: &ContainerGroupId,
@@ -268,7 +278,7 @@ impl Sweeper {
             Err(error) => return Report::failed(Outcome::Failed, &error),
         };
         let mut summary = findings.summary();
-        if let Some(left_over) = findings.left_over() {
+        if let Some(left_over) = findings.incomplete_reason() {
             summary = format!("{summary}; {left_over}");
         }
         let is_drift = findings.drifted() > 0 || !findings.unattributed.is_empty();
@@ -322,7 +332,7 @@ impl Sweeper {
 }
 
 /// The results of single reads.
-struct Asked {
+struct GroupReads {
     ids: Vec<ContainerGroupId>,
     answers: Vec<(ContainerGroupId, Result<Option<ContainerGroup>, ArmError>)>,
     left: usize,
@@ -352,7 +362,7 @@ fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
 }
 
 /// Whether the group must be read itself: see the module's documentation.
-fn is_in_doubt(look: &Comparison, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
+fn needs_read(look: &Comparison, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
     let Some(group) = &look.group else { return true };
     match &look.dry_run.error {
         // Another read does not help after a failed list, and lists contain all tags.

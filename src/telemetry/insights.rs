@@ -87,7 +87,7 @@ const REQUEST_FACTS: [&str; 2] = ["invocation.id", "function.name"];
 const TRACE_FACTS: [&str; 2] = ["trace.id", "trace.parent"];
 
 /// A placeholder for the endpoint of telemetry that is written to a file.
-pub(super) fn nowhere() -> ApplicationInsights {
+pub(super) fn disabled() -> ApplicationInsights {
     ApplicationInsights {
         instrumentation_key: "00000000-0000-0000-0000-000000000000".to_owned(),
         ingestion_endpoint: "https://localhost/".parse().expect("this is a URL"),

@@ -218,7 +218,7 @@ impl LogAnalytics {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             let response = self.http_transport.exchange(request, ANSWER_LIMIT).await;
-            let judged = judge(&response.map_err(LogAnalyticsError::Unreachable)?);
+            let judged = check_status(&response.map_err(LogAnalyticsError::Unreachable)?);
             if matches!(judged, Err(LogAnalyticsError::Refused { status: StatusCode::UNAUTHORIZED, .. })) {
                 self.tokens.reject(&self.scope, &token);
             }
@@ -228,7 +228,7 @@ impl LogAnalytics {
     }
 }
 
-fn judge(response: &Response<Bytes>) -> Result<(), LogAnalyticsError> {
+fn check_status(response: &Response<Bytes>) -> Result<(), LogAnalyticsError> {
     let status = response.status();
     if status.is_success() {
         return Ok(());

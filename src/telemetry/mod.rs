@@ -150,7 +150,7 @@ impl Telemetry {
         path: &Path,
         now: impl Fn() -> SystemTime + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let insights = Insights::new(&insights::nowhere(), Sender::file(path)?);
+        let insights = Insights::new(&insights::disabled(), Sender::file(path)?);
         Ok(Self { insights: Some(Arc::new(insights)), now: Arc::new(now), ..Self::default() })
     }
 
@@ -200,10 +200,10 @@ impl Telemetry {
         duration: Duration,
     ) {
         let facts = facts(invocation, event, report, duration);
-        self.tell(invocation, event, report, &facts, duration);
+        self.emit(invocation, event, report, &facts, duration);
     }
 
-    fn tell(
+    fn emit(
         &self,
         invocation: &Invocation,
         event: Option<&Result<Event, EventError>>,

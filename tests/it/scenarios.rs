@@ -22,7 +22,7 @@ async fn play(script: &str) -> String {
     }
     let before = zones(player.azure());
     player.play("again", &mut out).await.unwrap();
-    let plan = player.told().last().unwrap().list("plan");
+    let plan = player.output().last().unwrap().list("plan");
     assert!(plan.is_empty(), "the last event once more would do {plan:#?}");
     assert_eq!(zones(player.azure()), before);
     let drifts: Vec<_> = player.azure().read(|view| {

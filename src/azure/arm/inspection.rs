@@ -219,7 +219,7 @@ impl Inspector {
     }
 
     /// The event subscriptions of a subscription and its resource groups that belong to no system topic.
-    pub async fn loose_event_subscriptions(
+    pub async fn event_subscriptions_without_topic(
         &self,
         subscription: &str,
     ) -> Result<Vec<EventSubscription>, ArmError> {

@@ -118,7 +118,7 @@ impl Snapshot {
 
     /// Whether a successful list covers this group.
     #[must_use]
-    pub fn is_in_sight(&self, id: &ContainerGroupId) -> bool {
+    pub fn is_covered(&self, id: &ContainerGroupId) -> bool {
         self.scopes.iter().any(|(scope, listed)| listed.is_ok() && scope.covers(id))
     }
 

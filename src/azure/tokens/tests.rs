@@ -158,7 +158,7 @@ async fn only_a_failing_endpoint_is_retried() {
         (ErrorKind::Credential, false),
         (ErrorKind::Other, false),
     ] {
-        assert_eq!(is_passing(&wrapped(kind.clone())), expected, "{kind}");
+        assert_eq!(is_transient(&wrapped(kind.clone())), expected, "{kind}");
     }
 }
 

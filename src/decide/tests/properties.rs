@@ -324,7 +324,7 @@ proptest! {
         };
         check_isolation(rules, &plan, &ptrs, |target, mark, address| {
             let is_taken = address == live && *mark != OwnerMark::Ours;
-            if is_taken { !is_in_map(target) } else { !names.said_by(target, mark) }
+            if is_taken { !is_in_map(target) } else { !names.is_written_by(target, mark) }
         })?;
         for edit in &plan.edits {
             let before = edit.before.iter().filter(|set| OwnerMark::of(set, &us()) == OwnerMark::Ours);
@@ -398,7 +398,7 @@ proptest! {
             OwnerMark::OtherController { .. } | OwnerMark::AutoRegistered => false,
         };
         check_isolation(rules, &plan, &ptrs, |target, mark, _| {
-            !is_reached(mark) || !names.said_by(target, mark)
+            !is_reached(mark) || !names.is_written_by(target, mark)
         })?;
         if rules.may_remove() {
             prop_assert_eq!(&plan.withheld, &vec![]);
@@ -413,7 +413,7 @@ proptest! {
             let mark = OwnerMark::of(set, &us());
             if rules.may_remove() && is_reached(&mark) {
                 prop_assert!(mark != OwnerMark::Ours || set.content.records.is_empty(), "our mark goes");
-                prop_assert!(!set.content.records.iter().any(|target| names.said_by(target, &mark)));
+                prop_assert!(!set.content.records.iter().any(|target| names.is_written_by(target, &mark)));
             }
         }
         prop_assert_eq!(remove(&after).edits, vec![]);

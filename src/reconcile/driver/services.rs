@@ -79,12 +79,7 @@ impl ServicesTrace {
 }
 
 /// Pursues a goal until each service has its verdict.
-pub async fn pursue_services(
-    access: Access<'_>,
-    rules: Rules,
-    goal: &ServiceGoal,
-    trace: &mut ServicesTrace,
-) {
+pub async fn drive_services(access: Access<'_>, rules: Rules, goal: &ServiceGoal, trace: &mut ServicesTrace) {
     loop {
         let (step, verdicts) = decide_services(rules, goal, &trace.facts);
         for verdict in verdicts {

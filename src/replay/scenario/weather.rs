@@ -12,10 +12,10 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     pub(super) fn weather(&self, command: &str, mut words: Words<'_>) -> Result<(), ScenarioError> {
         match command {
             "fail" => self.fail(words),
-            "lose" => self.lose(words),
+            "lose" => self.lose_answers(words),
             "distrust" => {
                 let mut fault = Self::fault(method(&mut words)?, &mut words)?;
-                self.occasion(&mut fault, words)?;
+                self.condition(&mut fault, words)?;
                 self.azure.inject(Fault { effect: Effect::UntrustedCertificate, ..fault });
                 Ok(())
             }
@@ -65,7 +65,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         Ok(())
     }
 
-    fn lose(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
+    fn lose_answers(&self, mut words: Words<'_>) -> Result<(), ScenarioError> {
         let mut fault = Self::fault(method(&mut words)?, &mut words)?;
         for option in words.0 {
             match option {
@@ -110,7 +110,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         Ok(Fault::once(method, words.next("a path")?, Effect::Drop(When::Before)))
     }
 
-    fn occasion(&self, fault: &mut Fault, words: Words<'_>) -> Result<(), ScenarioError> {
+    fn condition(&self, fault: &mut Fault, words: Words<'_>) -> Result<(), ScenarioError> {
         words.0.into_iter().try_for_each(|option| self.option(fault, option))
     }
 

@@ -62,7 +62,7 @@ impl Losses {
         self.lost.load(Ordering::Relaxed)
     }
 
-    fn lose(&self, items: usize, reason: &dyn std::fmt::Display) {
+    fn count_loss(&self, items: usize, reason: &dyn std::fmt::Display) {
         let items = u64::try_from(items).unwrap_or(u64::MAX);
         let total = self.lost.fetch_add(items, Ordering::Relaxed).saturating_add(items);
         if !self.is_logged.swap(true, Ordering::Relaxed) {
@@ -81,7 +81,7 @@ impl Losses {
     pub(super) fn end(&self) {
         let waiting = self.waiting.swap(0, Ordering::Relaxed);
         if waiting > 0 {
-            self.lose(waiting, &"the process ends");
+            self.count_loss(waiting, &"the process ends");
         }
         let total = self.total();
         if total > 0 {
@@ -165,9 +165,9 @@ impl HttpClient for Sender {
             }
             Sink::File(file) => write(file, request.body())?,
         };
-        let refused = refused_for_good(&response);
+        let refused = permanently_refused(&response);
         if refused > 0 {
-            self.losses.lose(refused, &"the ingestion endpoint refused it");
+            self.losses.count_loss(refused, &"the ingestion endpoint refused it");
         }
         Ok(response)
     }
@@ -204,7 +204,7 @@ fn write(file: &Mutex<File>, body: &[u8]) -> Result<Response<Bytes>, BoxError> {
 }
 
 /// The number of permanently refused items of a request, if others were accepted.
-fn refused_for_good(response: &Response<Bytes>) -> usize {
+fn permanently_refused(response: &Response<Bytes>) -> usize {
     if response.status() != StatusCode::PARTIAL_CONTENT {
         return 0;
     }
@@ -231,7 +231,7 @@ impl<Exporter> Counted<Exporter> {
     fn counted(&self, items: usize, result: OTelSdkResult) -> OTelSdkResult {
         match &result {
             Ok(()) => self.losses.arrived(),
-            Err(error) => self.losses.lose(items, error),
+            Err(error) => self.losses.count_loss(items, error),
         }
         result
     }
@@ -292,7 +292,7 @@ impl<Processor: SpanProcessor> SpanProcessor for Bounded<Processor> {
         let waiting = self.losses.waiting.fetch_add(1, Ordering::Relaxed);
         if waiting >= self.most {
             self.losses.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.losses.lose(1 + span.events.len(), &"the queue is full");
+            self.losses.count_loss(1 + span.events.len(), &"the queue is full");
             return;
         }
         self.processor.on_end(span);

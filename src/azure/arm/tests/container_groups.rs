@@ -129,7 +129,7 @@ mod snapshot {
         };
         assert_eq!((kind("s2", "rg"), kind("s1", "other")), (Kind::Forbidden, Kind::Refused));
         let sight = [("s1", "empty"), ("s1", "other"), ("s2", "rg")];
-        assert_eq!(sight.map(|(s, rg)| snapshot.is_in_sight(&id(s, rg))), [true, false, false]);
+        assert_eq!(sight.map(|(s, rg)| snapshot.is_covered(&id(s, rg))), [true, false, false]);
         assert_eq!(snapshot.failures().count(), 1);
     }
 
