@@ -29,7 +29,7 @@ use self::{
     files::{EventFiles, FileError, FoundEvent},
     queue_trigger::QueueOptions,
     scenario::{Player, ScenarioError},
-    show::Told,
+    show::LogFields,
     stage::{Lines, RECONCILE, Stage},
     story::Story,
 };
@@ -132,7 +132,7 @@ impl OutcomeCounts {
 /// Plays event files against an embedded Azure. With a scenario, that is played first and sets the stage;
 /// without, the stage is made from the events. `lookup` reads a setting, and `names` are those of all variables;
 /// `ACI_DNS_ZONES` may be unset.
-/// `telemetry` is told what becomes of each event.
+/// Each event is reported to `telemetry`.
 ///
 /// # Panics
 ///
@@ -191,8 +191,8 @@ pub async fn play(
             source,
         })?;
     }
-    for told in player.output() {
-        tally.count(told.text("outcome"), told.is_failure());
+    for fields in player.output() {
+        tally.count(fields.text("outcome"), fields.is_failure());
     }
     if !paths.is_empty() {
         let stage = player.stage().map_err(|source| ReplayError::Scenario {
@@ -219,9 +219,9 @@ async fn deliver(
 ) -> io::Result<()> {
     drop(lines.take());
     stage.invoke(RECONCILE, &found.event).await;
-    for told in lines.take().into_iter().filter_map(Told::of) {
-        show::event(out, &title(&found.place, &told), &told)?;
-        tally.count(told.text("outcome"), told.is_failure());
+    for fields in lines.take().into_iter().filter_map(LogFields::of) {
+        show::event(out, &title(&found.place, &fields), &fields)?;
+        tally.count(fields.text("outcome"), fields.is_failure());
     }
     Ok(())
 }
@@ -250,22 +250,23 @@ async fn finish(
             return Ok(());
         }
         sleep(Duration::from_secs(1)).await;
-        for told in lines.take().into_iter().filter_map(Told::of) {
-            show::event(out, &title("retry:", &told), &told)?;
-            tally.count_retry(told.text("outcome"), told.is_failure());
+        for fields in lines.take().into_iter().filter_map(LogFields::of) {
+            show::event(out, &title("retry:", &fields), &fields)?;
+            tally.count_retry(fields.text("outcome"), fields.is_failure());
         }
     }
 }
 
-fn title(place: &str, told: &Told) -> String {
-    let kind = told.text("event.type");
+fn title(place: &str, fields: &LogFields) -> String {
+    let kind = fields.text("event.type");
     let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
-    format!("{place} {kind} {}", group_of(told)).trim_end().to_owned()
+    format!("{place} {kind} {}", group_of(fields)).trim_end().to_owned()
 }
 
 /// A container group as `<resource group>/<name>`; empty where the event tells of none.
-fn group_of(told: &Told) -> String {
-    told.text("container_group.id")
+fn group_of(fields: &LogFields) -> String {
+    fields
+        .text("container_group.id")
         .parse::<crate::domain::resource_id::ContainerGroupId>()
         .map_or_else(|_| String::new(), |id| format!("{}/{}", id.resource_group(), id.name()))
 }

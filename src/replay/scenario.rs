@@ -54,7 +54,7 @@ use serde_json::{Value, json};
 use super::{
     group_of,
     queue_trigger::RunningHost,
-    show::{self, Told},
+    show::{self, LogFields},
     stage::{Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
 use crate::{config::SettingsError, environment, telemetry::Telemetry};
@@ -104,7 +104,7 @@ pub struct Player<Lookup> {
     stage: Option<Stage>,
     queue_host: Option<RunningHost>,
     last: Option<Value>,
-    told: Vec<Told>,
+    output: Vec<LogFields>,
 }
 
 impl<Lookup> std::fmt::Debug for Player<Lookup> {
@@ -128,7 +128,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             stage: None,
             queue_host: None,
             last: None,
-            told: Vec::new(),
+            output: Vec::new(),
         }
     }
 
@@ -146,8 +146,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
 
     /// What became of every event that was delivered so far.
     #[must_use]
-    pub fn output(&self) -> &[Told] {
-        &self.told
+    pub fn output(&self) -> &[LogFields] {
+        &self.output
     }
 
     /// The embedded Azure.
@@ -352,12 +352,12 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
 
     /// Shows what became of events and messages since the last call.
     fn show_lines(&mut self, note: &str, out: &mut dyn Write) -> io::Result<()> {
-        for told in self.lines.take().into_iter().filter_map(Told::of) {
-            let is_drift = told.text("function.name") == TRACK_DRIFT;
-            let kind = if is_drift { "drift" } else { told.text("event.type") };
+        for fields in self.lines.take().into_iter().filter_map(LogFields::of) {
+            let is_drift = fields.text("function.name") == TRACK_DRIFT;
+            let kind = if is_drift { "drift" } else { fields.text("event.type") };
             let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
-            show::event(out, &format!("{note}{kind} {}", group_of(&told)), &told)?;
-            self.told.push(told);
+            show::event(out, &format!("{note}{kind} {}", group_of(&fields)), &fields)?;
+            self.output.push(fields);
         }
         Ok(())
     }

@@ -10,9 +10,9 @@ use azure_simulator::Azure;
 
 /// One log line of the handler, read back.
 #[derive(Clone, Debug)]
-pub struct Told(Map<String, Value>);
+pub struct LogFields(Map<String, Value>);
 
-impl Told {
+impl LogFields {
     /// Reads a log line; nothing when it is not about an event.
     #[must_use]
     pub fn of(line: Map<String, Value>) -> Option<Self> {
@@ -51,15 +51,15 @@ const QUIET: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
 /// Prints what became of one event: `title` says which.
-pub fn event(out: &mut dyn Write, title: &str, told: &Told) -> io::Result<()> {
-    let outcome = told.text("outcome");
+pub fn event(out: &mut dyn Write, title: &str, fields: &LogFields) -> io::Result<()> {
+    let outcome = fields.text("outcome");
     let style = match outcome {
         "changed" | "converged" | "reported" => GOOD,
         "planned" | "deferred" => OTHER,
-        _ if told.is_failure() => BAD,
+        _ if fields.is_failure() => BAD,
         _ => QUIET,
     };
-    let calls = told.number("arm.calls");
+    let calls = fields.number("arm.calls");
     let requests = match calls {
         0 => String::new(),
         1 => ", 1 request".to_owned(),
@@ -67,23 +67,23 @@ pub fn event(out: &mut dyn Write, title: &str, told: &Told) -> io::Result<()> {
     };
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(title))?;
     writeln!(out, "  {style}{outcome}{style:#}{requests}")?;
-    let plan = told.list("plan");
+    let plan = fields.list("plan");
     for change in &plan {
         self::change(out, "", change)?;
     }
-    for change in told.list("plan.withheld") {
+    for change in fields.list("plan.withheld") {
         self::change(out, "withheld: ", change)?;
     }
-    let drift = told.text("drift.event");
+    let drift = fields.text("drift.event");
     if !drift.is_empty() {
-        let kinds = told.list("drift.kinds").join(", ");
+        let kinds = fields.list("drift.kinds").join(", ");
         let style = if drift == "no_change" { GOOD } else { OTHER };
         writeln!(out, "    {style}{drift}{style:#}{}{kinds}", if kinds.is_empty() { "" } else { ": " })?;
     }
-    if told.is_failure() {
-        writeln!(out, "    {BAD}{}{BAD:#}", printable(told.text("error")))?;
+    if fields.is_failure() {
+        writeln!(out, "    {BAD}{}{BAD:#}", printable(fields.text("error")))?;
     } else if plan.is_empty() && drift.is_empty() {
-        writeln!(out, "    {QUIET}{}{QUIET:#}", printable(told.text("message")))?;
+        writeln!(out, "    {QUIET}{}{QUIET:#}", printable(fields.text("message")))?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ use azure_simulator::{Azure, GroupSpec};
 
 /// What happened to a container group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum LifeEvent {
     Deploy,
     Restart,
     Start,
@@ -39,7 +39,7 @@ enum Deed {
 struct Chapter {
     time: Option<OffsetDateTime>,
     group: ContainerGroupId,
-    deed: Deed,
+    event: LifeEvent,
 }
 
 /// The world behind a list of events.
@@ -88,23 +88,23 @@ impl Story {
         }
     }
 
-    fn happen(&self, Chapter { group, deed, .. }: &Chapter) {
+    fn happen(&self, Chapter { group, event, .. }: &Chapter) {
         let id = group.to_string();
         let exists = self.azure.read(|view| view.group(&id).is_some());
         let create = || {
             let spec = GroupSpec::new(group.resource_group(), group.name());
             self.azure.create_group(GroupSpec { subscription: group.subscription().to_owned(), ..spec });
         };
-        if !exists && *deed != Deed::Delete {
+        if !exists && *event != LifeEvent::Delete {
             create();
         }
-        let done = match deed {
-            Deed::Deploy if exists => self.azure.redeploy_group(&id),
-            Deed::Restart if exists => self.azure.restart_group(&id),
-            Deed::Start if exists => self.azure.start_group(&id),
-            Deed::Stop => self.azure.stop_group(&id),
-            Deed::Delete if exists => self.azure.delete_group(&id),
-            Deed::Deploy | Deed::Restart | Deed::Start | Deed::Delete => Ok(()),
+        let done = match event {
+            LifeEvent::Deploy if exists => self.azure.redeploy_group(&id),
+            LifeEvent::Restart if exists => self.azure.restart_group(&id),
+            LifeEvent::Start if exists => self.azure.start_group(&id),
+            LifeEvent::Stop => self.azure.stop_group(&id),
+            LifeEvent::Delete if exists => self.azure.delete_group(&id),
+            LifeEvent::Deploy | LifeEvent::Restart | LifeEvent::Start | LifeEvent::Delete => Ok(()),
         };
         done.expect("the group exists, or was created just now");
         // The world's own account of it is not what is played.
@@ -116,20 +116,20 @@ fn chapter(event: &Event, operation: &str) -> Option<Chapter> {
     let EventKind::Ours(group) = &event.kind else { return None };
     let is = |text: &str| event.event_type.to_ascii_lowercase().ends_with(&text.to_ascii_lowercase());
     let does = |text: &str| operation.to_ascii_lowercase().ends_with(text);
-    let deed = if event.is_delete() {
-        Deed::Delete
+    let life_event = if event.is_delete() {
+        LifeEvent::Delete
     } else if is("ResourceWriteSuccess") && !does("/tags/write") {
-        Deed::Deploy
+        LifeEvent::Deploy
     } else if is("ResourceActionSuccess") && does("/restart/action") {
-        Deed::Restart
+        LifeEvent::Restart
     } else if is("ResourceActionSuccess") && does("/start/action") {
-        Deed::Start
+        LifeEvent::Start
     } else if is("ResourceActionSuccess") && does("/stop/action") {
-        Deed::Stop
+        LifeEvent::Stop
     } else {
         return None;
     };
-    Some(Chapter { time: event.moment(), group: group.clone(), deed })
+    Some(Chapter { time: event.moment(), group: group.clone(), event: life_event })
 }
 
 /// When what the events tell of happened.

@@ -79,7 +79,7 @@ impl QueueMessage {
 
 /// The members of a message that stand in `Metadata`: objects as they are, scalars as .NET writes them, no lists.
 fn metadata_of(members: Map<String, Value>) -> Map<String, Value> {
-    let told = members.into_iter().filter_map(|(name, value)| {
+    let properties = members.into_iter().filter_map(|(name, value)| {
         let value = match value {
             Value::Null | Value::Array(_) => return None,
             Value::Object(_) => value,
@@ -90,7 +90,7 @@ fn metadata_of(members: Map<String, Value>) -> Map<String, Value> {
         };
         (!name.to_ascii_lowercase().ends_with("trigger")).then_some((name, value))
     });
-    told.collect()
+    properties.collect()
 }
 
 /// A text as a JSON string literal, which is a text again.
