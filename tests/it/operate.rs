@@ -2,6 +2,8 @@
 //!
 //! The output of the commands is in `tests/operate` (`INSTA_UPDATE=always` updates it).
 
+mod interrupted;
+mod one_group;
 mod poison;
 mod reviewed;
 mod walk;
@@ -430,93 +432,6 @@ fn an_interrupt_of_the_question_counts_as_no() {
 }
 
 #[test]
-fn sync_group_corrects_one_group_or_reports_why_not() {
-    let cloud = Cloud::with(&["other"]);
-    cloud.create("web");
-    cloud.put("A taken 10 10.1.7.7", |spec| spec.is_auto_registered = true);
-    cloud.create("taken");
-    cloud.create_as("never", |spec| spec.provisioning = Duration::from_hours(1));
-    cloud.azure.move_group(&id("other")).unwrap();
-    let sync = |name: &str, wait: &[&str]| {
-        let id = id(name);
-        cloud.run(&[&["sync", "--group", &id][..], wait].concat())
-    };
-    let changed = sync("web", &[]);
-    let right = sync("web", &[]);
-    assert_eq!(cloud.writes(), 2);
-    let never = sync("never", &["--wait", "0"]);
-    let taken = sync("taken", &[]);
-    let absent = sync("absent", &[]);
-    let unmapped = sync("rg-other/web", &[]);
-    assert_eq!(cloud.writes(), 2);
-    cloud.run(&["sync", "--group", "web"]).ends(2, "--group <ID>");
-    cloud.run(&["sync", "--wait", "1"]).ends(2, "--group <ID>");
-    cloud.run(&["sync", "--group", &id("web"), "--force"]).ends(2, "--force");
-    check(
-        "sync-group",
-        &[
-            ("aci-dns sync --group .../web", changed),
-            ("aci-dns sync --group .../web (again)", right),
-            ("aci-dns sync --group .../never --wait 0", never),
-            ("aci-dns sync --group .../taken", taken),
-            ("aci-dns sync --group .../absent", absent),
-            ("aci-dns sync --group .../rg-other/.../web", unmapped),
-        ],
-    );
-}
-
-#[test]
-fn plan_and_drift_of_one_group_use_single_reads() {
-    let cloud = Cloud::with(&["other", "web"]);
-    cloud.azure.move_group(&id("web")).unwrap();
-    cloud.azure.move_group(&id("other")).unwrap();
-    cloud.azure.clear_calls();
-    let plan = cloud.run(&["plan", "--group", &id("web")]);
-    let is_list = |path: &str| path.ends_with("/containerGroups") || path.ends_with("/PTR");
-    assert!(!cloud.azure.calls().iter().any(|call| is_list(&call.path)), "nothing is listed");
-    let drift = cloud.run(&["drift", "--group", &id("web")]);
-    let absent = cloud.run(&["drift", "--group", &id("absent")]);
-    let unmapped = cloud.run(&["plan", "--group", &id("rg-other/web")]);
-    assert_eq!(cloud.writes(), 0);
-    cloud.run(&["plan", "--group", "web"]).ends(2, "--group <ID>");
-    cloud.run(&["drift", "--group", &id("web"), "--thorough"]).ends(2, "--thorough");
-    check(
-        "one-group",
-        &[
-            ("aci-dns plan --group .../web", plan),
-            ("aci-dns drift --group .../web", drift),
-            ("aci-dns drift --group .../absent", absent),
-            ("aci-dns plan --group .../rg-other/.../web", unmapped),
-        ],
-    );
-}
-
-#[test]
-fn sync_group_waits_for_the_address_until_an_interrupt() {
-    let cloud = Cloud::new();
-    cloud.create_as("web", |spec| spec.provisioning = Duration::from_hours(1));
-    let (azure, looks) = (cloud.azure.clone(), AtomicUsize::new(0));
-    cloud.azure.set_interceptor(Box::new(move |call| {
-        let is_third = call.path.ends_with("/web")
-            && call.path.contains("containerGroups")
-            && looks.fetch_add(1, Ordering::SeqCst) == 2;
-        if is_third {
-            azure.complete_provisioning(&id("web")).unwrap();
-        }
-        None
-    }));
-    cloud.run(&["sync", "--group", &id("web")]).ends(0, "changed");
-    assert_eq!(cloud.managed().len(), 2);
-
-    cloud.create_as("late", |spec| spec.provisioning = Duration::from_hours(1));
-    cloud.azure.clear_calls();
-    let child = cloud.command(&["sync", "--group", &id("late")]).spawn().unwrap();
-    wait_for("a look", || (!cloud.azure.calls().is_empty()).then_some(()));
-    interrupt(&child);
-    ran(child).ends(1, "interrupted");
-}
-
-#[test]
 fn a_failed_list_leaves_only_its_zone_unknown() {
     let cloud = Cloud::with(&["one", "rg-spoke2/two"]);
     cloud.address("one", [10, 1, 5, 30]);
@@ -632,79 +547,4 @@ fn sync_adopt_only_marks_a_record_set_at_a_name_of_a_tag() {
         sets.filter(|set| set.name == "nexus" && set.metadata.contains_key("aci-dns-owner")).collect();
     assert_eq!((nexus.len(), nexus[0].ttl, &nexus[0].values[..]), (1, 30, &["10.1.5.99".to_owned()][..]));
     cloud.run_with("ACI_DNS_ZONES", &map, &["sync", "--yes"]).ends(0, "1 repaired");
-}
-
-/// An Azure in which a sync creates, moves and removes record sets.
-fn unsettled() -> Cloud {
-    let cloud = Cloud::with(&["gone", "moved", "right", "b1", "b2", "b3"]);
-    cloud.create("new");
-    cloud.address("moved", [10, 1, 5, 30]);
-    cloud.azure.delete_group(&id("gone")).unwrap();
-    cloud.put("PTR 88.5 60 printer.example.org", |_| ());
-    cloud.put("A printer 3600 10.1.5.88", |spec| _ = spec.metadata.insert("room".to_owned(), "7".to_owned()));
-    cloud.azure.clear_calls();
-    cloud
-}
-
-#[test]
-fn a_sync_killed_at_any_write_is_resumed_by_the_next_one() {
-    let whole = unsettled();
-    whole.run(&["sync", "--yes", "--force"]).ends(0, "3 repaired");
-    let (writes, expected) = (whole.writes(), whole.managed());
-    assert_eq!(writes, 7);
-    for (kill, when) in (0..writes).flat_map(|kill| [(kill, When::Before), (kill, When::After)]) {
-        let cloud = unsettled();
-        let others = foreign(&cloud);
-        let (sender, struck) = mpsc::channel();
-        let (count, sender, gate) = (AtomicUsize::new(0), Mutex::new(sender), Gate::new());
-        let closed = gate.clone();
-        cloud.azure.set_interceptor(Box::new(move |call| {
-            let is_struck = call.method != Method::GET && count.fetch_add(1, Ordering::SeqCst) == kill;
-            is_struck.then(|| {
-                sender.lock().unwrap().send(()).unwrap();
-                Effect::Hold(when, closed.clone())
-            })
-        }));
-        let mut child = cloud.command(&["sync", "--yes", "--force"]).spawn().unwrap();
-        struck.recv_timeout(Duration::from_mins(1)).unwrap();
-        child.kill().unwrap();
-        let mut stdout = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        child.wait().unwrap();
-        // Requests that had arrived are still processed.
-        gate.release();
-        wait_for("the write that was held", || {
-            cloud.azure.calls().iter().all(|call| call.status.is_some()).then_some(())
-        });
-        cloud.run(&["sync", "--yes", "--force"]).ends(0, "");
-        assert_eq!(
-            (cloud.managed(), foreign(&cloud)),
-            (expected.clone(), others),
-            "killed at {kill}, {when:?}"
-        );
-        cloud.azure.clear_calls();
-        cloud.run(&["sync", "--yes"]).ends(0, "6 right");
-        assert_eq!(cloud.writes(), 0, "killed at {kill}, {when:?}");
-    }
-}
-
-#[test]
-fn an_interrupted_sync_finishes_the_current_group_and_reports_the_rest() {
-    let cloud = Cloud::new();
-    for name in ["a", "b", "c"] {
-        cloud.create(name);
-    }
-    let gate = cloud.azure.hold(Method::PUT, "/A/a", When::Before);
-    let child = cloud.command(&["sync", "--yes"]).spawn().unwrap();
-    wait_for("the first write", || {
-        cloud.azure.calls().iter().any(|call| call.method == Method::PUT).then_some(())
-    });
-    interrupt(&child);
-    // Two more groups would take many more round trips than the delivery of a signal.
-    gate.release();
-    let ran = ran(child);
-    ran.ends(1, "left");
-    assert_eq!(cloud.managed().len() % 2, 0, "{}", ran.text());
-    cloud.run(&["sync", "--yes"]).ends(0, "repaired");
-    assert_eq!(cloud.managed().len(), 6);
 }
