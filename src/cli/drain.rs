@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::{
     comparison::{SettingsArguments, TIME},
-    failure::Failure,
+    failure::{Failure, WRONG, refuse},
     progress::{self, say},
     run::run_on_arm,
-    service::{WaitArguments, current, of_group, refused, wait_until},
+    service::{WaitArguments, current, departed, of_group, refused, wait_until},
 };
 
 /// Take a container group out of its services, or put it back
@@ -44,12 +44,16 @@ pub(crate) struct DrainArguments {
 const DRAIN: &str = "\
 Examples:
   aci-dns drain api-v1-a --wait && az container stop --resource-group rg-spoke1 --name api-v1-a
+  aci-dns drain api-v1-a --wait --resolver 10.0.0.4
   aci-dns drain api-v1-a --undo
 
 Exit codes: 0 done (with --wait: the container group can be stopped or deleted), 1 failed or interrupted, 2 wrong
 settings or arguments. Run it again to continue.";
 
 pub(crate) fn drain(arguments: &DrainArguments) -> Result<ExitCode, Failure> {
+    if arguments.patience.asks_dns() && !arguments.wait {
+        return Ok(refuse(WRONG, "--resolver has no effect without --wait; add --wait"));
+    }
     run_on_arm(arguments.place.settings()?, async |settings, arm, stop| {
         let tagger = arm.tagging(Instant::now() + TIME);
         tokio::select! {
@@ -70,6 +74,7 @@ async fn run(
     let id = find(members, &arguments.group)?;
     let own: Vec<_> =
         of_group(&services, &id).into_iter().map(|service| service.verdict.name.clone()).collect();
+    let departed = departed(&services, &[&id]);
     if arguments.undo {
         tag(tagger, &id, false).await?;
         progress::clear();
@@ -99,7 +104,7 @@ async fn run(
     .await?;
     let ttl =
         services.iter().filter(|service| own.contains(&service.verdict.name)).map(|service| service.ttl);
-    arguments.patience.wait_for_caches(ttl.max().unwrap_or_default(), stop).await?;
+    arguments.patience.wait_for_caches(ttl.max().unwrap_or_default(), &departed, stop).await?;
     progress::clear();
     let _ = writeln!(anstream::stdout(), "{} can be stopped or deleted", id.name());
     Ok(ExitCode::SUCCESS)

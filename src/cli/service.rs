@@ -1,7 +1,12 @@
 //! The command `service`, and what the commands about services share.
 
 use std::{
-    collections::BTreeSet, fmt::Write as _, io::Write as _, net::Ipv4Addr, process::ExitCode, time::Duration,
+    collections::BTreeSet,
+    fmt::Write as _,
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
 };
 
 use aci_dns::{
@@ -18,6 +23,10 @@ use aci_dns::{
         text::printable,
     },
     reconcile::services::{ServiceResult, dry_run},
+    resolve::{
+        answer::{Code, DnsAnswer, QueryType},
+        client::{self, Client},
+    },
     sweep::Stop,
 };
 use tokio::time::{Instant, sleep};
@@ -84,15 +93,37 @@ pub(super) struct WaitArguments {
     /// When to give up
     #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
     timeout: u64,
+    /// Also ask this DNS server, and wait until it no longer answers with the old addresses
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = client::server)]
+    resolver: Option<SocketAddr>,
+}
+
+/// Addresses that left a record set, and its name.
+pub(super) struct Departed {
+    pub(super) fqdn: String,
+    pub(super) addresses: BTreeSet<Ipv4Addr>,
 }
 
 impl WaitArguments {
+    /// Whether the command asks a DNS server.
+    pub(super) fn asks_dns(self) -> bool {
+        self.resolver.is_some()
+    }
+
     pub(super) fn deadline(self) -> Instant {
         Instant::now() + Duration::from_secs(self.timeout)
     }
 
-    /// Waits until clients have forgotten an address that left a record set with this TTL.
-    pub(super) async fn wait_for_caches(self, ttl: u32, stop: &Stop) -> Result<(), Failure> {
+    /// Waits until the caches of clients cannot hold these addresses any more: TTL and margin, and with
+    /// `--resolver` until the server answers without them.
+    ///
+    /// Fails if the server still answers with them, or does not answer, after `--timeout` more seconds.
+    pub(super) async fn wait_for_caches(
+        self,
+        ttl: u32,
+        departed: &[Departed],
+        stop: &Stop,
+    ) -> Result<(), Failure> {
         let wait = Duration::from_secs(u64::from(ttl) + self.margin);
         say(&format!(
             "waiting {} s (TTL and --margin) until no client uses the old addresses",
@@ -110,8 +141,39 @@ impl WaitArguments {
                 say(&format!("{left} s left"));
             }
         }
+        let Some(server) = self.resolver else { return Ok(()) };
+        let client = Client::new(Some(server))?;
+        let deadline = self.deadline();
+        for departed in departed {
+            while let Some(reason) = still_answered(&client, server, departed).await {
+                say(&reason);
+                if Instant::now() >= deadline {
+                    return Err(Failure::Group(format!(
+                        "gave up (--timeout): {reason}; run it again to continue"
+                    )));
+                }
+                tokio::select! {
+                    () = sleep(INTERVAL) => {}
+                    () = stop.signalled() => return Err(Failure::InterruptedSwitch),
+                }
+            }
+        }
         Ok(())
     }
+}
+
+/// Why a DNS server may still send clients to an address that left the record set.
+async fn still_answered(client: &Client, server: SocketAddr, departed: &Departed) -> Option<String> {
+    let Departed { fqdn, addresses } = departed;
+    let values = match client.query(fqdn, QueryType::A).await {
+        None => return Some(format!("{server} does not answer for {fqdn}")),
+        Some(DnsAnswer { code: Code::Other(code), .. }) => {
+            return Some(format!("{server} answers with the error code {code} for {fqdn}"));
+        }
+        Some(answer) => answer.values,
+    };
+    let old = values.iter().find(|value| value.parse().is_ok_and(|it| addresses.contains(&it)))?;
+    Some(format!("{server} still answers with {old} for {fqdn}"))
 }
 
 /// A service as it is now.
@@ -308,4 +370,15 @@ pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> Failure {
 /// The services that hold or should hold an address of a group.
 pub(super) fn of_group<'a>(services: &'a [Current], id: &ContainerGroupId) -> Vec<&'a Current> {
     services.iter().filter(|service| service.verdict.members.contains_key(id)).collect()
+}
+
+/// The addresses of these groups, by the names of their services.
+pub(super) fn departed(services: &[Current], ids: &[&ContainerGroupId]) -> Vec<Departed> {
+    let shown = |service: &Current, id: &ContainerGroupId| service.verdict.members.get(id)?.shown;
+    let addresses = |service: &Current| ids.iter().filter_map(|id| shown(service, id)).collect();
+    services
+        .iter()
+        .map(|service| Departed { fqdn: service.verdict.fqdn.to_string(), addresses: addresses(service) })
+        .filter(|departed| !departed.addresses.is_empty())
+        .collect()
 }

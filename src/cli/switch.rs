@@ -17,7 +17,7 @@ use super::{
     failure::Failure,
     progress,
     run::run_on_arm,
-    service::{Current, WaitArguments, current, of_group, one, wait_until},
+    service::{Current, WaitArguments, current, departed, of_group, one, wait_until},
 };
 
 /// Move a service from its container groups to others, without a moment without an address
@@ -112,7 +112,7 @@ async fn run(
     for (id, _) in old.iter().filter(|(_, seen)| !seen.tags.is_draining) {
         tag(tagger, id, true).await?;
     }
-    let gone = wait_until(settings, tagger, &scope, (deadline, stop), |services| {
+    let drained = wait_until(settings, tagger, &scope, (deadline, stop), |services| {
         let holding = old.iter().find_map(|(id, seen)| {
             let holder =
                 services.iter().find(|service| seen.shown.is_some_and(|address| service.holds(address)));
@@ -121,9 +121,10 @@ async fn run(
         holding.map_or(Ok(()), Err)
     })
     .await?;
-    let ttls = old.keys().flat_map(|id| of_group(&gone, id)).map(|service| service.ttl);
+    let departed = departed(&ready, &old.keys().collect::<Vec<_>>());
+    let ttls = old.keys().flat_map(|id| of_group(&drained, id)).map(|service| service.ttl);
     if !old.is_empty() {
-        arguments.patience.wait_for_caches(ttls.max().unwrap_or(service.ttl), stop).await?;
+        arguments.patience.wait_for_caches(ttls.max().unwrap_or(service.ttl), &departed, stop).await?;
     }
     let mut text = format!("{} is served by {pattern}\n", service.verdict.fqdn);
     for id in old.keys() {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     process::{Child, Command, Output, Stdio},
     sync::{
         Arc, Mutex,
@@ -14,16 +14,19 @@ use std::{
 use aci_dns::{
     config::Settings,
     replay::stage::{RECONCILE, Stage},
+    resolve::{answer::QueryType, client::Client},
 };
-use azure_simulator::{self as simulator, Azure, GroupSpec, View};
+use azure_simulator::{self as simulator, Azure, DnsListeners, GroupSpec, ResolverSettings, View};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use crate::{
     processes::wait_for,
     world::{FORWARD, REVERSE, SUBSCRIPTION, id},
 };
+
+const NETWORK: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-spoke1/providers/Microsoft.Network/virtualNetworks/vnet";
 
 struct Cloud {
     azure: Azure,
@@ -31,8 +34,9 @@ struct Cloud {
     map: String,
     /// What clients of the service must never see.
     violations: Arc<Mutex<Vec<String>>>,
+    dns: SocketAddr,
     // Dropped last: it serves.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Cloud {
@@ -54,11 +58,12 @@ impl Cloud {
         let variables = BTreeMap::from([("ACI_DNS_ZONES", map.clone())]);
         let handled = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&handled);
-        let (azure, port) = runtime.block_on(async {
+        let (azure, port, dns) = runtime.block_on(async {
             let azure = Azure::new(settings);
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let port = listener.local_addr().unwrap().port();
             tokio::spawn(simulator::serve(azure.clone(), listener, std::future::pending()));
+            let dns = serve_dns(&azure).await;
             let settings = Settings::from_variables(|name| variables.get(name).cloned()).unwrap();
             let (stage, source) = (Stage::new(settings, azure.clone()), azure.clone());
             // Event Grid: each event to the handler.
@@ -71,14 +76,17 @@ impl Cloud {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             });
-            (azure, port)
+            (azure, port, dns)
         });
         assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
         for zone in [FORWARD, REVERSE] {
             azure.create_zone(SUBSCRIPTION, "rg-dns", zone);
+            azure.link(zone, NETWORK).unwrap();
         }
+        // Clients see an old answer until its TTL ends.
+        azure.set_resolver(ResolverSettings { caches: true, ..ResolverSettings::default() });
         let violations = Arc::<Mutex<Vec<String>>>::default();
-        let cloud = Self { azure, port, map, violations: Arc::clone(&violations), _runtime: runtime };
+        let cloud = Self { azure, port, map, violations: Arc::clone(&violations), dns, runtime };
         for name in ["v1-a", "v1-b", "v1-c", "v2-a", "v2-b", "v2-c"] {
             cloud.azure.create_group(GroupSpec::new("rg-spoke1", name));
         }
@@ -95,6 +103,30 @@ impl Cloud {
             }
         });
         cloud
+    }
+
+    /// A client that resolves the name until the returned sender is dropped. Returns the number of its answers.
+    fn resolve_all_the_time(&self) -> (oneshot::Sender<()>, JoinHandle<usize>) {
+        let (sender, mut stop) = oneshot::channel::<()>();
+        let (azure, violations, client) =
+            (self.azure.clone(), Arc::clone(&self.violations), Client::new(Some(self.dns)).unwrap());
+        let task = self.runtime.spawn(async move {
+            let mut answers = 0;
+            while stop.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
+                let answer = client.query(&format!("api.{FORWARD}"), QueryType::A).await.unwrap();
+                let alive = azure.read(|view| {
+                    let addresses = view.groups().into_iter().filter_map(|group| group.address);
+                    addresses.map(|address| address.to_string()).collect::<Vec<_>>()
+                });
+                if !answer.values.iter().any(|value| alive.contains(value)) {
+                    violations.lock().unwrap().push(format!("resolved {:?}", answer.values));
+                }
+                answers += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            answers
+        });
+        (sender, task)
     }
 
     fn wait_for_members(&self, count: usize) {
@@ -127,10 +159,16 @@ impl Cloud {
 
     #[track_caller]
     fn run(&self, arguments: &[&str], code: i32) -> String {
+        self.outputs(arguments, code).0
+    }
+
+    /// What the command printed to stdout and stderr.
+    #[track_caller]
+    fn outputs(&self, arguments: &[&str], code: i32) -> (String, String) {
         let Output { status, stdout, stderr } = self.start(arguments).wait_with_output().unwrap();
         let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         assert_eq!(status.code(), Some(code), "{stdout}\n{stderr}");
-        stdout
+        (stdout, stderr)
     }
 
     /// The groups whose address is in the record set.
@@ -146,6 +184,14 @@ impl Cloud {
             names
         })
     }
+}
+
+/// Serves DNS from the zones of an Azure, and returns the address of the server.
+async fn serve_dns(azure: &Azure) -> SocketAddr {
+    let listeners = DnsListeners::bind(0, 1).await.unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listeners.port()));
+    tokio::spawn(listeners.serve(azure.clone()));
+    address
 }
 
 /// The addresses of the service.
@@ -165,6 +211,7 @@ fn switch_moves_a_service_and_back_killed_anywhere_without_an_empty_or_dead_answ
         }
         None
     }));
+    let (stop, client) = cloud.resolve_all_the_time();
     let switch = |to: &'static str| ["switch", "api", "--to", to, "--margin", "0"];
     for killed_at in 1..=2 {
         let mut child = cloud.start(&switch("v2-*"));
@@ -187,6 +234,8 @@ fn switch_moves_a_service_and_back_killed_anywhere_without_an_empty_or_dead_answ
     for name in ["v2-a", "v2-b", "v2-c"] {
         cloud.azure.delete_group(&id(name)).unwrap();
     }
+    drop(stop);
+    assert!(cloud.runtime.block_on(client).unwrap() > 100);
     assert_eq!(*cloud.violations.lock().unwrap(), [""; 0]);
 }
 
@@ -204,6 +253,32 @@ fn drain_waits_until_the_group_can_be_stopped_and_undo_brings_it_back() {
     assert!(cloud.run(&["service", "list"], 0).contains("6 of 6 members run"));
     cloud.run(&["drain", "nothing"], 1);
     cloud.run(&["switch", "api", "--to", "v9-*"], 1);
+}
+
+#[test]
+fn with_a_resolver_drain_waits_until_dns_no_longer_answers_with_the_address() {
+    let cloud = Cloud::new();
+    let address = cloud.azure.read(|view| {
+        let groups = view.groups();
+        groups.iter().find(|group| group.name == "v1-a").and_then(|group| group.address).unwrap()
+    });
+    // A resolver that never forgets the address.
+    let stale = Azure::new(simulator::Settings::default());
+    stale.create_zone(SUBSCRIPTION, "rg-dns", FORWARD);
+    stale.link(FORWARD, NETWORK).unwrap();
+    let spec = simulator::RecordSetSpec::new("A", "api", &[&address.to_string()]);
+    stale.put_record_set(FORWARD, &spec).unwrap();
+    let resolver = cloud.runtime.block_on(serve_dns(&stale)).to_string();
+    let waiting = ["drain", "v1-a", "--wait", "--margin", "0", "--timeout", "2", "--resolver"];
+    let arguments: Vec<_> = waiting.into_iter().chain([resolver.as_str()]).collect();
+    let (output, error) = cloud.outputs(&arguments, 1);
+    assert_eq!(output, "");
+    assert!(error.contains(&format!("{resolver} still answers with {address} for api.{FORWARD}")), "{error}");
+    let dns = cloud.dns.to_string();
+    let output = cloud.run(&["drain", "v1-a", "--wait", "--margin", "0", "--resolver", &dns], 0);
+    assert_eq!(output, "v1-a can be stopped or deleted\n");
+    let (_, error) = cloud.outputs(&["drain", "v1-a", "--resolver", &dns], 2);
+    assert!(error.contains("--wait"), "{error}");
 }
 
 #[test]
