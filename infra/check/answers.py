@@ -208,6 +208,7 @@ def not_told(at, function, success):
 
 
 MINUTE = 60
+SERVICE = "jobs.spoke1.contoso.internal: wanted 10.1.5.6, found none"
 AFTERNOON = [
     # web is created: for four seconds there is no name. Both functions see the same event.
     drift(0, "web", "first_seen"),
@@ -244,7 +245,7 @@ AFTERNOON = [
     ),
     reconciled(16 * MINUTE, "cache", "changed", seconds=1.0),
     # upsert-only: the stale record is not removed, so the name stays wrong, though nothing fails.
-    drift(18 * MINUTE, "kept", "drift_detected", ["ptr_stale"]),
+    drift(18 * MINUTE, "kept", "drift_detected", ["ptr_stale", "service"], drift__services=f'["{SERVICE}"]'),
     reconciled(18 * MINUTE, "kept", "converged", plan__withheld='["- PTR 4.5.1.10.in-addr.arpa"]'),
     reconciled(21 * MINUTE, None, "malformed", error="the event has no id"),
     not_told(22 * MINUTE, "function_drift_tracker", success=False),
@@ -321,27 +322,28 @@ def minutes_since(at):
 OWNED = "it belongs to s/rg-spoke1/old"
 BROKEN = "cannot write db.spoke1.contoso.internal: 403 for 10.1.5."
 WRONG = ("fqdn", "wrongSince", "rightAgain", "minutes", "kinds", "dnsSaid", "address", "containerGroup")
+WRONG_WITH_SERVICES = (*WRONG[:5], "services", *WRONG[5:])
 STILL_WRONG = [
-    ("kept", 18, None, "since 18", ["ptr_stale"], ["10.1.5.4"], "10.1.5.6", "kept"),
-    ("api", 10, None, "since 10", ["foreign"], ["10.1.5.4"], "10.1.5.6", "api"),
+    ("kept", 18, None, "since 18", ["ptr_stale", "service"], [SERVICE], ["10.1.5.4"], "10.1.5.6", "kept"),
+    ("api", 10, None, "since 10", ["foreign"], "", ["10.1.5.4"], "10.1.5.6", "api"),
 ]
 FAILED = ("function", "outcome", "containerGroup", "fqdn", "invocations", "lastSeen", "error")
 
 # Question, knobs, columns, rows.
 ANSWERS = [
-    ("wrong-names", {}, WRONG, [
-        ("web", 60, 90, 30, ["ttl"], ["10.1.5.4"], "10.1.5.6", "web"),
-        ("web", 30, 30.1, 0.1, ["address", "ptr_stale"], ["10.1.5.4"], "10.1.5.6", "web"),
+    ("wrong-names", {}, WRONG_WITH_SERVICES, [
+        ("web", 60, 90, 30, ["ttl"], "", ["10.1.5.4"], "10.1.5.6", "web"),
+        ("web", 30, 30.1, 0.1, ["address", "ptr_stale"], "", ["10.1.5.4"], "10.1.5.6", "web"),
         *STILL_WRONG,
-        ("away", 6, 8, 2, ["ttl"], ["10.1.5.4"], "10.1.5.6", "away"),
-        ("db", 4, 5, 1, ["ttl"], ["10.1.5.4"], "10.1.5.6", "db"),
-        ("web", 0, 0.1, 0.1, "missing", ["10.1.5.4"], "10.1.5.6", "web"),
+        ("away", 6, 8, 2, ["ttl"], "", ["10.1.5.4"], "10.1.5.6", "away"),
+        ("db", 4, 5, 1, ["ttl"], "", ["10.1.5.4"], "10.1.5.6", "db"),
+        ("web", 0, 0.1, 0.1, "missing", "", ["10.1.5.4"], "10.1.5.6", "web"),
     ]),
-    ("wrong-names", {"driftMinutes": "20"}, WRONG, [
-        ("web", 60, 90, 30, ["ttl"], ["10.1.5.4"], "10.1.5.6", "web"), *STILL_WRONG,
+    ("wrong-names", {"driftMinutes": "20"}, WRONG_WITH_SERVICES, [
+        ("web", 60, 90, 30, ["ttl"], "", ["10.1.5.4"], "10.1.5.6", "web"), *STILL_WRONG,
     ]),
-    ("wrong-names", {"driftMinutes": "20", "onlyStillWrong": "true"}, WRONG, STILL_WRONG),
-    ("wrong-names", {"driftMinutes": "1000"}, WRONG, []),
+    ("wrong-names", {"driftMinutes": "20", "onlyStillWrong": "true"}, WRONG_WITH_SERVICES, STILL_WRONG),
+    ("wrong-names", {"driftMinutes": "1000"}, WRONG_WITH_SERVICES, []),
     ("not-converged", {}, ("fqdn", "outcome", "since", "minutes", "lastTried", "owner", "error", "containerGroup"), [
         ("api", "conflict", 10, "since 10", 40, "s/rg-spoke1/old", OWNED, "api"),
         ("db", "failed", 20, "since 20", 50, "", BROKEN + "9", "db"),
@@ -377,7 +379,7 @@ ANSWERS = [
     ("event-to-dns", {}, ("timestamp", "events", "p50", "p95", "p99", "slowest"), [(0, 4, 3.0, 4.2, 4.2, 4.2)]),
     ("outcomes", {}, ("timestamp", "outcome", "reconciliations"), [(0, "changed", 5), (0, "failed", 1)]),
     ("drift-by-kind", {}, ("timestamp", "driftKind", "reports", "names"), [
-        (0, "address", 1, 1), (0, "foreign", 1, 1), (0, "ptr_stale", 2, 2), (0, "ttl", 2, 2), (60, "ttl", 2, 1),
+        (0, "address", 1, 1), (0, "foreign", 1, 1), (0, "ptr_stale", 2, 2), (0, "service", 1, 1), (0, "ttl", 2, 2), (60, "ttl", 2, 1),
     ]),
     ("throttling", {}, ("timestamp", "zone", "operation", "requests", "throttled", "retries", "mostAttempts"), [
         (0, "spoke1.contoso.internal", "PUT A", 5, 2, 2, 3),
@@ -401,8 +403,10 @@ ANSWERS = [
         (16, "function_aci_reconcile: changed", "cache is changed", "cache", "function_aci_reconcile-960"),
     ]),
     ("poison", {}, ("cloud_RoleName", "messages", "firstMoved", "lastMoved"), [("func-dns", 1, 28, 28)]),
-    ("sweep-findings", {}, ("fqdn", "containerGroup", "kinds", "address", "sweeps", "firstFound", "lastFound"), [
-        ("web", "web", ["ttl"], "10.1.5.6", 2, 60, 75),
+    ("sweep-findings", {}, (
+        "fqdn", "containerGroup", "kinds", "services", "address", "sweeps", "firstFound", "lastFound",
+    ), [
+        ("web", "web", ["ttl"], "", "10.1.5.6", 2, 60, 75),
     ]),
     ("silence", {}, ("lastEvent", "silentSince", "events"), []),
     ("silence", {"silentMinutes": "30"}, ("lastEvent", "silentSince", "events"), [(95, 95, 28)]),
