@@ -23,6 +23,7 @@ import preflight  # noqa: E402
 HOME = "00000000-0000-0000-0000-00000000000a"
 MAIN = INFRA / "main.bicep"
 ONE_SPOKE, HUB = "one-spoke.bicepparam", "hub-and-spoke.bicepparam"
+QUICKSTART = "observe-first.bicepparam"
 SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"
 ROLES = {
     "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
@@ -94,18 +95,25 @@ class Severe(unittest.TestCase):
         self.assertEqual(zones, {namespace for _, subscription, namespace in facts if subscription == "z"})
 
     def test_the_quickstart_deploys_what_the_example_deploys_and_writes_nothing(self):
-        readme = (ROOT / "README.md").read_text()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "mine.bicepparam"
-            path.write_text(re.search(r"^```bicep\n(.*?)^```", readme, re.M | re.S)[1])
-            given = parameters_of(str(path))
+        shown = re.search(r"^```bicep\n(.*?)^```", (ROOT / "docs" / "quickstart.md").read_text(), re.M | re.S)[1]
+        source = (INFRA / "parameters" / QUICKSTART).read_text()
+        self.assertEqual(shown, "".join(line for line in source.splitlines(True) if not line.startswith("//")))
+        given = parameters_of(QUICKSTART)
         deployment = Deployment(MAIN, given, Place(HOME, "rg-aci-dns"))
         kinds = [resource.kind for resource in deployment.resources]
         self.assertEqual(kinds, [resource.kind for resource in deploy(ONE_SPOKE).resources])
         self.assertEqual([spoke["policy"] for spoke in given["spokes"]], ["observe"])
         identity = one(deployment, "Microsoft.ManagedIdentity/userAssignedIdentities")
-        for page in (ROOT / "README.md", ROOT / "docs" / "operate.md"):
-            self.assertIn(f"az identity show --name {identity.name} ", page.read_text())
+        for page in ("quickstart.md", "rollout.md", "operate.md"):
+            self.assertIn(f"az identity show --name {identity.name} ", (ROOT / "docs" / page).read_text())
+
+    def test_the_quickstart_without_its_policy_writes(self):
+        # What the `sed` of the page makes of the file.
+        source = (INFRA / "parameters" / QUICKSTART).read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "mine.bicepparam"
+            path.write_text("".join(line for line in source.splitlines(True) if "policy: 'observe'" not in line))
+            self.assertEqual([spoke.get("policy") for spoke in parameters_of(str(path))["spokes"]], [None])
 
     def test_the_examples_of_terraform_register_them(self):
         def lists(example):
@@ -313,7 +321,7 @@ class Medium(unittest.TestCase):
         froms = re.findall(r"^FROM (\S+)", (INFRA / "container" / "Dockerfile").read_text(), re.M)
         for image in froms:
             self.assertTrue(image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image), image)
-        for script in (ROOT / ".ci" / "run", INFRA / "package.sh"):
+        for script in (ROOT / ".ci" / "run", INFRA / "build.sh"):
             calls = [line for line in script.read_text().replace("\\\n", " ").splitlines() if " pip " in line and "install" in line]
             self.assertTrue(calls, script)
             for call in calls:
