@@ -76,10 +76,10 @@ fn own_options(help: &str) -> String {
 }
 
 fn generated() -> String {
-    let sections = commands()
-        .into_iter()
-        .map(|(name, help)| format!("\n### aci-dns {name}\n\n```text\n{}\n```\n", own_options(&help)));
-    sections.collect()
+    let section = |(name, help): (String, String)| {
+        format!("\n### aci-dns {name}\n\n```text\n{}\n```\n", own_options(&help))
+    };
+    commands().into_iter().map(section).collect::<Vec<_>>().concat()
 }
 
 #[test]
