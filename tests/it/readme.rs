@@ -25,7 +25,7 @@ const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
 const README_LINES: usize = 200;
 
 /// The longest page, in words outside of tables and blocks: ten minutes of reading.
-const PAGE_WORDS: usize = 2000;
+const PAGE_WORDS: usize = 2100;
 
 /// Words that the pages do not use. Plain ones exist.
 const AVOIDED: [&str; 7] = ["whoever", "nobody", "owed", "mend", "mends", "mended", "himself"];
