@@ -174,6 +174,41 @@ fn the_settings_have_the_values_and_the_default_of_the_table() {
     }
 }
 
+/// The block of a page that starts with this text.
+#[track_caller]
+fn sample(page: &str, start: &str) -> String {
+    let text = read(page);
+    let mut blocks = text.split("\n```text\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    blocks.find(|block| block.starts_with(start)).unwrap_or_else(|| panic!("{page}: {start}")).to_owned()
+}
+
+#[test]
+fn the_mistake_in_troubleshooting_is_what_a_command_says() {
+    let zones =
+        r#"{"rg-spoke1": {"forwardZone": "spoke1.contoso.internal", "reverseZones": ["1.10.in-addr.arpa"]}}"#;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aci-dns"));
+    let output = command.arg("drift").env_clear().env("ACI_DNS_ZONES", zones).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(printed.trim_end(), sample("docs/troubleshooting.md", "error: "));
+}
+
+#[test]
+fn the_log_line_of_the_page_has_keys_of_the_table() {
+    let known = names(&rows("docs/observe.md", "| key | value |"));
+    let line = sample("docs/observe.md", "{\"timestamp\"");
+    // A key is a text between a brace, a comma or a blank, and a colon.
+    let keys: Vec<_> = line.split("\":").filter_map(|before| before.rsplit('"').next()).collect();
+    let keys = keys
+        .iter()
+        .filter(|key| key.chars().all(|letter| letter.is_ascii_lowercase() || "._".contains(letter)));
+    let keys: Vec<_> = keys.filter(|key| !["timestamp", "message", "target"].contains(key)).collect();
+    assert!(keys.len() > 10, "{keys:?}");
+    for key in keys {
+        assert!(known.contains(*key), "{key}");
+    }
+}
+
 /// The files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
