@@ -470,6 +470,63 @@ class Logs(unittest.TestCase):
         self.assertEqual(settings["AzureFunctionsJobHost__logging__logLevel__Host.Function.Console"], "Warning")
 
 
+class Pages(unittest.TestCase):
+    """The reference tables of docs have what the templates and queries have."""
+
+    def rows(self, page: str, header: str) -> str:
+        table = (ROOT / "docs" / page).read_text().partition(f"\n{header}\n")[2].partition("\n\n")[0]
+        self.assertTrue(table, header)
+        return table
+
+    def test_every_alert_is_in_the_table(self):
+        found = set(re.findall(r"^\| `([\w-]+)", self.rows("observe.md", "| alert | means | do |"), re.M))
+        deployment = deploy()
+        expected = {rule.name.removeprefix("aci-dns-") for rule in of(deployment, "Microsoft.Insights/scheduledQueryRules")}
+        # The name of a metric alert ends with that of its topic.
+        metrics = {name for name in found if name.endswith("-")}
+        self.assertEqual(found - metrics, expected)
+        for rule in of(deployment, "Microsoft.Insights/metricAlerts"):
+            self.assertEqual([name for name in metrics if rule.name.startswith(f"aci-dns-{name}")][1:], [], rule.name)
+            self.assertTrue(any(rule.name.startswith(f"aci-dns-{name}") for name in metrics), rule.name)
+
+    def test_every_query_is_in_the_table(self):
+        cells = re.findall(r"\| ([^|]*) \|$", self.rows("observe.md", "| question | file |"), re.M)
+        found = [name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)]
+        self.assertEqual(sorted(found), sorted(path.stem for path in (INFRA / "queries").glob("*.kql")))
+
+    def test_every_parameter_is_in_the_table_with_its_values(self):
+        table = self.rows("parameters.md", "| parameter | Terraform | meaning | default |")
+        rows = {row.split("`")[1]: row for row in table.splitlines()[1:]}
+        source = (INFRA / "main.bicep").read_text()
+        found = re.findall(r"((?:^@.*\n|^//.*\n)*)^param (\w+) [\w\[\]]+(?: = (.*))?$", source, re.M)
+        self.assertEqual(sorted(rows), sorted(name for _, name, _ in found))
+        variables = set(re.findall(r'^variable "(\w+)"', (INFRA / "terraform" / "variables.tf").read_text(), re.M))
+        named = set()
+        for decorators, name, default in found:
+            row = rows[name]
+            for limit in re.findall(r"^@(?:min|max)(?:Value|Length)\((\d+)\)", decorators, re.M):
+                self.assertTrue(name == "spokes" or re.search(rf"\b{limit}\b", row), f"{row}: {limit}")
+            for words in re.findall(r"^@allowed\(\[(.*)\]\)", decorators, re.M):
+                for word in words.replace("'", "").split(", "):
+                    self.assertIn(f"`{word}`", row)
+            # An empty text, or an expression, is described.
+            if re.fullmatch(r"'.+'|\d+|true|false|\{\}", default) or name == "actionGroupIds":
+                self.assertTrue(row.endswith(f"| `{default.strip(chr(39))}` |"), row)
+            terraform = re.findall(r"`(\w+)`", row.split("|")[2])
+            self.assertEqual(len(terraform), name != "zoneTags", row)
+            named.update(terraform)
+        page = (ROOT / "docs" / "parameters.md").read_text()
+        self.assertLessEqual(named, variables)
+        self.assertEqual([name for name in variables - named if f"`{name}`" not in page.rpartition("Terraform also")[2]], [])
+
+    def test_every_property_of_spokes_topics_and_settings_is_in_the_page(self):
+        page = (ROOT / "docs" / "parameters.md").read_text()
+        types = (INFRA / "types.bicep").read_text()
+        properties = re.findall(r"^  (\w+): ", types, re.M)
+        self.assertGreater(len(properties), 30)
+        self.assertEqual([name for name in properties if f"`{name}`" not in page], [])
+
+
 class Workflows(unittest.TestCase):
     def test_the_parameters_of_a_deployment_are_those_of_the_branch(self):
         deploy_workflow = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
