@@ -2,6 +2,7 @@
 
     python3 infra/preflight.py facts SUBSCRIPTION RESOURCE_GROUP < PARAMETERS
     python3 infra/preflight.py tags < FACTS_AND_ZONES
+    python3 infra/preflight.py missing ACTION... < PERMISSIONS
 
 PARAMETERS is a parameter file in JSON, or what `az bicep build-params --stdout` prints. One fact a line, with tabs
 between its parts:
@@ -16,8 +17,12 @@ What-if shows no role assignment: their names contain the id of an identity, whi
 
 `tags` reads the facts and lines `found  subscription  group  <zones as JSON, each with name and tags>`, and prints the
 parameter zoneTags.
+
+`missing` reads the answer of the Permissions API (https://learn.microsoft.com/rest/api/authorization/permissions) and
+prints those of the actions that it does not allow.
 """
 
+import fnmatch
 import json
 import sys
 
@@ -148,6 +153,21 @@ def zone_tags(lines: list[str]) -> dict:
     return {zone: tags for zone, tags in found.items() if tags and zone in wanted}
 
 
+def missing(permissions: list[dict], actions: list[str]) -> list[str]:
+    """The actions that no permission allows. Names ignore case, and `*` stands for any text."""
+
+    def fits(action: str, patterns: list[str]) -> bool:
+        return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+
+    def is_allowed(action: str) -> bool:
+        return any(
+            fits(action, permission["actions"]) and not fits(action, permission.get("notActions") or [])
+            for permission in permissions
+        )
+
+    return [action for action in actions if not is_allowed(action)]
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["facts", subscription, resource_group]:
@@ -155,5 +175,8 @@ if __name__ == "__main__":
                 print(*line, sep="\t")
         case ["tags"]:
             print(json.dumps(zone_tags(sys.stdin.readlines())))
+        case ["missing", *actions]:
+            for action in missing(json.load(sys.stdin)["value"], actions):
+                print(action)
         case _:
             sys.exit(__doc__)

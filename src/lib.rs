@@ -1,10 +1,12 @@
-//! Keeps Private DNS right for Azure Container Instances.
+//! Keeps Private DNS correct for Azure Container Instances.
 //!
-//! A container group in a virtual network is reachable only by a private address that changes at every restart,
-//! redeployment or platform move, and Private DNS never registers it. This crate is an Azure Functions *custom
-//! handler*: on ARM lifecycle events from Event Grid it makes the A record set in the forward zone and the PTR
-//! record set in the reverse zone right (`function_aci_reconcile`, the only writer), and it says when DNS and
-//! reality differ (`function_drift_tracker`, which has nothing to write with).
+//! A container group in a virtual network is reachable only by a private address. The address changes at every restart,
+//! redeployment or move by the platform, and Private DNS does not register it. This crate is an Azure Functions *custom
+//! handler*. On Resource Manager events from Event Grid, it corrects the A record set in the forward zone and the PTR
+//! record set in the reverse zone (`function_aci_reconcile`, the only writer). A second function reports drift between
+//! DNS and the live groups (`function_drift_tracker`, which has no write methods).
+//!
+//! The rules are in `docs/design.md`; comments and tests name its headings.
 //!
 //! # Modules, in reading order
 //!

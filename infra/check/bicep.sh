@@ -20,6 +20,11 @@ for template in main.bicep subscriptions.bicep; do
   bicep lint "$template"
 done
 
+for template in "$infra"/../examples/*.bicep; do
+  bicep build "$template" --outfile "$work/template.json"
+  bicep lint "$template"
+done
+
 while IFS= read -r -d '' file; do
   bicep format "$file" --outfile "$work/formatted.bicep"
   diff -u "$file" "$work/formatted.bicep"

@@ -249,6 +249,11 @@ def main() -> None:
         check_names(file)
         check_loaded_files(file)
         check_modules(file, files)
+    examples = sorted((INFRA.parent / "examples").glob("*.bicep"))
+    for file in map(File, examples):
+        for node in file.broken():
+            wrong(file, node, "is not Bicep")
+        check_names(file)
     called = {
         file.path_of(string_of(node)) for file in files.values() for node in file.declared["module"].values()
     }
@@ -265,7 +270,7 @@ def main() -> None:
             check_settings_are_accepted(os.path.abspath(sys.argv[1]), variables["appSettings"])
     if mistakes:
         sys.exit("\n".join(mistakes))
-    print(f"{len(paths)} templates and their two examples are right, as far as that is known without a compiler")
+    print(f"{len(paths)} templates, their two examples and {len(examples)} container groups are right, as far as that is known without a compiler")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import preflight  # noqa: E402
 HOME = "00000000-0000-0000-0000-00000000000a"
 MAIN = INFRA / "main.bicep"
 ONE_SPOKE, HUB = "one-spoke.bicepparam", "hub-and-spoke.bicepparam"
+QUICKSTART = "observe-first.bicepparam"
 SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"
 ROLES = {
     "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
@@ -94,18 +95,25 @@ class Severe(unittest.TestCase):
         self.assertEqual(zones, {namespace for _, subscription, namespace in facts if subscription == "z"})
 
     def test_the_quickstart_deploys_what_the_example_deploys_and_writes_nothing(self):
-        readme = (ROOT / "README.md").read_text()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "mine.bicepparam"
-            path.write_text(re.search(r"^```bicep\n(.*?)^```", readme, re.M | re.S)[1])
-            given = parameters_of(str(path))
+        shown = re.search(r"^```bicep\n(.*?)^```", (ROOT / "docs" / "quickstart.md").read_text(), re.M | re.S)[1]
+        source = (INFRA / "parameters" / QUICKSTART).read_text()
+        self.assertEqual(shown, "".join(line for line in source.splitlines(True) if not line.startswith("//")))
+        given = parameters_of(QUICKSTART)
         deployment = Deployment(MAIN, given, Place(HOME, "rg-aci-dns"))
         kinds = [resource.kind for resource in deployment.resources]
         self.assertEqual(kinds, [resource.kind for resource in deploy(ONE_SPOKE).resources])
         self.assertEqual([spoke["policy"] for spoke in given["spokes"]], ["observe"])
         identity = one(deployment, "Microsoft.ManagedIdentity/userAssignedIdentities")
-        for page in (ROOT / "README.md", ROOT / "docs" / "operate.md"):
-            self.assertIn(f"az identity show --name {identity.name} ", page.read_text())
+        for page in ("quickstart.md", "rollout.md", "operate.md"):
+            self.assertIn(f"az identity show --name {identity.name} ", (ROOT / "docs" / page).read_text())
+
+    def test_the_quickstart_without_its_policy_writes(self):
+        # What the `sed` of the page makes of the file.
+        source = (INFRA / "parameters" / QUICKSTART).read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "mine.bicepparam"
+            path.write_text("".join(line for line in source.splitlines(True) if "policy: 'observe'" not in line))
+            self.assertEqual([spoke.get("policy") for spoke in parameters_of(str(path))["spokes"]], [None])
 
     def test_the_examples_of_terraform_register_them(self):
         def lists(example):
@@ -313,7 +321,7 @@ class Medium(unittest.TestCase):
         froms = re.findall(r"^FROM (\S+)", (INFRA / "container" / "Dockerfile").read_text(), re.M)
         for image in froms:
             self.assertTrue(image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image), image)
-        for script in (ROOT / ".ci" / "run", INFRA / "package.sh"):
+        for script in (ROOT / ".ci" / "run", INFRA / "build.sh"):
             calls = [line for line in script.read_text().replace("\\\n", " ").splitlines() if " pip " in line and "install" in line]
             self.assertTrue(calls, script)
             for call in calls:
@@ -460,6 +468,63 @@ class Logs(unittest.TestCase):
         # Where Application Insights is on, and in the only spelling that the host knows.
         self.assertIn("APPLICATIONINSIGHTS_CONNECTION_STRING", settings)
         self.assertEqual(settings["AzureFunctionsJobHost__logging__logLevel__Host.Function.Console"], "Warning")
+
+
+class Pages(unittest.TestCase):
+    """The reference tables of docs have what the templates and queries have."""
+
+    def rows(self, page: str, header: str) -> str:
+        table = (ROOT / "docs" / page).read_text().partition(f"\n{header}\n")[2].partition("\n\n")[0]
+        self.assertTrue(table, header)
+        return table
+
+    def test_every_alert_is_in_the_table(self):
+        found = set(re.findall(r"^\| `([\w-]+)", self.rows("observe.md", "| alert | means | do |"), re.M))
+        deployment = deploy()
+        expected = {rule.name.removeprefix("aci-dns-") for rule in of(deployment, "Microsoft.Insights/scheduledQueryRules")}
+        # The name of a metric alert ends with that of its topic.
+        metrics = {name for name in found if name.endswith("-")}
+        self.assertEqual(found - metrics, expected)
+        for rule in of(deployment, "Microsoft.Insights/metricAlerts"):
+            self.assertEqual([name for name in metrics if rule.name.startswith(f"aci-dns-{name}")][1:], [], rule.name)
+            self.assertTrue(any(rule.name.startswith(f"aci-dns-{name}") for name in metrics), rule.name)
+
+    def test_every_query_is_in_the_table(self):
+        cells = re.findall(r"\| ([^|]*) \|$", self.rows("observe.md", "| question | file |"), re.M)
+        found = [name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)]
+        self.assertEqual(sorted(found), sorted(path.stem for path in (INFRA / "queries").glob("*.kql")))
+
+    def test_every_parameter_is_in_the_table_with_its_values(self):
+        table = self.rows("parameters.md", "| parameter | Terraform | meaning | default |")
+        rows = {row.split("`")[1]: row for row in table.splitlines()[1:]}
+        source = (INFRA / "main.bicep").read_text()
+        found = re.findall(r"((?:^@.*\n|^//.*\n)*)^param (\w+) [\w\[\]]+(?: = (.*))?$", source, re.M)
+        self.assertEqual(sorted(rows), sorted(name for _, name, _ in found))
+        variables = set(re.findall(r'^variable "(\w+)"', (INFRA / "terraform" / "variables.tf").read_text(), re.M))
+        named = set()
+        for decorators, name, default in found:
+            row = rows[name]
+            for limit in re.findall(r"^@(?:min|max)(?:Value|Length)\((\d+)\)", decorators, re.M):
+                self.assertTrue(name == "spokes" or re.search(rf"\b{limit}\b", row), f"{row}: {limit}")
+            for words in re.findall(r"^@allowed\(\[(.*)\]\)", decorators, re.M):
+                for word in words.replace("'", "").split(", "):
+                    self.assertIn(f"`{word}`", row)
+            # An empty text, or an expression, is described.
+            if re.fullmatch(r"'.+'|\d+|true|false|\{\}", default) or name == "actionGroupIds":
+                self.assertTrue(row.endswith(f"| `{default.strip(chr(39))}` |"), row)
+            terraform = re.findall(r"`(\w+)`", row.split("|")[2])
+            self.assertEqual(len(terraform), name != "zoneTags", row)
+            named.update(terraform)
+        page = (ROOT / "docs" / "parameters.md").read_text()
+        self.assertLessEqual(named, variables)
+        self.assertEqual([name for name in variables - named if f"`{name}`" not in page.rpartition("Terraform also")[2]], [])
+
+    def test_every_property_of_spokes_topics_and_settings_is_in_the_page(self):
+        page = (ROOT / "docs" / "parameters.md").read_text()
+        types = (INFRA / "types.bicep").read_text()
+        properties = re.findall(r"^  (\w+): ", types, re.M)
+        self.assertGreater(len(properties), 30)
+        self.assertEqual([name for name in properties if f"`{name}`" not in page], [])
 
 
 class Workflows(unittest.TestCase):

@@ -28,6 +28,7 @@ mod processes;
 mod properties;
 mod readme;
 mod recordings;
+mod reference;
 mod regressions;
 mod retry;
 mod scenarios;

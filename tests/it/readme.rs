@@ -24,8 +24,8 @@ const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
 /// The longest README, in lines.
 const README_LINES: usize = 200;
 
-/// The longest page, in words: ten minutes of reading.
-const PAGE_WORDS: usize = 2650;
+/// The longest page, in words outside of tables and blocks: ten minutes of reading.
+const PAGE_WORDS: usize = 2100;
 
 /// Words that the pages do not use. Plain ones exist.
 const AVOIDED: [&str; 7] = ["whoever", "nobody", "owed", "mend", "mends", "mended", "himself"];
@@ -44,7 +44,7 @@ fn read(page: &str) -> String {
 /// Every page, by its path from the root of the repository.
 fn pages() -> Vec<String> {
     let mut pages = vec![];
-    for folder in ["", "docs/"] {
+    for folder in ["", "docs/", "examples/"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
@@ -155,7 +155,9 @@ fn the_sample_output_is_that_of_the_replay() {
 
 #[test]
 fn the_samples_of_commands_are_their_output() {
-    check_sample(&block(README, "text", "rg-spoke1/web: "), include_str!("../operate/sync-asks.snap"));
+    for page in [README, "docs/quickstart.md", "docs/rollout.md"] {
+        check_sample(&block(page, "text", "rg-spoke1/web: "), include_str!("../operate/sync-asks.snap"));
+    }
     check_sample(&block(OPERATE, "text", "GROUP "), include_str!("../operate/drift.snap"));
     let (checks, rest) = block(OPERATE, "text", "zones").split_once("\n...\n").map(own).unwrap();
     let healthy = include_str!("../doctor/healthy.snap");
@@ -291,7 +293,7 @@ fn every_link_leads_to_a_file_and_every_anchor_to_a_heading() {
 
 #[test]
 fn every_file_that_a_page_names_in_backticks_exists() {
-    let folders = ["src/", "tests/", "infra/", "benches/", "docs/", ".ci/", ".github/", "fuzz/"];
+    let folders = ["src/", "tests/", "infra/", "benches/", "docs/", "examples/", ".ci/", ".github/", "fuzz/"];
     let mut seen = 0;
     for page in pages() {
         for line in prose(&page) {
@@ -364,8 +366,8 @@ fn the_readme_is_short_and_no_page_takes_more_than_ten_minutes() {
     assert!(lines <= README_LINES, "README.md has {lines} lines");
     for page in pages() {
         let is_word = |word: &&str| word.contains(char::is_alphanumeric);
-        let words: usize =
-            prose(&page).iter().map(|line| line.split_whitespace().filter(is_word).count()).sum();
+        let text = prose(&page).into_iter().filter(|line| !line.starts_with('|'));
+        let words: usize = text.map(|line| line.split_whitespace().filter(is_word).count()).sum();
         assert!(words <= PAGE_WORDS, "{page} has {words} words");
     }
 }
