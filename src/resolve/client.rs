@@ -158,7 +158,7 @@ fn answers(question: &[u8], answer: &[u8]) -> bool {
         let question = packet.questions.first();
         question.map(|it| (without_dot(&it.qname.to_string()), u16::from(it.qtype)))
     };
-    answer.has_flags(PacketFlag::RESPONSE) && answer.id() == question.id() && key(&answer) == asked(&question)
+    answer.has_flags(PacketFlag::RESPONSE) && answer.id() == question.id() && key(&answer) == key(&question)
 }
 
 fn read(bytes: &[u8], kind: QueryType) -> Option<DnsAnswer> {

@@ -204,7 +204,7 @@ impl Findings {
         let (first, rest) = self.unattributed.split_at_checked(NAMED).unwrap_or((&self.unattributed, &[]));
         let records: Vec<&str> = first.iter().map(|record| record.record.as_str()).collect();
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-        (!first.is_empty()).then(|| format!("belong to no group: {}{more}", records.join(", ")))
+        (!first.is_empty()).then(|| format!("record sets without a known group: {}{more}", records.join(", ")))
     }
 
     /// The reason to ask for `--force`, if there is one.

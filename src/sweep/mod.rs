@@ -118,37 +118,37 @@ impl Sweeper {
             index.owners().filter(|id| !listed.contains(*id) && served(id) && snapshot.is_covered(id));
         let all: BTreeSet<_> = listed.iter().cloned().chain(deleted.cloned()).collect();
 
-        let mut doubts = vec![];
+        let mut unconfirmed = vec![];
         let shared_addresses = shared_addresses(&snapshot);
         for id in &all {
             let comparison = self.compare_listed(&snapshot, &index, id).await;
             if needs_read(&comparison, &shared_addresses, options.is_thorough) {
-                doubts.push(id.clone());
+                unconfirmed.push(id.clone());
             } else {
                 self.count(comparison, &mut tally, &mut findings);
             }
         }
-        let asked = self.read_groups(&reader, doubts, options.deadline).await;
+        let reads = self.read_groups(&reader, unconfirmed, options.deadline).await;
         // Every other reference to the snapshot is dropped by now.
         if let Some(snapshot) = Arc::get_mut(&mut snapshot) {
-            for (id, answer) in asked.answers {
+            for (id, answer) in reads.answers {
                 snapshot.add_answer(id, answer);
             }
         }
-        for id in &asked.ids {
+        for id in &reads.ids {
             let comparison = self.compare_listed(&snapshot, &index, id).await;
             self.count(comparison, &mut tally, &mut findings);
         }
         let lists = Reader::of(Arc::clone(&snapshot));
-        let sight = (snapshot.as_ref(), &index);
-        findings
-            .found
-            .extend(self.services(&reader, &lists, sight, options.deadline, options.is_thorough).await);
+        let snapshot_and_index = (snapshot.as_ref(), &index);
+        findings.found.extend(
+            self.services(&reader, &lists, snapshot_and_index, options.deadline, options.is_thorough).await,
+        );
         let changes = findings.found.iter().flat_map(|found| &found.changes);
         let touched = changes.map(|change| (change.zone().key(), change.record_set().1.clone())).collect();
         findings.unattributed.extend(index.former_values(&touched));
-        tally.left = asked.left;
-        tally.asked = asked.ids.len();
+        tally.left = reads.left;
+        tally.asked = reads.ids.len();
         tally.requests = reader.calls();
         findings.tally = tally;
         findings.found.sort_by(|one, other| one.id.cmp(&other.id));
