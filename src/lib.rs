@@ -11,7 +11,7 @@
 //! # Modules, in reading order
 //!
 //! An invocation of the Functions host ([`functions`]) carries an event ([`domain::event`]), which names a container
-//! group. [`config`] says which zones serve it. The driver ([`reconcile::driver`]) asks [`decide()`](decide::decide) for the
+//! group. [`config`] determines the zones that serve it. The driver ([`reconcile::driver`]) asks [`decide()`](decide::decide) for the
 //! next step, executes it, and lets the facts learn the answers, until the step is a verdict. The report
 //! ([`decide::report`]) goes to [`telemetry`] and back to the host.
 //!
@@ -28,11 +28,11 @@
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once, by lists; repairs on demand |
 //! | [`doctor`] | a preflight: checks everything that the handler depends on |
-//! | [`resolve`] | asks DNS servers what clients really get |
+//! | [`resolve`] | queries DNS servers like a client |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`functions`] | the protocol of custom handlers, and the functions |
 //! | [`replay`] | plays events against the simulator (crate `azure_simulator`), or against a running handler |
-//! | [`demo`] | the simulator, the handler and all that is between them, in one process |
+//! | [`demo`] | the simulator, the handler, and the services between them, in one process |
 //!
 //! # Invariants
 //!

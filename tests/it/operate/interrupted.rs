@@ -51,7 +51,7 @@ fn a_sync_killed_at_any_write_is_resumed_by_the_next_one() {
             "killed at {kill}, {when:?}"
         );
         cloud.azure.clear_calls();
-        cloud.run(&["sync", "--yes"]).ends(0, "6 right");
+        cloud.run(&["sync", "--yes"]).ends(0, "6 correct");
         assert_eq!(cloud.writes(), 0, "killed at {kill}, {when:?}");
     }
 }
