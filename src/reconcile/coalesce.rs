@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -128,7 +128,11 @@ where
             let inputs = (first, inputs.collect());
             // After a panic, the channels of the callers close, and the callers report it.
             self.running.fetch_add(1, Ordering::Relaxed);
-            let run = AssertUnwindSafe(work(deadline, inputs, Arc::clone(&slot))).catch_unwind().await;
+            let start = AssertUnwindSafe(|| work(deadline, inputs, Arc::clone(&slot)));
+            let run = match catch_unwind(start) {
+                Ok(run) => AssertUnwindSafe(run).catch_unwind().await,
+                Err(panic) => Err(panic),
+            };
             self.running.fetch_sub(1, Ordering::Relaxed);
             drop(slot);
             if let Ok(value) = run {
@@ -230,6 +234,16 @@ mod tests {
         let work = move |deadline, _: ((), Vec<()>), _| async move { deadline };
         let (first, second) = tokio::join!(shared.run(1, (), after(1), work), shared.run(1, (), late, work));
         assert_eq!((first.unwrap().0, second.unwrap().0), (late, late));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_before_the_first_await_of_a_run_is_like_any_other() {
+        let shared: Arc<Coalescer<u8, (), u32>> = Arc::new(Coalescer::new(8));
+        let panics = |_, _, _| -> futures::future::BoxFuture<'static, u32> { panic!("on purpose") };
+        assert_eq!(shared.run(1, (), after(9000), panics).await, Err(Panicked));
+        let again = shared.run(1, (), after(9000), |_, _, _| async { 7 });
+        let again = tokio::time::timeout(Duration::from_secs(1), again).await;
+        assert_eq!(again.ok(), Some(Ok((7, Role::Leader))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ use crate::{
     },
     reconcile::{
         Order,
-        coalesce::{Coalescer, Role},
+        coalesce::{Coalescer, Panicked, Role},
         driver::{
             Access,
             services::{ServicesTrace, drive_services},
@@ -49,6 +49,8 @@ pub struct Services {
 pub struct ServicesRun {
     /// The services, by name.
     pub services: Vec<ServiceResult>,
+    /// The run came to no result, so no invocation may be acknowledged.
+    panic: Option<Panicked>,
     is_dry_run: bool,
     arm_calls: u32,
     request_records: Vec<RequestRecord>,
@@ -107,9 +109,11 @@ impl Services {
             async move { Arc::new(this.run(goal, order, deadline).await) }.boxed()
         };
         let run = self.coalescer.run(scope, cause, deadline, work);
-        let unfinished = || (Arc::new(ServicesRun::default()), Role::Leader);
-        // A panic has its own line; without a result, the group's own outcome decides, and the recheck tries again.
-        Some(tokio::time::timeout_at(deadline, run).await.ok()?.unwrap_or_else(|_| unfinished()))
+        let run = tokio::time::timeout_at(deadline, run).await.ok()?;
+        // The panic itself has its own line.
+        let failed =
+            |panic| (Arc::new(ServicesRun { panic: Some(panic), ..ServicesRun::default() }), Role::Leader);
+        Some(run.unwrap_or_else(failed))
     }
 
     /// Makes the services of a resource group right. Of the order, the place and the reviewed writes count.
@@ -150,6 +154,7 @@ async fn drive(
     let verdicts = trace.verdicts(rules, goal).into_iter();
     ServicesRun {
         services: verdicts.map(|verdict| result(settings, verdict, &trace)).collect(),
+        panic: None,
         is_dry_run: access.writer.is_none(),
         arm_calls: access.reader.calls(),
         request_records: access.reader.request_records(),
@@ -328,6 +333,9 @@ impl ServicesRun {
             report.request_records.extend(self.request_records.iter().cloned());
         }
         let mut done = Vec::new();
+        if let Some(panic) = self.panic {
+            add_failure(&mut report, Outcome::Failed, &format!("services: {panic}"));
+        }
         for result in &self.services {
             let verdict = &result.verdict;
             report.message.push_str(&result.notes());
@@ -336,12 +344,7 @@ impl ServicesRun {
             report.withheld.extend(verdict.withheld.iter().map(Change::to_string));
             if let Some(failure) = result.failure_for(id) {
                 let sentence = format!("service {}: {}", verdict.fqdn, failure.error);
-                report.outcome = report.outcome.max(failure.outcome);
-                report.message = format!("{}; {sentence}", report.message);
-                report.error = Some(match report.error.take() {
-                    Some(error) => format!("{error}; {sentence}"),
-                    None => sentence,
-                });
+                add_failure(&mut report, failure.outcome, &sentence);
                 report.throttled = report.throttled.max(failure.throttled);
                 report.retry_after = report.retry_after.max(failure.retry_after);
             } else if let Some(failure) = result.failure_elsewhere() {
@@ -359,4 +362,14 @@ impl ServicesRun {
         }
         report
     }
+}
+
+/// Adds a failure to a report: the graver outcome, and both errors.
+fn add_failure(report: &mut Report, outcome: Outcome, sentence: &str) {
+    report.outcome = report.outcome.max(outcome);
+    report.message = format!("{}; {sentence}", report.message);
+    report.error = Some(match report.error.take() {
+        Some(error) => format!("{error}; {sentence}"),
+        None => sentence.to_owned(),
+    });
 }

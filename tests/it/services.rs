@@ -1,5 +1,6 @@
 //! Services: several container groups behind one name. docs/services.md.
 
+mod panics;
 mod secrets;
 
 use std::collections::BTreeSet;

@@ -17,6 +17,7 @@ mod deliveries;
 mod ends;
 mod lives;
 mod secrets;
+mod services;
 
 use std::{
     cell::{Cell, RefCell},
@@ -45,8 +46,8 @@ use aci_dns::{
 };
 use axum::{Router, body::Body};
 use azure_simulator::{
-    Azure, Call, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, LockLevel, RecordSetSpec,
-    RecordSetView, Staleness, View, When,
+    Azure, Call, CallView, ConnectionDropped, Effect, FaultAnswer, GroupSpec, GroupView, LockLevel,
+    RecordSetSpec, RecordSetView, Staleness, View, When,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use fastrand::Rng;
@@ -101,6 +102,10 @@ struct Weather {
     has_two_zones: bool,
     /// Whether addresses are published in secrets.
     has_secrets: bool,
+    /// Whether the resource groups have services, which groups join, leave and drain by tag.
+    has_services: bool,
+    /// Whether tags about services are sometimes invalid.
+    has_bad_tags: bool,
 }
 
 fn group_id((resource_group, name): (&str, &str)) -> String {
@@ -188,6 +193,7 @@ struct Watch {
     living_since: BTreeMap<String, Duration>,
     /// The existing names, with their zones.
     names: BTreeSet<(String, String)>,
+    services: services::ServiceWatch,
     gaps: Vec<String>,
 }
 
@@ -299,13 +305,19 @@ impl Simulation {
     }
 
     /// An existing A record set of an existing group is never absent or empty, except by a removal that was
-    /// in progress when the group was created again: one invocation ends within its deadline of 20 seconds.
-    /// way when the group came back: one invocation ends within its deadline of 20 seconds.
+    /// in progress when the group was created again: one invocation ends within its deadline of 20 seconds. The same goes
+    /// for the record set of a service with a member that runs.
     fn watch_for_gaps(&self) {
         let (watch, weather) = (Arc::clone(&self.watch), self.weather);
         self.azure.on_change(move |view| {
             let mut watch = watch.lock().unwrap();
             let now = view.elapsed();
+            // A delete event finds a group that is not visible yet as absent as one that is deleted.
+            let settled = Duration::from_secs(26) + weather.invisible;
+            if weather.has_services {
+                let gaps = watch.services.gaps(now, &view.groups(), &view.record_sets(FORWARD), settled);
+                watch.gaps.extend(gaps);
+            }
             let living: BTreeMap<String, String> = view
                 .groups()
                 .into_iter()
@@ -328,8 +340,6 @@ impl Simulation {
                 let wanting: Vec<_> = GROUPS.iter().filter(wants).collect();
                 let [only] = wanting.as_slice() else { continue };
                 let since = watch.living_since.get(&group_id(**only).to_lowercase()).copied();
-                // A delete event finds a group that is not visible yet as absent as one that is deleted.
-                let settled = Duration::from_secs(26) + weather.invisible;
                 if since.is_some_and(|since| now.saturating_sub(since) > settled) {
                     watch.gaps.push(format!(
                         "{lost}.{zone} lost its A record set at {now:?} while its group lived"
@@ -344,6 +354,7 @@ impl Simulation {
 impl Weather {
     fn zones(self) -> &'static str {
         match (self.has_secrets, self.has_two_zones) {
+            _ if self.has_services => services::ZONES,
             (true, _) => secrets::zones(self),
             (false, true) => TWO_ZONES,
             (false, false) => ZONES,
@@ -531,6 +542,8 @@ const CALM: Weather = Weather {
     is_locked: false,
     has_two_zones: false,
     has_secrets: false,
+    has_services: false,
+    has_bad_tags: false,
 };
 
 #[test]

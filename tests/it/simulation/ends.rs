@@ -51,7 +51,8 @@ impl Simulation {
             .collect();
         let existing: BTreeSet<String> =
             groups.iter().map(|group| owner((&group.resource_group, &group.name))).collect();
-        let expected = model(&living, &existing, &sets);
+        let mut expected = model(&living, &existing, &sets);
+        expected.append(&mut self.expected_services(&groups));
         // An empty record set with a mark reserves the name of a stopped group, or Azure refused to delete it.
         let is_empty = |set: &RecordSetView| set.values.is_empty() && set.metadata.contains_key(OWNER);
         let own = |set: &&RecordSetView| {
@@ -91,7 +92,7 @@ impl Simulation {
                 && GROUPS.iter().any(|it| {
                     group_id(*it).to_lowercase() == *id && self.is_secret_of_another(*it, &existing)
                 });
-            if !is_loser && !is_secret_lost {
+            if !is_loser && !is_secret_lost && !self.has_bad_tags(id, &groups) {
                 wrong.push(format!("{phase}: {id} was never acknowledged"));
             }
         }

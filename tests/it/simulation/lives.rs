@@ -10,6 +10,9 @@ impl Simulation {
         let group = GROUPS[rng.usize(..GROUPS.len())];
         let id = group_id(group);
         let exists = self.azure.read(|view| view.group(&id).is_some());
+        if self.retag(&mut rng, group) {
+            return;
+        }
         let provisioning = Duration::from_millis([0, 0, 3000, 12_000][rng.usize(..4)]);
         let deed = match (exists, rng.u8(..10)) {
             (false, _) => {
@@ -17,6 +20,7 @@ impl Simulation {
                 let spec = GroupSpec {
                     provisioning,
                     visible_after: Some(invisible),
+                    tags: if weather.has_services { services::tags(group) } else { BTreeMap::new() },
                     ..GroupSpec::new(group.0, group.1)
                 };
                 self.azure.create_group(spec);
