@@ -453,8 +453,8 @@ impl Reconciler {
         // The run waited for the group's address, so the services can use it now.
         let is_late = report.outcome != Outcome::Unavailable
             && first.as_ref().is_some_and(|(services, _)| services.is_pending(id));
-        let again = if is_late { self.services.of_event(id, evidence, deadline).await } else { None };
-        if let Some((services, role)) = again.or(first) {
+        let services = if is_late { self.services.of_event(id, evidence, deadline).await } else { first };
+        if let Some((services, role)) = services {
             return services.added_to(report, id, role);
         }
         let late = self.out_of_time();

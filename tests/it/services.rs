@@ -1,7 +1,7 @@
 //! Services: several container groups behind one name. docs/services.md.
 
-mod panics;
 mod secrets;
+mod unfinished;
 
 use std::collections::BTreeSet;
 
