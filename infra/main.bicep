@@ -102,7 +102,7 @@ param workspaceLocation string = location
 @description('Id of an Application Insights component; empty: a new one.')
 param existingApplicationInsightsId string = ''
 
-@description('Whether Application Insights takes telemetry from whoever knows its connection string.')
+@description('Whether Application Insights accepts telemetry without an Entra identity, with its connection string only.')
 param applicationInsightsLocalAuth bool = false
 
 @description('Days that a new workspace keeps its logs.')

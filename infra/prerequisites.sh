@@ -50,7 +50,7 @@ lacks() {
 
 finish() {
   if [ "$missing" -gt 0 ]; then
-    printf '\n%d of the prerequisites missing\n' "$missing"
+    printf '\nmissing: %d\n' "$missing"
     exit 1
   fi
   printf '\nall prerequisites are there\n'

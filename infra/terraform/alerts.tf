@@ -47,7 +47,7 @@ locals {
     }
     conflicts = {
       display     = "aci-dns: a name has another owner"
-      description = "The record set belongs to another live container group, to an auto-registered record, or to nobody we know. Nothing of it was touched."
+      description = "The record set belongs to another live container group, to an auto-registered record, or to an unknown owner. Nothing of it was changed."
       severity    = 2
       query       = local.questions["conflicts"]
       range       = local.recent

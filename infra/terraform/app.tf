@@ -196,7 +196,7 @@ resource "azurerm_monitor_diagnostic_setting" "app" {
   }
 }
 
-# Nobody publishes with a password. The policies exist with the app, so they are updated.
+# Publishing with a password is off. The policies exist with the app, so they are updated.
 resource "azapi_update_resource" "publishing" {
   for_each = toset(["ftp", "scm"])
 

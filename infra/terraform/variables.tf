@@ -370,7 +370,7 @@ variable "existing_application_insights" {
 }
 
 variable "application_insights_local_auth" {
-  description = "Whether Application Insights takes telemetry from whoever knows its connection string."
+  description = "Whether Application Insights accepts telemetry without an Entra identity, with its connection string only."
   type        = bool
   default     = false
 }

@@ -87,6 +87,10 @@ def main(binary: Path) -> None:
                 contents.add(tuple(tar.extractfile(member).read() for member in members.values()))
     # The umask differs, and nothing else does.
     check(len(contents), 1)
+    page = (ROOT / "docs" / "release.md").read_text()
+    check([target for target in targets if f"`{target.partition('.')[0]}`" not in page], [])
+    check({target.partition(".")[2] for target in targets if "gnu" in target}, {"2.28"})
+    check("glibc 2.28 or later" in page, True)
     # The image is made of these archives.
     for architecture in ("x86_64", "aarch64"):
         check(f"{architecture}-unknown-linux-musl" in targets, True)

@@ -246,6 +246,48 @@ class Networks(Check):
         self.not_simulated(f"network vnet create -g {CONTAINERS_GROUP} -n new")
 
 
+class Prerequisites(Check):
+    """infra/prerequisites.sh reads what the Azure CLI really prints."""
+
+    PARAMETERS = {
+        "spokes": [
+            {
+                "resourceGroup": CONTAINERS_GROUP,
+                "forwardZone": "spoke1.contoso.internal",
+                "reverseZones": ["1.10.in-addr.arpa"],
+                "zoneResourceGroup": ZONES_GROUP,
+            },
+            {"resourceGroup": "rg-none", "forwardZone": "none.internal", "reverseZones": []},
+        ]
+    }
+
+    def test_tools_groups_and_rights_are_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            az, parameters = Path(folder, "az"), Path(folder, "parameters.json")
+            az.write_text(f'#!/bin/sh\nexec {sys.executable} -m azure.cli "$@"\n')
+            az.chmod(0o755)
+            given = {name: {"value": value} for name, value in self.PARAMETERS.items()}
+            parameters.write_text(json.dumps({"parameters": given}))
+            script = Path(__file__).resolve().parent.parent.parent / "infra" / "prerequisites.sh"
+            environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+            command = [script, "--parameters", parameters]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        printed = done.stdout.splitlines()
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        for line in (
+            f"ok       subscription {SUBSCRIPTION}",
+            f"ok       resource group {CONTAINERS_GROUP} (spoke)",
+            f"ok       resource group {ZONES_GROUP} (zones)",
+            f"MISSING  resource group rg-none in subscription {SUBSCRIPTION} (spoke): az group create",
+            f"ok       rights in subscription {SUBSCRIPTION}",
+        ):
+            self.assertIn(line, printed)
+        # A machine of a pipeline may have Bicep.
+        bicep = ("MISSING  Bicep: az bicep install", "ok       Bicep 0.")
+        self.assertTrue(any(line.startswith(bicep) for line in printed), done.stdout)
+        self.assertTrue(any(line.startswith("ok       Azure CLI 2.") for line in printed), done.stdout)
+
+
 def main():
     if len(sys.argv) < 2:
         raise SystemExit("usage: check_az.py BINARY [unittest arguments]")
