@@ -29,8 +29,8 @@ pub const MEMORY_READ: usize = 32;
 /// characters.
 pub const MEMORY_KEPT: usize = 9;
 
-/// How long a previous address is kept at least, in seconds. By then no slow process can still write for it. (A
-/// longer deadline extends this time.)
+/// The shortest time for which a previous address is kept, in seconds. After it, no slow process can still write for
+/// that address. (A longer deadline extends this time.)
 pub const MEMORY_SECONDS: u64 = 300;
 
 /// The metadata of a record set.
@@ -204,7 +204,7 @@ impl ReverseZone {
         let labels = zone.name.as_str().strip_suffix(".in-addr.arpa").ok_or_else(refused)?;
         let mut prefix = labels
             .split('.')
-            // A leading zero would be another label than that of an address.
+            // With a leading zero, the label differs from that of an address.
             .map(|label| label.parse::<u8>().ok().filter(|octet| octet.to_string() == label))
             .collect::<Option<Vec<u8>>>()
             .filter(|prefix| prefix.len() <= 3)

@@ -11,8 +11,8 @@
 //! Tags that are written through the Tags API have a path of their own below the container group. Their
 //! events count as those of the group.
 //!
-//! Deliberately absent: what happened. An event only says which group to read; its payload is never trusted.
-//! Its type and its age decide one thing: how much evidence a 404 needs.
+//! Deliberately absent: the payload, which is never trusted. An event only selects the group to read. Its type and its
+//! age only determine how much evidence a 404 needs.
 //!
 //! Sources: <https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions>,
 //! <https://learn.microsoft.com/azure/event-grid/event-schema-resources>,
@@ -282,7 +282,7 @@ fn without_tags(subject: &str) -> Option<&str> {
 }
 
 /// Whether this type is that of a resource of Resource Manager. The comparison ignores case, like Event
-/// Grid's filters: a missed type would be a change that has no effect.
+/// Grid's filters: if a type were missed, its changes would have no effect.
 fn is_ours(event_type: &str) -> bool {
     ["Microsoft.Resources.Resource", "Microsoft.ResourceNotifications.Resources."]
         .iter()

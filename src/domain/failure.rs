@@ -1,4 +1,4 @@
-//! What a failed request means for its caller.
+//! How a caller handles a failed request.
 //!
 //! Pure. The client of Resource Manager classifies its errors ([`crate::azure::arm`]); [`crate::decide`] uses only
 //! the class.

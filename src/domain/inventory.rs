@@ -70,11 +70,11 @@ pub struct VaultState {
     pub host: String,
     /// Whether roles give rights to its secrets, not access policies.
     pub uses_roles: bool,
-    /// Whether its network rules refuse callers that they do not name.
+    /// Whether its network rules refuse callers by default.
     pub is_closed: bool,
 }
 
-/// How full a zone is.
+/// The use of a zone's quotas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ZoneState {
     /// Record sets.

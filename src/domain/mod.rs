@@ -1,4 +1,4 @@
-//! The vocabulary: values without I/O, clock or environment.
+//! Domain types: values without I/O, clock or environment.
 
 pub mod container_group;
 pub mod dns;

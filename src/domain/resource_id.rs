@@ -144,8 +144,8 @@ pub fn fold(text: &str) -> String {
     text.chars().map(fold_character).collect()
 }
 
-/// Folds a single character, independent of its neighbors, and never from outside of ASCII into ASCII. This
-/// is the ordinal comparison of .NET. `str::to_lowercase` differs: it knows a final sigma, and turns `İ` into
+/// Folds a single character, independent of its neighbors, and never from outside ASCII into ASCII. This
+/// is the ordinal comparison of .NET. `str::to_lowercase` differs: it handles a final sigma, and turns `İ` into
 /// two characters.
 ///
 /// Source: <https://learn.microsoft.com/dotnet/api/system.stringcomparer.ordinalignorecase>

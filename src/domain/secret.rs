@@ -1,6 +1,6 @@
-//! Secrets in Key Vault that hold the address of a container group: names, owner mark, changes.
+//! Secrets in Key Vault that contain the address of a container group: names, owner mark, changes.
 //!
-//! Pure. [`crate::decide`] makes the changes. Only a value that is an address is ever shown.
+//! Pure. [`crate::decide`] creates the changes. A value is shown only if it is an address.
 
 use std::{
     cmp::Ordering,
@@ -21,7 +21,7 @@ use crate::domain::{
 
 /// The tag on a container group that names its secret; `false`: no secret.
 pub const SECRET_TAG: &str = "aci-dns-secret";
-/// The tag on a secret that says which program wrote it.
+/// The tag on a secret with the program that wrote it.
 const CREATED_BY: (&str, &str) = ("createdBy", "aci-dns");
 /// The tag on a secret with the time of the write (RFC 3339).
 const CREATED_ON: &str = "createdOn";
@@ -156,7 +156,7 @@ impl SecretRule {
         Some(name.replace(GROUP, id.name()).replace(RESOURCE_GROUP, id.resource_group()))
     }
 
-    /// The shortest name that a template makes, to check the template.
+    /// The shortest name that a template can produce, to check the template.
     #[must_use]
     pub fn sample(template: &str) -> String {
         template.replace(GROUP, "g").replace(RESOURCE_GROUP, "r")
@@ -201,7 +201,7 @@ impl Secret {
         self.tags.get(OWNER_KEY).map(|text| Owner::of_mark(text))
     }
 
-    /// Whether it holds an address and belongs to an owner.
+    /// Whether it contains an address and belongs to an owner.
     #[must_use]
     pub fn holds(&self, address: Ipv4Addr, owner: &Owner) -> bool {
         self.value == address.to_string() && self.owner().as_ref() == Some(owner)

@@ -20,7 +20,7 @@ pub enum EncodingError {
 /// UTF-16 without a mark is recognized by its first character, which must be ASCII, as in every JSON text.
 pub fn decode(bytes: &[u8]) -> Result<String, EncodingError> {
     let (units, is_big_endian) = match bytes {
-        // UTF-32 begins as UTF-16 does.
+        // UTF-32 begins with the same bytes as UTF-16.
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => return Err(EncodingError::Unknown),
         [0xFF, 0xFE, rest @ ..] => (rest, false),
         [0xFE, 0xFF, rest @ ..] => (rest, true),
@@ -64,7 +64,7 @@ fn is_control(character: char) -> bool {
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A time as RFC 3339 has it.
+/// A time in the format of RFC 3339.
 #[must_use]
 pub fn rfc3339(unix_seconds: u64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()?.format(&Rfc3339).ok()

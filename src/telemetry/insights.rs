@@ -52,7 +52,7 @@ const QUEUE: usize = 2048;
 /// The largest number of spans in one request: a few hundred kilobytes before compression.
 const BATCH: usize = 256;
 
-/// How long spans wait for others to be sent with them.
+/// The longest time that spans wait for a batch.
 const SPAN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often counters are sent.
@@ -126,8 +126,8 @@ impl Insights {
     /// Starts the threads that deliver telemetry.
     pub(super) fn new(settings: &ApplicationInsights, sender: Sender) -> Self {
         let losses = Arc::new(Losses::default());
-        // The sender's endpoint counts: the exporter changes every endpoint to `https`, even a test's on
-        // loopback.
+        // The sender has its own endpoint, because the exporter changes every endpoint to `https`, even a test's
+        // on loopback.
         let connection = format!(
             "InstrumentationKey={};IngestionEndpoint={}",
             settings.instrumentation_key, settings.ingestion_endpoint
@@ -179,7 +179,7 @@ impl Insights {
         Self { tracer: spans.tracer("aci_dns"), spans, metrics, counters, losses }
     }
 
-    /// Reports what a reconciler has to do, once a minute.
+    /// Reports the load and the unfinished work of a reconciler, once a minute.
     pub(super) fn watch(&self, metrics: impl Fn() -> ReconcilerMetrics + Send + Sync + 'static) {
         let meter = self.metrics.meter("aci_dns");
         let metrics = Arc::new(metrics);
@@ -300,11 +300,11 @@ impl Insights {
     }
 
     /// Delivers the remaining telemetry within a time limit. Blocks.
-    pub(super) fn close(&self, patience: Duration) {
+    pub(super) fn close(&self, limit: Duration) {
         let started = std::time::Instant::now();
         // A failure is counted where it happens.
-        let _ = self.spans.shutdown_with_timeout(patience);
-        let _ = self.metrics.shutdown_with_timeout(patience.saturating_sub(started.elapsed()));
+        let _ = self.spans.shutdown_with_timeout(limit);
+        let _ = self.metrics.shutdown_with_timeout(limit.saturating_sub(started.elapsed()));
         self.losses.end();
     }
 }

@@ -218,11 +218,11 @@ impl LogAnalytics {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             let response = self.http_transport.exchange(request, ANSWER_LIMIT).await;
-            let judged = check_status(&response.map_err(LogAnalyticsError::Unreachable)?);
-            if matches!(judged, Err(LogAnalyticsError::Refused { status: StatusCode::UNAUTHORIZED, .. })) {
+            let checked = check_status(&response.map_err(LogAnalyticsError::Unreachable)?);
+            if matches!(checked, Err(LogAnalyticsError::Refused { status: StatusCode::UNAUTHORIZED, .. })) {
                 self.tokens.reject(&self.scope, &token);
             }
-            judged
+            checked
         };
         timeout(limit, exchange).await.unwrap_or(Err(LogAnalyticsError::TimedOut(limit)))
     }

@@ -1,7 +1,7 @@
 //! The report of an event: one line on stdout, telemetry for Application Insights, and rows of drift in Log
 //! Analytics.
 //!
-//! The log line is the source of truth. Its fields about an event, the *facts*, are listed once (`facts`);
+//! The log line contains everything that is known about an event. Its fields, the *facts*, are listed once (`facts`);
 //! the event's span in Application Insights has the same names, so that one query works for both.
 //!
 //! Rules: `info` for success, `warn` if the work will be tried again, `error` if it needs a person; steps are
@@ -236,7 +236,7 @@ impl Telemetry {
         }
     }
 
-    /// Reports what this reconciler has to do to Application Insights, once a minute.
+    /// Reports the load and the unfinished work of this reconciler to Application Insights, once a minute.
     pub fn watch(&self, metrics: impl Fn() -> ReconcilerMetrics + Send + Sync + 'static) {
         if let Some(insights) = &self.insights {
             insights.watch(metrics);

@@ -1,4 +1,4 @@
-//! Log lines for people: what a terminal shows in place of JSON.
+//! Log lines for people, which a terminal shows instead of JSON.
 
 use std::fmt::Write as _;
 
@@ -9,8 +9,8 @@ use crate::domain::text::printable;
 
 const QUIET: Style = Style::new().dimmed();
 
-/// A log line with its level first, then the time, the message, and the other members by name. A line that is no JSON
-/// object is shown as it is, without control characters.
+/// A log line with its level first, then the time, the message, and the other members by name. A line that is not a JSON
+/// object is shown unchanged, without control characters.
 #[must_use]
 pub fn readable(line: &str) -> String {
     let Ok(Value::Object(mut members)) = serde_json::from_str(line) else {
@@ -23,7 +23,7 @@ pub fn readable(line: &str) -> String {
         "warn" => AnsiColor::Yellow.on_default().bold(),
         _ => Style::new().bold(),
     };
-    // Of the time of day, people need the seconds; the date is that of today.
+    // The time of day to the second. The date is today's.
     let time = time.split_once('T').map_or("", |(_, time)| time.get(..8).unwrap_or(time));
     let mut shown = format!("{style}{level:<5}{style:#} {QUIET}{time}{QUIET:#} {}", printable(&message));
     for (key, value) in &rest(members) {

@@ -1,8 +1,8 @@
 //! Delivers telemetry and counts what is lost.
 //!
-//! For half a minute, the exporter retries temporary failures (408, 429, 439, 500, 503, a broken connection,
-//! the refused part of a 206). What is lost then is counted and logged once per outage, so that an outage of
-//! telemetry does not flood the log.
+//! For half a minute, the exporter retries temporary failures (408, 429, 439, 500, 503, a closed connection,
+//! the refused part of a 206). Then the items are lost; losses are counted, and logged once per outage, so that an
+//! outage of telemetry does not flood the log.
 
 use std::{
     fs::File,
@@ -260,8 +260,8 @@ impl<Exporter: PushMetricExporter> PushMetricExporter for Counted<Exporter> {
         self.exporter.force_flush()
     }
 
-    fn shutdown_with_timeout(&self, patience: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(patience)
+    fn shutdown_with_timeout(&self, limit: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(limit)
     }
 
     fn temporality(&self) -> Temporality {
@@ -302,8 +302,8 @@ impl<Processor: SpanProcessor> SpanProcessor for Bounded<Processor> {
         self.processor.force_flush()
     }
 
-    fn shutdown_with_timeout(&self, patience: Duration) -> OTelSdkResult {
-        self.processor.shutdown_with_timeout(patience)
+    fn shutdown_with_timeout(&self, limit: Duration) -> OTelSdkResult {
+        self.processor.shutdown_with_timeout(limit)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
