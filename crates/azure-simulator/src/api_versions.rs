@@ -1,4 +1,4 @@
-//! Which versions of its API a provider has. A request with another one is refused with 400, as the recorded messages of
+//! The API versions of each provider. A request with another version is refused with 400, as the recorded messages of
 //! clients show (<https://github.com/Azure/azure-cli/issues/26863>).
 //!
 //! The versions of Private DNS and Container Instances are those of Microsoft's descriptions
@@ -37,7 +37,7 @@ const CONTAINER_INSTANCE: &[&str] = &[
     "2025-09-01",
 ];
 
-/// The refusal of a request without a version of the API, or with one that the provider does not have.
+/// The refusal of a request without an API version, or with one that the provider does not support.
 pub(super) fn refuse_api_version(request: &Request) -> Option<Answer> {
     let Some(version) = request.query("api-version").filter(|version| !version.is_empty()) else {
         let message = "The api-version query parameter (?api-version=) is required for all requests.";

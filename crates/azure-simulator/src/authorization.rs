@@ -2,8 +2,8 @@
 //! (<https://learn.microsoft.com/rest/api/authorization/permissions>), and the refusal of other requests.
 //!
 //! By default, the caller may do everything. Permissions that are set at a scope apply below it, and only
-//! those of the deepest scope count. Azure adds up the rights of all scopes instead; the rule here allows to
-//! remove a right without listing all others.
+//! those of the deepest scope are used. Azure adds up the rights of all scopes instead; with the rule here, a right
+//! can be removed without listing all others.
 //!
 //! Other principals have the rights of their assigned roles. These are reported and not enforced
 //! (<https://learn.microsoft.com/rest/api/authorization/role-assignments>).

@@ -70,7 +70,7 @@ impl World {
         body
     }
 
-    /// What has happened to a container since it was first started, in the words of the recordings
+    /// The events of a container since its first start, in the form of the recordings
     /// (`test_container_create_with_vnet-017` and `test_container_create_msi-004` of Azure/azure-cli).
     fn container_events(&self, group: &ContainerGroup, image: &str) -> Value {
         let time = |elapsed| timestamp_in_seconds(self.settings.epoch_seconds, elapsed);
@@ -104,10 +104,10 @@ impl World {
         Value::Array(events)
     }
 
-    /// The managed identities of a group as answers show them: the system-assigned one is that of the group, and a
+    /// The managed identities of a group in the form of answers: each group has its own system-assigned identity, and a
     /// user-assigned one is the same in all groups.
-    pub(super) fn assign_identities(&mut self, asked: &Value, former: &Value) -> Value {
-        let kind = field(asked, "type").as_str().unwrap_or_default().to_owned();
+    pub(super) fn assign_identities(&mut self, requested: &Value, former: &Value) -> Value {
+        let kind = field(requested, "type").as_str().unwrap_or_default().to_owned();
         if kind.is_empty() || kind.eq_ignore_ascii_case("None") {
             return Value::Null;
         }
@@ -120,9 +120,9 @@ impl World {
                 self.groups.values().map(|group| field(&group.identity, "userAssignedIdentities"));
             others.find_map(|identities| identities.get(id)).cloned().unwrap_or_default()
         };
-        let asked_for = field(asked, "userAssignedIdentities").as_object();
-        let user_assigned: Option<Vec<_>> =
-            asked_for.map(|asked| asked.keys().map(|id| (id.clone(), assigned_elsewhere(id))).collect());
+        let requested_ids = field(requested, "userAssignedIdentities").as_object();
+        let user_assigned: Option<Vec<_>> = requested_ids
+            .map(|requested| requested.keys().map(|id| (id.clone(), assigned_elsewhere(id))).collect());
         let ids = &mut self.request_ids;
         let mut identity = json!({"tenantId": TENANT_ID, "type": kind});
         let Some(shown) = identity.as_object_mut() else { return identity };
@@ -211,8 +211,8 @@ fn ip_address(group: &ContainerGroup) -> Option<Value> {
     }
 }
 
-/// The kind of address that a PUT asks for, its ports, and its name in public DNS. An `ip` in the request is ignored, as
-/// Azure does.
+/// The kind of address that a PUT requests, its ports, and its name in public DNS. Like Azure, it ignores an `ip` in the
+/// request.
 pub(super) fn read_ip_address(address: Option<&Value>, location: &str) -> Result<(Ip, Value, Value), Answer> {
     let Some(address) = address.filter(|address| !address.is_null()) else {
         return Ok((Ip::NoIpAddress, ports(), Value::Null));
@@ -233,7 +233,7 @@ pub(super) fn read_ip_address(address: Option<&Value>, location: &str) -> Result
     }
 }
 
-/// A label is shown with its scope and the name that it makes
+/// A label, with its scope and the resulting name
 /// (<https://learn.microsoft.com/azure/container-instances/how-to-reuse-dns-names>). A scope other than `Unsecure` adds a
 /// hash to the real name, which is left out here.
 fn dns_name(address: &Value, location: &str) -> Value {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::World;
 use super::container_group_body::{Detail, complete_definition, read_ip_address, read_tags};
 use super::container_groups::{ContainerGroup, Deployment};
-use super::events::Happening;
+use super::events::GroupOperation;
 use super::messages::{Answer, Request, field, method_not_allowed, wrapped};
 use super::resource_ids::{PROVIDER, group_id};
 use super::rest::ArmPath;
@@ -177,11 +177,11 @@ impl World {
         }
         Some(match known {
             "restart" => {
-                self.begin(&key, "Updating", Happening::Restarted);
+                self.begin(&key, "Updating", GroupOperation::Restarted);
                 self.accepted(request, target, StatusCode::NO_CONTENT)
             }
             "start" => {
-                self.begin(&key, "Pending", Happening::Started);
+                self.begin(&key, "Pending", GroupOperation::Started);
                 self.accepted(request, target, StatusCode::ACCEPTED)
             }
             _ => {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::addresses::AddressPool;
 use super::container_group_spec::{GroupSpec, Ip, ports};
 use super::container_groups::{Deployment, default_subnet};
-use super::events::Happening;
+use super::events::GroupOperation;
 use super::resource_ids::group_id;
 use super::{Azure, Missing, World};
 
@@ -65,17 +65,17 @@ impl Azure {
 
     /// Deploys a group again, unchanged. Raises an event.
     pub fn redeploy_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Updated))
+        self.with_group(id, |world, id| world.begin(id, "Pending", GroupOperation::Updated))
     }
 
     /// Restarts a group. Raises an event.
     pub fn restart_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Updating", Happening::Restarted))
+        self.with_group(id, |world, id| world.begin(id, "Updating", GroupOperation::Restarted))
     }
 
     /// Starts a group. Raises an event.
     pub fn start_group(&self, id: &str) -> Result<(), Missing> {
-        self.with_group(id, |world, id| world.begin(id, "Pending", Happening::Started))
+        self.with_group(id, |world, id| world.begin(id, "Pending", GroupOperation::Started))
     }
 
     /// Stops a group, which releases its address. Raises an event.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::container_group_spec::{GroupView, Ip};
 use super::container_states::{BackOff, Containers, Standby, Termination};
-use super::events::Happening;
+use super::events::GroupOperation;
 use super::history::{Cut, Moment, Staleness};
 use super::messages::field;
 use super::resource_ids::group_id;
@@ -30,7 +30,7 @@ pub(super) struct Pending {
     due: Duration,
     first_state: &'static str,
     goal: Goal,
-    event: Option<Happening>,
+    event: Option<GroupOperation>,
 }
 
 impl Pending {
@@ -66,17 +66,17 @@ pub(super) struct ContainerGroup {
     pub(super) definition: Value,
     pub(super) ports: Value,
     pub(super) ip: Ip,
-    /// What its `ipAddress` has besides: `dnsNameLabel` and `fqdn`. Null for a group without.
+    /// The other members of its `ipAddress`: `dnsNameLabel` and `fqdn`. Null for a group without them.
     pub(super) dns_name: Value,
-    /// The managed identities as answers show them, or null.
+    /// The managed identities in the form of answers, or null.
     pub(super) identity: Value,
     /// The availability zones, or null.
     pub(super) zones: Value,
     pub(super) subnet: String,
-    /// Whether answers contain the subnet: not if the group was put without one and needs none.
+    /// Whether answers contain the subnet. They do not if the PUT contained none and the group needs none.
     pub(super) is_in_subnet: bool,
     provisioning: Duration,
-    /// From when on reads find it.
+    /// The time from which reads find it.
     visible: Duration,
     /// Replaces the real provisioning state in answers, until the next operation.
     pub(super) forced_state: Option<String>,
@@ -154,7 +154,7 @@ pub(super) fn default_subnet(subscription: &str, resource_group: &str) -> String
     )
 }
 
-/// A group as it was asked for, by a verb or by a PUT.
+/// A requested group, from a verb or a PUT.
 pub(super) struct Deployment {
     pub(super) subscription: String,
     pub(super) resource_group: String,
@@ -165,7 +165,7 @@ pub(super) struct Deployment {
     pub(super) ports: Value,
     pub(super) ip: Ip,
     pub(super) dns_name: Value,
-    /// As it was asked for.
+    /// As requested.
     pub(super) identity: Value,
     pub(super) zones: Value,
     pub(super) subnet: Option<String>,
@@ -176,7 +176,7 @@ pub(super) struct Deployment {
 
 /// The life cycle of groups. An `id` here is the lower-case resource id of an existing group.
 impl World {
-    /// Creates or replaces a group, and says whether it is new.
+    /// Creates or replaces a group, and returns whether it is new.
     pub(super) fn deploy(&mut self, deployment: Deployment) -> bool {
         let spelled = self.resource_group(&deployment.subscription, &deployment.resource_group);
         let resource_group = spelled.unwrap_or(&deployment.resource_group).to_owned();
@@ -237,7 +237,7 @@ impl World {
         group.is_in_subnet = is_in_subnet;
         group.provisioning = deployment.provisioning;
         group.standby = if deployment.standby { Standby::Pooled } else { Standby::Never };
-        self.begin(&key, "Pending", if existing { Happening::Updated } else { Happening::Created });
+        self.begin(&key, "Pending", if existing { GroupOperation::Updated } else { GroupOperation::Created });
         !existing
     }
 
@@ -302,12 +302,12 @@ impl World {
     }
 
     /// Schedules a deployment, a restart or a start of a group.
-    pub(super) fn begin(&mut self, id: &str, first_state: &'static str, happening: Happening) {
+    pub(super) fn begin(&mut self, id: &str, first_state: &'static str, group_operation: GroupOperation) {
         self.keep_group(id);
         self.release_address(id);
         self.clear_agenda(id);
         let now = self.now();
-        let event = if self.settings.events_when_provisioned { Some(happening) } else { None };
+        let event = if self.settings.events_when_provisioned { Some(group_operation) } else { None };
         let Some(group) = self.groups.get_mut(id) else { return };
         group.forced_state = None;
         group.ends = 0;
@@ -322,7 +322,7 @@ impl World {
         group.pending = Some(Pending { since: now, due, first_state, goal: Goal::Run, event });
         self.agenda.insert((due, id.to_owned()));
         if event.is_none() {
-            self.tell(id, happening);
+            self.raise_event(id, group_operation);
         }
         self.changed();
     }
@@ -360,8 +360,8 @@ impl World {
         };
         match pending.goal {
             Goal::Vanish => {
-                if let Some(happening) = pending.event {
-                    self.tell(id, happening);
+                if let Some(group_operation) = pending.event {
+                    self.raise_event(id, group_operation);
                 }
                 self.groups.remove(id);
             }
@@ -387,8 +387,8 @@ impl World {
                     "Running".clone_into(&mut group.state);
                     group.containers = Containers::Running;
                 }
-                if let Some(happening) = pending.event {
-                    self.tell(id, happening);
+                if let Some(group_operation) = pending.event {
+                    self.raise_event(id, group_operation);
                 }
             }
         }
@@ -415,7 +415,7 @@ impl World {
             due,
             first_state: "Deleting",
             goal: Goal::Vanish,
-            event: Some(Happening::Deleted),
+            event: Some(GroupOperation::Deleted),
         });
         if due > now {
             self.agenda.insert((due, id.to_owned()));
@@ -437,7 +437,7 @@ impl World {
         if let Some(group) = self.groups.get_mut(id) {
             group.tags = tags;
         }
-        self.tell(id, Happening::Tagged);
+        self.raise_event(id, GroupOperation::Tagged);
         self.changed();
     }
 
@@ -511,13 +511,13 @@ impl World {
         operation_id
     }
 
-    pub(super) fn tell(&mut self, id: &str, happening: Happening) {
+    pub(super) fn raise_event(&mut self, id: &str, group_operation: GroupOperation) {
         let Some(group) = self.groups.get(id) else { return };
         let (subscription, resource_group, name) =
             (group.subscription.clone(), group.resource_group.clone(), group.name.clone());
-        let event = self.event(&subscription, &resource_group, &name, happening);
-        let told = json!({"group": format!("{resource_group}/{name}"), "type": field(&event, "eventType"), "id": field(&event, "id")});
-        self.note("event", told);
+        let event = self.event(&subscription, &resource_group, &name, group_operation);
+        let entry = json!({"group": format!("{resource_group}/{name}"), "type": field(&event, "eventType"), "id": field(&event, "id")});
+        self.note("event", entry);
         self.events.push(event);
     }
 }

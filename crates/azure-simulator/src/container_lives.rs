@@ -8,7 +8,7 @@ use super::World;
 use super::container_group_spec::RestartPolicy;
 use super::container_groups::ContainerGroup;
 use super::container_states::{BackOff, Containers, Standby, Termination};
-use super::events::Happening;
+use super::events::GroupOperation;
 
 /// The delay of the first restart; it doubles with every further one.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ impl ContainerGroup {
 impl World {
     pub(super) fn stop(&mut self, id: &str) {
         self.terminate(id, "Stopped", 0, "Container stopped per client request");
-        self.tell(id, Happening::Stopped);
+        self.raise_event(id, GroupOperation::Stopped);
         self.changed();
     }
 
@@ -110,7 +110,7 @@ impl World {
             return false;
         }
         group.standby = Standby::Claimed;
-        self.tell(id, Happening::Updated);
+        self.raise_event(id, GroupOperation::Updated);
         self.changed();
         true
     }

@@ -16,14 +16,14 @@ use super::{
     Missing, Moment, Permission, RecordSetSpec, ResolverSettings, Staleness, Throttles, When, cloud_event,
 };
 
-/// The function app that receives the events of a seeded world.
+/// The function app that receives the events of a seeded simulator.
 const FUNCTION_APP: &str = "resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/aci-dns";
 
 /// The identity of that function app, which has the necessary rights.
 const PRINCIPAL: &str = "44444444-4444-4444-4444-444444444444";
 
-/// A world with everything that `aci-dns` needs: zones that are linked to the networks of the groups, and
-/// subscriptions to their events. In JSON, with names in camel case; missing members have their default.
+/// The initial state of a simulator with everything that `aci-dns` needs: zones that are linked to the networks of the
+/// groups, and subscriptions to their events. In JSON, the names are in camel case; missing members have their default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seed {
     /// The subscription.
@@ -359,7 +359,7 @@ impl Azure {
     }
 }
 
-/// What Azure accepts as the name of a container group.
+/// Whether Azure accepts a text as the name of a container group.
 fn is_group_name(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&name.len())

@@ -44,7 +44,7 @@ pub(super) fn page() -> Answer {
     secured(Answer::text(html).with(StatusCode::OK, "text/html; charset=utf-8"))
 }
 
-/// The text with what stands in backticks as code.
+/// The text as HTML, with the parts in backticks as code.
 fn with_code(text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;");
     let parts = escaped.split('`').enumerate();

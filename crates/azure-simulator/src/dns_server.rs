@@ -1,5 +1,5 @@
-//! The resolver on UDP and TCP, one loopback address per virtual network: 127.0.0.1 answers as in the first network,
-//! 127.0.0.2 as in the second one.
+//! The resolver on UDP and TCP, with one loopback address per virtual network: 127.0.0.1 answers like the resolver of the
+//! first network, and 127.0.0.2 like that of the second one.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,16 +14,16 @@ use tokio::time::timeout;
 use super::Azure;
 use super::resolver::Transport;
 
-/// How often a free port is looked for that both UDP and TCP can have.
+/// The number of attempts to find a port that is free for both UDP and TCP.
 const TRIES: usize = 16;
-/// The most addresses that are served.
+/// The largest number of served addresses.
 const MOST_VIEWS: u8 = 16;
 /// How long a TCP connection may be idle.
 const IDLE: Duration = Duration::from_secs(10);
-/// The most TCP connections at a time.
+/// The largest number of TCP connections at a time.
 const MOST_CONNECTIONS: usize = 64;
 
-/// Sockets that are bound, and not served yet.
+/// Bound sockets that are not served yet.
 #[derive(Debug)]
 pub struct DnsListeners {
     port: u16,
@@ -31,8 +31,8 @@ pub struct DnsListeners {
 }
 
 impl DnsListeners {
-    /// Binds a port on 127.0.0.1, and on the next addresses of loopback for so many networks; 0 takes a free port.
-    /// Addresses after the first one that the system does not have are left out.
+    /// Binds a port on 127.0.0.1 and the following loopback addresses, one for each network; 0 takes a free port. Later
+    /// addresses that the system does not have are left out.
     pub async fn bind(port: u16, networks: usize) -> io::Result<Self> {
         let first = bind_first(port).await?;
         let port = first.0.local_addr()?.port();
@@ -53,7 +53,7 @@ impl DnsListeners {
         self.port
     }
 
-    /// How many networks are served.
+    /// The number of served networks.
     #[must_use]
     pub fn networks(&self) -> usize {
         self.views.len()
@@ -80,7 +80,7 @@ async fn bind_first(port: u16) -> io::Result<(UdpSocket, TcpListener)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     for _ in 1..TRIES {
         match bind(address).await {
-            // The port that TCP got may be taken for UDP.
+            // The free TCP port may be in use for UDP.
             Err(_) if port == 0 => {}
             bound => return bound,
         }
@@ -91,7 +91,7 @@ async fn bind_first(port: u16) -> io::Result<(UdpSocket, TcpListener)> {
 async fn serve_udp(azure: Azure, view: usize, socket: UdpSocket) {
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
-        // An error is that of an earlier answer, whose client is not there any more.
+        // An error belongs to an earlier answer, whose client has closed its socket.
         let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
         let answer = buffer.get(..length).and_then(|message| azure.resolve(view, message, Transport::Udp));
         if let Some(answer) = answer

@@ -44,12 +44,12 @@ impl Azure {
         };
         let id =
             format!("/subscriptions/{subscription}/resourceGroups/{place}/providers/{TOPICS}/aci-dns-events");
-        let asked = json!({
+        let requested = json!({
             "location": "global",
             "identity": {"type": "SystemAssigned"},
             "properties": {"source": source, "topicType": topic_type},
         });
-        world.event_grid.topics.insert(id.to_ascii_lowercase(), topic_body(&id, &asked));
+        world.event_grid.topics.insert(id.to_ascii_lowercase(), topic_body(&id, &requested));
         for function in ["function_aci_reconcile", "function_drift_tracker"] {
             let name = format!("aci-dns-{}", function.replace('_', "-"));
             let properties = subscription_properties(function_app, function);
@@ -156,7 +156,7 @@ impl World {
             (&Method::PUT, existing) => {
                 let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
                 let body = match request.json() {
-                    Ok(asked) => topic_body(id, &asked),
+                    Ok(requested) => topic_body(id, &requested),
                     Err(refusal) => return refusal,
                 };
                 let answer = Answer::json(status, &body).effective();
@@ -176,7 +176,7 @@ impl World {
             (&Method::GET, None) => not_found(kind, id),
             (&Method::PUT, _) => {
                 let body = match request.json() {
-                    Ok(asked) => subscription_body(id, kind, field(&asked, "properties")),
+                    Ok(requested) => subscription_body(id, kind, field(&requested, "properties")),
                     Err(refusal) => return refusal,
                 };
                 let kind = body.pointer("/properties/destination/endpointType");
@@ -216,15 +216,15 @@ fn not_found(kind: &str, id: &str) -> Answer {
     resource_not_found(kind, segments.last().copied().unwrap_or_default(), resource_group)
 }
 
-fn topic_body(id: &str, asked: &Value) -> Value {
-    let properties = field(asked, "properties");
+fn topic_body(id: &str, requested: &Value) -> Value {
+    let properties = field(requested, "properties");
     json!({
         "id": id,
         "name": id.rsplit('/').next(),
         "type": TOPICS,
-        "location": field(asked, "location"),
-        "identity": field(asked, "identity"),
-        "tags": field(asked, "tags"),
+        "location": field(requested, "location"),
+        "identity": field(requested, "identity"),
+        "tags": field(requested, "tags"),
         "properties": {
             "provisioningState": "Succeeded",
             "source": field(properties, "source"),
@@ -235,7 +235,7 @@ fn topic_body(id: &str, asked: &Value) -> Value {
     })
 }
 
-fn subscription_body(id: &str, kind: &str, asked: &Value) -> Value {
+fn subscription_body(id: &str, kind: &str, requested: &Value) -> Value {
     let topic = id.split(&format!("/providers/{LOOSE_SUBSCRIPTIONS}/")).next().unwrap_or_default();
     let topic = topic.split("/eventSubscriptions/").next().unwrap_or_default();
     let mut properties = json!({
@@ -246,7 +246,7 @@ fn subscription_body(id: &str, kind: &str, asked: &Value) -> Value {
         "filter": {"subjectBeginsWith": "", "subjectEndsWith": "", "enableAdvancedFilteringOnArrays": true},
         "retryPolicy": {"maxDeliveryAttempts": 30, "eventTimeToLiveInMinutes": 1440},
     });
-    for (name, value) in asked.as_object().into_iter().flatten() {
+    for (name, value) in requested.as_object().into_iter().flatten() {
         match (properties.get_mut(name), value) {
             (_, Value::Null) => {}
             (Some(Value::Object(target)), Value::Object(value)) => target.extend(value.clone()),

@@ -14,7 +14,7 @@ const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 
 /// An operation on a container group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Happening {
+pub(super) enum GroupOperation {
     Created,
     Updated,
     Tagged,
@@ -24,7 +24,7 @@ pub(super) enum Happening {
     Deleted,
 }
 
-impl Happening {
+impl GroupOperation {
     fn event_type(self) -> &'static str {
         match self {
             Self::Created | Self::Updated | Self::Tagged => "Microsoft.Resources.ResourceWriteSuccess",
@@ -65,14 +65,14 @@ impl World {
         subscription: &str,
         resource_group: &str,
         name: &str,
-        happening: Happening,
+        group_operation: GroupOperation,
     ) -> Value {
         let resource = group_id(subscription, resource_group, name);
-        let subject = match happening.operation() {
+        let subject = match group_operation.operation() {
             "write" => resource.replacen("/resourceGroups/", "/resourcegroups/", 1),
             _ => resource.clone(),
         };
-        let operation = format!("{PROVIDER}/containerGroups/{}", happening.operation());
+        let operation = format!("{PROVIDER}/containerGroups/{}", group_operation.operation());
         let mut data = json!({
             "authorization": {
                 "scope": subject,
@@ -97,7 +97,7 @@ impl World {
             "subscriptionId": subscription,
             "tenantId": TENANT,
         });
-        if let (Some((method, below)), Some(data)) = (happening.request(), data.as_object_mut()) {
+        if let (Some((method, below)), Some(data)) = (group_operation.request(), data.as_object_mut()) {
             let request = json!({
                 "clientRequestId": self.event_ids.guid(),
                 "clientIpAddress": "192.0.2.1",
@@ -108,7 +108,7 @@ impl World {
         }
         json!({
             "subject": subject,
-            "eventType": happening.event_type(),
+            "eventType": group_operation.event_type(),
             "eventTime": self.timestamp(),
             "id": self.event_ids.guid(),
             "data": data,

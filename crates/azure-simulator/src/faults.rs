@@ -61,7 +61,7 @@ impl FaultAnswer {
 pub enum Effect {
     /// Another answer than the request's own.
     Answer(When, FaultAnswer),
-    /// The connection breaks without an answer.
+    /// The connection closes without an answer.
     Drop(When),
     /// The request takes longer.
     Delay(When, Duration),
@@ -120,7 +120,7 @@ impl Fault {
     }
 
     /// Whether the fault affects a request that arrives at this time; counts matching requests.
-    pub(super) fn strikes(&mut self, method: &Method, path_and_query: &str, now: Duration) -> bool {
+    pub(super) fn affects(&mut self, method: &Method, path_and_query: &str, now: Duration) -> bool {
         let matches = self.method.as_ref().is_none_or(|wanted| wanted == method)
             && path_and_query.to_ascii_lowercase().contains(&self.path_contains.to_ascii_lowercase());
         if !matches || self.times == 0 || self.until.is_some_and(|until| now >= until) {
@@ -174,16 +174,16 @@ impl Gate {
     }
 }
 
-/// A response extension that means: no response, the connection broke.
+/// A response extension that means: no response, the connection closed.
 ///
-/// Over HTTP the connection really breaks. A client that calls the router in process checks for this
+/// Over HTTP the server closes the connection. A client that calls the router in process checks for this
 /// extension and turns it into an I/O error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionDropped;
 
 /// A response extension that means: no response, the client did not trust the certificate.
 ///
-/// Without TLS there is no certificate: over HTTP the connection breaks. A client that calls the router in
+/// Without TLS there is no certificate: over HTTP the server closes the connection. A client that calls the router in
 /// process checks for this extension and turns it into the error of its TLS library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateRefused;
@@ -196,13 +196,13 @@ mod tests {
     fn a_fault_skips_requests_then_affects_some_and_then_ends() {
         let mut fault =
             Fault { skip: 1, times: 2, ..Fault::once(Method::PUT, "/PTR/", Effect::Drop(When::After)) };
-        let mut strikes = |method: &Method, path| fault.strikes(method, path, Duration::ZERO);
-        assert!(!strikes(&Method::PUT, "/x/ptr/4"), "skipped");
-        assert!(!strikes(&Method::GET, "/x/ptr/4"), "another method");
-        assert!(!strikes(&Method::PUT, "/x/A/web"), "another path");
-        assert!(strikes(&Method::PUT, "/x/ptr/4"));
-        assert!(strikes(&Method::PUT, "/x/PTR/5"));
-        assert!(!strikes(&Method::PUT, "/x/PTR/6"), "spent");
+        let mut affects = |method: &Method, path| fault.affects(method, path, Duration::ZERO);
+        assert!(!affects(&Method::PUT, "/x/ptr/4"), "skipped");
+        assert!(!affects(&Method::GET, "/x/ptr/4"), "another method");
+        assert!(!affects(&Method::PUT, "/x/A/web"), "another path");
+        assert!(affects(&Method::PUT, "/x/ptr/4"));
+        assert!(affects(&Method::PUT, "/x/PTR/5"));
+        assert!(!affects(&Method::PUT, "/x/PTR/6"), "spent");
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         let until = Some(Duration::from_secs(30));
         let drop = Fault::once(Method::GET, "", Effect::Drop(When::Before));
         let mut fault = Fault { times: u64::MAX, until, ..drop };
-        let mut strikes = |seconds| fault.strikes(&Method::GET, "/x", Duration::from_secs(seconds));
-        assert_eq!([0, 29, 30, 31].map(&mut strikes), [true, true, false, false]);
+        let mut affects = |seconds| fault.affects(&Method::GET, "/x", Duration::from_secs(seconds));
+        assert_eq!([0, 29, 30, 31].map(&mut affects), [true, true, false, false]);
     }
 }

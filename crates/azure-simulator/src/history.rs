@@ -1,6 +1,6 @@
 //! Former versions of resources, for reads from a stale replica.
 //!
-//! A former version ends with a change of the world (its revision, counted from 1) and at a time. It is
+//! A former version ends with a change of the simulator (its revision, counted from 1) and at a time. It is
 //! stored when the change happens, so unchanged resources cost nothing. The latest [`KEPT`] versions of each
 //! resource are kept; an older replica answers from the oldest one.
 
@@ -12,7 +12,7 @@ const KEPT: usize = 16;
 /// How stale a replica is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Staleness {
-    /// The answer of this long ago.
+    /// The answer of this time ago.
     Behind(Duration),
     /// The answer at this moment.
     AsOf(Moment),
@@ -24,7 +24,7 @@ pub enum Staleness {
     ResourceGroupNotYet,
 }
 
-/// A moment between two changes of the world.
+/// A moment between two changes of the simulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     pub(super) revision: u64,

@@ -163,14 +163,14 @@ impl World {
         )
     }
 
-    /// A token for a resource, and how long it is good for from now on.
+    /// A token for a resource, and its remaining lifetime.
     pub(super) fn issue(&mut self, resource: &str, client_id: &str) -> (String, Duration) {
         let (now, lifetime) = (self.now(), self.settings.token_lifetime);
         let (token, expires) = self.identity.token(resource, client_id, now, lifetime);
         (token, expires.saturating_sub(now))
     }
 
-    /// Why a token does not open a storage account; nothing, when it does.
+    /// Why a storage account refuses a token; `None` if it accepts the token.
     pub(super) fn invalid_storage_token(&self, token: &str, account: &str) -> Option<&'static str> {
         let own = format!("https://{account}.queue.");
         self.refuse_token_unless(token, |resource| {
@@ -178,7 +178,7 @@ impl World {
         })
     }
 
-    /// Why a token does not open a service with this audience; `None` if it does.
+    /// Why a service with this audience refuses a token; `None` if it accepts the token.
     pub(super) fn invalid_token(&self, token: &str, audience: &str) -> Option<&'static str> {
         self.refuse_token_unless(token, |resource| resource == audience)
     }

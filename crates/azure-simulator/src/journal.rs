@@ -1,7 +1,6 @@
-//! What happened in the simulated Azure, for the page: events, requests, DNS queries, and what a program beside the
-//! simulator reports.
+//! The journal for the page: events, requests, DNS queries, and the reports of a program that uses the simulator.
 //!
-//! Nothing is recorded until somebody watches ([`Azure::watch`]).
+//! Nothing is recorded before [`Azure::watch`].
 
 use std::collections::VecDeque;
 
@@ -9,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Azure, World};
 
-/// The most entries that are kept.
+/// The largest number of kept entries.
 const KEPT: usize = 400;
 
-/// The latest entries, each with a number that grows.
+/// The latest entries, numbered in ascending order.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     pub(super) is_on: bool,
@@ -34,14 +33,14 @@ impl Journal {
 }
 
 impl Azure {
-    /// Records from now on what happens, and when names are right and wrong.
+    /// Starts to record events and the times when names become correct or wrong.
     pub fn watch(&self) {
         let mut world = self.world();
         world.journal.is_on = true;
-        world.look_at_names();
+        world.compare_names();
     }
 
-    /// Records what a program beside the simulator did: the delivery of an event, an invocation.
+    /// Records an action of a program that uses the simulator: the delivery of an event, an invocation.
     pub fn report(&self, kind: &str, body: Value) {
         self.world().note(kind, body);
     }

@@ -1,6 +1,6 @@
 //! Key vaults and their secrets, and the actions of people on them.
 //!
-//! A vault exists once it is asked for. Every write of a secret is a new version; reads show the newest one. A deleted
+//! A vault is created on first use. Every write of a secret is a new version; reads return the newest one. A deleted
 //! secret keeps its name until it is recovered or purged, as in a vault with soft delete, which is always on
 //! (<https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview>). Names of secrets compare without regard
 //! to case.
@@ -11,13 +11,13 @@ use std::time::Duration;
 use super::resource_ids::DEFAULT_SUBSCRIPTION;
 use super::{Azure, Call, View, World};
 
-/// How the simulated vaults behave.
+/// The settings of the simulated vaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultSettings {
     /// The vault of requests without a vault in their host, such as `http://127.0.0.1:8181/secrets/web--ip`. A vault in
     /// the host, as in `kv-apps.vault.azure.net`, can have any name. Default: `simulator`.
     pub name: String,
-    /// How long the deletion of a secret takes. Default: no time.
+    /// How long the deletion of a secret takes. Default: zero.
     pub deleting: Duration,
 }
 
@@ -27,15 +27,15 @@ impl Default for VaultSettings {
     }
 }
 
-/// Which callers a vault lets in.
+/// The callers that a vault allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum VaultNetwork {
     /// All.
     #[default]
     Open,
-    /// Those that its firewall allows; the caller is none of them.
+    /// Only callers that its firewall allows; the caller is not one of them.
     Firewall,
-    /// Those of private endpoints; the caller is none of them.
+    /// Only callers at private endpoints; the caller is not one of them.
     Private,
 }
 
@@ -52,7 +52,7 @@ pub struct SecretView {
     pub tags: BTreeMap<String, String>,
     /// Whether it can be read.
     pub is_enabled: bool,
-    /// How many versions there are.
+    /// The number of versions.
     pub versions: usize,
 }
 
@@ -104,7 +104,7 @@ pub fn vault_scope(vault: &str, secret: &str) -> String {
 }
 
 impl Azure {
-    /// Sets a secret as a person would: a new version with this value and exactly these tags.
+    /// Sets a secret like a person: a new version with this value and exactly these tags.
     pub fn set_secret(&self, vault: &str, name: &str, value: &str, tags: &[(&str, &str)]) {
         let mut world = self.world();
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -139,7 +139,7 @@ impl Azure {
         world.changed();
     }
 
-    /// Lets callers into a vault, or keeps them out.
+    /// Sets the callers that a vault allows.
     pub fn set_vault_network(&self, vault: &str, network: VaultNetwork) {
         self.world().vault(vault).network = network;
     }
@@ -167,7 +167,7 @@ impl View<'_> {
         vault.iter().flat_map(|vault| vault.secrets.values()).filter_map(Secret::view).collect()
     }
 
-    /// The names of all vaults that were asked for.
+    /// The names of all vaults that were used.
     #[must_use]
     pub fn vaults(&self) -> Vec<String> {
         self.world.vaults.keys().cloned().collect()
@@ -234,7 +234,7 @@ impl World {
         }
     }
 
-    /// Whether the deletion of a secret is under way.
+    /// Whether the deletion of a secret is in progress.
     pub(super) fn is_being_deleted(&self, deleted: &DeletedSecret) -> bool {
         deleted.deleted + self.settings.vault.deleting > self.now()
     }

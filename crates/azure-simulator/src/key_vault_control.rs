@@ -8,7 +8,7 @@ use super::key_vault::VaultNetwork;
 use super::messages::{Request, field};
 
 impl Azure {
-    /// Carries out a request about vaults; `None` for other requests. `Null` stands for no content.
+    /// Executes a request about vaults; `None` for other requests. `Null` means no content.
     pub(super) fn control_vaults(&self, request: &Request, path: &[&str]) -> Option<Result<Value, String>> {
         match (&request.method, path) {
             (&Method::GET, ["secrets"]) => Some(Ok(self.secrets_body())),

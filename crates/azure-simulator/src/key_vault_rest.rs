@@ -1,9 +1,9 @@
 //! The REST API of secrets in Key Vault (<https://learn.microsoft.com/rest/api/keyvault/secrets>), as far as the handler
-//! and Microsoft's clients use it, and the vaults in Resource Manager, which tell their address and firewall.
+//! and Microsoft's clients use it, and the vaults in Resource Manager, with their address and firewall.
 //!
 //! The vault is the first label of a host `<vault>.vault.<suffix>`, or the one in the settings. A request without a
-//! token is answered with the challenge that names the audience. Then the network rules count, then the rights: data
-//! actions at the secret, the vault or above ([`super::vault_scope`]).
+//! token is answered with the challenge that names the audience. Then the network rules are checked, then the rights:
+//! data actions at the secret, the vault or above ([`super::vault_scope`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl VaultTarget {
         self.rest.get(1).map_or("", String::as_str)
     }
 
-    /// What a request does, and the data action that it needs.
+    /// The operation of a request, and the data action that it needs.
     fn operation(&self, method: &Method) -> Option<(Operation, &'static str)> {
         use Operation::{
             Delete, Get, GetDeleted, List, ListDeleted, ListVersions, Purge, Recover, Set, Update,
@@ -167,7 +167,7 @@ impl World {
         Some(refusal.header("www-authenticate", challenge))
     }
 
-    /// The refusal of a caller by the network rules or for want of a right.
+    /// The refusal of a caller by the network rules, or because of a missing right.
     fn refuse_vault_caller(&mut self, target: &VaultTarget, action: &str) -> Option<Answer> {
         let vault = &target.vault;
         let forbidden =
@@ -297,7 +297,7 @@ impl World {
         Ok(Answer::json(StatusCode::OK, &body).effective())
     }
 
-    /// The deleted secret of a request, once its deletion is done.
+    /// The deleted secret of a request, after its deletion is complete.
     fn deleted_secret(&self, target: &VaultTarget) -> Result<&DeletedSecret, Answer> {
         let vault = self.vaults.get(&fold(&target.vault));
         let deleted = vault.and_then(|vault| vault.deleted.get(&fold(target.secret())));
@@ -353,7 +353,7 @@ impl World {
         body
     }
 
-    /// The headers that answers of Key Vault have.
+    /// Adds the headers of Key Vault's answers.
     pub(super) fn add_vault_headers(&mut self, request: &Request, answer: &mut Answer) {
         let mut set = |name: &'static str, value: String| {
             answer.headers.push((http::HeaderName::from_static(name), value));
@@ -366,7 +366,7 @@ impl World {
         }
     }
 
-    /// The vaults of a subscription in Resource Manager: those that were asked for.
+    /// The vaults of a subscription in Resource Manager: those that were used.
     pub(super) fn answer_key_vault(&self, request: &Request, path: &ArmPath) -> Option<Answer> {
         let rest: Vec<_> = path.rest.iter().map(String::as_str).collect();
         let is_list = matches!(rest.as_slice(), [kind] if kind.eq_ignore_ascii_case("vaults"));
@@ -458,7 +458,7 @@ fn bundle(request: &Request, name: &str, version: &Version) -> Value {
     body
 }
 
-/// A secret without its value, as lists show it.
+/// A secret without its value, in the form of lists.
 fn properties(request: &Request, secret: &Secret, version: &Version, with_version: bool) -> Value {
     let mut body = bundle(request, &secret.name, version);
     if let Some(body) = body.as_object_mut() {

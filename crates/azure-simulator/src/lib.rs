@@ -2,10 +2,10 @@
 //! Grid events, in one process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
-//! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). What the real service was seen to
-//! answer in recordings, it answers: flat error bodies of Private DNS (`{"code","message"}`) beside wrapped
-//! ones of Resource Manager (`{"error":{"code","message"}}`), a container group whose first answer has no
-//! address, a record set that stays when it is emptied.
+//! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). Its answers are
+//! those of recordings of the real service: flat error bodies of Private DNS (`{"code","message"}`), wrapped ones of
+//! Resource Manager (`{"error":{"code","message"}}`), a container group whose first answer has no address, a record set
+//! that remains when it is emptied.
 //!
 //! Rules:
 //! - It shares no type with the rest of the crate, because then a misspelled field would pass every test. For
@@ -15,16 +15,15 @@
 //! - All state is behind one mutex, which is never held across an `await`.
 //! - A request that has arrived is processed even if its client disconnects, as in a real service.
 //!
-//! It deliberately does not check permissions (but those that were taken away), deliver events, or
-//! model virtual networks beyond the addresses of a subnet and the zones that are linked. A request for what it does not
-//! simulate is answered 501.
+//! Deliberately absent: permission checks (except for removed permissions), delivery of events, and virtual networks
+//! beyond the addresses of a subnet and the linked zones. A request that is not simulated is answered 501.
 //!
 //! # Four interfaces
 //!
 //! Methods of [`Azure`] perform the actions of people, the platform and other programs:
 //! [`Azure::create_group`], [`Azure::move_group`], [`Azure::put_record_set`]. Those that raise events in
-//! Azure queue Event Grid events ([`Azure::take_events`]). REST covers the real API. DNS ([`DnsListeners`]) answers as the resolver of a virtual
-//! network. Everything else is under `/simulator`, and `/` is a page that shows it:
+//! Azure queue Event Grid events ([`Azure::take_events`]). REST covers the real API. DNS ([`DnsListeners`]) answers like
+//! the resolver of a virtual network. Everything else is under `/simulator`, and `/` is a page that shows the state:
 //!
 #![doc = include_str!("control_requests.txt")]
 
@@ -154,9 +153,9 @@ pub struct Settings {
     pub provisioning: Duration,
     /// How long a container group is `Deleting`. Default: no time, and the answer is 200 instead of 202.
     pub deleting: Duration,
-    /// How long an operation on a zone or on a link goes on. Default: no time.
+    /// How long an operation on a zone or on a link takes. Default: no time.
     pub zone_operations: Duration,
-    /// Whether a stopped group's answer still tells of the address that it has released. Default: no.
+    /// Whether the answer for a stopped group still contains its released address. Default: no.
     pub stopped_keeps_address: bool,
     /// Whether a deployment, restart or start raises its event when its provisioning ends, instead of when it
     /// is accepted. Default: no, which is the harder case.
@@ -201,7 +200,7 @@ impl Default for Settings {
     }
 }
 
-/// A request to Resource Manager, the Queue service, Key Vault or the identity endpoint, as an interceptor sees it.
+/// A request to Resource Manager, the Queue service, Key Vault or the identity endpoint, for an interceptor.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallView {
@@ -221,11 +220,11 @@ pub struct CallView {
     pub if_none_match: Option<String>,
 }
 
-/// Decides for each request which fault it meets.
+/// Selects the fault for each request.
 pub type Interceptor = Box<dyn FnMut(&CallView) -> Option<Effect> + Send>;
 type Listener = Box<dyn FnMut(&View<'_>) + Send>;
 
-/// The simulated Azure. Clones are the same Azure.
+/// The simulated Azure. Clones share the same state.
 #[derive(Clone)]
 pub struct Azure {
     shared: Arc<Shared>,
@@ -233,7 +232,7 @@ pub struct Azure {
 
 struct Shared {
     world: Mutex<World>,
-    /// Separate from the world, so that an interceptor may use the methods of `Azure`.
+    /// Outside the mutex of the state, so that an interceptor may use the methods of `Azure`.
     interceptor: Mutex<Option<Interceptor>>,
 }
 
@@ -250,7 +249,7 @@ impl Default for Azure {
 }
 
 impl Azure {
-    /// An empty Azure.
+    /// An empty simulated Azure.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let world = World {
@@ -317,7 +316,7 @@ impl Azure {
         self.world().now()
     }
 
-    /// The current moment, for reads that answer as of it.
+    /// The current moment, for reads as of this moment.
     #[must_use]
     pub fn moment(&self) -> Moment {
         let world = self.world();
@@ -342,13 +341,13 @@ impl Azure {
         self.world().faults.clear();
     }
 
-    /// Calls this function with every request before any other effect; it decides about a fault. It may use
+    /// Calls this function with every request before any other effect; the function may return a fault. It may use
     /// this `Azure`'s methods, except this one.
     pub fn set_interceptor(&self, interceptor: Interceptor) {
         *self.shared.interceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(interceptor);
     }
 
-    /// Calls this function with the world after each change. It runs inside the change, so it must not use
+    /// Calls this function with the state after each change. It runs inside the change, so it must not use
     /// this `Azure`'s methods, only the view.
     pub fn on_change(&self, listener: impl FnMut(&View<'_>) + Send + 'static) {
         self.world().listeners.push(Box::new(listener));
@@ -397,7 +396,7 @@ impl Azure {
         std::mem::take(&mut self.world().events)
     }
 
-    /// The current world.
+    /// Reads the current state.
     pub fn read<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
         read(&View { world: &self.world() })
     }
@@ -407,7 +406,7 @@ impl Azure {
         interceptor.as_mut().and_then(|interceptor| interceptor(call))
     }
 
-    /// The world, after all due actions.
+    /// The state, after all due actions.
     fn world(&self) -> MutexGuard<'_, World> {
         let mut world = self.shared.world.lock().unwrap_or_else(PoisonError::into_inner);
         world.catch_up();
@@ -415,7 +414,7 @@ impl Azure {
     }
 }
 
-/// The world at one moment.
+/// The state at one moment.
 #[derive(Debug)]
 pub struct View<'a> {
     world: &'a World,
@@ -464,7 +463,7 @@ struct World {
     identity: Identity,
     /// By lower-case resource id.
     resource_groups: BTreeMap<String, ResourceGroup>,
-    /// How many changes there were.
+    /// The number of changes.
     revision: u64,
     /// By lower-case resource id.
     groups: BTreeMap<String, ContainerGroup>,
@@ -495,10 +494,10 @@ struct World {
     journal: Journal,
     names: Names,
     resolver: Resolver,
-    /// What runs beside the simulator, for the page.
+    /// The programs that use the simulator in this process, for the page.
     beside: Value,
     is_sweep_wanted: bool,
-    /// Whether streams end.
+    /// Whether the server closes, so that streams must end.
     is_closing: bool,
 }
 
@@ -539,7 +538,7 @@ impl World {
             listener(&View { world: self });
         }
         self.listeners = listeners;
-        self.look_at_names();
+        self.compare_names();
     }
 
     /// Performs the actions that are due.
@@ -554,7 +553,7 @@ impl World {
     }
 }
 
-/// Serves an Azure over HTTP until the shutdown completes.
+/// Serves a simulated Azure over HTTP until the shutdown completes.
 pub async fn serve(
     azure: Azure,
     listener: TcpListener,
@@ -564,7 +563,7 @@ pub async fn serve(
     axum::serve(listener, azure.router()).with_graceful_shutdown(closing(azure, shutdown)).await
 }
 
-/// Serves an Azure over HTTPS, with a certificate of [`Certificates`] or any other, until the shutdown completes. Links
+/// Serves a simulated Azure over HTTPS, with a certificate of [`Certificates`] or any other, until the shutdown completes. Links
 /// in answers are `https`, too.
 pub async fn serve_tls(
     azure: Azure,
@@ -582,9 +581,9 @@ async fn closing(azure: Azure, shutdown: impl Future<Output = ()> + Send) {
     azure.close_streams();
 }
 
-/// Answers are small: waiting for more to send would only cost time.
+/// Turns Nagle's algorithm off: answers are small, and a delay saves nothing.
 fn send_at_once(stream: &TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
 }

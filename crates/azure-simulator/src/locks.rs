@@ -50,8 +50,8 @@ pub(super) struct Lock {
 }
 
 impl Azure {
-    /// Locks a scope (the id of a subscription, a resource group or a resource). One lock per scope: a second one
-    /// replaces the first.
+    /// Locks a scope (the id of a subscription, a resource group or a resource). Replaces an existing lock of the
+    /// scope.
     pub fn lock(&self, scope: &str, level: LockLevel) {
         let scope = scope.trim_end_matches('/').to_owned();
         self.world().locks.insert(scope.to_ascii_lowercase(), Lock { scope, level });

@@ -26,12 +26,12 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     /// Scheme and host that the client used, for absolute links in answers.
     pub(super) origin: String,
-    /// How stale the replica is that answers its reads.
+    /// The staleness of the replica that answers its reads.
     pub(super) staleness: Option<Staleness>,
 }
 
 impl Request {
-    /// Reads a request that came over this scheme.
+    /// Reads a request that arrived over this scheme.
     pub(super) async fn read(request: axum::extract::Request, scheme: &str) -> Option<Self> {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, BODY_LIMIT).await.ok()?;
@@ -133,7 +133,7 @@ impl Request {
         format!("{}{}?{}", self.origin, self.path, query.finish())
     }
 
-    /// A list, or the page of it that `$top` asks for. A page is found by how many items came before it.
+    /// A list, or the page of it that `$top` requests. The position of a page is the number of items before it.
     pub(super) fn page(&self, mut items: Vec<Value>) -> Answer {
         let mut body = json!({});
         if let Some(top) = self.query("$top").and_then(|top| top.parse::<usize>().ok()).filter(|top| *top > 0)
@@ -185,7 +185,7 @@ impl Answer {
         self.headers.iter().any(|(it, _)| it == name)
     }
 
-    /// A header whose name is made at run time; left out, when there is no such name.
+    /// A header whose name is known only at run time; left out if the name is invalid.
     pub(super) fn named_header(mut self, name: &str, value: &str) -> Self {
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             self.headers.push((name, value.to_owned()));
@@ -250,8 +250,8 @@ pub(super) fn parent_not_found(method: &Method, below: &str, zone: &str) -> Answ
     gateway(StatusCode::NOT_FOUND, "ParentResourceNotFound", &message)
 }
 
-/// What answers of Private DNS itself have in common: its cache control, and its own quota as the recordings show it,
-/// 499 after a read and 11999 after a write.
+/// Adds the headers that all answers of Private DNS itself have: cache control, and its own quota with the values of the
+/// recordings, 499 after a read and 11999 after a write.
 pub(super) fn of_service(answer: Answer, request: &Request) -> Answer {
     if answer.has_header("x-ms-failure-cause") {
         return answer;

@@ -1,8 +1,8 @@
-//! Since when the name of each container group is right or wrong, as a client in the group's network sees it.
+//! The times when the name of each container group became correct or wrong for a client in the group's network.
 //!
 //! The name is `<group>.<forward zone>`, or `<hostname>.<forward zone>` for a group with the tag `aci-dns-hostname`; the
-//! forward zone is the linked zone in which the name exists, or else the first one that is no reverse zone. This is
-//! all that the simulator knows of `aci-dns`, and it asks nothing of it.
+//! forward zone is the linked zone in which the name exists, or else the first one that is not a reverse zone. The
+//! simulator has no other knowledge of `aci-dns`, and sends no requests to it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -16,24 +16,24 @@ use super::private_dns::{RecordType, Zone};
 
 /// With more groups, nothing is recorded: the page could not show them.
 const MOST_GROUPS: usize = 100;
-/// The most changes that are kept of one name.
+/// The largest number of kept changes of one name.
 const KEPT: usize = 200;
-/// The most names that are kept; those of deleted groups included.
+/// The largest number of kept names, including those of deleted groups.
 const MOST_NAMES: usize = 200;
 
 /// The tag that chooses another name.
 const HOSTNAME: &str = "aci-dns-hostname";
 
-/// Whether a name leads to its group.
+/// Whether a name resolves to its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NameState {
-    /// A and PTR are right.
+    /// A and PTR are correct.
     Right,
-    /// A is right, and a PTR is missing or wrong.
+    /// A is correct, and a PTR is missing or wrong.
     Reverse,
-    /// A is missing, or leads to another address.
+    /// A is missing, or contains another address.
     Wrong,
-    /// The group has no address, and the name leads nowhere.
+    /// The group has no address, and the name does not resolve.
     Idle,
 }
 
@@ -53,7 +53,7 @@ impl NameState {
 struct NameHistory {
     group: String,
     detail: String,
-    /// Since when, and in which state.
+    /// The states, each with its start.
     spans: VecDeque<(Duration, NameState)>,
 }
 
@@ -90,7 +90,7 @@ impl Names {
         if history.spans.back().is_some_and(|(_, last)| *last == state) {
             return;
         }
-        // A state without any duration is left out: no reader could see it.
+        // A state without any duration is left out, because no client could observe it.
         if history.spans.back().is_some_and(|(since, _)| *since == now) {
             history.spans.pop_back();
         }
@@ -105,7 +105,7 @@ impl Names {
 
 impl World {
     /// Compares every name with its group, after a change.
-    pub(super) fn look_at_names(&mut self) {
+    pub(super) fn compare_names(&mut self) {
         if !self.journal.is_on || self.groups.len() > MOST_GROUPS {
             return;
         }
@@ -124,13 +124,13 @@ impl World {
             let (state, detail) = if values.is_empty() {
                 (NameState::Idle, "the group and its name are deleted".to_owned())
             } else {
-                (NameState::Wrong, format!("leads to {}, but the group is deleted", values.join(", ")))
+                (NameState::Wrong, format!("resolves to {}, but the group is deleted", values.join(", ")))
             };
             self.names.enter(&name, &group, now, state, detail);
         }
     }
 
-    /// The name of a group, the group, the state and what it means.
+    /// The name of a group, the group, the state and its explanation.
     fn examine(&self, group: &ContainerGroup) -> Option<(String, String, NameState, String)> {
         let network = group.subnet.to_ascii_lowercase();
         let network = network.split_once("/subnets/")?.0;
@@ -146,18 +146,18 @@ impl World {
         let shown = values.join(", ");
         let (state, detail) = match group.address.map(|address| address.to_string()) {
             None if values.is_empty() => (NameState::Idle, "the group has no address".to_owned()),
-            None => (NameState::Wrong, format!("leads to {shown}, but the group has no address")),
+            None => (NameState::Wrong, format!("resolves to {shown}, but the group has no address")),
             Some(address) if values.is_empty() => {
-                (NameState::Wrong, format!("leads nowhere, but the group has {address}"))
+                (NameState::Wrong, format!("does not resolve, but the group has {address}"))
             }
             Some(address) if values != [address.clone()] => {
-                (NameState::Wrong, format!("leads to {shown}, but the group has {address}"))
+                (NameState::Wrong, format!("resolves to {shown}, but the group has {address}"))
             }
             Some(address) => {
                 let reverse = self.linked_zones(network).filter(is_reverse).collect::<Vec<_>>();
                 match wrong_ptr(&reverse, group.address, &name) {
-                    Some(detail) => (NameState::Reverse, format!("leads to {address}; {detail}")),
-                    None => (NameState::Right, format!("leads to {address}")),
+                    Some(detail) => (NameState::Reverse, format!("resolves to {address}; {detail}")),
+                    None => (NameState::Right, format!("resolves to {address}")),
                 }
             }
         };
@@ -174,7 +174,7 @@ impl World {
     }
 }
 
-/// What is wrong with the PTR records that should or should not name a group; nothing, where all are right.
+/// The problem of the PTR records of a group; `None` if all are correct.
 fn wrong_ptr(reverse: &[&Zone], address: Option<Ipv4Addr>, name: &str) -> Option<String> {
     let [a, b, c, d] = address?.octets();
     let right = format!("{d}.{c}.{b}.{a}.in-addr.arpa");

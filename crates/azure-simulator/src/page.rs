@@ -1,6 +1,6 @@
-//! The page at `/`: its files, and the stream of what it shows.
+//! The page at `/`: its files, and the stream of its data.
 //!
-//! The page is a client of the control requests and nothing more. Its files are in the binary and name no other host.
+//! The page only uses the control requests. Its files are in the binary and refer to no other host.
 //! A browser is a confused deputy, so requests that a browser may send for a foreign page are refused: a `Host` that
 //! is not loopback (DNS rebinding), a foreign `Origin`, a fetch from another site, and a change without
 //! `Content-Type: application/json`, which a foreign page cannot send without a preflight. No preflight is granted.
@@ -25,31 +25,30 @@ const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// Nothing but what this server serves; no inline script or style.
+/// Allows only resources of this server, and no inline script or style.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// How often the stream looks for changes, and how often it repeats the state without one.
+/// The period at which the stream checks for changes, and the period at which it repeats an unchanged state.
 const TICK: Duration = Duration::from_millis(200);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// The most groups and record sets of one state.
+/// The largest number of groups and of record sets in one state.
 const MOST_SHOWN: usize = 200;
 
 impl Azure {
-    /// Tells the page what runs beside the simulator: `{"handler": true, "dns": 8053}`.
+    /// Sets the programs that run with the simulator, for the page: `{"handler": true, "dns": 8053}`.
     pub fn describe(&self, beside: Value) {
         self.world().beside = beside;
     }
 
-    /// Takes the requests of the page for a sweep of the handler beside the simulator, and returns whether there were
-    /// any.
+    /// Takes the requests of the page for a sweep of the handler, and returns whether there were any.
     #[must_use]
     pub fn take_sweep_request(&self) -> bool {
         std::mem::take(&mut self.world().is_sweep_wanted)
     }
 
-    /// Asks the handler beside the simulator for a sweep.
+    /// Requests a sweep of the handler.
     pub(super) fn request_sweep(&self) -> Result<Value, String> {
         let mut world = self.world();
         if world.beside.get("handler") != Some(&Value::Bool(true)) {
@@ -64,7 +63,7 @@ impl Azure {
         self.world().is_closing = true;
     }
 
-    /// The stream of what the page shows: events `state` and `entry`.
+    /// The stream of the page's data: events `state` and `entry`.
     pub(super) fn stream(&self, request: &Request) -> Response {
         let number = request.header("last-event-id").and_then(|id| id.parse().ok()).unwrap_or(0);
         let follower = Follower { azure: self.clone(), number, state: Value::Null, sent: None };
@@ -97,16 +96,16 @@ struct Follower {
     number: u64,
     /// The latest state that was sent.
     state: Value,
-    /// When that was.
+    /// When the state was sent.
     sent: Option<Duration>,
 }
 
 impl Follower {
-    /// What changed since the last call, as server-sent events.
+    /// The changes since the last call, as server-sent events.
     fn next_chunk(&mut self) -> String {
         let (state, now, entries, number) = {
             let world = self.azure.world();
-            // After a restart of the simulator, the numbers of an older one mean nothing.
+            // After a restart of the simulator, the numbers of the previous process are invalid.
             let after = if self.number > world.journal.latest() { 0 } else { self.number };
             let (entries, number) = world.journal.after(after);
             (world.page_state(), world.now(), entries, number)
@@ -131,7 +130,7 @@ impl Follower {
 }
 
 impl World {
-    /// Everything that the page shows but the entries of the journal.
+    /// All data of the page except the entries of the journal.
     fn page_state(&self) -> Value {
         let now = self.now();
         let groups = self.groups.values().take(MOST_SHOWN).map(|group| {
@@ -186,7 +185,7 @@ fn fault_body(fault: &Fault) -> Value {
     })
 }
 
-/// What an effect does, in a few words.
+/// A short description of an effect.
 pub(super) fn effect_words(effect: &Effect) -> String {
     let place = |when: &When| match when {
         When::Before => "before its effect",
@@ -217,7 +216,7 @@ pub(super) fn file(request: &Request) -> Option<Answer> {
         .then(|| secured(Answer::text(text.to_owned()).with(StatusCode::OK, content_type)))
 }
 
-/// The headers that keep foreign content out of a page, and the page out of foreign ones.
+/// Adds headers that forbid foreign content in the page, and embedding of the page in foreign pages.
 pub(super) fn secured(answer: Answer) -> Answer {
     answer
         .header("content-security-policy", POLICY)
@@ -231,21 +230,21 @@ pub(super) fn refuse_foreign(request: &Request) -> Option<Answer> {
     let forbidden = |message: &str| Some(flat(StatusCode::FORBIDDEN, "Forbidden", message));
     let is_foreign = |origin: &str| !origin.split_once("://").is_some_and(|(_, host)| is_loopback(host));
     if request.header("origin").is_some_and(is_foreign) {
-        return forbidden("The simulator answers no other origin.");
+        return forbidden("The simulator refuses requests of other origins.");
     }
     if !["/", "/simulator"].contains(&request.path.as_str()) && !request.is_for_control() {
         return None;
     }
     if request.header("host").is_some_and(|host| !is_loopback(host)) {
-        return forbidden("The simulator answers to 127.0.0.1, localhost and [::1] only.");
+        return forbidden("The simulator answers only to 127.0.0.1, localhost and [::1].");
     }
     if request.header("sec-fetch-site") == Some("cross-site") && request.is_for_control() {
-        return forbidden("The simulator answers no other site.");
+        return forbidden("The simulator refuses requests of other sites.");
     }
     let is_change = [Method::POST, Method::PUT].contains(&request.method);
     let content_type = request.header("content-type").and_then(|kind| kind.split(';').next()).map(str::trim);
     if is_change && !content_type.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
-        let message = "A change needs the header Content-Type: application/json.";
+        let message = "A change requires the header Content-Type: application/json.";
         return Some(flat(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message));
     }
     None

@@ -114,7 +114,7 @@ impl RecordType {
     }
 }
 
-/// A record set, in a form that compares and prints well.
+/// The external view of a record set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSetView {
     /// Name of the zone.
@@ -152,7 +152,7 @@ impl fmt::Display for RecordSetView {
     }
 }
 
-/// A record set to write, as a person would in the portal.
+/// A record set to write, like a person in the portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSetSpec {
     /// `A`, `PTR` and so on.
@@ -214,7 +214,7 @@ pub(super) struct Zone {
     pub(super) resource_group: String,
     name: String,
     pub(super) etag: String,
-    /// Null, when there are none.
+    /// Null if there are none.
     pub(super) tags: Value,
     pub(super) record_sets: BTreeMap<RecordKey, RecordSet>,
     pub(super) former_record_sets: History<RecordKey, RecordSet>,

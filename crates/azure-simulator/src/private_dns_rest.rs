@@ -74,8 +74,8 @@ impl World {
 
     /// One page of record sets by name, and those of one name by type: the recordings of ALL lists
     /// (`test_ListRecordSetsAcrossType_…` of Azure/azure-cli) begin with the SOA at `@` and then follow no order of types,
-    /// and those names were random. A page is found by the last record set of the one before, so that a list under which
-    /// the zone changes neither repeats nor skips what stays.
+    /// and those names were random. The position of a page is the last record set of the previous page, so that a list
+    /// neither repeats nor skips unchanged record sets if the zone changes meanwhile.
     fn list_record_sets(&mut self, request: &Request, zone: &str, only: Option<RecordType>) -> Answer {
         if let Err(refusal) = self.admit(zone, Kind::List) {
             return refusal;

@@ -4,8 +4,8 @@
 //!
 //! Both are asynchronous, as recordings of Azure/azure-cli show (`test_PutZone_…`, `test_PatchLink_…`): a write is
 //! answered 202 with `{}`, and `Azure-AsyncOperation` names the operation. A failed precondition is the outcome of the
-//! operation, not an answer of its own. What does not exist is found by Resource Manager, which wraps the error and says
-//! `x-ms-failure-cause: gateway`. Here a change is made when its request is accepted.
+//! operation, not a separate answer. Resource Manager reports a missing resource: it wraps the error and adds
+//! `x-ms-failure-cause: gateway`. Here a change takes effect when its request is accepted.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -30,11 +30,11 @@ pub(super) struct ZoneOperation {
     due: std::time::Duration,
     /// Why it failed, if it did: a message of `PreconditionFailed`.
     failure: Option<String>,
-    /// The zone and the link that the result shows.
+    /// The zone and the link in the result.
     target: (String, Option<String>),
 }
 
-/// The zone that a request names, as the request spells it.
+/// The zone in a request, in the spelling of the request.
 pub(super) struct ZoneTarget<'a> {
     pub(super) subscription: &'a str,
     pub(super) resource_group: &'a str,
@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    /// A PUT replaces the tags, a PATCH those tags that it names.
+    /// A PUT replaces all tags, a PATCH only the given ones.
     fn write_zone(&mut self, request: &Request, target: &ZoneTarget<'_>, tags: &Value) {
         let etag = self.etags.guid();
         self.create_zone(target.subscription, target.resource_group, target.name, Value::Null);
@@ -190,21 +190,21 @@ impl World {
         }
         let etag = self.etags.guid();
         let Some(zone) = self.zones.get_mut(zone) else { return Ok(()) };
-        let asked = |name: &str| {
+        let requested = |name: &str| {
             let given = field(field(body, "properties"), name).clone();
             let former = || field(field(former, "properties"), name).clone();
             Some(given)
                 .filter(|given| !given.is_null())
                 .unwrap_or_else(|| if is_put { Value::Null } else { former() })
         };
-        let network = asked("virtualNetwork");
+        let network = requested("virtualNetwork");
         if !field(&network, "id").is_string() {
             return Err(bad_request("The virtual network of the link is missing."));
         }
-        let registers = asked("registrationEnabled").as_bool().unwrap_or(false);
+        let registers = requested("registrationEnabled").as_bool().unwrap_or(false);
         let mut link = link_body(zone, name, &network, registers, &etag);
         let tags = changed_tags(request, field(former, "tags"), field(body, "tags"));
-        let policy = asked("resolutionPolicy");
+        let policy = requested("resolutionPolicy");
         if let (Some(link), false) = (link.as_object_mut(), tags.is_null()) {
             link.insert("tags".to_owned(), tags);
         }
@@ -218,7 +218,7 @@ impl World {
         Ok(())
     }
 
-    /// The answer to a write that goes on in the background.
+    /// The answer to a write that continues in the background.
     fn accept_zone_operation(
         &mut self,
         request: &Request,
@@ -241,7 +241,7 @@ impl World {
         of_service(answer, request)
     }
 
-    /// Answers a request for the state of an operation, or for its result; nothing, when it is for something else.
+    /// Answers a request for the state of an operation, or for its result; `None` for other requests.
     pub(super) fn answer_zone_operation(&self, request: &Request, path: &ArmPath) -> Option<Answer> {
         let [kind, id] = path.rest.as_slice() else { return None };
         let is_status = kind.eq_ignore_ascii_case(STATUSES);
@@ -298,8 +298,8 @@ impl ZoneOperation {
     }
 }
 
-/// Checks `If-None-Match` and `If-Match`. An absent resource fails no condition: its deletion has nothing to do, and a
-/// PATCH of it is refused before.
+/// Checks `If-None-Match` and `If-Match`. A missing resource fails no condition: its deletion has no effect, and a PATCH
+/// of it was refused before.
 fn check_conditions(request: &Request, etag: Option<&String>, what: &str) -> Result<(), String> {
     let Some(etag) = etag else { return Ok(()) };
     if request.header("if-none-match") == Some("*") {
@@ -330,7 +330,7 @@ fn check_location(body: &Value) -> Result<(), Answer> {
     }
 }
 
-/// Null, when there never were tags: the answer then has no such property.
+/// Null if there never were tags: the answer then omits the property.
 fn changed_tags(request: &Request, former: &Value, given: &Value) -> Value {
     if given.is_object() {
         given.clone()
@@ -379,7 +379,7 @@ fn zone_body(zone: &Zone) -> Value {
     body
 }
 
-/// The `ETag` of a link has quotation marks, that of a zone or a record set has none.
+/// The body of a link. Its `ETag` has quotation marks; that of a zone or a record set has none.
 pub(super) fn link_body(zone: &Zone, name: &str, network: &Value, registers: bool, etag: &str) -> Value {
     json!({
         "id": format!("{}/virtualNetworkLinks/{name}", zone.id()),

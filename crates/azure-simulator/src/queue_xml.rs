@@ -13,7 +13,7 @@ pub(super) enum MessageForm {
     Put,
     /// After a get: everything.
     Got,
-    /// After a peek: nothing that would allow the caller to change it.
+    /// After a peek: no pop receipt, so that the caller cannot change it.
     Peeked,
 }
 

@@ -47,7 +47,7 @@ pub struct MessageView {
     pub text: String,
     /// When it was put.
     pub inserted: Duration,
-    /// From when on it is visible.
+    /// When it becomes visible.
     pub visible: Duration,
     /// When it expires; never by default.
     pub expires: Option<Duration>,
@@ -131,8 +131,8 @@ impl Azure {
         world.changed();
     }
 
-    /// The messages of a queue, visible or not, in the order in which they were put; `None` if there is no such
-    /// queue.
+    /// The messages of a queue, visible or not, in the order in which they were put; `None` if the queue does not
+    /// exist.
     #[must_use]
     pub fn messages(&self, queue: &str) -> Option<Vec<MessageView>> {
         let mut world = self.world();

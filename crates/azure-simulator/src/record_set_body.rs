@@ -1,4 +1,4 @@
-//! Parses the body of a write to a record set: what Private DNS accepts and why it refuses.
+//! Parses the body of a write to a record set, with the rules and refusals of Private DNS.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -26,15 +26,13 @@ pub(super) fn change(set: &mut RecordSet, body: &Value, record_type: RecordType)
             "fqdn" | "isAutoRegistered" => {}
             name if name == record_type.property() => set.records = read_records(value, record_type)?,
             name => {
-                let message = format!(
-                    "The property '{name}' is not one of a record set of type {}.",
-                    record_type.name()
-                );
+                let message =
+                    format!("A record set of type {} has no property '{name}'.", record_type.name());
                 return Err(bad_request(&message));
             }
         }
     }
-    // A set that is new has no ETag yet.
+    // A new set has no ETag yet.
     if set.etag.is_empty() && !properties.contains_key("ttl") {
         return Err(bad_request("The TTL is missing."));
     }
@@ -72,7 +70,7 @@ fn read_records(value: &Value, record_type: RecordType) -> Result<Value, Answer>
 fn check_record(record: &Value, record_type: RecordType) -> Result<(), Answer> {
     let fields = record.as_object().ok_or_else(|| bad_request("A record must be an object."))?;
     if let Some(unknown) = fields.keys().find(|field| !record_type.fields().contains(&field.as_str())) {
-        return Err(bad_request(&format!("The property '{unknown}' is not one of a record.")));
+        return Err(bad_request(&format!("A record has no property '{unknown}'.")));
     }
     for field in record_type.fields() {
         let value = fields.get(*field).unwrap_or(&Value::Null);

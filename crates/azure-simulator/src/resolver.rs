@@ -1,13 +1,12 @@
-//! What the resolver of a virtual network (168.63.129.16) answers: the record sets of the zones that are linked to
+//! The resolver of a virtual network (168.63.129.16): it answers from the record sets of the zones that are linked to
 //! the network.
 //!
-//! A name belongs to the longest linked zone that contains it, and nothing of such a zone is looked up elsewhere.
-//! A missing name is NXDOMAIN, a missing type is an empty answer; both carry the SOA of the zone with a TTL of 10
-//! seconds. A name outside of the linked zones is resolved publicly, where the names of this simulator do not exist:
-//! NXDOMAIN with the SOA of the root. Answers have the flags `qr rd ra` and never `aa`, as the real resolver's do.
-//! Wildcards follow RFC 4592.
+//! A name belongs to the longest linked zone that contains it, and is not looked up elsewhere. A missing name is
+//! NXDOMAIN, a missing type is an empty answer; both contain the SOA of the zone with a TTL of 10 seconds. A name outside
+//! the linked zones is resolved publicly, where the names of this simulator do not exist: NXDOMAIN with the SOA of the
+//! root. Answers have the flags `qr rd ra` and never `aa`, like those of the real resolver. Wildcards follow RFC 4592.
 //!
-//! It deliberately leaves out DNSSEC, zone transfers, auto-registered PTR records and the public DNS.
+//! Deliberately absent: DNSSEC, zone transfers, auto-registered PTR records and the public DNS.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -28,23 +27,23 @@ const CLASSIC_BYTES: usize = 512;
 const MOST_UDP_BYTES: usize = 1232;
 /// The longest chain of CNAME records.
 const MOST_ALIASES: usize = 8;
-/// The most cached answers.
+/// The largest number of cached answers.
 const MOST_CACHED: usize = 10_000;
 
-/// What is between a client and the record sets.
+/// The settings of the resolver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResolverSettings {
     /// Whether answers are cached until their TTL ends.
     pub caches: bool,
-    /// Whether questions stay without an answer.
+    /// Whether questions get no answer.
     pub is_silent: bool,
-    /// Zones of a DNS server of the network's owner, which hide linked zones. They are empty.
+    /// Zones of a custom DNS server of the network, which hide linked zones. They are empty.
     pub shadowed: Vec<String>,
-    /// The largest answer over UDP, when it is smaller than what the client accepts.
+    /// The largest answer over UDP, if the client accepts larger ones.
     pub udp_bytes: Option<usize>,
 }
 
-/// How a question arrived.
+/// The transport of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// Large answers are truncated.
@@ -66,7 +65,7 @@ struct Cached {
     resolution: Resolution,
 }
 
-/// An entry of an answer, with the record as the REST API has it.
+/// An entry of an answer, with the record in the form of the REST API.
 #[derive(Debug, Clone, PartialEq)]
 struct Entry {
     name: String,
@@ -97,7 +96,7 @@ impl Resolution {
         self.answers.iter().chain(&self.authority).map(|entry| entry.ttl).min().unwrap_or(0)
     }
 
-    /// The same answer from a cache, after so many seconds.
+    /// The same answer from a cache, after this number of seconds.
     fn aged(mut self, seconds: u32) -> Self {
         for entry in self.answers.iter_mut().chain(&mut self.authority) {
             entry.ttl = entry.ttl.saturating_sub(seconds);
@@ -107,13 +106,13 @@ impl Resolution {
 }
 
 impl Azure {
-    /// Changes what is between a client and the record sets, and empties the cache.
+    /// Changes the settings of the resolver, and empties the cache.
     pub fn set_resolver(&self, settings: ResolverSettings) {
         self.world().resolver = Resolver { settings, cache: BTreeMap::new() };
     }
 
-    /// Answers a DNS message as the resolver of a virtual network does. `view` is the number of the network in the
-    /// order of the resource ids, from 0. Nothing, where the real resolver would stay silent.
+    /// Answers a DNS message like the resolver of a virtual network. `view` is the number of the network in the order of
+    /// the resource ids, from 0. `None` if the real resolver would not answer.
     #[must_use]
     pub fn resolve(&self, view: usize, message: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let mut world = self.world();
@@ -184,7 +183,7 @@ impl World {
         resolution
     }
 
-    fn look_up(&self, network: &str, name: &str, asked: QTYPE) -> Resolution {
+    fn look_up(&self, network: &str, name: &str, requested: QTYPE) -> Resolution {
         let mut answers = Vec::new();
         let mut name = name.to_owned();
         for _ in 0..MOST_ALIASES {
@@ -202,7 +201,7 @@ impl World {
             let Some(found) = zone.names_at(&relative) else {
                 return Resolution { answers, ..Resolution::negative(RCODE::NameError, zone.negative_soa()) };
             };
-            let entries = zone.entries(&name, &found, asked);
+            let entries = zone.entries(&name, &found, requested);
             if !entries.is_empty() {
                 answers.extend(entries);
                 return Resolution { code: RCODE::NoError, answers, authority: None };
@@ -240,8 +239,8 @@ impl World {
 }
 
 impl Zone {
-    /// The relative name whose record sets answer for this one: itself, or the wildcard of its closest encloser.
-    /// Nothing, where the name does not exist.
+    /// The relative name whose record sets answer for this one: itself, or the wildcard of its closest encloser. `None`
+    /// if the name does not exist.
     fn names_at(&self, relative: &str) -> Option<String> {
         if self.has_name(relative) {
             return Some(relative.to_owned());
@@ -262,14 +261,14 @@ impl Zone {
         relative == "@" || self.record_sets.keys().any(|(_, name)| name == relative || name.ends_with(&below))
     }
 
-    fn entries(&self, name: &str, found: &str, asked: QTYPE) -> Vec<Entry> {
-        // Of ANY, one type is enough (RFC 8482).
-        let is_asked = |record_type: &RecordType| match asked {
+    fn entries(&self, name: &str, found: &str, requested: QTYPE) -> Vec<Entry> {
+        // For ANY, one type is enough (RFC 8482).
+        let is_requested = |record_type: &RecordType| match requested {
             QTYPE::TYPE(wanted) => u16::from(wanted) == record_type.number(),
             QTYPE::ANY => true,
             _ => false,
         };
-        let mut sets = RecordType::ALL.into_iter().filter(is_asked).filter_map(|record_type| {
+        let mut sets = RecordType::ALL.into_iter().filter(is_requested).filter_map(|record_type| {
             let set = self.record_sets.get(&(record_type, found.to_owned()))?;
             let records = match &set.records {
                 Value::Array(records) => records.clone(),
@@ -367,7 +366,7 @@ fn encode(query: &Packet<'_>, resolution: &Resolution, most: usize) -> Option<Ve
     reply.build_bytes_vec_compressed().ok()
 }
 
-/// The answer to bytes that are no message: FORMERR with their id, if they are long enough to have one.
+/// The answer to bytes that are not a message: FORMERR with their id, if they are long enough to contain one.
 fn malformed(message: &[u8]) -> Option<Vec<u8>> {
     let id = message.first_chunk::<2>()?;
     if message.get(2).is_none_or(|flags| flags & 0x80 != 0) {
@@ -378,7 +377,7 @@ fn malformed(message: &[u8]) -> Option<Vec<u8>> {
     reply.build_bytes_vec().ok()
 }
 
-/// A record as a client gets it. A record that DNS cannot express is left out.
+/// A record in the wire format of DNS; `None` if DNS cannot express it.
 fn record(entry: &Entry) -> Option<ResourceRecord<'_>> {
     let data = &entry.record;
     let name = |property| Name::new(text(data, property)).ok();

@@ -1,6 +1,6 @@
-//! Subscriptions, tenants and resource groups, as far as Microsoft's clients read them before they do anything else.
+//! Subscriptions, tenants and resource groups, as far as Microsoft's clients read them at the start.
 //!
-//! A subscription exists as soon as something is in it, and so does the default one.
+//! A subscription exists as soon as it contains a resource. The default subscription always exists.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::resource_ids::DEFAULT_SUBSCRIPTION;
 /// A resource group.
 #[derive(Debug, Clone)]
 pub(super) struct ResourceGroup {
-    /// As it was spelled when it was created.
+    /// In the spelling of its creation.
     pub(super) name: String,
     location: String,
     tags: Value,
@@ -49,12 +49,12 @@ impl World {
         self.resource_groups.entry(key).or_insert_with(|| ResourceGroup::new(resource_group));
     }
 
-    /// The resource group's name as it was spelled when it was created.
+    /// The resource group's name in the spelling of its creation.
     pub(super) fn resource_group(&self, subscription: &str, resource_group: &str) -> Option<&str> {
         self.resource_groups.get(&key(subscription, resource_group)).map(|group| group.name.as_str())
     }
 
-    /// Answers `/subscriptions`, `/subscriptions/{id}` and `/tenants`; nothing, when a request is for something else.
+    /// Answers `/subscriptions`, `/subscriptions/{id}` and `/tenants`; `None` for other requests.
     pub(super) fn answer_subscriptions(&self, request: &Request, segments: &[String]) -> Option<Answer> {
         let segments: Vec<_> = segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
         let segments: Vec<_> = segments.iter().map(String::as_str).collect();
@@ -95,7 +95,7 @@ impl World {
         request.page(groups.map(|(_, group)| group.body(subscription)).collect())
     }
 
-    /// Answers a request for a resource group; nothing, when it is for what is not simulated.
+    /// Answers a request for a resource group; `None` if the request is not simulated.
     pub(super) fn answer_resource_group(
         &mut self,
         request: &Request,

@@ -30,12 +30,12 @@ impl Azure {
         self.router_over("http")
     }
 
-    /// The REST API over this scheme, which links in answers have when a request does not name one.
+    /// The REST API over this scheme. Links in answers use it if a request names no scheme.
     pub(super) fn router_over(&self, scheme: &'static str) -> Router {
         Router::new().fallback(answer).with_state((self.clone(), scheme))
     }
 
-    /// Carries a request out, together with all that is to go wrong with it.
+    /// Executes a request together with its faults.
     async fn carry_out(&self, mut request: Request) -> Outcome {
         let (sequence, effects) = self.arrive(&request);
         let started = self.elapsed();
@@ -48,7 +48,7 @@ impl Azure {
         let mut outcome = None;
         for effect in &effects {
             if outcome.is_none() {
-                outcome = self.strike(&request, effect, When::Before).await;
+                outcome = self.apply_fault(&request, effect, When::Before).await;
             }
         }
         let mut outcome = if let Some(outcome) = outcome {
@@ -61,9 +61,9 @@ impl Azure {
             Outcome::Answer(answer)
         };
         for effect in &effects {
-            outcome = match (self.strike(&request, effect, When::After).await, outcome) {
-                (Some(struck), _) => struck,
-                (None, Outcome::Answer(answer)) => Outcome::Answer(spoil(answer, effect)),
+            outcome = match (self.apply_fault(&request, effect, When::After).await, outcome) {
+                (Some(fault), _) => fault,
+                (None, Outcome::Answer(answer)) => Outcome::Answer(corrupt(answer, effect)),
                 (None, outcome @ (Outcome::Dropped | Outcome::Untrusted)) => outcome,
             };
         }
@@ -82,7 +82,7 @@ impl Azure {
     }
 
     /// The answer of a fault's effect at this point, if it ends the request.
-    async fn strike(&self, request: &Request, effect: &Effect, now: When) -> Option<Outcome> {
+    async fn apply_fault(&self, request: &Request, effect: &Effect, now: When) -> Option<Outcome> {
         match effect {
             Effect::Answer(when, fault) if *when == now => {
                 Some(Outcome::Answer(self.world().fault_answer(request, fault)))
@@ -140,10 +140,10 @@ impl Azure {
             );
         }
         let path_and_query = format!("{}?{}", view.path, view.query);
-        let struck = |fault: &mut Fault| {
-            fault.strikes(&view.method, &path_and_query, view.elapsed).then(|| fault.effect.clone())
+        let effect_on_request = |fault: &mut Fault| {
+            fault.affects(&view.method, &path_and_query, view.elapsed).then(|| fault.effect.clone())
         };
-        let mut effects: Vec<_> = world.faults.iter_mut().filter_map(struck).collect();
+        let mut effects: Vec<_> = world.faults.iter_mut().filter_map(effect_on_request).collect();
         drop(world);
         effects.extend(self.intercept(&view));
         (sequence, effects.into_iter().flat_map(Effect::flatten).collect())
@@ -198,7 +198,7 @@ async fn sleep(duration: Duration) {
     }
 }
 
-fn spoil(mut answer: Answer, effect: &Effect) -> Answer {
+fn corrupt(mut answer: Answer, effect: &Effect) -> Answer {
     match effect {
         Effect::Truncate(length) => answer.body.truncate(*length),
         Effect::ReplaceBody(body) => answer.body = Bytes::from(body.clone()),
@@ -239,7 +239,8 @@ impl World {
         self.vault_calls.complete(sequence, &complete);
     }
 
-    /// Records a request to Resource Manager, and a change of a queue: a host that polls one would hide all else.
+    /// Records a request to Resource Manager, and changes of queues. Reads of queues are left out, because a polling host
+    /// sends too many.
     fn note_request(&mut self, request: &Request, outcome: &Outcome, started: Duration, effects: &[Effect]) {
         let is_for_queue = self.queue_target(request).is_some();
         if request.is_for_identity() || is_for_queue && request.method == Method::GET {
@@ -358,7 +359,7 @@ impl World {
         }
     }
 
-    /// The headers that every answer has.
+    /// Adds the headers of every answer.
     fn add_headers(&mut self, request: &Request, answer: &mut Answer) {
         if self.vault_target(request).is_some() {
             return self.add_vault_headers(request, answer);
@@ -392,7 +393,7 @@ impl World {
             ("expires", "-1"),
             quota(&request.method),
         ];
-        // A service with headers of its own has its own quota, too; an error of Resource Manager has none.
+        // A service with its own headers also has its own quota; an error of Resource Manager has none.
         let is_of_service = answer.has_header("cache-control");
         let has_quota = !answer.has_header("x-ms-failure-cause");
         let of_gateway = of_gateway.into_iter().take(if has_quota { 4 } else { 3 });
@@ -403,7 +404,7 @@ impl World {
     }
 }
 
-/// The quota of a subscription that Resource Manager counts, with the numbers of the recordings.
+/// The quota of a subscription in Resource Manager, with the values of the recordings.
 fn quota(method: &Method) -> (&'static str, &'static str) {
     match *method {
         Method::GET | Method::HEAD => ("x-ms-ratelimit-remaining-subscription-reads", "11999"),
@@ -412,7 +413,7 @@ fn quota(method: &Method) -> (&'static str, &'static str) {
     }
 }
 
-/// The answer to a request that the real Azure may well have an answer to.
+/// The answer to a request that the simulator does not support but Azure may.
 fn not_simulated(request: &Request) -> Answer {
     let segments = request.segments();
     let starts = |name: &str| segments.first().is_some_and(|first| first.eq_ignore_ascii_case(name));

@@ -1,5 +1,5 @@
-//! What a client asks before it asks Resource Manager: what the endpoints of the cloud are, and a token for them from
-//! Microsoft Entra ID (<https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>).
+//! The requests of a client before those to Resource Manager: the endpoints of the cloud, and a token from Microsoft
+//! Entra ID (<https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>).
 //!
 //! Every client id and secret is accepted; there are no users. The tokens are those of the managed identity endpoint.
 
@@ -11,7 +11,7 @@ use super::identity::TENANT_ID;
 use super::messages::{Answer, Request, method_not_allowed};
 
 impl World {
-    /// Answers a request for the endpoints of the cloud or for a token; nothing, when it is for something else.
+    /// Answers a request for the endpoints of the cloud or for a token; `None` for other requests.
     pub(super) fn answer_sign_in(&mut self, request: &Request) -> Option<Answer> {
         let path = request.path.trim_matches('/').to_ascii_lowercase();
         let segments: Vec<_> = path.split('/').collect();
@@ -42,7 +42,7 @@ impl World {
         let Some(client_id) = parameter("client_id") else {
             return refuse("invalid_request", "The client_id is missing.");
         };
-        // A resource with a slash at its end makes a scope with two.
+        // If the resource ends with a slash, the scope contains two.
         let mut scopes = parameter("scope").unwrap_or_default().split(' ');
         let Some(resource) = scopes.find_map(|scope| scope.strip_suffix("/.default")) else {
             return refuse("invalid_scope", "The scope must end in /.default.");

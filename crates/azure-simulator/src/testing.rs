@@ -46,7 +46,7 @@ impl Answered {
     }
 }
 
-/// Sends a request, with a text as it is and anything else as JSON; without an api-version in the path, with one that exists.
+/// Sends a request. A text is sent unchanged, any other body as JSON. Adds a supported api-version if the path has none.
 pub(super) async fn send(
     azure: &Azure,
     method: Method,

@@ -1,4 +1,4 @@
-//! How many requests per zone and minute Private DNS accepts before it answers 429.
+//! The number of requests per zone and minute that Private DNS accepts before it answers 429.
 //!
 //! The numbers come from reports of operators; Microsoft documents 500 reads in five minutes for a
 //! subscription

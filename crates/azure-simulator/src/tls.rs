@@ -1,7 +1,7 @@
-//! HTTPS with the certificate of an authority that lives as long as the process.
+//! HTTPS with the certificate of an authority that exists as long as the process.
 //!
-//! Microsoft's clients talk to `https` only. They trust the authority through the file that holds its certificate
-//! (`REQUESTS_CA_BUNDLE` for Python and the Azure CLI, `SSL_CERT_FILE` for `aci-dns`). Its key is never written anywhere.
+//! Microsoft's clients require `https`. They trust the authority through the file that contains its certificate
+//! (`REQUESTS_CA_BUNDLE` for Python and the Azure CLI, `SSL_CERT_FILE` for `aci-dns`). Its key is never stored.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,17 +28,17 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 const DAY: i64 = 86_400;
 
-/// A certificate cannot be made.
+/// Why a certificate cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The certificate cannot be issued.
-    #[error("a certificate cannot be issued")]
+    #[error("cannot issue a certificate")]
     Issue(#[from] rcgen::Error),
     /// The certificate cannot be served.
-    #[error("the certificate cannot be served")]
+    #[error("cannot serve the certificate")]
     Serve(#[from] rustls::Error),
-    /// A year in which there are no certificates.
-    #[error("the clock of this machine shows no time for which a certificate can be issued")]
+    /// The year is outside the range of certificates.
+    #[error("cannot issue a certificate for the time of this machine's clock")]
     Time(#[from] time::error::ComponentRange),
 }
 
@@ -93,7 +93,7 @@ impl Certificates {
         Ok(Self { authority: authority_certificate.der().to_vec(), config: Arc::new(config) })
     }
 
-    /// The certificate of the authority as a PEM file has it (RFC 7468).
+    /// The certificate of the authority in PEM format (RFC 7468).
     #[must_use]
     pub fn authority(&self) -> String {
         let text = BASE64_STANDARD.encode(&self.authority);
@@ -101,7 +101,7 @@ impl Certificates {
         format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 
-    /// What a server needs to show the certificate: TLS 1.2 and 1.3, HTTP/1.1.
+    /// The configuration of a server with this certificate: TLS 1.2 and 1.3, HTTP/1.1.
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
@@ -113,7 +113,7 @@ fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, rustls::Error> {
-    // A provider of its own: the process may have none, or another one.
+    // A separate provider, because the process may have none, or another one.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = config.with_no_client_auth().with_single_cert(chain, key)?;
@@ -121,7 +121,7 @@ fn server_config(
     Ok(config)
 }
 
-/// Accepts connections and their handshakes. A client that does not finish its handshake holds up no other.
+/// Accepts connections and their handshakes. A client that does not finish its handshake does not delay other clients.
 pub(super) struct TlsListener {
     listener: TcpListener,
     acceptor: TlsAcceptor,

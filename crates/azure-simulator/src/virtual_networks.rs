@@ -1,8 +1,8 @@
 //! Subnets, as far as the addresses of container groups come from them, and the links between zones and
 //! virtual networks (<https://learn.microsoft.com/rest/api/dns/privatedns/virtual-network-links>).
 //!
-//! A virtual network exists as soon as something stands in it, and nothing of it is known but its subnets, whose names are
-//! in lower case. It is read, and a subnet can be given another range; other writes are not simulated.
+//! A virtual network exists as soon as it contains a resource. Only its subnets are known, with names in lower case. It
+//! can be read, and the range of a subnet can be changed; other writes are not simulated.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ impl Azure {
 }
 
 impl World {
-    /// Answers a request for virtual networks or their subnets; nothing, when it is for something else.
+    /// Answers a request for virtual networks or their subnets; `None` for other requests.
     pub(super) fn answer_virtual_network(&mut self, request: &Request, path: &ArmPath) -> Option<Answer> {
         let mut rest = path.rest.iter().map(String::as_str);
         if !rest.next()?.eq_ignore_ascii_case("virtualNetworks") {
@@ -179,8 +179,8 @@ fn network_id(subscription: &str, resource_group: &str, name: &str) -> String {
     )
 }
 
-/// In the form of recordings of `az network vnet create` (`test_PutLink_…` of Azure/azure-cli). Its address space is what
-/// its subnets have.
+/// In the form of recordings of `az network vnet create` (`test_PutLink_…` of Azure/azure-cli). Its address space consists
+/// of the ranges of its subnets.
 fn network_body(network: &Network) -> Value {
     let prefixes: Vec<_> = network.subnets.iter().map(|(_, cidr)| cidr).collect();
     json!({

@@ -71,8 +71,8 @@ function makeCard() {
       const name = group.name;
       const next = verb === 'delete' && (card.nextElementSibling || card.previousElementSibling);
       const actual = verb === 'stop' && button.dataset.starts ? 'start' : verb;
-      const told = actual === 'start' ? `${name} starts: Azure raises an event.` : `${words.replace('NAME', name)}.`;
-      send('POST', `groups/${actual}`, { id: group.id }, told);
+      const message = actual === 'start' ? `${name} starts: Azure raises an event.` : `${words.replace('NAME', name)}.`;
+      send('POST', `groups/${actual}`, { id: group.id }, message);
       if (verb === 'delete') ((next && find('button', next)) || find('#groups')).focus();
     });
     parts.buttons.append(button);

@@ -115,7 +115,7 @@ async fn a_name_is_right_when_a_and_ptr_lead_to_the_group() {
     let (azure, id) = seeded();
     let mut stream = follow(&azure).await;
     let (state, _) = next(&mut stream).await;
-    assert_eq!(state_of(&state), ("wrong", "leads nowhere, but the group has 10.1.5.4"));
+    assert_eq!(state_of(&state), ("wrong", "does not resolve, but the group has 10.1.5.4"));
     assert_eq!(state["names"][0]["name"], "web-1.spoke1.contoso.internal");
     let mut steps = vec![];
     let mut step = async |wait: u64| {
@@ -145,13 +145,13 @@ async fn a_name_is_right_when_a_and_ptr_lead_to_the_group() {
     assert_eq!(
         steps,
         [
-            "reverse: leads to 10.1.5.4; the reverse name is missing",
-            "right: leads to 10.1.5.4",
-            "wrong: leads to 10.1.5.4, but the group has 10.1.5.5",
-            "reverse: leads to 10.1.5.5; an old reverse name is left at 4.5",
-            "wrong: leads to 10.1.5.5, but the group has no address",
+            "reverse: resolves to 10.1.5.4; the reverse name is missing",
+            "right: resolves to 10.1.5.4",
+            "wrong: resolves to 10.1.5.4, but the group has 10.1.5.5",
+            "reverse: resolves to 10.1.5.5; an old reverse name is left at 4.5",
+            "wrong: resolves to 10.1.5.5, but the group has no address",
             "idle: the group has no address",
-            "wrong: leads to 10.1.5.5, but the group is deleted",
+            "wrong: resolves to 10.1.5.5, but the group is deleted",
         ]
     );
     let spans: Vec<_> =
