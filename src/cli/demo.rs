@@ -12,11 +12,11 @@ use super::{
     run::{shutdown, unix_seconds},
 };
 
-/// Run Azure in memory with the handler beside it, and show on a page how names follow their container groups
+/// Run the handler with a simulated Azure, and show on a page how names follow their container groups
 ///
 /// One process: the simulator, the handler, Event Grid with its retry schedule, the retry queue, a sweep every two
-/// minutes, and DNS on UDP and TCP. Neither settings nor an Azure subscription are needed, and those of the environment
-/// do not count. It stops at SIGTERM or Ctrl-C.
+/// minutes, and DNS on UDP and TCP. Needs neither settings nor an Azure subscription, and ignores settings in the
+/// environment. It stops at SIGTERM or Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = DEMO)]
 pub(crate) struct DemoArguments {
@@ -29,7 +29,7 @@ pub(crate) struct DemoArguments {
     /// Container groups at the start
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     groups: usize,
-    /// How long a deployment or a restart takes until the address is there
+    /// How long a deployment or a restart takes until the address is assigned
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     provisioning: u64,
 }
@@ -64,7 +64,7 @@ pub(crate) fn demonstrate(arguments: &DemoArguments) -> Result<(), Failure> {
         azure.describe(json!({"handler": true, "dns": resolvers.port()}));
         let _ = writeln!(
             anstream::stdout(),
-            "aci-dns beside an Azure in memory. Open http://{address}/\n\
+            "aci-dns with a simulated Azure. Open http://{address}/\n\
              Ask its DNS: dig @127.0.0.1 -p {} web-1.spoke1.contoso.internal\n\
              Ctrl-C ends it.",
             resolvers.port()
@@ -80,7 +80,7 @@ pub(crate) fn demonstrate(arguments: &DemoArguments) -> Result<(), Failure> {
     })
 }
 
-/// Answers DNS from the zones as long as the value lives.
+/// Serves DNS from the zones until the value is dropped.
 pub(crate) async fn serve_dns(azure: &Azure, port: u16, networks: usize) -> Result<JoinSet<()>, Failure> {
     let resolvers = DnsListeners::bind(port, networks).await;
     let resolvers = resolvers.map_err(|source| Failure::Bind { port, source })?;

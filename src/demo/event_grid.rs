@@ -1,12 +1,11 @@
-//! The deliveries of Event Grid: each event to each function that subscribes to it, again and again until the function
-//! succeeds.
+//! Simulates Event Grid: delivers each event to each subscribed function, and retries until the function succeeds.
 //!
-//! An Azure Functions destination answers 202 for a success and 500 for every failure, so Event Grid tells no failures
-//! apart. The schedule is that of
+//! An Azure Functions destination answers 202 for a success and 500 for every failure, so Event Grid does not
+//! distinguish failures. The schedule is that of
 //! <https://learn.microsoft.com/azure/event-grid/delivery-and-retry#retry-schedule>, without its randomness. Event Grid
-//! gives up after 30 attempts or 24 hours.
+//! stops retrying after 30 attempts or 24 hours.
 //!
-//! It deliberately leaves out batches, dead letters, and the delays of a destination that fails for everybody.
+//! Deliberately absent: batches, dead letters, and the delays after a destination fails for all events.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::replay::stage::{RECONCILE, Stage, TRACK_DRIFT};
 
-/// How long Event Grid waits after each failure; the last one repeats.
+/// How long Event Grid waits after each failure; the last value repeats.
 const SCHEDULE: [Duration; 10] = [
     Duration::from_secs(10),
     Duration::from_secs(30),
@@ -33,7 +32,7 @@ const LIFETIME: Duration = Duration::from_hours(24);
 /// How long Event Grid waits for an answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
-/// An event on its way to a function.
+/// The delivery of an event to a function.
 #[derive(Debug)]
 struct Delivery {
     event: Value,
@@ -43,7 +42,7 @@ struct Delivery {
     attempts: usize,
 }
 
-/// What waits for its next attempt, and what is being delivered.
+/// The deliveries that wait for their next attempt, and those in progress.
 #[derive(Debug)]
 pub(super) struct EventGrid {
     stage: Stage,
@@ -56,7 +55,7 @@ impl EventGrid {
         Self { stage, waiting: Vec::new(), running: JoinSet::new() }
     }
 
-    /// Takes new events, starts the deliveries that are due, and schedules those that failed.
+    /// Takes new events, starts due deliveries, and schedules failed ones.
     pub(super) fn deliver_due(&mut self) {
         let now = Instant::now();
         while let Some(ended) = self.running.try_join_next() {

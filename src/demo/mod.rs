@@ -1,8 +1,8 @@
-//! The simulator with everything that runs beside it in Azure, in one process: the handler, Event Grid, the Functions
-//! host's queue trigger, and the timer of the sweep.
+//! The simulator together with the handler, Event Grid, the Functions host's queue trigger, and the timer of the sweep,
+//! in one process.
 //!
-//! The handler is the real one, behind the real router and on the real clients ([`Stage`]). What it does is reported to
-//! the page of the simulator. The settings of the process do not count, so that a demo never meets a real Azure.
+//! The handler is the real one, with the real router and the real clients ([`Stage`]). Its invocations are reported to
+//! the page of the simulator. The settings of the process are ignored, so that a demo never connects to the real Azure.
 
 mod event_grid;
 
@@ -26,17 +26,17 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// How often events, log lines and requests of the page are looked for.
+/// The period at which events, log lines and requests of the page are processed.
 const TICK: Duration = Duration::from_millis(100);
-/// How often the sweep runs. The shipped infrastructure runs it every 15 minutes; a demo is shorter.
+/// The period of the sweep. The shipped infrastructure runs it every 15 minutes; a demo needs a shorter period.
 const SWEEP: Duration = Duration::from_mins(2);
 const QUEUE: &str = "aci-dns-retry";
 
 /// Why a demo cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The settings of the demo are wrong, which a test rules out.
-    #[error("the settings are wrong")]
+    /// The settings of the demo are invalid, which a test rules out.
+    #[error("the settings are invalid")]
     Settings(#[from] SettingsError),
     /// The simulator cannot be seeded.
     #[error("cannot seed the simulator")]
@@ -51,8 +51,8 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Seeds a simulator with so many container groups, and puts a handler beside it. `origin` is where the simulator
-    /// is served, and `lines` receives what the handler logs ([`Lines::subscriber`]).
+    /// Seeds a simulator with this number of container groups, and creates a handler for it. `origin` is the origin of
+    /// the simulator's URLs, and `lines` receives the log lines of the handler ([`Lines::subscriber`]).
     pub fn new(azure: &Azure, groups: usize, origin: &str, lines: Lines) -> Result<Self, DemoError> {
         azure.watch();
         let seed = Seed { groups, ..Seed::default() };
@@ -75,7 +75,7 @@ impl Demo {
         Ok(Self { stage, lines })
     }
 
-    /// Runs everything beside the simulator until the future is dropped.
+    /// Runs handler, Event Grid, queue trigger and sweep until the future is dropped.
     pub async fn run(self) {
         let Self { stage, lines } = self;
         let azure = stage.azure.clone();
@@ -101,7 +101,7 @@ impl Demo {
     }
 }
 
-/// What the page shows of a log line; nothing, where the line is about no invocation.
+/// The fields of a log line that the page shows; `None` if the line is not about an invocation.
 fn invocation(line: &Map<String, Value>) -> Option<Value> {
     let outcome = line.get("outcome")?;
     let group = line.get("container_group.id").and_then(Value::as_str).unwrap_or_default();

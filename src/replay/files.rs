@@ -1,7 +1,7 @@
 //! Event files: one JSON document after the other, each an event, an array of events, or an invocation of the Functions
 //! host; folders of them in the order of their names; `-` is stdin.
 //!
-//! A file that cannot be read does not stop the others.
+//! A file that cannot be read is skipped and reported.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use serde_json::{Deserializer, Value};
 
 use crate::domain::text::{self, EncodingError};
 
-/// An event and where it was found.
+/// An event and its place.
 #[derive(Clone, Debug)]
 pub struct FoundEvent {
-    /// The file, and the place in it where the file holds several.
+    /// The file, and the index of the event if the file contains several.
     pub place: String,
-    /// The event as it stands there.
+    /// The event as written there.
     pub event: Value,
 }
 
@@ -30,31 +30,31 @@ pub enum FileError {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The cause.
         source: io::Error,
     },
-    /// The file is no text.
+    /// The file is not text.
     #[error("{} cannot be read", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: EncodingError,
     },
-    /// The file holds something else than JSON documents, one after the other.
+    /// The file is not a sequence of JSON documents.
     #[error("{} is not JSON", path.display())]
     NotJson {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and where.
+        /// The cause, with line and column.
         source: serde_json::Error,
     },
-    /// There is no event in any of the files.
-    #[error("there is no event in {0}")]
+    /// None of the files contains an event.
+    #[error("no event in {0}")]
     Empty(String),
 }
 
-/// What was found in files.
+/// The events of files.
 #[derive(Debug, Default)]
 pub struct EventFiles {
     /// Every event, in order.
@@ -63,7 +63,7 @@ pub struct EventFiles {
     pub unreadable: Vec<FileError>,
 }
 
-/// Reads every event of the files and folders, in order; at least one of them has to be readable.
+/// Reads all events of the files and folders, in order. Fails if none of them is readable.
 pub fn read(paths: &[PathBuf]) -> Result<EventFiles, FileError> {
     let mut events = EventFiles::default();
     for path in paths {
@@ -85,10 +85,10 @@ pub fn read(paths: &[PathBuf]) -> Result<EventFiles, FileError> {
     Err(events.unreadable.into_iter().next().unwrap_or_else(|| FileError::Empty(paths.join(", "))))
 }
 
-/// What stands for stdin.
+/// The path that means stdin.
 const STDIN: &str = "-";
 
-/// A file itself; of a folder, its `.json`, `.jsonl` and `.ndjson` files.
+/// The file itself, or the `.json`, `.jsonl` and `.ndjson` files of a folder.
 fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
     if path.as_os_str() == STDIN {
@@ -134,7 +134,7 @@ fn read_file(path: &Path) -> Result<Vec<FoundEvent>, FileError> {
     Ok(events.map(|(index, event)| FoundEvent { place: place(index), event: unwrapped(event) }).collect())
 }
 
-/// The event of an invocation of the Functions host, as its log shows it; any other event is one already.
+/// The event in an invocation of the Functions host, as its log shows it. Any other value is returned unchanged.
 fn unwrapped(mut event: Value) -> Value {
     let inner = event.pointer_mut("/Data/eventGridEvent").map(Value::take);
     inner.unwrap_or(event)

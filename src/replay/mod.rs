@@ -1,9 +1,8 @@
-//! Plays events through the real router and the real Resource Manager client, against an embedded Azure; or sends
-//! them to a handler, or to a Functions host, that runs elsewhere.
+//! Plays events through the real router and the real Resource Manager client against the simulator in this process, or
+//! sends them to a running handler or Functions host.
 //!
-//! The embedded Azure is made from the events themselves ([`story`]) or by a script ([`scenario`]). Everything
-//! runs in this process on a clock that the caller paused, so waiting costs no time and the same events always
-//! give the same output.
+//! The events themselves ([`story`]) or a script ([`scenario`]) define the simulated Azure. Everything runs in this
+//! process on a clock that the caller paused, so waits take no time and the same events always produce the same output.
 
 pub mod files;
 pub mod queue_trigger;
@@ -42,14 +41,14 @@ use crate::{
 };
 use azure_simulator::{Azure, MessageView};
 
-/// The retry queue in the embedded Azure.
+/// The retry queue in the simulator.
 const QUEUE: &str = "aci-dns-retry";
 const QUEUE_ORIGIN: &str = "http://127.0.0.1:8181";
 
 /// How long unfinished work is retried at the end of a replay.
 const MOST_RETRIES: Duration = Duration::from_hours(1);
 
-/// Why a replay came to no end.
+/// Why a replay failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The event files cannot be read.
@@ -60,21 +59,21 @@ pub enum ReplayError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The cause.
         source: io::Error,
     },
-    /// The scenario says something that cannot be done.
+    /// A line of the scenario cannot be played.
     #[error("{}, line {line}", path.display())]
     Scenario {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The cause.
         source: ScenarioError,
     },
-    /// The settings are wrong.
-    #[error("the settings are wrong")]
+    /// The settings are invalid.
+    #[error("the settings are invalid")]
     Settings(#[from] SettingsError),
     /// Events cannot be sent.
     #[error(transparent)]
@@ -84,12 +83,12 @@ pub enum ReplayError {
     Output(#[from] io::Error),
 }
 
-/// How many events came to which outcome.
+/// The number of events by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts {
     outcomes: BTreeMap<String, u64>,
     retries: BTreeMap<String, u64>,
-    /// How many failed.
+    /// The number of failures.
     pub failures: u64,
 }
 
@@ -104,7 +103,7 @@ impl OutcomeCounts {
         self.failures += u64::from(is_failure);
     }
 
-    /// Counts files that cannot be read, and says why.
+    /// Counts files that cannot be read, and prints the causes.
     fn unreadable(&mut self, errors: &[FileError], out: &mut dyn Write) -> io::Result<()> {
         let style = AnsiColor::Red.on_default().bold();
         for error in errors {
@@ -129,14 +128,13 @@ impl OutcomeCounts {
     }
 }
 
-/// Plays event files against an embedded Azure. With a scenario, that is played first and sets the stage;
-/// without, the stage is made from the events. `lookup` reads a setting, and `names` are those of all variables;
-/// `ACI_DNS_ZONES` may be unset.
+/// Plays event files against the simulator. A scenario is played first and defines the simulated Azure; without one, the
+/// events define it. `lookup` reads a setting, and `names` are the names of all variables; `ACI_DNS_ZONES` may be unset.
 /// Each event is reported to `telemetry`.
 ///
 /// # Panics
 ///
-/// Never: every address range that is made here is one.
+/// Never: every address range that is generated here is valid.
 pub async fn play(
     paths: &[PathBuf],
     scenario: Option<&Path>,
@@ -156,7 +154,7 @@ pub async fn play(
             lookup(name).filter(|value| !value.is_empty()).or_else(|| match name {
                 "ACI_DNS_ZONES" => Some(zones.clone()),
                 "ACI_DNS_RETRY_QUEUE" => Some(azure.queue_url(QUEUE_ORIGIN, QUEUE)),
-                // The embedded Azure shows every change at once.
+                // In the simulator, every change is visible at once, so no recheck is needed.
                 "ACI_DNS_RECHECK_SECONDS" => Some("0".to_owned()),
                 _ => None,
             })
@@ -167,7 +165,7 @@ pub async fn play(
         }
         for ((subscription, group), range) in ranges {
             let is_range = azure.set_address_range(&subscription, &group, &range);
-            debug_assert!(is_range, "{range} is made to be a range");
+            debug_assert!(is_range, "the generated range {range} is valid");
         }
         story::make_zones(&azure, &settings.zones, &events);
         let mut story = Story::new(azure.clone(), &events);
@@ -226,7 +224,7 @@ async fn deliver(
     Ok(())
 }
 
-/// Plays the Functions host until no unfinished work is left, or all that is left needs a person.
+/// Simulates the Functions host until no unfinished work is left, or all of it needs a person.
 async fn finish(
     stage: &Stage,
     lines: &Lines,
@@ -239,7 +237,7 @@ async fn finish(
     let end = Instant::now() + MOST_RETRIES;
     loop {
         let (left, now) = (stage.azure.messages(QUEUE).unwrap_or_default(), stage.azure.elapsed());
-        // One that is served now is hidden for longer.
+        // A message that is being processed is hidden for longer.
         let has_failed = |message: &MessageView| {
             message.dequeue_count > 0 && (now..=now + options.visibility_timeout).contains(&message.visible)
         };
@@ -263,7 +261,7 @@ fn title(place: &str, fields: &LogFields) -> String {
     format!("{place} {kind} {}", group_of(fields)).trim_end().to_owned()
 }
 
-/// A container group as `<resource group>/<name>`; empty where the event tells of none.
+/// A container group as `<resource group>/<name>`; empty if the event names none.
 fn group_of(fields: &LogFields) -> String {
     fields
         .text("container_group.id")

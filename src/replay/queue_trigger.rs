@@ -1,19 +1,19 @@
-//! The part of a Functions host that a queue trigger needs: it polls a storage queue, hands each message to a custom
-//! handler, and deletes, hides or gives up the message after what the handler answers.
+//! The queue trigger of a Functions host: it polls a storage queue, passes each message to a custom handler, and deletes,
+//! hides or poisons the message according to the response.
 //!
-//! It does what Microsoft's host 4.1037 with the queue extension 5.3.10 was seen to do:
-//! - It asks for up to `batchSize` messages and hides them for ten minutes; while an invocation runs, it hides its
-//!   message again every five. It asks again as soon as at most `newBatchThreshold` invocations run. Where there was no
-//!   message, the time until the next poll doubles from 100 ms to `maxPollingInterval`.
-//! - An invocation that the handler answers 2xx with a JSON object is done: the message is deleted. After any other
-//!   answer, or none, the message is hidden for `visibilityTimeout`; after the `maxDequeueCount`th failure it is
-//!   copied to `<queue>-poison`, which is created where it does not exist, and deleted.
-//! - A text that is not what `messageEncoding` says goes to the poison queue without an invocation.
-//! - **403 from the queue, or 429 while polling, ends the host.** Every other failure of the queue does not: calls are
-//!   repeated three times and polling goes on. A message whose deletion failed comes back after its ten minutes.
-//! - A host that stops gives up its invocations: their messages stay hidden for the rest of the ten minutes.
+//! Its behaviour is that observed of Microsoft's host 4.1037 with the queue extension 5.3.10:
+//! - It requests up to `batchSize` messages and hides them for ten minutes; while an invocation runs, it hides its
+//!   message again every five minutes. It polls again as soon as at most `newBatchThreshold` invocations run. After a
+//!   poll without messages, the time until the next poll doubles from 100 ms to `maxPollingInterval`.
+//! - If the handler responds 2xx with a JSON object, the message is deleted. After any other response, or none, the
+//!   message is hidden for `visibilityTimeout`; after the `maxDequeueCount`th failure it is copied to `<queue>-poison`,
+//!   which is created if it does not exist, and deleted.
+//! - A text that does not have the `messageEncoding` goes to the poison queue without an invocation.
+//! - **403 from the queue, or 429 while polling, ends the host.** Other failures of the queue do not: calls are
+//!   retried three times, and polling continues. A message whose deletion failed becomes visible after its ten minutes.
+//! - A host that stops cancels its invocations: their messages stay hidden for the rest of the ten minutes.
 //!
-//! It deliberately leaves out: scaling, drain mode, time-outs of functions, and the randomness of the poll interval.
+//! Deliberately absent: scaling, drain mode, timeouts of functions, and the randomness of the poll interval.
 
 mod message;
 
@@ -47,7 +47,7 @@ use azure_simulator::ConnectionDropped;
 const HIDDEN: Duration = Duration::from_mins(10);
 const RENEWAL: Duration = Duration::from_mins(5);
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
-/// When the client of the host repeats a call that failed for a reason that may pass.
+/// The pauses of the host's client before it retries a call after a temporary failure.
 const REPETITIONS: [Duration; 3] =
     [Duration::from_millis(800), Duration::from_millis(1600), Duration::from_millis(3200)];
 const API_VERSION: &str = "2024-11-04";
@@ -55,15 +55,15 @@ const API_VERSION: &str = "2024-11-04";
 /// The settings of `host.json`, `extensions.queues`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
-    /// How long a message is hidden after a failed invocation. Default: not at all.
+    /// How long a message is hidden after a failed invocation. Default: zero.
     pub visibility_timeout: Duration,
-    /// How often a message is tried. Default: 5.
+    /// The number of attempts for a message. Default: 5.
     pub max_dequeue_count: u64,
     /// The longest time between two polls. Default: a minute.
     pub max_polling_interval: Duration,
-    /// The most messages of one poll. Default: 16.
+    /// The largest number of messages of one poll. Default: 16.
     pub batch_size: usize,
-    /// As long as more invocations run, there is no poll. Default: half of `batch_size` for each of two cores.
+    /// While more invocations than this run, the host does not poll. Default: half of `batch_size` for each of two cores.
     pub new_batch_threshold: usize,
     /// Whether texts are Base64. Default: yes.
     pub is_base64: bool,
@@ -83,13 +83,13 @@ impl Default for QueueOptions {
 }
 
 impl QueueOptions {
-    /// The settings of this app's `host.json`; nothing where it has none, which a test rules out.
+    /// The settings of this app's `host.json`; `None` if they are invalid, which a test rules out.
     #[must_use]
     pub fn of_this_app() -> Option<Self> {
         Self::from_host_json(&serde_json::from_str(include_str!("../../host.json")).ok()?)
     }
 
-    /// Reads a whole `host.json`. Nothing, where a value has the wrong form.
+    /// Reads a whole `host.json`; `None` if a value has the wrong format.
     #[must_use]
     pub fn from_host_json(host: &Value) -> Option<Self> {
         let defaults = Self::default();
@@ -122,7 +122,7 @@ impl QueueOptions {
     }
 }
 
-/// `hh:mm:ss`, with days before it and fractions after it where there are any.
+/// `hh:mm:ss`, with optional days before it and optional fractions after it.
 fn time_span(text: &str) -> Option<Duration> {
     let (days, clock) = text.split_once('.').filter(|(days, _)| !days.contains(':')).unwrap_or(("0", text));
     let mut parts = clock.split(':');
@@ -133,10 +133,10 @@ fn time_span(text: &str) -> Option<Duration> {
     parts.next().is_none().then_some(whole + Duration::try_from_secs_f64(seconds).ok()?)
 }
 
-/// Which function a queue triggers.
+/// A queue, and the function that it triggers.
 #[derive(Clone, Debug)]
 pub struct QueueTrigger {
-    /// The queue, with a signature in the query where the service asks for one.
+    /// The queue, with a signature in the query if the service requires one.
     pub queue: Url,
     /// The name of the function, which is its path at the handler.
     pub function: String,
@@ -146,16 +146,16 @@ pub struct QueueTrigger {
     pub options: QueueOptions,
 }
 
-/// What became of one message that was got.
+/// The result of one message that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueInvocation {
     /// The id of the message.
     pub message_id: String,
-    /// The text of the message as the function sees it.
+    /// The text of the message as passed to the function.
     pub text: String,
-    /// How often the message was got, this time included.
+    /// How often the message was received, including this time.
     pub dequeue_count: u64,
-    /// The status that the handler answered; nothing, where the function was not invoked.
+    /// The status of the handler's response; `None` if the function was not invoked.
     pub status: Option<u16>,
     /// What the host did with the message.
     pub fate: Fate,
@@ -164,23 +164,23 @@ pub struct QueueInvocation {
 /// What the host did with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was done, and deleted.
+    /// The invocation succeeded, and the message was deleted.
     Deleted,
-    /// It failed, and comes back.
+    /// The invocation failed, and the message becomes visible again.
     Hidden,
-    /// It failed for the last time, or its text could not be read, and was moved to the poison queue.
+    /// The last attempt failed, or the text is not readable, and the message was moved to the poison queue.
     Poisoned,
-    /// The queue could not be told, so it comes back when its ten minutes are over.
+    /// The call to the queue failed, so the message becomes visible again after its ten minutes.
     Lost,
 }
 
-/// Why the host has ended.
+/// Why the host ended.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the queue answered {status} while the host was {doing}, which ends the host")]
 pub struct HostEnded {
-    /// What the host was doing.
+    /// The call of the host.
     pub doing: &'static str,
-    /// What the queue answered.
+    /// The status of the queue's response.
     pub status: u16,
 }
 
@@ -205,7 +205,7 @@ impl fmt::Debug for QueueHost {
 pub struct RunningHost(JoinHandle<HostEnded>);
 
 impl RunningHost {
-    /// Stops the host. Its invocations are given up: their messages come back after their ten minutes.
+    /// Stops the host and cancels its invocations: their messages become visible after their ten minutes.
     pub fn stop(&self) {
         self.0.abort();
     }
@@ -216,7 +216,7 @@ impl RunningHost {
         self.0.is_finished()
     }
 
-    /// Waits until the host ends, and says why; nothing, where it was stopped.
+    /// Waits until the host ends, and returns why; `None` if it was stopped.
     pub async fn ended(mut self) -> Option<HostEnded> {
         (&mut self.0).await.ok()
     }
@@ -228,21 +228,21 @@ impl Drop for RunningHost {
     }
 }
 
-/// What the queue answered to a call that it carried out.
+/// The response of the queue to a successful call.
 struct Done {
     pop_receipt: Option<String>,
     body: String,
 }
 
 impl QueueHost {
-    /// A host that gets messages from the queue of a service and invokes a function of a handler.
+    /// A host that receives messages from the queue of a service and invokes a function of a handler.
     #[must_use]
     pub fn new(trigger: QueueTrigger, service: Router, handler: Router) -> Self {
         let (invocations, count) = (Arc::default(), Arc::default());
         Self { trigger: Arc::new(trigger), service, handler, invocations, count }
     }
 
-    /// What became of the messages so far, in the order in which they were finished.
+    /// The results of the messages so far, in the order of completion.
     #[must_use]
     pub fn invocations(&self) -> Vec<QueueInvocation> {
         self.invocations.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -285,7 +285,7 @@ impl QueueHost {
         }
     }
 
-    /// Gets the messages that are visible.
+    /// Receives visible messages.
     async fn poll(&self) -> Result<Vec<QueueMessage>, HostEnded> {
         let parameters = [
             ("numofmessages", self.trigger.options.batch_size.to_string()),
@@ -296,7 +296,7 @@ impl QueueHost {
         Ok(done.map(|done| message::read_list(&done.body)).unwrap_or_default())
     }
 
-    /// Invokes the function with a message and does with the message what follows from the answer.
+    /// Invokes the function with a message, and deletes, hides or poisons the message according to the response.
     async fn finish(&self, mut message: QueueMessage) -> Result<(), HostEnded> {
         let options = &self.trigger.options;
         let decoded = message.decoded(options.is_base64);
@@ -323,7 +323,7 @@ impl QueueHost {
         Ok(())
     }
 
-    /// Answers the status of an invocation: 500 where the answer is none that the host understands.
+    /// Returns the status of an invocation: 500 if the host does not accept the response.
     async fn invoke_and_renew(&self, message: &mut QueueMessage, text: &str) -> Result<u16, HostEnded> {
         let body = message.invocation_body(&self.trigger.function, &self.trigger.binding, text);
         let mut invocation = std::pin::pin!(self.invoke(body));
@@ -352,7 +352,7 @@ impl QueueHost {
         if is_understood { status.as_u16() } else { StatusCode::INTERNAL_SERVER_ERROR.as_u16() }
     }
 
-    /// Deletes a message. Nothing, where the queue could not do it.
+    /// Deletes a message; `None` if the queue failed.
     async fn delete(&self, message: &QueueMessage) -> Result<Option<()>, HostEnded> {
         let url = self.message_address(message, &[]);
         self.change("deleting a message", Method::DELETE, &url, None).await
@@ -400,7 +400,7 @@ impl QueueHost {
         Ok(self.call(doing, method, url, body).await?.map(drop))
     }
 
-    /// Calls the queue, and repeats what may pass. Nothing, where the queue could not do it and the host lives on.
+    /// Calls the queue, and retries temporary failures. `None` if the queue failed and the host continues.
     async fn call(
         &self,
         doing: &'static str,
@@ -433,7 +433,7 @@ impl QueueHost {
         }
     }
 
-    /// The queue's answer; nothing, where there is none.
+    /// The queue's response; `None` if there is none.
     async fn send(&self, request: Request<Body>) -> Option<(StatusCode, Done)> {
         let response = self.service.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         if response.extensions().get::<ConnectionDropped>().is_some() {
@@ -446,7 +446,7 @@ impl QueueHost {
         Some((status, Done { pop_receipt, body: String::from_utf8(body.to_vec()).ok()? }))
     }
 
-    /// The address of the queue whose name ends so, and of something below it.
+    /// The URL of the queue with this suffix of its name, and of a path below it.
     fn address(&self, suffix: &str, below: &str, parameters: &[(&str, String)]) -> Url {
         let mut url = self.trigger.queue.clone();
         let path = format!("{}{suffix}{below}", url.path().trim_end_matches('/'));

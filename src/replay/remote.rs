@@ -1,6 +1,6 @@
-//! Sends events to a handler, or to a Functions host, that runs elsewhere.
+//! Sends events to a running handler or Functions host.
 //!
-//! A URL without a path is a handler: it is invoked as the Functions host would. Any other URL is the Event Grid
+//! A URL without a path is a handler, which receives the requests of a Functions host. Any other URL is the Event Grid
 //! endpoint of a Functions host (`http://localhost:7071/runtime/webhooks/EventGrid?functionName=...`), which
 //! takes events as Event Grid delivers them.
 
@@ -21,16 +21,16 @@ use crate::{azure::http_transport, domain::text::printable};
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// There is no HTTP client.
-    #[error("no HTTP client can be set up")]
+    #[error("the HTTP client cannot be set up")]
     Client(#[source] axum::BoxError),
     /// The handler did not answer.
-    #[error("{url} did not answer to {place}")]
+    #[error("{url} did not answer the event {place}")]
     NoAnswer {
-        /// Where it was sent.
+        /// The URL of the handler.
         url: Url,
-        /// Which event.
+        /// The place of the event.
         place: String,
-        /// What happened.
+        /// The cause.
         source: reqwest::Error,
     },
     /// The output cannot be written.
@@ -48,7 +48,7 @@ pub fn handler(text: &str) -> Result<Url, String> {
     Err("it must be a URL such as http://127.0.0.1:8080".to_owned())
 }
 
-/// Sends every event, one after the other, and prints what is answered.
+/// Sends the events one after the other, and prints the responses.
 pub async fn send(
     events: &EventFiles,
     handler: &Url,
@@ -88,14 +88,14 @@ pub async fn send(
     Ok(tally)
 }
 
-/// What an answer says: the log sentences of a handler, the message of an error, or the text itself.
+/// The sentences of a response: the log sentences of a handler, the message of an error, or the text itself.
 fn split_sentences(text: &str) -> Vec<String> {
     let answer: Value = serde_json::from_str(text).unwrap_or(Value::Null);
     let logs = answer.get("Logs").and_then(Value::as_array).into_iter().flatten();
     let message = answer.pointer("/error/message");
-    let said: Vec<_> = logs.chain(message).filter_map(Value::as_str).map(str::to_owned).collect();
-    if said.is_empty() && !text.trim().is_empty() && answer.get("Logs").is_none() {
+    let sentences: Vec<_> = logs.chain(message).filter_map(Value::as_str).map(str::to_owned).collect();
+    if sentences.is_empty() && !text.trim().is_empty() && answer.get("Logs").is_none() {
         return vec![text.trim().chars().take(500).collect()];
     }
-    said
+    sentences
 }

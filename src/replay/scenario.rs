@@ -1,4 +1,4 @@
-//! A script language for what happens in Azure and what is delivered of it.
+//! A script language for changes in Azure and the delivery of their events.
 //!
 //! One command per line; `#` starts a comment. Container groups are written `<resource group>/<name>`.
 //!
@@ -6,15 +6,15 @@
 //! |---|---|
 //! | `set NAME VALUE` | a setting, as in the environment; before the first delivery |
 //! | `zone NAME` | creates a zone in the resource group `rg-dns` |
-//! | `subnet RG CIDR` | where the private addresses of a resource group come from |
-//! | `record TYPE FQDN VALUE[,VALUE] [ttl=N] [auto] [KEY=VALUE]` | writes a record set as a person would; `-` for no value |
-//! | `store TYPE FQDN JSON` | stores the properties of a record set as they are, also those that the API refuses |
-//! | `unrecord TYPE FQDN` | removes one as a person would |
+//! | `subnet RG CIDR` | the range of the private addresses of a resource group |
+//! | `record TYPE FQDN VALUE[,VALUE] [ttl=N] [auto] [KEY=VALUE]` | writes a record set like a person; `-` for no value |
+//! | `store TYPE FQDN JSON` | stores the properties of a record set unchanged, even if the API would refuse them |
+//! | `unrecord TYPE FQDN` | removes a record set like a person |
 //! | `create GROUP [public\|no-ports\|null-ip\|zero-ip] [at=ADDRESS] [takes=30s] [tag:KEY=VALUE]` | creates a group |
-//! | `create GROUP ... [policy=Always\|OnFailure\|Never] [standby] [visible-after=30s]` | likewise; with a restart policy, for a standby pool, unseen by reads at first |
-//! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | what people do to it; Azure raises an event |
+//! | `create GROUP ... [policy=Always\|OnFailure\|Never] [standby] [visible-after=30s]` | likewise; with a restart policy, for a standby pool, not visible to reads at first |
+//! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | the operations of people; Azure raises an event |
 //! | `move GROUP` | the platform moves it; Azure raises no event |
-//! | `exit GROUP [CODE]` | its containers end by themselves; the restart policy decides what follows |
+//! | `exit GROUP [CODE]` | its containers exit; the restart policy determines the next state |
 //! | `claim GROUP` | takes it out of its standby pool; Azure raises an event |
 //! | `hand-over GROUP GROUP` | the first one moves, and the second one gets its address; Azure raises no event |
 //! | `tag GROUP [KEY=VALUE]` | replaces its tags; Azure raises an event |
@@ -23,22 +23,22 @@
 //! | `fail METHOD PATH STATUS [code=CODE] [retry-after=N] [after] [OCCASION]` | Azure answers requests with an error |
 //! | `lose METHOD PATH [after] [OCCASION]` | the answer to a request is lost |
 //! | `distrust METHOD PATH [OCCASION]` | the certificate of Azure cannot be verified |
-//! | `stale PATH [versions=N\|behind=30s\|now] [OCCASION]` | reads show an older version: before the latest changes (1), as so long ago, or as now |
-//! | `hide PATH [resource-group] [OCCASION]` | reads are answered 404, as if what they read, or its resource group, were too new |
+//! | `stale PATH [versions=N\|behind=30s\|now] [OCCASION]` | reads return an older version: N changes ago (1), the state of that time ago, or the current one |
+//! | `hide PATH [resource-group] [OCCASION]` | reads are answered 404, as if the resource, or its resource group, were too new |
 //! | `lock SCOPE CanNotDelete\|ReadOnly`, `unlock SCOPE` | a management lock |
-//! | `deny SCOPE ACTION`, `allow SCOPE` | takes a right away; gives all rights back |
+//! | `deny SCOPE ACTION`, `allow SCOPE` | removes a permission; restores all permissions |
 //! | `deliver [twice\|reversed\|together]` | delivers the events so far |
 //! | `queue` | gives the handler a retry queue, and a Functions host that reads it; `wait` shows the retries |
-//! | `drop` | loses the events so far |
-//! | `again` | delivers the last delivered event once more |
-//! | `drift GROUP` | asks the drift tracker |
+//! | `drop` | discards the events so far |
+//! | `again` | delivers the last delivered event again |
+//! | `drift GROUP` | invokes the drift tracker |
 //! | `zones` | shows the zones |
 //!
-//! PATH is a part of the path and query of a request. OCCASION is any of `times=N` (1), `skip=N` and `for=30s`: so many
-//! requests, after so many, until so much time has passed (then any number). SCOPE is a zone, a resource group, a
-//! container group, or a resource id.
+//! PATH is a part of the path and query of a request. OCCASION is any of `times=N` (the number of requests; default 1),
+//! `skip=N` (the number of requests before them) and `for=30s` (any number of requests within this time). SCOPE is a
+//! zone, a resource group, a container group, or a resource id.
 
-mod weather;
+mod faults;
 
 #[cfg(test)]
 mod tests;
@@ -64,7 +64,7 @@ use azure_simulator::{Azure, GroupSpec, Ip, RecordSetSpec, RestartPolicy, View};
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// There is no such command.
-    #[error("there is no command {0:?}")]
+    #[error("unknown command {0:?}")]
     Unknown(String),
     /// A word is missing.
     #[error("the command needs {0}")]
@@ -74,13 +74,13 @@ pub enum ScenarioError {
     Word {
         /// The word.
         word: String,
-        /// What it should be.
+        /// The expected form.
         expected: &'static str,
     },
-    /// The settings are wrong.
-    #[error("the settings are wrong: {}", .0.mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    /// The settings are invalid.
+    #[error("the settings are invalid: {}", .0.mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Settings(#[from] SettingsError),
-    /// The embedded Azure does not know what the command is about.
+    /// The resource of the command does not exist in the simulator.
     #[error(transparent)]
     Missing(#[from] azure_simulator::Missing),
     /// The output cannot be written.
@@ -114,7 +114,7 @@ impl<Lookup> std::fmt::Debug for Player<Lookup> {
 }
 
 impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
-    /// An empty stage. What the script does not set, `lookup` may.
+    /// An empty simulated Azure. `lookup` reads the settings that the script does not set.
     pub fn new(azure: Azure, lines: Lines, lookup: Lookup) -> Self {
         let (settings, telemetry) = (BTreeMap::new(), Telemetry::default());
         let names = Vec::new();
@@ -132,25 +132,25 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         }
     }
 
-    /// The same, beside variables of these names.
+    /// The same player, with the names of all variables.
     #[must_use]
     pub fn beside(self, names: Vec<String>) -> Self {
         Self { names, ..self }
     }
 
-    /// The same, with somebody who is told what becomes of the events.
+    /// The same player, with a listener for the outcome of each event.
     #[must_use]
     pub fn observed(self, telemetry: Telemetry) -> Self {
         Self { telemetry, ..self }
     }
 
-    /// What became of every event that was delivered so far.
+    /// The outcome of each event that was delivered so far.
     #[must_use]
     pub fn output(&self) -> &[LogFields] {
         &self.output
     }
 
-    /// The embedded Azure.
+    /// The simulator.
     #[must_use]
     pub fn azure(&self) -> &Azure {
         &self.azure
@@ -184,7 +184,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 let (name, value) =
                     rest.split_once(' ').ok_or(ScenarioError::MissingWord("a name and a value"))?;
                 self.settings.insert(name.to_owned(), value.trim().to_owned());
-                // A handler with other settings is another handler.
+                // Other settings need a new handler.
                 self.stage = None;
             }
             "zone" => {
@@ -239,7 +239,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 self.azure.hand_over_address(&words.group()?, &words.group()?)?;
             }
             "fail" | "lose" | "distrust" | "stale" | "hide" | "lock" | "unlock" | "deny" | "allow" => {
-                self.weather(command, words)?;
+                self.play_fault(command, words)?;
             }
             "deliver" => self.deliver(&words, out).await?,
             "drop" => drop(self.azure.take_events()),
@@ -350,7 +350,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         Ok(())
     }
 
-    /// Shows what became of events and messages since the last call.
+    /// Shows the outcomes of events and messages since the last call.
     fn show_lines(&mut self, note: &str, out: &mut dyn Write) -> io::Result<()> {
         for fields in self.lines.take().into_iter().filter_map(LogFields::of) {
             let is_drift = fields.text("function.name") == TRACK_DRIFT;

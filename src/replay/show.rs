@@ -1,4 +1,4 @@
-//! What the replay prints: outcomes, plans as diffs, zones.
+//! The output of a replay: outcomes, plans as diffs, zones.
 
 use std::io::{self, Write};
 
@@ -8,30 +8,30 @@ use serde_json::{Map, Value};
 use crate::domain::text::printable;
 use azure_simulator::Azure;
 
-/// One log line of the handler, read back.
+/// The fields of one log line of the handler.
 #[derive(Clone, Debug)]
 pub struct LogFields(Map<String, Value>);
 
 impl LogFields {
-    /// Reads a log line; nothing when it is not about an event.
+    /// Reads a log line; `None` if it is not about an event.
     #[must_use]
     pub fn of(line: Map<String, Value>) -> Option<Self> {
         line.contains_key("outcome").then_some(Self(line))
     }
 
-    /// A field as a text; empty where the line has none.
+    /// A field as text; empty if the line does not have it.
     #[must_use]
     pub fn text(&self, field: &str) -> &str {
         self.0.get(field).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// A field as a list of texts; empty where the line has none.
+    /// A field as a list of texts; empty if the line does not have it.
     #[must_use]
     pub fn list(&self, field: &str) -> Vec<&str> {
         self.0.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
-    /// A field as a number; 0 where the line has none.
+    /// A field as a number; 0 if the line does not have it.
     #[must_use]
     pub fn number(&self, field: &str) -> u64 {
         self.0.get(field).and_then(Value::as_u64).unwrap_or_default()
@@ -50,7 +50,7 @@ const OTHER: Style = AnsiColor::Yellow.on_default();
 const QUIET: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
-/// Prints what became of one event: `title` says which.
+/// Prints the outcome of one event, below its title.
 pub fn event(out: &mut dyn Write, title: &str, fields: &LogFields) -> io::Result<()> {
     let outcome = fields.text("outcome");
     let style = match outcome {
@@ -97,7 +97,7 @@ fn change(out: &mut dyn Write, note: &str, change: &str) -> io::Result<()> {
     writeln!(out, "    {note}{style}{}{style:#}", printable(change))
 }
 
-/// Prints every record set of every zone but their SOA.
+/// Prints the record sets of all zones, except SOA.
 pub fn zones(out: &mut dyn Write, azure: &Azure) -> io::Result<()> {
     let zones = azure.read(|view| {
         let sets = |zone: &String| view.record_sets(zone);

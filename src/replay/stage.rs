@@ -1,4 +1,4 @@
-//! A handler on an embedded Azure: the real router and the real Resource Manager client, and no socket.
+//! A handler on a simulator in this process: the real router and the real Resource Manager client, without a socket.
 
 use std::{
     io,
@@ -33,21 +33,21 @@ use azure_simulator::{Azure, CertificateRefused, ConnectionDropped};
 
 pub use crate::decide::report::{RECONCILE, RETRY, SWEEP, TRACK_DRIFT};
 
-/// An embedded Azure, and one instance of the handler on it.
+/// A simulator, and one instance of the handler that uses it.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    /// The embedded Azure.
+    /// The simulator.
     pub azure: Azure,
     /// The parts of the handler.
     pub functions: Functions,
     arm: Arm,
     settings: Settings,
     router: Router,
-    /// How many invocations there were, which gives each its id.
+    /// The number of invocations, from which their ids are derived.
     invocations: Arc<AtomicU64>,
 }
 
-/// What the handler answered to one invocation.
+/// The response of the handler to one invocation.
 #[derive(Clone, Debug)]
 pub struct HandlerAnswer {
     /// The HTTP status.
@@ -57,13 +57,13 @@ pub struct HandlerAnswer {
 }
 
 impl Stage {
-    /// Starts an instance of the handler. Several may share an Azure.
+    /// Starts an instance of the handler. Several instances may share a simulator.
     #[must_use]
     pub fn new(settings: Settings, azure: Azure) -> Self {
         Self::observed(settings, azure, &Telemetry::default())
     }
 
-    /// The same, with somebody who is told what becomes of its events.
+    /// The same, with a listener for the outcome of each event.
     #[must_use]
     pub fn observed(settings: Settings, azure: Azure, telemetry: &Telemetry) -> Self {
         let endpoint = ArmSettings {
@@ -84,12 +84,12 @@ impl Stage {
     ///
     /// # Panics
     ///
-    /// When the function's name cannot stand in a path.
+    /// If the function's name is not valid in a path.
     pub async fn invoke(&self, function: &str, event: &Value) -> HandlerAnswer {
         self.post(function, &envelope(function, event)).await
     }
 
-    /// Looks at what the handler depends on.
+    /// Runs the preflight.
     pub async fn examine(
         &self,
         principal: Option<&str>,
@@ -98,19 +98,19 @@ impl Stage {
         doctor::examine(&self.arm, &self.settings, principal, deadline).await
     }
 
-    /// Invokes the function that looks at everything, as its timer does.
+    /// Invokes the sweep, as its timer does.
     pub async fn sweep(&self) -> HandlerAnswer {
         self.post(SWEEP, &tick(SWEEP)).await
     }
 
-    /// Invokes the function that finishes unfinished work with a message of the retry queue, as the Functions host does.
+    /// Invokes the retry function with a message of the retry queue, as the Functions host does.
     pub async fn retry(&self, message: &Value) -> HandlerAnswer {
         let literal = Value::String(message.to_string()).to_string();
         let metadata = json!({ "DequeueCount": "1" });
         self.post(RETRY, &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
     }
 
-    /// The part of a Functions host that takes messages from the retry queue, where the settings name one.
+    /// The queue trigger of a Functions host for the retry queue; `None` if the settings contain no queue.
     #[must_use]
     pub fn queue_host(&self, options: QueueOptions) -> Option<QueueHost> {
         let trigger = QueueTrigger {
@@ -122,7 +122,7 @@ impl Stage {
         Some(QueueHost::new(trigger, self.azure.router(), self.router.clone()))
     }
 
-    /// The same with the settings of this app's `host.json`, started; nothing where the settings name no queue.
+    /// Starts the queue trigger with the settings of this app's `host.json`; `None` if the settings contain no queue.
     #[must_use]
     pub fn start_queue_host(&self) -> Option<RunningHost> {
         Some(self.queue_host(QueueOptions::of_this_app()?)?.start())
@@ -134,7 +134,7 @@ impl Stage {
             .header("x-azure-functions-invocationid", format!("00000000-0000-0000-0000-{invocation:012}"))
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .body(Body::from(body.to_string()))
-            .expect("a function's name can stand in a path");
+            .expect("a function's name is valid in a path");
         let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
@@ -142,7 +142,7 @@ impl Stage {
     }
 }
 
-/// What the Functions host POSTs to a custom handler for a timer.
+/// The body of the Functions host's request to a custom handler for a timer.
 #[must_use]
 pub fn tick(function: &str) -> Value {
     let system = json!({ "MethodName": function, "UtcNow": "2026-01-01T00:00:00Z", "RandGuid": "replay" });
@@ -150,7 +150,7 @@ pub fn tick(function: &str) -> Value {
     json!({ "Data": { "timer": timer }, "Metadata": { "sys": system } })
 }
 
-/// What the Functions host POSTs to a custom handler for an Event Grid trigger.
+/// The body of the Functions host's request to a custom handler for an Event Grid trigger.
 #[must_use]
 pub fn envelope(function: &str, event: &Value) -> Value {
     let system = json!({ "MethodName": function, "UtcNow": "2026-01-01T00:00:00Z", "RandGuid": "replay" });
@@ -161,7 +161,7 @@ pub fn envelope(function: &str, event: &Value) -> Value {
     json!({ "Data": { "eventGridEvent": event }, "Metadata": metadata })
 }
 
-/// The embedded Azure as the client's network.
+/// The simulator as the client's network.
 fn http_transport(azure: &Azure) -> HttpTransport {
     let router = azure.router();
     HttpTransport::embedded(tower::service_fn(move |request: Request<Body>| {
@@ -182,12 +182,12 @@ fn http_transport(azure: &Azure) -> HttpTransport {
     }))
 }
 
-/// The log lines of a handler, as they would stand on its stdout.
+/// The log lines of a handler, as on its stdout.
 #[derive(Clone, Debug, Default)]
 pub struct Lines(Arc<Mutex<Vec<Map<String, Value>>>>);
 
 impl Lines {
-    /// Everything that is logged while this subscriber is the current one goes here.
+    /// A subscriber that collects the log lines.
     #[must_use]
     pub fn subscriber(&self, filter: &LogFilter) -> impl Subscriber + Send + Sync {
         let lines = self.clone();

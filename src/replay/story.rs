@@ -1,9 +1,9 @@
-//! An embedded Azure made from the events themselves.
+//! Derives the simulated Azure from the events themselves.
 //!
-//! Each event tells that something has happened in Azure by then. What happened, happened in the order of the
-//! events' own times, in whatever order and however often they are delivered: before an event is delivered, all
-//! that is not later than the latest event so far has happened, and the clock shows the time of that event. So a delete event that arrives after the group
-//! was created again finds a living group, as it would in Azure.
+//! Each event describes a change in Azure. The changes happen in the order of the events' own times, independent of the
+//! order and number of deliveries. Before an event is delivered, all changes up to the latest event so far have
+//! happened, and the clock shows the time of that event. For example, a delete event that arrives after the group was
+//! created again finds an existing group, as in Azure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ use crate::{
 };
 use azure_simulator::{Azure, GroupSpec};
 
-/// What happened to a container group.
+/// A change of a container group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LifeEvent {
     Deploy,
@@ -34,42 +34,42 @@ enum LifeEvent {
     Delete,
 }
 
-/// Something that happened, and when.
+/// A change and its time.
 #[derive(Clone, Debug)]
-struct Chapter {
+struct TimedChange {
     time: Option<OffsetDateTime>,
     group: ContainerGroupId,
     event: LifeEvent,
 }
 
-/// The world behind a list of events.
+/// The changes in Azure that a list of events describes.
 #[derive(Debug)]
 pub struct Story {
     azure: Azure,
-    /// What has not happened yet, latest first.
-    ahead: Vec<Chapter>,
+    /// The remaining changes, latest first.
+    ahead: Vec<TimedChange>,
     now: Option<OffsetDateTime>,
 }
 
 impl Story {
-    /// Reads what happened out of the events. Zones and address ranges are made for every resource group.
+    /// Derives the changes from the events. Creates zones and address ranges for every resource group.
     #[must_use]
     pub fn new(azure: Azure, events: &[&Value]) -> Self {
-        let mut told = BTreeSet::new();
-        let mut ahead: Vec<Chapter> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut ahead: Vec<TimedChange> = Vec::new();
         for value in events {
             for read in event::read(value).into_iter().flatten() {
                 let operation =
                     value.pointer("/data/operationName").and_then(Value::as_str).unwrap_or_default();
-                if told.insert(read.id.clone())
-                    && let Some(chapter) = chapter(&read, operation)
+                if seen.insert(read.id.clone())
+                    && let Some(change) = change_of(&read, operation)
                 {
-                    ahead.push(chapter);
+                    ahead.push(change);
                 }
             }
         }
-        // A stable sort: events of one moment happen in the order in which they stand.
-        ahead.sort_by_key(|chapter| chapter.time);
+        // A stable sort keeps the order of events with the same time.
+        ahead.sort_by_key(|change| change.time);
         ahead.reverse();
         if let Some(beginning) = moments(events).min() {
             azure.configure(|settings| settings.epoch_seconds = since_1970(beginning).as_secs());
@@ -77,18 +77,18 @@ impl Story {
         Self { azure, ahead, now: None }
     }
 
-    /// Lets everything happen that has happened by the time of an event, and the time pass until then.
+    /// Applies all changes up to the time of an event, and advances the clock to it.
     pub async fn reach(&mut self, value: &Value) {
         self.now = self.now.max(moments(&[value]).max());
         if let Some(now) = self.now {
             sleep(since_1970(now).saturating_sub(self.azure.unix_time())).await;
         }
-        while let Some(chapter) = self.ahead.pop_if(|chapter| chapter.time <= self.now) {
-            self.happen(&chapter);
+        while let Some(change) = self.ahead.pop_if(|change| change.time <= self.now) {
+            self.apply(&change);
         }
     }
 
-    fn happen(&self, Chapter { group, event, .. }: &Chapter) {
+    fn apply(&self, TimedChange { group, event, .. }: &TimedChange) {
         let id = group.to_string();
         let exists = self.azure.read(|view| view.group(&id).is_some());
         let create = || {
@@ -107,12 +107,12 @@ impl Story {
             LifeEvent::Deploy | LifeEvent::Restart | LifeEvent::Start | LifeEvent::Delete => Ok(()),
         };
         done.expect("the group exists, or was created just now");
-        // The world's own account of it is not what is played.
+        // The simulator's own events of these changes are not played.
         drop(self.azure.take_events());
     }
 }
 
-fn chapter(event: &Event, operation: &str) -> Option<Chapter> {
+fn change_of(event: &Event, operation: &str) -> Option<TimedChange> {
     let EventKind::Ours(group) = &event.kind else { return None };
     let is = |text: &str| event.event_type.to_ascii_lowercase().ends_with(&text.to_ascii_lowercase());
     let does = |text: &str| operation.to_ascii_lowercase().ends_with(text);
@@ -129,10 +129,10 @@ fn chapter(event: &Event, operation: &str) -> Option<Chapter> {
     } else {
         return None;
     };
-    Some(Chapter { time: event.moment(), group: group.clone(), event: life_event })
+    Some(TimedChange { time: event.moment(), group: group.clone(), event: life_event })
 }
 
-/// When what the events tell of happened.
+/// The times of the changes that the events describe.
 fn moments(events: &[&Value]) -> impl Iterator<Item = OffsetDateTime> {
     events.iter().flat_map(|value| event::read(value)).filter_map(|read| read.ok()?.moment())
 }
@@ -156,7 +156,7 @@ pub fn zone_map(events: &[&Value]) -> (String, BTreeMap<(String, String), String
         }
     }
     if groups.is_empty() {
-        // A map has to have an entry; this one serves no event that there is.
+        // A map must have an entry. No event matches this one.
         let map = serde_json::json!({ "*": { "forwardZone": "contoso.internal", "reverseZones": [] } });
         return (map.to_string(), BTreeMap::new());
     }
@@ -183,7 +183,7 @@ pub fn zone_map(events: &[&Value]) -> (String, BTreeMap<(String, String), String
     (Value::Object(map).to_string(), ranges)
 }
 
-/// Makes the zones of a map exist for the groups that the events name.
+/// Creates the zones of a map for the groups that the events name.
 pub fn make_zones(azure: &Azure, zones: &ZoneMap, events: &[&Value]) {
     for value in events {
         for read in event::read(value).into_iter().flatten() {

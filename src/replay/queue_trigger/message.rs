@@ -1,15 +1,15 @@
-//! A message of a queue as the host gets it, and as it hands it to a custom handler.
+//! A message of a queue, in the format of the service and in the format for custom handlers.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A message that was got.
+/// A received message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct QueueMessage {
     pub(super) id: String,
     pub(super) pop_receipt: String,
-    /// As it stands in the queue.
+    /// The text in the queue.
     pub(super) text: String,
     pub(super) dequeue_count: u64,
     inserted: String,
@@ -32,7 +32,7 @@ pub(super) fn read_list(document: &str) -> Vec<QueueMessage> {
     messages.collect()
 }
 
-/// The text of the first element of this name; empty, where there is none.
+/// The text of the first element of this name; empty if there is none.
 fn element(document: &str, name: &str) -> String {
     let content = document.split_once(&format!("<{name}>"));
     let content = content.and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
@@ -47,7 +47,7 @@ pub(super) fn document(text: &str) -> String {
 }
 
 impl QueueMessage {
-    /// The text that a function gets; `None` if its encoding is wrong.
+    /// The text that a function receives; `None` if its encoding is wrong.
     pub(super) fn decoded(&self, is_base64: bool) -> Option<String> {
         if !is_base64 {
             return Some(self.text.clone());
@@ -56,8 +56,8 @@ impl QueueMessage {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// What the host POSTs to a custom handler: the text as a JSON string that holds a JSON string literal, and what
-    /// is known of the message as `Metadata`, in which members of the message replace those of the host.
+    /// The body of the request to a custom handler: the text as a JSON string that contains a JSON string literal, and
+    /// the properties of the message as `Metadata`, in which members of the message replace those of the host.
     pub(super) fn invocation_body(&self, function: &str, binding: &str, text: &str) -> Value {
         let mut metadata = json!({
             "DequeueCount": self.dequeue_count.to_string(),
@@ -77,7 +77,7 @@ impl QueueMessage {
     }
 }
 
-/// The members of a message that stand in `Metadata`: objects as they are, scalars as .NET writes them, no lists.
+/// The members of a message in `Metadata`: objects unchanged, scalars in the format of .NET, no lists.
 fn metadata_of(members: Map<String, Value>) -> Map<String, Value> {
     let properties = members.into_iter().filter_map(|(name, value)| {
         let value = match value {
@@ -93,7 +93,7 @@ fn metadata_of(members: Map<String, Value>) -> Map<String, Value> {
     properties.collect()
 }
 
-/// A text as a JSON string literal, which is a text again.
+/// A text as a JSON string literal, inside a JSON string.
 fn literal(text: &str) -> Value {
     Value::String(Value::from(text).to_string())
 }
@@ -108,7 +108,7 @@ fn iso_date(http_date: &str) -> String {
     format!("{year}-{month:02}-{day}T{time}+00:00")
 }
 
-/// A date of JSON as .NET's invariant culture writes it: `11/25/2026 00:00:00`.
+/// A date of JSON in the format of .NET's invariant culture: `11/25/2026 00:00:00`.
 fn american_date(text: &str) -> Option<String> {
     let date = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Some(format!(

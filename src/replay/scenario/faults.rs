@@ -9,7 +9,7 @@ use azure_simulator::{Effect, Fault, FaultAnswer, LockLevel, Staleness, View, Wh
 
 impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     /// Plays one of these commands.
-    pub(super) fn weather(&self, command: &str, mut words: Words<'_>) -> Result<(), ScenarioError> {
+    pub(super) fn play_fault(&self, command: &str, mut words: Words<'_>) -> Result<(), ScenarioError> {
         match command {
             "fail" => self.fail(words),
             "lose" => self.lose_answers(words),
@@ -54,8 +54,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 None if option == "after" => when = When::After,
                 Some(("retry-after", seconds)) => answer.retry_after_seconds = Some(number(seconds)?),
                 Some(("code", code)) => {
-                    let said = FaultAnswer::new(answer.status, code);
-                    (answer.code, answer.message) = (said.code, said.message);
+                    let with_code = FaultAnswer::new(answer.status, code);
+                    (answer.code, answer.message) = (with_code.code, with_code.message);
                 }
                 _ => self.option(&mut fault, option)?,
             }
@@ -105,7 +105,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         Ok(())
     }
 
-    /// A fault of the path that comes next.
+    /// A fault of the path in the next word.
     fn fault(method: Method, words: &mut Words<'_>) -> Result<Fault, ScenarioError> {
         Ok(Fault::once(method, words.next("a path")?, Effect::Drop(When::Before)))
     }
