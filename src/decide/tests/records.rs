@@ -18,7 +18,7 @@ const NOW: u64 = 10_000;
 const OWN: &str = "s1/rg-spoke1/web";
 const OTHER: &str = "s1/rg-spoke2/web";
 const STRICT: &str = "carries no owner mark, and ACI_DNS_OWNERSHIP is strict; \
-    to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)";
+    to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)";
 
 fn rules() -> Rules {
     Rules {
