@@ -260,7 +260,7 @@ impl Subscriber {
             let impact = "a tag set in the portal takes effect only at the next event of another kind";
             fault(Severity::Warning, what, impact, filter.clone());
         }
-        if blocked.keeps_out_spellings {
+        if blocked.excludes_spellings {
             let what = format!(
                 "the filter of {id} is case-sensitive, and excludes ids with resourcegroups or \
                  microsoft.containerinstance in lower case"
@@ -319,7 +319,7 @@ impl Subscriber {
                         .or_default()
                         .push((operation.word, passes));
                     let is_spelling = passes && !blocked.passes(filter, &event.in_lower_case());
-                    blocked.keeps_out_spellings |= is_spelling;
+                    blocked.excludes_spellings |= is_spelling;
                 }
             }
             for operation in TAGS.iter().filter(|_| self.is_writer) {
@@ -350,7 +350,7 @@ struct Blocked {
     /// For each type of event: the operation, and whether the filter passes it.
     results: BTreeMap<String, Vec<(&'static str, bool)>>,
     excludes_tags: bool,
-    keeps_out_spellings: bool,
+    excludes_spellings: bool,
     /// Conditions that cannot be evaluated here.
     unknown: BTreeSet<String>,
 }
@@ -384,7 +384,7 @@ impl Blocked {
     }
 
     fn passes_word(&self, word: &str) -> bool {
-        self.results.values().flatten().any(|(results, passes)| *results == word && *passes)
+        self.results.values().flatten().any(|(name, passes)| *name == word && *passes)
     }
 
     /// Whether a filter passes an event.
