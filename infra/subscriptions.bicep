@@ -24,25 +24,3 @@ module subscriptions 'modules/event-subscriptions.bicep' = [
     }
   }
 ]
-
-@description('Output `imageTopics` of main.bicep; none where images are not updated.')
-param imageTopics array = []
-
-@description('Output `imagesFunctionAppId` of main.bicep.')
-param imagesFunctionAppId string = ''
-
-@description('Output `imagesStorageAccountId` of main.bicep.')
-param imagesStorageAccountId string = ''
-
-module imageSubscriptions 'modules/image-subscription.bicep' = [
-  for (topic, index) in imageTopics: {
-    name: '${namePrefix}-image-subscriptions-${index}'
-    scope: resourceGroup(topic.subscriptionId, topic.resourceGroup)
-    params: {
-      topicName: topic.name
-      functionAppId: imagesFunctionAppId
-      storageAccountId: imagesStorageAccountId
-      namePrefix: namePrefix
-    }
-  }
-]

@@ -561,14 +561,11 @@ class Images(unittest.TestCase):
 
     def test_the_subscription_takes_pushes_and_nothing_else(self):
         given = {
-            "topics": [],
-            "functionAppId": "/app",
-            "storageAccountId": "/storage",
             "imageTopics": [{"subscriptionId": self.SPOKE, "resourceGroup": "rg-registry", "name": "aci-dns-images"}],
             "imagesFunctionAppId": "/images",
             "imagesStorageAccountId": "/images-storage",
         }
-        deployment = Deployment(INFRA / "subscriptions.bicep", given, Place(HOME, "rg-aci-dns"))
+        deployment = Deployment(INFRA / "image-subscriptions.bicep", given, Place(HOME, "rg-aci-dns"))
         subscription = one(deployment, "Microsoft.EventGrid/systemTopics/eventSubscriptions")
         properties = subscription.properties
         self.assertEqual(properties["destination"]["properties"]["resourceId"], "/images/functions/function_image_pushed")
