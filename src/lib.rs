@@ -52,6 +52,7 @@ pub mod domain;
 pub mod drift;
 pub mod environment;
 pub mod functions;
+pub mod images;
 pub mod reconcile;
 pub mod replay;
 pub mod resolve;
