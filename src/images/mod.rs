@@ -4,7 +4,7 @@
 //! what it pulled ([`plan`]), so that a push that arrives twice, late or out of order does no harm.
 //!
 //! Pure: [`payloads`] (what senders of pushes say), [`push`], [`tag_rule`], [`group`], [`plan`], [`put_body`],
-//! [`message`] and [`webhook`]. [`updater`] reads and acts.
+//! [`push_work`] and [`webhook`]. [`updater`] reads and acts.
 //!
 //! Deliberately absent: credentials of registries, and any request to a host that a payload names.
 
@@ -12,5 +12,8 @@ pub mod group;
 pub mod payloads;
 pub mod plan;
 pub mod push;
+pub mod push_work;
 pub mod put_body;
 pub mod tag_rule;
+pub mod updater;
+pub mod webhook;
