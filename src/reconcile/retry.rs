@@ -221,6 +221,23 @@ impl RetryQueue {
         deferred(report, stored)
     }
 
+    /// Stores a message that no run shares.
+    pub(crate) async fn store_alone(
+        self: &Arc<Self>,
+        kind: MessageKind,
+        text: String,
+        delay: Duration,
+        deadline: Instant,
+    ) -> Result<Duration, String> {
+        self.store(kind, text, delay, deadline).await
+    }
+
+    /// The delay of a retry in whole seconds, with its jitter, and at least this long.
+    pub(crate) fn backoff(&self, attempt: u64, least: Duration) -> Duration {
+        let backoff = delay(attempt);
+        whole_seconds((backoff + self.arm.jitter(backoff / 5)).max(least))
+    }
+
     /// Stores work that a retry will finish, and returns its delay. Where the zone is throttled and a message for the
     /// group is not visible yet, that one is enough: its run starts later than now.
     async fn defer(
@@ -243,8 +260,7 @@ impl RetryQueue {
             let turn = self.waiting().turn(&zones, now, now + throttle);
             delay = delay.max(turn - now);
         }
-        // In whole seconds, as the service counts them.
-        let delay = Duration::from_secs(delay.as_secs() + u64::from(delay.subsec_nanos() > 0));
+        let delay = whole_seconds(delay);
         let text = message.to_text(Some(work.event()));
         let stored = self.store(MessageKind::Unavailable, text, delay, deadline).await?;
         let pending = Pending {
@@ -328,8 +344,13 @@ async fn in_time(
     }
 }
 
+/// In whole seconds, as the service counts them.
+fn whole_seconds(delay: Duration) -> Duration {
+    Duration::from_secs(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
+}
+
 /// The report of unfinished work: deferred where it is stored, and otherwise with both errors.
-fn deferred(report: Report, stored: Result<Duration, String>) -> Report {
+pub(crate) fn deferred(report: Report, stored: Result<Duration, String>) -> Report {
     match stored {
         Ok(delay) => Report {
             outcome: Outcome::Deferred,

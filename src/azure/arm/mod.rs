@@ -22,6 +22,7 @@
 mod activity;
 mod error;
 mod groups;
+mod image_updates;
 mod inspection;
 mod pace;
 mod prune;
@@ -51,6 +52,7 @@ use url::Url;
 pub use self::{
     activity::{Activity, Progress},
     error::{Answer, ArmError, Cause, Kind},
+    image_updates::ImageUpdateClient,
     inspection::Inspector,
     snapshot::Snapshot,
     tags::Tagger,

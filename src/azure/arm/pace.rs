@@ -74,7 +74,7 @@ impl QuotaKey {
         let place = place.collect::<Vec<_>>().join("/").to_ascii_lowercase().into();
         let kind = match *method {
             Method::PUT if headers.contains_key(header::IF_NONE_MATCH) => Kind::Create,
-            Method::PUT => Kind::Replace,
+            Method::PUT | Method::POST => Kind::Replace,
             Method::DELETE => Kind::Delete,
             _ if is_list(path) => Kind::List,
             _ => Kind::Read,
