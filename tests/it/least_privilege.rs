@@ -21,10 +21,10 @@ use crate::{
     world::{SUBSCRIPTION, World, id, pass},
 };
 
-type Actions = BTreeSet<String>;
+pub(crate) type Actions = BTreeSet<String>;
 
 /// The action that a request needs: `Microsoft.Network/privateDnsZones/A/write`.
-fn action(method: &str, path: &str) -> String {
+pub(crate) fn action(method: &str, path: &str) -> String {
     let (_, resource) = path.rsplit_once("/providers/").unwrap();
     let mut segments = resource.split('/');
     let namespace = segments.next().unwrap();
@@ -108,7 +108,7 @@ async fn lives(settings: &[(&str, &str)]) -> Needed {
 }
 
 /// The actions of a role, which grants nothing else.
-fn granted(role: &str) -> Actions {
+pub(crate) fn granted(role: &str) -> Actions {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/role.json");
     let roles: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();

@@ -192,7 +192,7 @@ run "one_spoke" {
     error_message = "The app reaches its storage with its new identity, not with a connection string."
   }
   assert {
-    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 9
+    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 10
     error_message = "Alert rules are missing."
   }
   assert {
