@@ -104,6 +104,13 @@ fn the_example_of_local_settings_is_valid_and_shows_what_the_app_reads() {
     assert_eq!(unknown, Vec::<&String>::new());
 }
 
+#[test]
+fn the_example_of_the_map_is_valid() {
+    let example = fs::read_to_string(root().join("examples/images/registries.json")).unwrap();
+    let settings = Settings::from_variables(|name| (name == "ACI_DNS_IMAGES").then(|| example.clone()));
+    assert!(settings.unwrap().images.is_some());
+}
+
 /// A process that ends with its test.
 struct Running(Child);
 
