@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Builds the package of the function app and prints its path: target/package/aci-dns.zip, or the path that is given.
+# Builds the packages of the two function apps from one binary, and prints the path of the first:
+# target/package/aci-dns.zip, or the path that is given. The second, of the app that updates images, is beside it:
+# aci-dns-images.zip.
 #
 #   infra/package.sh [FILE]
 #
@@ -12,7 +14,7 @@ usage() {
 Usage: infra/package.sh [FILE]
 
 Builds the package of the function app and prints its path. FILE is where the package goes; default:
-target/package/aci-dns.zip. It needs rustup, cargo, and python3.
+target/package/aci-dns.zip. The package of the app that updates images is built beside it, with -images in its name. It needs rustup, cargo, and python3.
 
   --help                 this text
 USAGE
@@ -32,5 +34,7 @@ zip="$(realpath -m "${1:-$infra/../target/package/aci-dns.zip}")"
 binary="$("$infra/build.sh" x86_64-unknown-linux-musl)"
 mkdir -p "$(dirname "$zip")"
 python3 "$infra/zip.py" "$binary" "$zip"
-sha256sum "$zip" >&2
+images="${zip%.zip}-images.zip"
+python3 "$infra/zip.py" "$binary" "$images" "$infra/../apps/images"
+sha256sum "$zip" "$images" >&2
 echo "$zip"

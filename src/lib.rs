@@ -25,6 +25,7 @@
 //! | [`decide`] | the decision: facts in; what to read, what to write, or the verdict out; desired records, changes, reports |
 //! | [`azure`] | clients of Resource Manager, of a storage queue and of key vaults; HTTP transport, access tokens; the only user of the Azure SDK |
 //! | [`reconcile`] | one invocation: deadline, shared runs, the driver (the only writer of records), the retry queue |
+//! | [`images`] | updates of container images after pushes to registries: the only writer of container groups |
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once, by lists; repairs on demand |
 //! | [`doctor`] | a preflight: checks everything that the handler depends on |
@@ -36,8 +37,8 @@
 //!
 //! # Invariants
 //!
-//! * [`domain`], [`config`] and [`decide`], and the pure parts of other modules (`retry::message`, `sweep::findings`, the
-//!   checks of [`doctor`]), do no I/O, are not `async`, do not log, and read neither clock nor environment.
+//! * [`domain`], [`config`] and [`decide`], and the pure parts of other modules (`retry::message`, all of [`images`] but
+//!   its updater, `sweep::findings`, the checks of [`doctor`]), do no I/O, are not `async`, do not log, and read neither clock nor environment.
 //! * No modules import each other in a circle, and no pure module reaches an impure one through others.
 //! * An event only selects the group. An address is written only when the same pass has read it. Every write is conditional
 //!   on what was read.
@@ -54,6 +55,7 @@ pub mod domain;
 pub mod drift;
 pub mod environment;
 pub mod functions;
+pub mod images;
 pub mod reconcile;
 pub mod replay;
 pub mod resolve;

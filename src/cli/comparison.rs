@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io::Write as _, process::ExitCode, time::Duration};
 
 use aci_dns::{
-    config::{BrokenRule, MissingSubscription, Mistake, SUBSCRIPTIONS, Settings, SettingsError},
+    config::{BrokenRule, MissingSubscription, Mistake, SUBSCRIPTIONS, Settings, SettingsError, ZONES},
     domain::resource_id::{ContainerGroupId, fold, is_guid},
     environment::{self, names, variable},
     sweep::{
@@ -54,6 +54,10 @@ impl SettingsArguments {
         let mut mistakes: Vec<Mistake> = wrong.collect();
         let settings = environment::settings(variable, names());
         let settings = settings.map_err(|error| mistakes.extend(error.mistakes));
+        // Without zones, only the functions of image updates have something to do.
+        if settings.as_ref().is_ok_and(|settings| settings.zones.key_count() == 0) {
+            mistakes.push(Mistake { place: ZONES.to_owned(), broken: BrokenRule::Missing });
+        }
         match settings {
             Ok(mut settings) if mistakes.is_empty() => {
                 let given: BTreeSet<_> = self.subscriptions.iter().map(|id| fold(id)).collect();

@@ -72,15 +72,25 @@ impl ZoneMap {
 
 /// The entries in their order; `None` if the text is not a map.
 fn read_map(text: &str, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Vec<(EntryKey, Entry)>> {
-    let members = read_members(text).map_err(|broken| mistakes.at(ZONES, broken)).ok()?;
+    read_entries(ZONES, text, mistakes, |place, mistakes| read_entry(place, cloud, mistakes))
+}
+
+/// The entries of a map by resource groups, in their order; `None` if the text is not a map.
+pub(super) fn read_entries<Read>(
+    variable: &str,
+    text: &str,
+    mistakes: &mut Mistakes,
+    read: impl Fn(&Place<'_>, &mut Mistakes) -> Option<Read>,
+) -> Option<Vec<(EntryKey, Read)>> {
+    let members = read_members(text).map_err(|broken| mistakes.at(variable, broken)).ok()?;
     if members.is_empty() {
-        mistakes.at(ZONES, BrokenRule::EmptyMap);
+        mistakes.at(variable, BrokenRule::EmptyMap);
         return None;
     }
-    let mut entries: Vec<(EntryKey, Entry)> = Vec::new();
+    let mut entries: Vec<(EntryKey, Read)> = Vec::new();
     let mut seen: Vec<(EntryKey, &str)> = Vec::new();
     for (name, value) in &members {
-        let place = json::member(ZONES, name);
+        let place = json::member(variable, name);
         let key = EntryKey::parse(name).map_err(|rule| mistakes.at(&place, BrokenRule::Key(rule))).ok();
         if let Some(key) = &key {
             match seen.iter().find(|(other, _)| other == key) {
@@ -89,7 +99,7 @@ fn read_map(text: &str, cloud: Cloud, mistakes: &mut Mistakes) -> Option<Vec<(En
                 None => seen.push((key.clone(), name)),
             }
         }
-        let entry = read_entry(&Place { text: &place, value }, cloud, mistakes);
+        let entry = read(&Place { text: &place, value }, mistakes);
         entries.extend(key.zip(entry));
     }
     Some(entries)
@@ -128,13 +138,13 @@ fn shell_damage(text: &str) -> Option<BrokenRule> {
 
 /// A value and its place.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    text: &'a str,
-    value: &'a Json,
+pub(super) struct Place<'a> {
+    pub(super) text: &'a str,
+    pub(super) value: &'a Json,
 }
 
 /// The members of an object, each of them known and given once.
-fn check_members<'a>(
+pub(super) fn check_members<'a>(
     place: &Place<'a>,
     keys: &'static [&'static str],
     mistakes: &mut Mistakes,
@@ -208,10 +218,10 @@ fn read_secret(place: &Place<'_>, cloud: Cloud, mistakes: &mut Mistakes) -> Opti
 }
 
 /// The members of an entry.
-struct ObjectMembers<'a> {
-    all: &'a [(String, Json)],
-    place: &'a str,
-    mistakes: &'a mut Mistakes,
+pub(super) struct ObjectMembers<'a> {
+    pub(super) all: &'a [(String, Json)],
+    pub(super) place: &'a str,
+    pub(super) mistakes: &'a mut Mistakes,
 }
 
 impl ObjectMembers<'_> {
@@ -219,14 +229,14 @@ impl ObjectMembers<'_> {
         self.all.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    fn require(&mut self, name: &str) {
+    pub(super) fn require(&mut self, name: &str) {
         if self.member(name).is_none() {
             self.mistakes.at(&json::member(self.place, name), BrokenRule::Missing);
         }
     }
 
     /// A member, if it exists and is valid.
-    fn read<Read>(
+    pub(super) fn read<Read>(
         &mut self,
         name: &str,
         read: impl FnOnce(&Place<'_>, &mut Mistakes) -> Option<Read>,
@@ -247,7 +257,7 @@ impl ObjectMembers<'_> {
     }
 }
 
-fn read_text<'a>(place: &Place<'a>, mistakes: &mut Mistakes) -> Option<&'a str> {
+pub(super) fn read_text<'a>(place: &Place<'a>, mistakes: &mut Mistakes) -> Option<&'a str> {
     if let Json::String(text) = place.value {
         return Some(text.trim());
     }
@@ -261,7 +271,7 @@ fn read_word<Word: Copy>(place: &Place<'_>, mistakes: &mut Mistakes, known: &[(&
 }
 
 /// The valid elements of an array.
-fn read_array<Element>(
+pub(super) fn read_array<Element>(
     place: &Place<'_>,
     mistakes: &mut Mistakes,
     mut read: impl FnMut(&Place<'_>, &mut Mistakes) -> Option<Element>,

@@ -98,6 +98,11 @@ pub enum BrokenRule {
         "is not set, and the key {0:?} of ACI_DNS_ZONES names no subscription; list the subscriptions of such keys here, or pass --subscription"
     )]
     SweptNowhere(String),
+    /// A key of the map of images without a subscription, although no setting lists subscriptions.
+    #[error(
+        "is required, because the key {0:?} of ACI_DNS_IMAGES names no subscription, and its container groups have to be listed"
+    )]
+    ListedNowhere(String),
     /// An invalid endpoint.
     #[error("{given:?} is not an endpoint: {rule}")]
     Endpoint {
@@ -164,7 +169,7 @@ pub enum BrokenRule {
         given: &'static str,
     },
     /// An unknown key of an entry.
-    #[error("is not a key of a zone entry{}", hint(.0.as_deref()))]
+    #[error("is not a key of such an entry{}", hint(.0.as_deref()))]
     UnknownKey(Option<String>),
     /// A duplicate key.
     #[error("is given more than once")]

@@ -10,6 +10,7 @@
 mod cloud;
 mod directives;
 mod entry;
+mod images;
 mod insights;
 mod json;
 mod list_scope;
@@ -31,6 +32,7 @@ use url::Url;
 
 pub use self::{
     cloud::Cloud,
+    images::{ImageMap, WebhookSecret},
     insights::{ApplicationInsights, Entra, LogsIngestion},
     list_scope::MissingSubscription,
     log_filter::LogFilter,
@@ -38,7 +40,7 @@ pub use self::{
     patterns::{NamePattern, NamePatterns},
     services::Service,
     unmatched::UnmatchedKeys,
-    variables::{Form, SUBSCRIPTIONS, UsedBy, VARIABLES, Variable, ZONES, help},
+    variables::{Form, IMAGES, SUBSCRIPTIONS, UsedBy, VARIABLES, Variable, ZONES, help},
     zones::{ListScope, NotInMap, ZoneMap, Zones},
 };
 use self::{reader::VariableReader, zones::Defaults};
@@ -62,6 +64,10 @@ pub struct Environment<'a> {
 pub struct Settings {
     /// Which zones serve which container groups.
     pub zones: Arc<ZoneMap>,
+    /// Which pushes update the images of which container groups; `None` where no such function is served.
+    pub images: Option<Arc<ImageMap>>,
+    /// What webhooks prove that they know.
+    pub webhook_secret: Option<WebhookSecret>,
     /// The treatment of record sets without a mark, unless an entry of the map overrides it.
     pub ownership: Ownership,
     /// What may be written, unless an entry of the map overrides it.
@@ -258,6 +264,8 @@ impl Settings {
         );
         let zones = reader.zones(Defaults { policy, ownership, cloud });
         let subscriptions = reader.subscriptions();
+        let images = reader.images(&subscriptions);
+        let webhook_secret = reader.webhook_secret();
         let stopped =
             reader.word(variables::STOPPED, &[("remove", Stopped::Remove), ("keep", Stopped::Keep)]);
         let retry_queue = reader.retry_queue(cloud);
@@ -273,6 +281,8 @@ impl Settings {
         let log_filter = reader.log_filter();
         let settings = zones.zip(arm_endpoint).map(|(zones, arm_endpoint)| Self {
             zones: Arc::new(zones.limited_to(&subscriptions)),
+            images: images.map(Arc::new),
+            webhook_secret,
             ownership,
             policy,
             stopped,

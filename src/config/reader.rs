@@ -6,7 +6,8 @@ use tracing_subscriber::filter::ParseError;
 use url::Url;
 
 use super::{
-    BrokenRule, Cloud, Entra, Environment, LogFilter, LogsIngestion, Notice, Proxy, ZoneMap, directives,
+    BrokenRule, Cloud, Entra, Environment, ImageMap, LogFilter, LogsIngestion, Notice, Proxy, WebhookSecret,
+    ZoneMap, directives,
     insights::{self, ApplicationInsights, connection_string},
     mistake::{Mistakes, SUBSCRIPTION_ID, word},
     urls::{endpoint, queue},
@@ -62,16 +63,40 @@ impl<'a> VariableReader<'a> {
 
     pub(super) fn zones(&mut self, defaults: Defaults) -> Option<ZoneMap> {
         let Some(given) = self.given(variables::ZONES) else {
+            // The app of image updates serves no zone.
+            if self.given(variables::IMAGES).is_some() {
+                return Some(ZoneMap::default());
+            }
             self.mistakes.at(variables::ZONES, BrokenRule::Missing);
             return None;
         };
+        let text = self.map_text(variables::ZONES, given)?;
+        ZoneMap::read(text.trim(), defaults, &mut self.mistakes)
+    }
+
+    /// The map of image updates. Its container groups are listed, so each key needs a subscription.
+    pub(super) fn images(&mut self, subscriptions: &BTreeSet<String>) -> Option<ImageMap> {
+        let given = self.given(variables::IMAGES)?;
+        let text = self.map_text(variables::IMAGES, given)?;
+        let map = ImageMap::read(text.trim(), subscriptions, &mut self.mistakes)?;
+        if let Some(key) = map.key_without_subscription().filter(|_| subscriptions.is_empty()) {
+            self.mistakes.at(variables::SUBSCRIPTIONS, BrokenRule::ListedNowhere(key));
+        }
+        Some(map)
+    }
+
+    pub(super) fn webhook_secret(&mut self) -> Option<WebhookSecret> {
+        self.variable(variables::WEBHOOK_SECRET).map(WebhookSecret::new)
+    }
+
+    /// The JSON of a map, or what the file contains that it names.
+    fn map_text(&mut self, name: &str, given: String) -> Option<String> {
         let text = match (unresolved(&given), given.strip_prefix('@')) {
             (Some(broken), _) => Err(broken),
             (None, Some(path)) => self.file(path.trim()),
             (None, None) => Ok(given),
         };
-        let text = text.map_err(|broken| self.mistakes.at(variables::ZONES, broken)).ok()?;
-        ZoneMap::read(text.trim(), defaults, &mut self.mistakes)
+        text.map_err(|broken| self.mistakes.at(name, broken)).ok()
     }
 
     fn file(&self, path: &str) -> Result<String, BrokenRule> {

@@ -11,6 +11,8 @@ pub enum UsedBy {
     Invocation,
     /// `function_drift_sweep`.
     Sweep,
+    /// The functions of image updates.
+    Images,
     /// Every function and command: how Azure is reached.
     Connection,
     /// The log, and what goes to Application Insights and Log Analytics.
@@ -23,6 +25,7 @@ impl UsedBy {
             Self::Records => "which records, and what may be written",
             Self::Invocation => "one invocation, and the retry queue",
             Self::Sweep => "function_drift_sweep",
+            Self::Images => "image updates",
             Self::Connection => "endpoint, identity, network",
             Self::Telemetry => "log and telemetry",
         }
@@ -91,6 +94,9 @@ pub(super) const ADDRESS_WAIT: &str = "ACI_DNS_ADDRESS_WAIT_SECONDS";
 pub(super) const DEADLINE: &str = "ACI_DNS_DEADLINE_SECONDS";
 pub(super) const MAX_CONCURRENCY: &str = "ACI_DNS_MAX_CONCURRENCY";
 pub(super) const SWEEP: &str = "ACI_DNS_SWEEP";
+/// The map of image updates.
+pub const IMAGES: &str = "ACI_DNS_IMAGES";
+pub(super) const WEBHOOK_SECRET: &str = "ACI_DNS_WEBHOOK_SECRET";
 pub(super) const CLOUD: &str = "ACI_DNS_CLOUD";
 pub(super) const ARM_ENDPOINT: &str = "ACI_DNS_ARM_ENDPOINT";
 pub(super) const CLIENT_ID: &str = "AZURE_CLIENT_ID";
@@ -107,8 +113,8 @@ pub(super) const INSTANCE_ID: &str = "WEBSITE_INSTANCE_ID";
 const LONGEST_DEADLINE: u64 = 28;
 
 /// Every setting, in the order of the documentation. The parsers take bounds and defaults from here.
-pub const VARIABLES: [Variable; 26] = {
-    use UsedBy::{Connection, Invocation, Records, Sweep, Telemetry};
+pub const VARIABLES: [Variable; 28] = {
+    use UsedBy::{Connection, Images, Invocation, Records, Sweep, Telemetry};
     let [logs_endpoint, logs_rule, logs_stream] = LOGS;
     [
         Variable::new(ZONES, "which zones serve which resource groups, as JSON, or @FILE", "", Records),
@@ -141,6 +147,19 @@ pub const VARIABLES: [Variable; 26] = {
             Sweep,
         ),
         Variable::new(SWEEP, "what function_drift_sweep does", "report", Sweep).words(&["report", "repair"]),
+        Variable::new(
+            IMAGES,
+            "registries whose pushes update the groups of which resource groups, as JSON, or @FILE; \
+             ACI_DNS_ZONES is optional then",
+            "off",
+            Images,
+        ),
+        Variable::new(
+            WEBHOOK_SECRET,
+            "what webhooks are signed with (GitHub), or send as their Authorization header",
+            "none",
+            Images,
+        ),
         Variable::new(CLOUD, "endpoint, authority and audience", "public", Connection).words(&[
             "public",
             "usgovernment",
@@ -269,8 +288,8 @@ mod tests {
             ("ACI_DNS_SWEEP_SUBSCRIPTION", Likeness::Misspelt("ACI_DNS_SWEEP_SUBSCRIPTIONS")),
             ("ACI_DNS_RETRYQUEUE", Likeness::Misspelt("ACI_DNS_RETRY_QUEUE")),
             // Settings of a newer version that was rolled back.
-            ("ACI_DNS_IMAGES", Likeness::Unknown),
-            ("ACI_DNS_WEBHOOK_SECRET", Likeness::Unknown),
+            ("ACI_DNS_IMAGE", Likeness::Misspelt("ACI_DNS_IMAGES")),
+            ("ACI_DNS_WEBHOOKSECRET", Likeness::Misspelt("ACI_DNS_WEBHOOK_SECRET")),
             ("ACI_DNS_SWEEP_GUARD", Likeness::Unknown),
             ("ACI_DNS_ZONES_CACHE", Likeness::Unknown),
             ("ACI_DNS_", Likeness::Unknown),

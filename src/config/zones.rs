@@ -263,27 +263,16 @@ impl ZoneMap {
     /// Everything that the map serves, with these subscriptions for keys without one.
     #[must_use]
     pub fn list_scope(&self, subscriptions: &BTreeSet<String>) -> ListScope {
-        let mut list_scope = ListScope::default();
+        let scopes = EntryKey::scopes(self.entries.iter().map(|(key, _)| key), subscriptions);
+        let mut list_scope = ListScope { scopes, zones: Vec::new() };
         for (key, entry) in &self.entries {
-            let named = key.subscription.as_ref();
-            for subscription in named.into_iter().chain(subscriptions.iter().filter(|_| named.is_none())) {
+            for subscription in key.subscriptions(subscriptions) {
                 let resource_group = (!key.resource_group.is_prefix()).then_some(key.resource_group.text());
-                list_scope.scopes.insert(Scope::new(subscription, resource_group));
                 if let Some(place) = resource_group.or(entry.resource_group.as_deref()) {
                     list_scope.zones.push(entry.zones(subscription, place, self.defaults));
                 }
             }
         }
-        // A list of the whole subscription contains these groups already.
-        let whole: BTreeSet<String> = list_scope
-            .scopes
-            .iter()
-            .filter(|scope| scope.resource_group().is_none())
-            .map(|scope| scope.subscription().to_owned())
-            .collect();
-        list_scope
-            .scopes
-            .retain(|scope| scope.resource_group().is_none() || !whole.contains(scope.subscription()));
         list_scope
     }
 }
@@ -302,13 +291,45 @@ impl EntryKey {
         Ok(Self { subscription, resource_group })
     }
 
-    fn covers(&self, subscription: &str, resource_group: &str) -> bool {
+    /// The resource groups to list for these keys, with these subscriptions for keys without one. A whole subscription
+    /// for patterns.
+    pub(super) fn scopes<'a>(
+        keys: impl Iterator<Item = &'a Self>,
+        subscriptions: &BTreeSet<String>,
+    ) -> BTreeSet<Scope> {
+        let mut scopes = BTreeSet::new();
+        for key in keys {
+            let resource_group = (!key.resource_group.is_prefix()).then_some(key.resource_group.text());
+            for subscription in key.subscriptions(subscriptions) {
+                scopes.insert(Scope::new(subscription, resource_group));
+            }
+        }
+        // A list of the whole subscription contains these groups already.
+        let is_whole = |scope: &&Scope| scope.resource_group().is_none();
+        let whole: BTreeSet<String> =
+            scopes.iter().filter(is_whole).map(|scope| scope.subscription().to_owned()).collect();
+        scopes.retain(|scope| scope.resource_group().is_none() || !whole.contains(scope.subscription()));
+        scopes
+    }
+
+    /// Its own subscription, or else the given ones.
+    fn subscriptions<'a>(&'a self, given: &'a BTreeSet<String>) -> impl Iterator<Item = &'a String> {
+        let named = self.subscription.as_ref();
+        named.into_iter().chain(given.iter().filter(move |_| named.is_none()))
+    }
+
+    /// Whether it names a subscription.
+    pub(super) fn has_subscription(&self) -> bool {
+        self.subscription.is_some()
+    }
+
+    pub(super) fn covers(&self, subscription: &str, resource_group: &str) -> bool {
         self.subscription.as_deref().is_none_or(|own| own == subscription)
             && self.resource_group.matches_folded(resource_group)
     }
 
     /// An order with the most specific key first.
-    fn rank(&self) -> impl Ord + use<> {
+    pub(super) fn rank(&self) -> impl Ord + use<> {
         let name = &self.resource_group;
         (self.subscription.is_none(), name.is_prefix(), Reverse(name.text().len()))
     }

@@ -19,6 +19,13 @@ pub const TRACK_DRIFT: &str = "function_drift_tracker";
 /// The function that compares all groups and zones.
 pub const SWEEP: &str = "function_drift_sweep";
 
+/// The function that updates images after a push that Event Grid reports.
+pub const IMAGE_PUSHED: &str = "function_image_pushed";
+/// The function that updates images after a push that a webhook reports.
+pub const IMAGE_WEBHOOK: &str = "function_image_webhook";
+/// The function that finishes what a push could not finish.
+pub const IMAGE_RETRY: &str = "function_image_retry";
+
 /// The outcome of an event, in ascending order of severity. The most severe outcome of an array of events is its
 /// response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +141,19 @@ pub struct Report {
     pub services_failed: Vec<String>,
     /// The result of the drift tracker.
     pub drift: Option<Drift>,
+    /// The push that it is about.
+    pub image: Option<ImageFacts>,
+}
+
+/// The pushed image of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// Host and path of the repository.
+    pub repository: String,
+    /// The tag.
+    pub tag: Option<String>,
+    /// The digest.
+    pub digest: Option<String>,
 }
 
 impl Report {
@@ -161,6 +181,7 @@ impl Report {
             conflict_owner: None,
             services_failed: Vec::new(),
             drift: None,
+            image: None,
         }
     }
 
@@ -303,6 +324,7 @@ impl RequestRecord {
     pub fn has_written(&self) -> bool {
         self.method != "GET"
             && !self.operation.ends_with(" secret")
+            && !self.operation.ends_with(" container group")
             && self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }

@@ -4,6 +4,7 @@ pub mod container_group;
 pub mod dns;
 pub mod event;
 pub mod failure;
+pub mod image;
 pub mod inventory;
 pub mod resource_id;
 pub mod secret;

@@ -41,7 +41,10 @@ use tracing::Instrument as _;
 
 use super::envelope::{Envelope, EnvelopeError, RetryEnvelope, read_body, read_envelope};
 use crate::{
-    decide::report::{Chain, Outcome, RECONCILE, RETRY, Report, RetryFacts, SWEEP, TRACK_DRIFT},
+    decide::report::{
+        Chain, IMAGE_PUSHED, IMAGE_RETRY, IMAGE_WEBHOOK, Outcome, RECONCILE, RETRY, Report, RetryFacts,
+        SWEEP, TRACK_DRIFT,
+    },
     domain::{
         event::{self, Event, EventError, EventKind, Given},
         resource_id::ContainerGroupId,
@@ -62,20 +65,26 @@ const QUOTE_LIMIT: usize = 512;
 
 /// A function that the host can call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Function {
+pub(super) enum Function {
     Reconcile,
     Retry,
     TrackDrift,
     Sweep,
+    ImagePushed,
+    ImageWebhook,
+    ImageRetry,
 }
 
 impl Function {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Reconcile => RECONCILE,
             Self::Retry => RETRY,
             Self::TrackDrift => TRACK_DRIFT,
             Self::Sweep => SWEEP,
+            Self::ImagePushed => IMAGE_PUSHED,
+            Self::ImageWebhook => IMAGE_WEBHOOK,
+            Self::ImageRetry => IMAGE_RETRY,
         }
     }
 }
@@ -110,10 +119,39 @@ pub enum Task {
     },
 }
 
-/// The routes of the functions. `reconcile` serves events and messages, `track_drift` events, and `sweep` a timer.
+/// All that the host can call: these routes, and the answers to other requests.
+pub(super) fn complete(routes: Router) -> Router {
+    routes
+        .route("/", get(alive))
+        .fallback(async || failure(StatusCode::NOT_FOUND, "not_found", "there is no such function"))
+        .method_not_allowed_fallback(async || {
+            failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "functions are called with POST")
+        })
+        .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked()))
+}
+
+/// The router of the functions for DNS. `reconcile` serves events and messages, `track_drift` events, and `sweep` a timer.
 ///
 /// Each of them has to respect the deadline of an invocation; the router sets no timeout.
 pub fn router<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
+    reconcile: Reconcile,
+    track_drift: TrackDrift,
+    sweep: Sweep,
+    telemetry: &Telemetry,
+) -> Router
+where
+    Reconcile: Fn(Task) -> Reconciled + Clone + Send + Sync + 'static,
+    Reconciled: Future<Output = Report> + Send + 'static,
+    TrackDrift: Fn(ContainerGroupId, Event) -> Tracked + Clone + Send + Sync + 'static,
+    Tracked: Future<Output = Report> + Send + 'static,
+    Sweep: Fn(Invocation) -> Swept + Clone + Send + Sync + 'static,
+    Swept: Future<Output = Report> + Send + 'static,
+{
+    complete(routes(reconcile, track_drift, sweep, telemetry))
+}
+
+/// The routes of the functions for DNS.
+pub(super) fn routes<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
     reconcile: Reconcile,
     track_drift: TrackDrift,
     sweep: Sweep,
@@ -148,16 +186,10 @@ where
         move |request| invoke(Function::TrackDrift, track_drift.clone(), of_tracker.clone(), request);
     let sweep = move |request| tick(sweep.clone(), of_sweep.clone(), request);
     Router::new()
-        .route("/", get(alive))
         .route("/function_aci_reconcile", post(reconcile))
         .route("/function_aci_retry", post(retry))
         .route("/function_drift_tracker", post(track_drift))
         .route("/function_drift_sweep", post(sweep))
-        .fallback(async || failure(StatusCode::NOT_FOUND, "not_found", "there is no such function"))
-        .method_not_allowed_fallback(async || {
-            failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "functions are called with POST")
-        })
-        .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked()))
 }
 
 /// The host polls this route until the process responds.
@@ -291,7 +323,7 @@ where
     answer_all(&[report])
 }
 
-fn invocation(function: Function, headers: &HeaderMap) -> Invocation {
+pub(super) fn invocation(function: Function, headers: &HeaderMap) -> Invocation {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     Invocation {
         function: function.name(),
@@ -343,17 +375,25 @@ fn span(function: Function, invocation: &Invocation, event: &Result<Event, Event
 
 /// Turns a panic into a failed report, so that it does not affect other events.
 async fn guarded(work: impl Future<Output = Report>) -> Report {
+    guarded_by(work, |report| report).await
+}
+
+/// The same for work with another result, made from the report of the panic.
+pub(super) async fn guarded_by<Result>(
+    work: impl Future<Output = Result>,
+    failed: impl FnOnce(Report) -> Result,
+) -> Result {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
         let reason = panic.downcast_ref::<&str>().copied();
         let reason = reason.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Report {
+        failed(Report {
             error: Some(format!("panicked: {}", reason.unwrap_or("without a reason"))),
             ..Report::new(Outcome::Failed, "the event could not be handled because of a bug in this program")
-        }
+        })
     })
 }
 
-fn malformed(error: &dyn std::error::Error) -> Report {
+pub(super) fn malformed(error: &dyn std::error::Error) -> Report {
     // Errors of serde quote the input.
     let chain = Chain(error).to_string();
     let error = chain.chars().take(QUOTE_LIMIT).collect();
@@ -361,7 +401,7 @@ fn malformed(error: &dyn std::error::Error) -> Report {
 }
 
 /// Reports and answers an invocation whose body cannot be read.
-fn refuse(
+pub(super) fn refuse(
     error: &EnvelopeError,
     telemetry: &Telemetry,
     invocation: &Invocation,
@@ -373,7 +413,7 @@ fn refuse(
 }
 
 /// Responds with the most severe of the results.
-fn answer_all(reports: &[Report]) -> Response {
+pub(super) fn answer_all(reports: &[Report]) -> Response {
     const EXPLANATION_LIMIT: usize = 10;
     let is_failure = |report: &&Report| report.outcome.status() != 200;
     let Some(most_severe) = reports.iter().filter(is_failure).max_by_key(|report| report.outcome.status())
@@ -400,7 +440,7 @@ fn answer_all(reports: &[Report]) -> Response {
 }
 
 /// Message and error, without repetition: one of them may contain the other.
-fn explanation(report: &Report) -> String {
+pub(super) fn explanation(report: &Report) -> String {
     let message = &report.message;
     match &report.error {
         Some(error) if error.contains(message.as_str()) => error.clone(),
@@ -421,7 +461,7 @@ fn failure(status: StatusCode, code: &str, message: &str) -> Response {
     answer(status, &json!({ "error": { "code": code, "message": message } }))
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], body.to_string()).into_response()
 }
 

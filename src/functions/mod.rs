@@ -4,6 +4,7 @@
 
 pub mod envelope;
 pub mod host;
+mod images;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +14,14 @@ use tokio::time::Instant;
 use self::host::Task;
 use crate::{
     azure::arm::Arm,
-    config::Settings,
+    config::{Settings, WebhookSecret},
     decide::report::Report,
     domain::{
         event::{Event, EventKind},
         resource_id::ContainerGroupId,
     },
     drift::DriftTracker,
+    images::updater::ImageUpdater,
     reconcile::{Clock, Reconciler, retry::message::Work},
     sweep::Sweeper,
     telemetry::{Invocation, Telemetry},
@@ -34,6 +36,11 @@ pub struct Functions {
     pub tracker: Arc<DriftTracker>,
     /// Compares all groups.
     pub sweeper: Arc<Sweeper>,
+    /// What updates images, where the settings map them.
+    pub updater: Option<Arc<ImageUpdater>>,
+    webhook_secret: Option<WebhookSecret>,
+    /// Whether the settings map zones.
+    has_zones: bool,
     clock: Clock,
 }
 
@@ -44,17 +51,29 @@ impl Functions {
         let settings = Arc::new(settings);
         let tracker = Arc::new(DriftTracker::new(Arc::clone(&settings), arm.clone(), clock.clone()));
         let reconciler = Reconciler::new(Arc::clone(&settings), arm.clone(), clock.clone());
+        let updater = ImageUpdater::new(Arc::clone(&settings), arm.clone(), clock.clone());
+        let (webhook_secret, has_zones) = (settings.webhook_secret.clone(), settings.zones.key_count() > 0);
         let sweeper = Arc::new(Sweeper::new(settings, arm, clock.clone(), Arc::clone(&reconciler)));
-        Self { reconciler, tracker, sweeper, clock }
+        Self { reconciler, tracker, sweeper, updater, webhook_secret, has_zones, clock }
     }
 
-    /// The routes of all functions.
+    /// The routes of the functions that the settings call for: those for DNS with zones, those for image updates with
+    /// images.
     pub fn router(&self, telemetry: &Telemetry) -> Router {
-        let Self { reconciler, tracker, sweeper, clock } = self.clone();
+        let dns = if self.has_zones { self.dns_routes(telemetry) } else { Router::new() };
+        let updates = self
+            .updater
+            .as_ref()
+            .map(|updater| images::routes(updater, self.webhook_secret.clone(), telemetry));
+        host::complete(dns.merge(updates.unwrap_or_default()))
+    }
+
+    fn dns_routes(&self, telemetry: &Telemetry) -> Router {
+        let Self { reconciler, tracker, sweeper, clock, .. } = self.clone();
         let telemetry_of_sweeps = telemetry.clone();
         let watched = Arc::clone(&reconciler);
         telemetry.watch(move || watched.metrics());
-        host::router(
+        host::routes(
             move |task: Task| {
                 let (reconciler, now) = (Arc::clone(&reconciler), clock.unix_seconds());
                 let work = match task {

@@ -222,6 +222,23 @@ impl RetryQueue {
         deferred(report, stored)
     }
 
+    /// Stores a message that no run shares.
+    pub(crate) async fn store_alone(
+        self: &Arc<Self>,
+        kind: MessageKind,
+        text: String,
+        delay: Duration,
+        deadline: Instant,
+    ) -> Result<Duration, String> {
+        self.store(kind, text, delay, deadline).await
+    }
+
+    /// The delay of a retry in whole seconds, with its jitter, and at least this long.
+    pub(crate) fn backoff(&self, attempt: u64, least: Duration) -> Duration {
+        let backoff = delay(attempt);
+        whole_seconds((backoff + self.arm.jitter(backoff / 5)).max(least))
+    }
+
     /// Stores work for a retry, and returns its delay. If a zone is throttled and the group has a message that is not
     /// visible yet, no further message is needed, because the run of that message starts later than now.
     async fn defer(
@@ -244,8 +261,7 @@ impl RetryQueue {
             let turn = self.waiting().turn(&zones, now, now + throttle);
             delay = delay.max(turn - now);
         }
-        // The service takes whole seconds.
-        let delay = Duration::from_secs(delay.as_secs() + u64::from(delay.subsec_nanos() > 0));
+        let delay = whole_seconds(delay);
         let text = message.to_text(Some(work.event()));
         let stored = self.store(MessageKind::Unavailable, text, delay, deadline).await?;
         let pending = Pending {
@@ -329,8 +345,13 @@ async fn in_time(
     }
 }
 
+/// In whole seconds, as the service counts them.
+fn whole_seconds(delay: Duration) -> Duration {
+    Duration::from_secs(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
+}
+
 /// The report of unfinished work: deferred if it is stored, and otherwise with both errors.
-fn deferred(report: Report, stored: Result<Duration, String>) -> Report {
+pub(crate) fn deferred(report: Report, stored: Result<Duration, String>) -> Report {
     match stored {
         Ok(delay) => Report {
             outcome: Outcome::Deferred,

@@ -31,7 +31,9 @@ use crate::{
 };
 use azure_simulator::{Azure, CertificateRefused, ConnectionDropped};
 
-pub use crate::decide::report::{RECONCILE, RETRY, SWEEP, TRACK_DRIFT};
+pub use crate::decide::report::{
+    IMAGE_PUSHED, IMAGE_RETRY, IMAGE_WEBHOOK, RECONCILE, RETRY, SWEEP, TRACK_DRIFT,
+};
 
 /// A simulator, and one instance of the handler that uses it.
 #[derive(Clone, Debug)]
@@ -107,7 +109,7 @@ impl Stage {
     pub async fn retry(&self, message: &Value) -> HandlerAnswer {
         let literal = Value::String(message.to_string()).to_string();
         let metadata = json!({ "DequeueCount": "1" });
-        self.post(RETRY, &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
+        self.post(self.retry_function(), &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
     }
 
     /// The queue trigger of a Functions host for the retry queue; `None` if the settings contain no queue.
@@ -115,11 +117,16 @@ impl Stage {
     pub fn queue_host(&self, options: QueueOptions) -> Option<QueueHost> {
         let trigger = QueueTrigger {
             queue: self.settings.retry_queue.clone()?,
-            function: RETRY.to_owned(),
+            function: self.retry_function().to_owned(),
             binding: "retry".to_owned(),
             options,
         };
         Some(QueueHost::new(trigger, self.azure.router(), self.router.clone()))
+    }
+
+    /// The function that finishes unfinished work: without zones, that of image updates.
+    fn retry_function(&self) -> &'static str {
+        if self.settings.zones.key_count() > 0 { RETRY } else { IMAGE_RETRY }
     }
 
     /// Starts the queue trigger with the settings of this app's `host.json`; `None` if the settings contain no queue.
@@ -128,7 +135,12 @@ impl Stage {
         Some(self.queue_host(QueueOptions::of_this_app()?)?.start())
     }
 
-    async fn post(&self, function: &str, body: &Value) -> HandlerAnswer {
+    /// Invokes a function with the whole body that the Functions host would send.
+    ///
+    /// # Panics
+    ///
+    /// When the function's name cannot stand in a path.
+    pub async fn post(&self, function: &str, body: &Value) -> HandlerAnswer {
         let invocation = self.invocations.fetch_add(1, Ordering::Relaxed) + 1;
         let request = Request::post(format!("/{function}"))
             .header("x-azure-functions-invocationid", format!("00000000-0000-0000-0000-{invocation:012}"))

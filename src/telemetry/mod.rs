@@ -294,6 +294,11 @@ fn facts(
     facts.set_some("retry.recheck", report.retry.as_ref().and_then(|retry| retry.is_recheck.then_some(true)));
     facts.set_some("retry.delay_s", report.deferral.map(|deferral| deferral.delay.as_secs()));
     facts.set_some("error", report.error.as_deref());
+    if let Some(image) = &report.image {
+        facts.set("image.repository", image.repository.as_str());
+        facts.set_some("image.tag", image.tag.as_deref());
+        facts.set_some("image.digest", image.digest.as_deref());
+    }
     let failed = &report.services_failed;
     facts.set_some("services.failed", (!failed.is_empty()).then(|| list(failed)));
     if let Some(drift) = &report.drift {

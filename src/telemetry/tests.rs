@@ -12,7 +12,7 @@ use tracing::subscriber::with_default;
 
 use super::*;
 use crate::{
-    decide::report::{Deferral, Drift, DriftEvent, DriftKind, MessageKind, RetryFacts},
+    decide::report::{Deferral, Drift, DriftEvent, DriftKind, ImageFacts, MessageKind, RetryFacts},
     domain::resource_id::ContainerGroupId,
     reconcile::{coalesce::Load, retry::RetryMetrics},
 };
@@ -77,6 +77,11 @@ fn full() -> Report {
             services: vec!["api.internal: wanted none, found 10.1.5.9".into()],
         }),
         services_failed: vec!["api.internal: throttled".into()],
+        image: Some(ImageFacts {
+            repository: "demo.azurecr.io/app".into(),
+            tag: Some("v1".into()),
+            digest: Some("sha256:ab".into()),
+        }),
         ..Report::new(Outcome::Changed, "web moved")
     }
 }

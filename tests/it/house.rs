@@ -14,13 +14,14 @@ use std::{
 };
 
 /// The entries of `src`, from the lowest to the highest: each imports only from those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "domain",
     "config",
     "environment",
     "decide",
     "azure",
     "reconcile",
+    "images",
     "drift",
     "sweep",
     "doctor",
@@ -33,11 +34,19 @@ const ORDER: [&str; 15] = [
 ];
 
 /// Modules that take values and return values: whole folders, and parts of others.
-const PURE: [&str; 16] = [
+const PURE: [&str; 24] = [
     "domain/",
     "config/",
     "decide/",
     "reconcile/retry/message",
+    "images/group",
+    "images/payloads",
+    "images/plan",
+    "images/push",
+    "images/push_work",
+    "images/put_body",
+    "images/tag_rule",
+    "images/webhook",
     "resolve/answer",
     "resolve/show",
     "resolve/verdict",

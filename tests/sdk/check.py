@@ -39,6 +39,7 @@ from azure.mgmt.containerinstance.models import (
     ContainerPort,
     ContainerExecRequest as ExecRequest,
     ContainerExecRequestTerminalSize as TerminalSize,
+    EnvironmentVariable,
     IpAddress,
     Port,
     Resource,
@@ -325,11 +326,12 @@ class ContainerGroups(Check):
         "/Microsoft.Network/virtualNetworks/vnet/subnets/containers"
     )
 
-    def deploy(self, name, **tags):
+    def deploy(self, name, variables=(), **tags):
         container = Container(
             name=name,
             image="mcr.microsoft.com/azuredocs/aci-helloworld",
             ports=[ContainerPort(port=80)],
+            environment_variables=list(variables),
             resources=ResourceRequirements(requests=ResourceRequests(memory_in_gb=1.5, cpu=1)),
         )
         group = ContainerGroup(
@@ -380,6 +382,38 @@ class ContainerGroups(Check):
         self.assertEqual(self.get("restarted").instance_view.state, "Stopped")
         self.azure.groups.begin_start(CONTAINERS_GROUP, "restarted").result()
         self.assertEqual(self.get("restarted").instance_view.state, "Running")
+
+    def test_an_image_is_changed_and_pulled(self):
+        self.deploy("updated").result()
+        read = self.get("updated")
+        read.containers[0].image = "mcr.microsoft.com/azuredocs/aci-helloworld:v2"
+        self.azure.groups.begin_create_or_update(CONTAINERS_GROUP, "updated", read).result()
+        container = self.get("updated").containers[0]
+        self.assertEqual(container.image, "mcr.microsoft.com/azuredocs/aci-helloworld:v2")
+        pulling = [event for event in container.instance_view.events if event.name == "Pulling"]
+        self.assertRegex(pulling[0].message, r'^pulling image "mcr\.microsoft\.com/azuredocs/aci-helloworld@sha256:')
+        self.assertIsNotNone(pulling[0].last_timestamp)
+
+    def test_a_put_of_what_was_read_is_refused_where_a_secret_was_hidden(self):
+        self.deploy("secret", variables=[EnvironmentVariable(name="PASSWORD", secure_value="hunter2")]).result()
+        read = self.get("secret")
+        variable = read.containers[0].environment_variables[0]
+        self.assertEqual((variable.name, variable.value, variable.secure_value), ("PASSWORD", None, None))
+        put = self.azure.groups.begin_create_or_update
+        self.failure(HttpResponseError, 400, "InvalidEnvironmentVariable", put, CONTAINERS_GROUP, "secret", read)
+
+    def test_what_only_a_new_group_can_have_is_refused(self):
+        self.deploy("resized").result()
+        read = self.get("resized")
+        read.containers[0].resources.requests.cpu = 2
+        put = self.azure.groups.begin_create_or_update
+        self.failure(HttpResponseError, 400, "InvalidContainerGroupUpdate", put, CONTAINERS_GROUP, "resized", read)
+
+    def test_a_group_in_transition_refuses_a_restart(self):
+        poller = self.deploy("moving")
+        restart = self.azure.groups.begin_restart
+        self.failure(ResourceExistsError, 409, "ContainerGroupTransitioning", restart, CONTAINERS_GROUP, "moving")
+        poller.result()
 
     def test_what_is_not_simulated_says_so(self):
         aci, place = self.azure.aci, (CONTAINERS_GROUP, "web-1")

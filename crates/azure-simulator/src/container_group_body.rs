@@ -40,17 +40,15 @@ impl World {
         }
         if detail == Detail::InstanceView {
             set("instanceView", json!({"events": [], "state": group.state(now)}));
-            let view = self.container_view(group, now);
-            let containers = properties.get_mut("containers").and_then(Value::as_array_mut);
-            for container in containers.into_iter().flatten() {
-                let Some(properties) = container.get_mut("properties").and_then(Value::as_object_mut) else {
-                    continue;
-                };
-                let image = properties.get("image").and_then(Value::as_str).unwrap_or_default();
-                let events = self.container_events(group, image);
-                if let Some(mut view) = view.clone() {
-                    view.insert("events".to_owned(), events);
-                    properties.insert("instanceView".to_owned(), Value::Object(view));
+            for kind in ["initContainers", "containers"] {
+                let containers = properties.get_mut(kind).and_then(Value::as_array_mut);
+                for container in containers.into_iter().flatten() {
+                    let view = self.container_view(group, container, kind == "initContainers", now);
+                    if let (Some(view), Some(Value::Object(properties))) =
+                        (view, container.get_mut("properties"))
+                    {
+                        properties.insert("instanceView".to_owned(), Value::Object(view));
+                    }
                 }
             }
         }
@@ -72,25 +70,32 @@ impl World {
 
     /// The events of a container since its first start, in the form of the recordings
     /// (`test_container_create_with_vnet-017` and `test_container_create_msi-004` of Azure/azure-cli).
-    fn container_events(&self, group: &ContainerGroup, image: &str) -> Value {
+    fn container_events(&self, group: &ContainerGroup, container: &str) -> Value {
         let time = |elapsed| timestamp_in_seconds(self.settings.epoch_seconds, elapsed);
-        let (first, last) = (time(group.first_started), time(group.started));
-        let event = |name: &str, message: &str| {
+        let event = |name: &str, message: &str, (count, first, last): (u64, Duration, Duration)| {
             json!({
-                "count": group.restart_count + 1,
-                "firstTimestamp": first,
-                "lastTimestamp": last,
+                "count": count,
+                "firstTimestamp": time(first),
+                "lastTimestamp": time(last),
                 "name": name,
                 "message": message,
                 "type": "Normal",
             })
         };
-        let image = pulled(image);
-        let mut events = vec![
-            event("Pulling", &format!("pulling image \"{image}\"")),
-            event("Pulled", &format!("Successfully pulled image \"{image}\"")),
-            event("Started", "Started container"),
-        ];
+        let pulls = group.pulls.get(container).map(Vec::as_slice).unwrap_or_default();
+        let form = self.settings.pulling_events;
+        let named =
+            pulls.iter().filter_map(|pull| Some((pull.named(form)?, (pull.count, pull.first, pull.last))));
+        let mut events: Vec<_> = named
+            .flat_map(|(image, times)| {
+                [
+                    event("Pulling", &format!("pulling image \"{image}\""), times),
+                    event("Pulled", &format!("Successfully pulled image \"{image}\""), times),
+                ]
+            })
+            .collect();
+        let starts = (group.restart_count + 1, group.first_started, group.started);
+        events.push(event("Started", "Started container", starts));
         if let (Some(_), Containers::Terminated(end)) = (group.back_off, group.containers) {
             events.push(json!({
                 "count": group.ends,
@@ -142,7 +147,15 @@ impl World {
         identity
     }
 
-    fn container_view(&self, group: &ContainerGroup, now: Duration) -> Option<Map<String, Value>> {
+    /// The instance view of a container; of an init container, that it has ended well (not recorded: as the API's
+    /// description has it).
+    fn container_view(
+        &self,
+        group: &ContainerGroup,
+        container: &Value,
+        is_init: bool,
+        now: Duration,
+    ) -> Option<Map<String, Value>> {
         let time = |elapsed| timestamp_in_milliseconds(self.settings.epoch_seconds, elapsed);
         let started = time(group.started);
         let terminated = |end: Termination| {
@@ -157,6 +170,11 @@ impl World {
         let back_off = group.back_off.filter(|_| group.is_waiting(now));
         let (current, previous) = match (group.containers, back_off) {
             (Containers::Waiting, _) => return None,
+            (Containers::Running | Containers::Terminated(_), _) if is_init => {
+                let (exit_code, detail) = (0, "Completed");
+                let (started, finished) = (group.first_started, group.first_started);
+                (terminated(Termination { exit_code, started, finished, detail }), None)
+            }
             (Containers::Running, _) => {
                 (json!({"state": "Running", "startTime": started, "detailStatus": ""}), group.previous)
             }
@@ -168,26 +186,16 @@ impl World {
             }
         };
         let mut view = Map::new();
-        view.insert("restartCount".to_owned(), group.restart_count.into());
+        let restarts = if is_init { 0 } else { group.restart_count };
+        view.insert("restartCount".to_owned(), restarts.into());
         view.insert("currentState".to_owned(), current);
         if let Some(previous) = previous {
             view.insert("previousState".to_owned(), terminated(previous));
         }
+        let name = field(container, "name").as_str().unwrap_or_default();
+        view.insert("events".to_owned(), self.container_events(group, name));
         Some(view)
     }
-}
-
-/// An image as events name it: by a digest instead of a tag.
-fn pulled(image: &str) -> String {
-    if image.contains('@') {
-        return image.to_owned();
-    }
-    let last = image.rfind('/').map_or(0, |slash| slash + 1);
-    let tag = image.get(last..).and_then(|name| name.find(':'));
-    let name = tag.and_then(|colon| image.get(..last + colon)).unwrap_or(image);
-    let digest = ring::digest::digest(&ring::digest::SHA256, image.as_bytes());
-    let digest = digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    format!("{name}@sha256:{digest}")
 }
 
 /// `properties.ipAddress`: absent while a private group has none, without `ip` while a public one has none.
@@ -254,7 +262,7 @@ pub(super) fn read_tags(tags: &Value) -> BTreeMap<String, String> {
     tags.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// Adds the fields that the service adds, and removes secrets, which it never returns.
+/// Adds the fields that the service adds.
 pub(super) fn complete_definition(mut properties: Map<String, Value>) -> Result<Map<String, Value>, Answer> {
     let defaults = [("sku", json!("Standard")), ("restartPolicy", json!("Always"))];
     for (name, value) in defaults {
@@ -275,27 +283,6 @@ pub(super) fn complete_definition(mut properties: Map<String, Value>) -> Result<
         complete_container(container, false);
     }
     properties.insert("initContainers".to_owned(), Value::Array(init));
-    for volume in properties.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
-        // A volume of secrets is shown empty (example ContainerGroupsCreateOrUpdate of the API's description).
-        if let Some(secret) = volume.get_mut("secret").filter(|secret| secret.is_object()) {
-            *secret = json!({});
-        }
-        if let Some(share) = volume.get_mut("azureFile") {
-            forget(share, "storageAccountKey");
-        }
-    }
-    for extension in properties.get_mut("extensions").and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some(settings) = extension.get_mut("properties") {
-            forget(settings, "protectedSettings");
-        }
-    }
-    if let Some(workspace) = properties.get_mut("diagnostics").and_then(|it| it.get_mut("logAnalytics")) {
-        forget(workspace, "workspaceKey");
-    }
-    let registries = properties.get_mut("imageRegistryCredentials").and_then(Value::as_array_mut);
-    for registry in registries.into_iter().flatten() {
-        forget(registry, "password");
-    }
     Ok(properties)
 }
 
@@ -306,14 +293,4 @@ fn complete_container(container: &mut Value, has_ports: bool) {
     }
     properties.entry("environmentVariables").or_insert(json!([]));
     properties.remove("instanceView");
-    let variables = properties.get_mut("environmentVariables").and_then(Value::as_array_mut);
-    for variable in variables.into_iter().flatten() {
-        forget(variable, "secureValue");
-    }
-}
-
-fn forget(value: &mut Value, name: &str) {
-    if let Some(object) = value.as_object_mut() {
-        object.remove(name);
-    }
 }

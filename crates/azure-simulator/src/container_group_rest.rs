@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::container_group_body::{Detail, complete_definition, read_ip_address, read_tags};
+use super::container_group_spec::Ip;
+use super::container_group_updates::{refuse_missing_secrets, take_secrets};
 use super::container_groups::{ContainerGroup, Deployment};
 use super::events::GroupOperation;
 use super::messages::{Answer, Request, field, method_not_allowed, wrapped};
@@ -93,10 +95,17 @@ impl World {
 
     fn put_group(&mut self, request: &Request, target: &Target<'_>) -> Result<Answer, Answer> {
         let body = request.json()?;
-        if self.groups.get(&target.key()).is_some_and(ContainerGroup::is_deleting) {
+        let existing = self.groups.get(&target.key());
+        if existing.is_some_and(ContainerGroup::is_in_transition) {
             return Err(target.transitioning());
         }
-        let deployment = self.read_deployment(&body, target)?;
+        let mut deployment = self.read_deployment(&body, target)?;
+        self.refuse_images(&deployment)?;
+        if let Some(existing) = existing {
+            let is_in_subnet = deployment.ip != Ip::Public;
+            existing.refuse_update(&deployment, is_in_subnet)?;
+            deployment.provisioning = existing.provisioning;
+        }
         let created = self.deploy(deployment);
         let status = if created { StatusCode::CREATED } else { StatusCode::OK };
         Ok(self.accepted(request, target, status))
@@ -116,9 +125,19 @@ impl World {
         let address = properties.remove("ipAddress");
         let subnets = properties.remove("subnetIds");
         let (ip, ports, dns_name) = read_ip_address(address.as_ref(), location)?;
-        for read_only in ["provisioningState", "instanceView"] {
+        for read_only in [
+            "provisioningState",
+            "instanceView",
+            "provisioningTimeoutInSeconds",
+            "isCustomProvisioningTimeout",
+            "isCreatedFromStandbyPool",
+        ] {
             properties.remove(read_only);
         }
+        let properties = Value::Object(properties);
+        refuse_missing_secrets(&properties, target.name)?;
+        let mut properties = properties.as_object().cloned().unwrap_or_default();
+        let secrets = take_secrets(&mut properties);
         Ok(Deployment {
             subscription: target.subscription.to_owned(),
             resource_group: target.resource_group.to_owned(),
@@ -126,6 +145,7 @@ impl World {
             location: location.to_owned(),
             tags: read_tags(field(body, "tags")),
             definition: Value::Object(complete_definition(properties)?),
+            secrets,
             ports,
             ip,
             dns_name,
@@ -157,6 +177,9 @@ impl World {
         if group.is_deleting() {
             return self.accepted(request, target, StatusCode::ACCEPTED);
         }
+        if group.is_in_transition() {
+            return target.transitioning();
+        }
         let last = self.body(group, Detail::InstanceView, self.now());
         self.delete_group(&key);
         if self.groups.contains_key(&key) {
@@ -172,7 +195,7 @@ impl World {
         let known =
             ["restart", "stop", "start"].into_iter().find(|known| known.eq_ignore_ascii_case(action))?;
         let Some(group) = self.groups.get(&key) else { return Some(target.not_found()) };
-        if group.is_deleting() {
+        if group.is_in_transition() {
             return Some(target.transitioning());
         }
         Some(match known {

@@ -80,9 +80,13 @@ pub struct GroupSpec {
     pub restart_policy: RestartPolicy,
     /// Whether it belongs to a standby pool: `PreProvisioned` until it is claimed.
     pub standby: bool,
-    /// Image of its only container.
+    /// Image of its first container, which has the group's name.
     pub image: String,
-    /// Environment variables of its only container.
+    /// Images of further containers: `side-1`, `side-2`, ….
+    pub side_images: Vec<String>,
+    /// Images of init containers: `init-1`, `init-2`, ….
+    pub init_images: Vec<String>,
+    /// Environment variables of its first container.
     pub environment: BTreeMap<String, String>,
     /// The id of a Log Analytics workspace. Azure then answers `diagnostics.logAnalytics` without the
     /// `workspaceKey` that its own API description requires.
@@ -106,6 +110,8 @@ impl GroupSpec {
             restart_policy: RestartPolicy::Always,
             standby: false,
             image: "mcr.microsoft.com/azuredocs/aci-helloworld".to_owned(),
+            side_images: Vec::new(),
+            init_images: Vec::new(),
             environment: BTreeMap::new(),
             log_analytics_workspace: None,
         }
@@ -123,10 +129,24 @@ impl GroupSpec {
                 "environmentVariables": environment,
                 "resources": {"requests": {"memoryInGB": 1.5, "cpu": 1.0}},
             }}],
-            "initContainers": [],
+            "initContainers": named("init", &self.init_images, |image| json!({
+                "image": image,
+                "environmentVariables": [],
+            })),
             "restartPolicy": self.restart_policy.name(),
             "osType": "Linux",
         });
+        let side = named("side", &self.side_images, |image| {
+            json!({
+                "image": image,
+                "ports": [],
+                "environmentVariables": [],
+                "resources": {"requests": {"memoryInGB": 0.5, "cpu": 0.5}},
+            })
+        });
+        if let Some(containers) = definition.get_mut("containers").and_then(Value::as_array_mut) {
+            containers.extend(side);
+        }
         if let (Some(workspace), Some(properties)) =
             (&self.log_analytics_workspace, definition.as_object_mut())
         {
@@ -136,6 +156,11 @@ impl GroupSpec {
         }
         definition
     }
+}
+
+fn named(kind: &str, images: &[String], properties: impl Fn(&str) -> Value) -> Vec<Value> {
+    let container = |(number, image): (usize, &String)| json!({"name": format!("{kind}-{number}"), "properties": properties(image)});
+    (1..).zip(images).map(container).collect()
 }
 
 pub(super) fn ports() -> Value {

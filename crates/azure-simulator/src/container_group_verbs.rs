@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::addresses::AddressPool;
 use super::container_group_spec::{GroupSpec, Ip, ports};
 use super::container_groups::{Deployment, default_subnet};
+use super::container_states::Secrets;
 use super::events::GroupOperation;
 use super::resource_ids::group_id;
 use super::{Azure, Missing, World};
@@ -50,6 +51,7 @@ impl Azure {
             location: spec.location,
             tags: spec.tags,
             definition,
+            secrets: Secrets::new(),
             ports: ports(),
             ip: spec.ip,
             dns_name: Value::Null,
@@ -178,6 +180,24 @@ impl Azure {
     /// Replaces the tags of a group. Raises an event.
     pub fn set_tags(&self, id: &str, tags: BTreeMap<String, String>) -> Result<(), Missing> {
         self.with_group(id, |world, id| world.tag(id, tags))
+    }
+
+    /// Changes the properties of a group as answers show them, such as its volumes. Raises no event, restarts nothing.
+    pub fn change_definition(&self, id: &str, change: impl FnOnce(&mut Value)) -> Result<(), Missing> {
+        self.with_group(id, |world, id| {
+            if let Some(group) = world.groups.get_mut(id) {
+                change(&mut group.definition);
+            }
+            world.changed();
+        })
+    }
+
+    /// The secrets of a group that was created by REST, which no answer contains, by their place: for example
+    /// `containers/web/PASSWORD/secureValue` or `volumes/certificate/tls.key`.
+    #[must_use]
+    pub fn group_secrets(&self, id: &str) -> BTreeMap<String, String> {
+        let world = self.world();
+        world.groups.get(&id.to_ascii_lowercase()).map(|group| group.secrets.clone()).unwrap_or_default()
     }
 
     /// The address that a group really holds now.

@@ -14,9 +14,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::container_group_spec::{GroupView, Ip};
-use super::container_states::{BackOff, Containers, Standby, Termination};
+use super::container_states::{BackOff, Containers, Secrets, Standby, Termination};
 use super::events::GroupOperation;
 use super::history::{Cut, Moment, Staleness};
+use super::images::Pull;
 use super::messages::field;
 use super::resource_ids::group_id;
 use super::{AddressPool, World};
@@ -64,6 +65,10 @@ pub(super) struct ContainerGroup {
     pub(super) tags: BTreeMap<String, String>,
     /// The properties of the PUT, without address and subnets.
     pub(super) definition: Value,
+    /// What answers hide of it.
+    pub(super) secrets: Secrets,
+    /// What each container has pulled since it was deployed or started, the newest last.
+    pub(super) pulls: BTreeMap<String, Vec<Pull>>,
     pub(super) ports: Value,
     pub(super) ip: Ip,
     /// The other members of its `ipAddress`: `dnsNameLabel` and `fqdn`. Null for a group without them.
@@ -75,7 +80,7 @@ pub(super) struct ContainerGroup {
     pub(super) subnet: String,
     /// Whether answers contain the subnet. They do not if the PUT contained none and the group needs none.
     pub(super) is_in_subnet: bool,
-    provisioning: Duration,
+    pub(super) provisioning: Duration,
     /// The time from which reads find it.
     visible: Duration,
     /// Replaces the real provisioning state in answers, until the next operation.
@@ -128,6 +133,11 @@ impl ContainerGroup {
         self.pending.as_ref().map(|pending| pending.due).or(back_off)
     }
 
+    /// Whether an operation on it goes on, which no other may interrupt.
+    pub(super) fn is_in_transition(&self) -> bool {
+        self.pending.is_some()
+    }
+
     pub(super) fn is_deleting(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.goal == Goal::Vanish)
     }
@@ -162,6 +172,7 @@ pub(super) struct Deployment {
     pub(super) location: String,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) definition: Value,
+    pub(super) secrets: Secrets,
     pub(super) ports: Value,
     pub(super) ip: Ip,
     pub(super) dns_name: Value,
@@ -202,6 +213,8 @@ impl World {
             location: deployment.location,
             tags: BTreeMap::new(),
             definition: Value::Null,
+            secrets: Secrets::new(),
+            pulls: BTreeMap::new(),
             ports: Value::Null,
             ip: deployment.ip,
             dns_name: Value::Null,
@@ -228,6 +241,7 @@ impl World {
         });
         group.tags = deployment.tags;
         group.definition = deployment.definition;
+        group.secrets = deployment.secrets;
         group.ports = deployment.ports;
         group.ip = deployment.ip;
         group.dns_name = deployment.dns_name;
@@ -315,6 +329,7 @@ impl World {
             "Pending".clone_into(&mut group.state);
             group.containers = Containers::Waiting;
             group.previous = None;
+            group.pulls.clear();
             group.restart_count = 0;
             group.displayed = None;
         }
@@ -379,6 +394,7 @@ impl World {
                     self.postpone(id, Pending { due, ..pending });
                     return;
                 }
+                self.pull_images(id, due);
                 if let Some(group) = self.groups.get_mut(id) {
                     if let Containers::Terminated(end) = group.containers {
                         group.previous = Some(end);

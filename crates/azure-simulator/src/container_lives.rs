@@ -47,6 +47,7 @@ impl ContainerGroup {
         self.back_off = None;
         self.started = now;
         self.restart_count += 1;
+        self.pull_again(now);
         "Running".clone_into(&mut self.state);
         self.containers = Containers::Running;
     }

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::authorization::read_permission;
+use super::container_group_body::read_tags;
 use super::messages::{Answer, Request, field, flat, method_not_allowed};
 use super::resource_ids::DEFAULT_SUBSCRIPTION;
 use super::virtual_networks::default_network;
@@ -183,9 +184,9 @@ impl Azure {
     pub(super) fn control(&self, request: &Request) -> Answer {
         let segments = request.segments();
         let path: Vec<_> = segments.iter().skip(1).map(String::as_str).collect();
-        let of_vaults = self.control_vaults(request, &path);
+        let of_others = self.control_vaults(request, &path).or_else(|| self.control_images(request, &path));
         let answer = match (&request.method, path.as_slice()) {
-            _ if let Some(answer) = of_vaults => answer,
+            _ if let Some(answer) = of_others => answer,
             (&Method::GET, ["calls"]) => Ok(json!(self.calls().iter().map(call_body).collect::<Vec<_>>())),
             (&Method::DELETE, ["calls"]) => {
                 self.clear_calls();
@@ -314,7 +315,10 @@ impl Azure {
         }
         let resource_group = field(body, "resourceGroup").as_str().unwrap_or("rg-spoke1");
         let provisioning = self.world().settings.provisioning;
-        let id = self.create_group(GroupSpec { provisioning, ..GroupSpec::new(resource_group, name) });
+        let default = GroupSpec::new(resource_group, name);
+        let image = field(body, "image").as_str().map_or_else(|| default.image.clone(), str::to_owned);
+        let tags = read_tags(field(body, "tags"));
+        let id = self.create_group(GroupSpec { tags, provisioning, image, ..default });
         Ok(json!({"id": id}))
     }
 
@@ -379,7 +383,7 @@ fn read_resolver(body: &Value) -> ResolverSettings {
     }
 }
 
-fn control_json(request: &Request) -> Result<Value, String> {
+pub(super) fn control_json(request: &Request) -> Result<Value, String> {
     serde_json::from_slice(&request.body).map_err(|error| format!("the body is not JSON: {error}"))
 }
 
@@ -402,7 +406,7 @@ fn merge(value: &mut Value, change: &Value) {
     }
 }
 
-fn text<'a>(body: &'a Value, name: &str) -> Result<&'a str, String> {
+pub(super) fn text<'a>(body: &'a Value, name: &str) -> Result<&'a str, String> {
     field(body, name).as_str().ok_or_else(|| format!("'{name}' is missing"))
 }
 

@@ -1,5 +1,5 @@
-//! Azure in memory: container groups, Private DNS, storage queues, secrets in key vaults, managed identity and Event
-//! Grid events, in one process.
+//! Azure in memory: container groups and their images, Private DNS, storage queues, secrets in key vaults, managed
+//! identity and Event Grid events, in one process.
 //!
 //! It speaks the real REST API, so that the handler, Microsoft's own clients and `func start` can use it over
 //! HTTP ([`serve`]) or HTTPS ([`serve_tls`]), and tests and the replay in process ([`Azure::router`]). Its answers are
@@ -35,6 +35,7 @@ mod clock;
 mod container_group_body;
 mod container_group_rest;
 mod container_group_spec;
+mod container_group_updates;
 mod container_group_verbs;
 mod container_groups;
 mod container_lives;
@@ -47,6 +48,10 @@ mod events;
 mod faults;
 mod history;
 mod identity;
+mod image_pulls;
+mod image_pushes;
+mod images;
+mod images_control;
 mod journal;
 mod key_vault;
 mod key_vault_control;
@@ -67,6 +72,7 @@ mod resolver;
 mod resource_groups_rest;
 mod resource_ids;
 mod rest;
+mod serving;
 mod sign_in;
 mod tags_rest;
 #[cfg(test)]
@@ -79,14 +85,11 @@ mod virtual_networks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use http::Method;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 pub use authorization::Permission;
@@ -98,12 +101,16 @@ pub use events::cloud_event;
 pub use faults::{CertificateRefused, ConnectionDropped, Effect, Fault, FaultAnswer, Gate, When};
 pub use history::{Moment, Staleness};
 pub use identity::{AssignedIdentities, ExpiryForm};
+pub use image_pulls::RunningImage;
+pub use image_pushes::{ImagePush, PushError, PushSpec, github_signature};
+pub use images::PullingEvents;
 pub use key_vault::{SecretView, VaultNetwork, VaultSettings, vault_scope};
 pub use locks::LockLevel;
 pub use private_dns::{RecordSetSpec, RecordSetView};
 pub use queue_access::queue_scope;
 pub use queues::{MessageView, StorageSettings};
 pub use resolver::{ResolverSettings, Transport};
+pub use serving::{serve, serve_tls};
 pub use throttles::Throttles;
 pub use tls::{CertificateError, Certificates};
 
@@ -115,6 +122,7 @@ use container_groups::{ContainerGroup, Operation};
 use event_grid::EventGrid;
 use history::History;
 use identity::Identity;
+use images::Images;
 use journal::Journal;
 use key_vault::Vault;
 use locks::Lock;
@@ -124,7 +132,6 @@ use private_zones_rest::ZoneOperation;
 use queues::{Queue, QueueKey};
 use resolver::Resolver;
 use resource_groups_rest::ResourceGroup;
-use tls::TlsListener;
 
 /// The resource does not exist in the simulated Azure.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -169,6 +176,8 @@ pub struct Settings {
     /// How long reads of a new container group answer as if it did not exist, as in a region with a stale
     /// replica. Default: no time.
     pub visible_after: Duration,
+    /// The pulling events of containers. Default: with a digest.
+    pub pulling_events: PullingEvents,
     /// The storage account with the queues. `require_token` applies to it, too.
     pub storage: StorageSettings,
     /// The key vaults, likewise.
@@ -194,6 +203,7 @@ impl Default for Settings {
             calls_kept: usize::MAX,
             group_page_size: 100,
             visible_after: Duration::ZERO,
+            pulling_events: PullingEvents::default(),
             storage: StorageSettings::default(),
             vault: VaultSettings::default(),
         }
@@ -260,6 +270,8 @@ impl Azure {
             identity: Identity::new(settings.seed.wrapping_add(3)),
             message_ids: Identifiers::new(settings.seed.wrapping_add(4)),
             secret_ids: Identifiers::new(settings.seed.wrapping_add(5)),
+            push_ids: Identifiers::new(settings.seed.wrapping_add(6)),
+            images: Images::default(),
             settings,
             resource_groups: BTreeMap::new(),
             revision: 0,
@@ -460,6 +472,8 @@ struct World {
     event_ids: Identifiers,
     message_ids: Identifiers,
     secret_ids: Identifiers,
+    push_ids: Identifiers,
+    images: Images,
     identity: Identity,
     /// By lower-case resource id.
     resource_groups: BTreeMap<String, ResourceGroup>,
@@ -550,40 +564,5 @@ impl World {
             self.agenda.pop_first();
             self.finish(&id, due);
         }
-    }
-}
-
-/// Serves a simulated Azure over HTTP until the shutdown completes.
-pub async fn serve(
-    azure: Azure,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| send_at_once(stream));
-    axum::serve(listener, azure.router()).with_graceful_shutdown(closing(azure, shutdown)).await
-}
-
-/// Serves a simulated Azure over HTTPS, with a certificate of [`Certificates`] or any other, until the shutdown completes. Links
-/// in answers are `https`, too.
-pub async fn serve_tls(
-    azure: Azure,
-    listener: TcpListener,
-    config: Arc<rustls::ServerConfig>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let listener = TlsListener::new(listener, config);
-    axum::serve(listener, azure.router_over("https")).with_graceful_shutdown(closing(azure, shutdown)).await
-}
-
-/// Ends the streams of pages at the shutdown, because a graceful end waits for every answer.
-async fn closing(azure: Azure, shutdown: impl Future<Output = ()> + Send) {
-    shutdown.await;
-    azure.close_streams();
-}
-
-/// Turns Nagle's algorithm off: answers are small, and a delay saves nothing.
-fn send_at_once(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
 }

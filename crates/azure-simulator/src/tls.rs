@@ -134,7 +134,7 @@ impl TlsListener {
     }
 
     fn shake_hands(&mut self, stream: TcpStream, address: SocketAddr) {
-        super::send_at_once(&stream);
+        super::serving::send_at_once(&stream);
         let handshake = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream));
         self.handshakes.spawn(async move {
             match handshake.await {

@@ -407,7 +407,7 @@ impl ErrorResponse {
             }
             404 => Kind::Missing,
             409 if self.is_clash() => Kind::Clash,
-            409 if self.is_pending() => Kind::Transient,
+            409 if self.is_pending() || self.is_transitioning() => Kind::Transient,
             408 | 500.. if subject == Subject::Write => Kind::Uncertain,
             408 | 429 | 500.. => Kind::Transient,
             _ => Kind::Refused,
@@ -422,6 +422,12 @@ impl ErrorResponse {
     /// (<https://github.com/DNSControl/dnscontrol/issues/4363>).
     fn is_pending(&self) -> bool {
         self.status == 409 && self.has_code(&["Conflict"]) && !self.is_clash()
+    }
+
+    /// A deployment, a restart or a deletion of the container group is under way
+    /// (<https://learn.microsoft.com/troubleshoot/azure/azure-container-instances/container-group-transitioning>).
+    fn is_transitioning(&self) -> bool {
+        self.status == 409 && self.has_code(&["ContainerGroupTransitioning"])
     }
 
     /// A CNAME record set has the name. Azure uses the code of a pending operation, and only the message

@@ -23,6 +23,7 @@
 mod activity;
 mod error;
 mod groups;
+mod image_updates;
 mod inspection;
 mod pace;
 mod prune;
@@ -52,6 +53,7 @@ use url::Url;
 pub use self::{
     activity::{Activity, Progress},
     error::{ArmError, Cause, ErrorResponse, Kind},
+    image_updates::ImageUpdateClient,
     inspection::Inspector,
     snapshot::Snapshot,
     tags::Tagger,

@@ -74,7 +74,7 @@ impl QuotaKey {
         let place = place.collect::<Vec<_>>().join("/").to_ascii_lowercase().into();
         let kind = match *method {
             Method::PUT if headers.contains_key(header::IF_NONE_MATCH) => RequestKind::Create,
-            Method::PUT => RequestKind::Replace,
+            Method::PUT | Method::POST => RequestKind::Replace,
             Method::DELETE => RequestKind::Delete,
             _ if is_list(path) => RequestKind::List,
             _ => RequestKind::Read,

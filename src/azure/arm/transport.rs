@@ -151,6 +151,8 @@ struct Outgoing {
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
+    /// Whether the answer is passed on as it is.
+    is_raw: bool,
 }
 
 /// A page of a list of record sets. The generated model reads a page without `value` as an empty one.
@@ -260,6 +262,7 @@ impl Transport {
         let method = match outgoing.method {
             Method::PUT => "PUT",
             Method::DELETE => "DELETE",
+            Method::POST => "POST",
             _ => "GET",
         };
         let exchange = RequestRecord {
@@ -285,8 +288,24 @@ impl Transport {
         &self,
         request: &azure_core::Request,
     ) -> Result<(azure_core::StatusCode, Bytes), Cause> {
+        self.exchange_as(request, false).await
+    }
+
+    /// The same for container groups whose description is needed as it is.
+    pub(super) async fn exchange_raw(
+        &self,
+        request: &azure_core::Request,
+    ) -> Result<(azure_core::StatusCode, Bytes), Cause> {
+        self.exchange_as(request, true).await
+    }
+
+    async fn exchange_as(
+        &self,
+        request: &azure_core::Request,
+        is_raw: bool,
+    ) -> Result<(azure_core::StatusCode, Bytes), Cause> {
         check_address(request.url(), &self.endpoint.url)?;
-        let outgoing = Outgoing::new(request)?;
+        let outgoing = Outgoing { is_raw, ..Outgoing::new(request)? };
         let is_read = outgoing.method == Method::GET;
         let mut longest_wait = FIRST_WAIT;
         let mut is_token_renewed = false;
@@ -380,6 +399,9 @@ impl Transport {
             (&Method::DELETE, StatusCode::OK | StatusCode::NO_CONTENT) | (&Method::PATCH, StatusCode::OK) => {
                 return Ok((parts.status, Bytes::new()));
             }
+            (&Method::POST | &Method::PUT, status) if outgoing.is_raw && status.is_success() => {
+                return Ok((parts.status, Bytes::new()));
+            }
             (&Method::GET, StatusCode::OK) | (&Method::PUT, StatusCode::OK | StatusCode::CREATED) => {}
             (_, status) if status.is_success() => {
                 return Err(unreadable("an unexpected status for this request".into()));
@@ -387,7 +409,10 @@ impl Transport {
             _ => return Err(read_error(&parts, body).await),
         }
         let body = http_transport::collect(body, ANSWER_LIMIT).await?;
-        let body = if let Some(rest) = below_container_instance(outgoing.uri.path()) {
+        let body = if outgoing.is_raw {
+            check_json(&body, false).map_err(unreadable)?;
+            body
+        } else if let Some(rest) = below_container_instance(outgoing.uri.path()) {
             let prune = if rest.contains('/') { prune::container_group } else { prune::container_groups };
             prune(&body).map_err(unreadable)?.into()
         } else {
@@ -418,6 +443,7 @@ impl Outgoing {
             uri: Uri::try_from(request.url().as_str()).map_err(|error| unsendable(error.into()))?,
             headers,
             body,
+            is_raw: false,
         })
     }
 

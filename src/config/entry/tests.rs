@@ -58,10 +58,10 @@ fn an_unknown_key_is_refused_with_a_suggestion() {
     check_entry(
         &format!(r#"{REQUIRED}, "TTL": 1, "zoneSubscription": "s", "color": "red""#),
         &[
-            "ACI_DNS_ZONES.rg.TTL: is not a key of a zone entry; did you mean \"ttl\"?",
-            "ACI_DNS_ZONES.rg.zoneSubscription: is not a key of a zone entry; \
+            "ACI_DNS_ZONES.rg.TTL: is not a key of such an entry; did you mean \"ttl\"?",
+            "ACI_DNS_ZONES.rg.zoneSubscription: is not a key of such an entry; \
              did you mean \"zoneSubscriptionId\"?",
-            "ACI_DNS_ZONES.rg.color: is not a key of a zone entry",
+            "ACI_DNS_ZONES.rg.color: is not a key of such an entry",
         ],
     );
 }
@@ -299,6 +299,6 @@ fn a_secret_has_a_vault_and_a_name_of_letters_digits_and_hyphens() {
         let expected = format!("ACI_DNS_ZONES.rg.secret.name: {name:?} is not {rule}");
         check(&format!(r#"{{{vault}, "name": "{name}"}}"#), &[&expected]);
     }
-    let unknown = "ACI_DNS_ZONES.rg.secret.names: is not a key of a zone entry; did you mean \"name\"?";
+    let unknown = "ACI_DNS_ZONES.rg.secret.names: is not a key of such an entry; did you mean \"name\"?";
     check(&format!(r#"{{{vault}, "names": "a"}}"#), &[unknown]);
 }

@@ -82,6 +82,11 @@ pub enum MessageError {
 impl RetryMessage {
     /// Reads a message in the form that the host sends: JSON in a JSON string in a JSON string. Ignores unknown members.
     pub fn read(given: &Value) -> Result<Self, MessageError> {
+        Self::read_as("event", given)
+    }
+
+    /// The same for a message that carries its work in another member.
+    pub fn read_as(carrier: &'static str, given: &Value) -> Result<Self, MessageError> {
         let mut value = given.clone();
         for _ in 0..ENCODINGS_LIMIT {
             let Value::String(text) = &value else { break };
@@ -92,7 +97,7 @@ impl RetryMessage {
         if version.as_u64() != Some(VERSION) {
             return Err(MessageError::Version(version));
         }
-        let event = members.remove("event").ok_or(MessageError::Member("event"))?;
+        let event = members.remove(carrier).ok_or(MessageError::Member(carrier))?;
         let number = |name: &'static str, default| match members.get(name) {
             None => Ok(default),
             Some(value) => value.as_u64().ok_or(MessageError::Member(name)),
@@ -125,22 +130,28 @@ impl RetryMessage {
     /// The JSON of the message. If it would be too long, the event is reduced to the fields that are read.
     #[must_use]
     pub fn to_text(&self, event: Option<&Event>) -> String {
-        let text = self.json(&self.event);
+        self.to_text_as("event", event)
+    }
+
+    /// The same for a message that carries its work in another member.
+    #[must_use]
+    pub fn to_text_as(&self, carrier: &str, event: Option<&Event>) -> String {
+        let text = self.json(carrier, &self.event);
         if text.len() <= LONGEST_MESSAGE {
             return text;
         }
         match (event, &self.event) {
-            (Some(event), _) => self.json(&event.essentials()),
+            (Some(event), _) => self.json(carrier, &event.essentials()),
             // In JSON, control characters are six times as long.
-            (None, Value::String(text)) => self.json(&Value::from(cut(text, LONGEST_MALFORMED / 2))),
-            (None, _) => self.json(&Value::Null),
+            (None, Value::String(text)) => self.json(carrier, &Value::from(cut(text, LONGEST_MALFORMED / 2))),
+            (None, _) => self.json(carrier, &Value::Null),
         }
     }
 
-    fn json(&self, event: &Value) -> String {
+    fn json(&self, carrier: &str, work: &Value) -> String {
         let Self { since, attempt, is_recheck, rechecks, .. } = self;
         json!({
-            "version": VERSION, "event": event, "since": since.and_then(rfc3339), "attempt": attempt,
+            "version": VERSION, carrier: work, "since": since.and_then(rfc3339), "attempt": attempt,
             "recheck": is_recheck, "rechecks": rechecks,
         })
         .to_string()

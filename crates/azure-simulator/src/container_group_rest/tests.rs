@@ -341,6 +341,7 @@ async fn identities_and_zones_stand_beside_the_properties() {
     assert_eq!(deploy("SystemAssigned, UserAssigned").await["identity"], shown["identity"]);
     assert_eq!(keys(&deploy("UserAssigned").await["identity"]), "tenantId type userAssignedIdentities");
     assert_eq!(deploy("None").await.get("identity"), None);
+    azure.stop_group(&path).unwrap();
     assert_eq!(put(&azure, &path, deployment()).await.json().get("zones"), None);
 }
 

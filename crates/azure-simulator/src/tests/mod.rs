@@ -2,6 +2,7 @@
 
 mod container_lives;
 mod identities;
+mod images;
 mod odd_record_sets;
 mod page;
 mod queues;
