@@ -4,10 +4,10 @@ use std::{env, fs, sync::OnceLock};
 
 use crate::config::{Environment, Settings, SettingsError, ZONES};
 
-/// The file of the command line that stands in for `ACI_DNS_ZONES`.
+/// The file of the command line that replaces `ACI_DNS_ZONES`.
 static ZONES_FILE: OnceLock<String> = OnceLock::new();
 
-/// Lets a file stand in for the variable `ACI_DNS_ZONES`. The first call counts.
+/// Replaces the variable `ACI_DNS_ZONES` by a file. Later calls have no effect.
 pub fn read_zones_from(path: String) {
     let _ = ZONES_FILE.set(path);
 }
@@ -15,13 +15,13 @@ pub fn read_zones_from(path: String) {
 /// The log filter of the command line that replaces `RUST_LOG`.
 static LOG_FILTER: OnceLock<&'static str> = OnceLock::new();
 
-/// Replaces the variable `RUST_LOG`. The first call counts.
+/// Replaces the variable `RUST_LOG`. Later calls have no effect.
 pub fn log_as(filter: &'static str) {
     let _ = LOG_FILTER.set(filter);
 }
 
-/// The value of a variable; an empty one counts as unset. One that is not Unicode is read as far as it is, so that
-/// the mistake in it is reported.
+/// The value of a variable; an empty one counts as unset. Characters that are not Unicode are replaced, so that the
+/// validation reports the mistake.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     if let Some(path) = ZONES_FILE.get().filter(|_| name == ZONES) {
@@ -43,8 +43,8 @@ pub fn names() -> Vec<String> {
     names
 }
 
-/// Reads settings through a look-up, which may stand in front of the variables of this process, and the files that
-/// they name. `names` are the variables whose names are checked.
+/// Reads settings through a lookup, which may override the variables of this process, and the files that they name.
+/// `names` are the variables whose names are checked.
 pub fn settings(
     lookup: impl Fn(&str) -> Option<String>,
     names: Vec<String>,

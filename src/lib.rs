@@ -1,15 +1,15 @@
-//! Keeps Private DNS right for Azure Container Instances.
+//! Keeps Private DNS correct for Azure Container Instances.
 //!
 //! A container group in a virtual network is reachable only by a private address that changes at every restart,
 //! redeployment or platform move, and Private DNS never registers it. This crate is an Azure Functions *custom
-//! handler*: on ARM lifecycle events from Event Grid it makes the A record set in the forward zone and the PTR
-//! record set in the reverse zone right (`function_aci_reconcile`, the only writer), and it says when DNS and
-//! reality differ (`function_drift_tracker`, which has nothing to write with).
+//! handler*: on ARM lifecycle events from Event Grid it corrects the A record set in the forward zone and the PTR
+//! record set in the reverse zone (`function_aci_reconcile`, the only writer), and reports differences between DNS and
+//! the live group (`function_drift_tracker`, which has no write access).
 //!
 //! # Modules, in reading order
 //!
 //! An invocation of the Functions host ([`functions`]) carries an event ([`domain::event`]), which names a container
-//! group. [`config`] says which zones serve it. The driver ([`reconcile::driver`]) asks [`decide()`](decide::decide) for the
+//! group. [`config`] determines the zones that serve it. The driver ([`reconcile::driver`]) asks [`decide()`](decide::decide) for the
 //! next step, executes it, and lets the facts learn the answers, until the step is a verdict. The report
 //! ([`decide::report`]) goes to [`telemetry`] and back to the host.
 //!
@@ -26,11 +26,11 @@
 //! | [`drift`] | compares, and reports |
 //! | [`sweep`] | all groups and zones at once, by lists; repairs on demand |
 //! | [`doctor`] | a preflight: checks everything that the handler depends on |
-//! | [`resolve`] | asks DNS servers what clients really get |
+//! | [`resolve`] | queries DNS servers like a client |
 //! | [`telemetry`] | one line per event; Application Insights; Log Analytics |
 //! | [`functions`] | the protocol of custom handlers, and the functions |
 //! | [`replay`] | plays events against the simulator (crate `azure_simulator`), or against a running handler |
-//! | [`demo`] | the simulator, the handler and all that is between them, in one process |
+//! | [`demo`] | the simulator, the handler, and the services between them, in one process |
 //!
 //! # Invariants
 //!

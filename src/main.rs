@@ -1,6 +1,6 @@
 //! Command line: reads the arguments and runs the command.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 drift or problems found.
+//! Exit codes: 0 done, 1 failed, 2 invalid settings or arguments, 3 drift or problems found.
 
 mod cli;
 

@@ -83,15 +83,15 @@ pub enum TransportError {
         source: BoxError,
     },
     /// The connection failed, so the request was certainly not received.
-    #[error("no connection to {host}")]
+    #[error("cannot connect to {host}")]
     Unreachable {
         /// The host of the request.
         host: String,
         /// The cause.
         source: BoxError,
     },
-    /// The connection broke before the answer was complete. The request may have been received.
-    #[error("the connection broke before the answer was complete")]
+    /// The connection closed before the answer was complete. The request may have been received.
+    #[error("the connection closed before the answer was complete")]
     Lost(#[source] BoxError),
     /// The answer exceeds the size limit.
     #[error("the answer is larger than {limit} bytes")]
@@ -117,7 +117,7 @@ impl HttpTransport {
 
     /// A service in this process, such as an [`axum::Router`].
     ///
-    /// An error of the service is treated as a connection that broke after the request was received, except
+    /// An error of the service is treated as a connection that closed after the request was received, except
     /// an [`io::Error`] of the kind [`io::ErrorKind::ConnectionRefused`], which is a failed connection. A
     /// body that ends in an error is a truncated answer.
     pub fn embedded<S>(service: S) -> Self
@@ -244,7 +244,7 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// Creates an HTTP client with the options of this process. Reads the machine's CA certificates.
 pub fn http_client(proxy: Option<&Proxy>) -> Result<reqwest::Client, BoxError> {
-    // Fails only if another part of the process has installed a provider already, which is fine.
+    // Fails only if a provider is installed already. The client uses that one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -272,8 +272,8 @@ fn outbound(proxy: &Proxy) -> Result<reqwest::Proxy, BoxError> {
 
 /// Reads the whole body, up to a limit.
 pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, TransportError> {
-    let announced = body.size_hint().lower();
-    if usize::try_from(announced).map_or(true, |length| length > limit) {
+    let declared_length = body.size_hint().lower();
+    if usize::try_from(declared_length).map_or(true, |length| length > limit) {
         return Err(TransportError::TooLarge { limit });
     }
     match Limited::new(body, limit).collect().await {

@@ -1,14 +1,14 @@
 //! Client of the secrets in key vaults, on the transport and the tokens that all clients share.
 //!
-//! `azure_security_keyvault_secrets` builds the requests and reads the answers. Its transport is ours: it attaches the
-//! token, below everything that may log the request, and lets nothing through that does not go to the vault itself. The
-//! crate asks the vault which audience its tokens need, by a first request without a token. Here the cloud decides the
-//! audience: the transport answers that request itself, so that no vault can ask for a token for another service, and
-//! an event costs one request less. There is one client per vault, made when the first group needs it.
+//! `azure_security_keyvault_secrets` builds the requests and reads the answers, on a transport of this crate. The
+//! transport attaches the token below all code that may log the request, and refuses requests to other hosts than the
+//! vault. The SDK finds the audience of its tokens by a first request without a token. Here the cloud determines the
+//! audience: the transport answers that request itself, so that no vault can request a token for another service, and
+//! an event needs one request less. Each vault has one client, created when the first group needs it.
 //!
-//! The crate refuses http. For a vault on this machine it is given https, and the transport takes it back.
+//! The SDK refuses http. For a vault on this machine it gets an https URL, and the transport restores http.
 //!
-//! Deliberately absent: lists, deletions, values of deleted secrets, and every secret that no container group should have.
+//! Deliberately absent: lists, deletions, values of deleted secrets, and secrets that no container group publishes.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/keyvault/secrets>
 
@@ -41,11 +41,10 @@ use crate::{
     domain::secret::{Secret, SecretId, Vault},
 };
 
-/// How long one operation may take, with its repetitions: so short that a vault that does not answer leaves time for the
-/// verification of the record sets.
+/// The timeout of one operation, including retries. A vault that does not answer leaves time to verify the record sets.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The pauses before a read is repeated.
+/// The pauses before the retries of a read.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(400)];
 
 /// The clients of all vaults in a process. Cheap to clone.
@@ -66,19 +65,19 @@ impl fmt::Debug for Vaults {
 }
 
 impl Vaults {
-    /// No client yet.
+    /// Creates the pool without a client.
     #[must_use]
     pub fn new(cloud: Cloud, http_transport: HttpTransport, tokens: Tokens) -> Self {
         Self(Arc::new(VaultClients { http_transport, tokens, cloud, clients: Mutex::default() }))
     }
 
-    /// How many vaults have a client.
+    /// The number of vaults with a client.
     #[must_use]
     pub fn client_count(&self) -> usize {
         self.clients().len()
     }
 
-    /// The vaults as one invocation sees them: it counts its requests.
+    /// The client of one invocation, which counts its requests.
     #[must_use]
     pub fn invocation(&self) -> VaultRequests {
         VaultRequests { vaults: self.clone(), log: Mutex::default() }
@@ -143,7 +142,7 @@ impl VaultRequests {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest version of a secret; `None` if the vault says that there is no such secret.
+    /// The newest version of a secret; `None` if the vault answers that it does not exist.
     pub async fn read(&self, id: &SecretId) -> Result<Option<Secret>, VaultError> {
         let read = async {
             let mut pauses = PAUSES.into_iter();
@@ -167,7 +166,7 @@ impl VaultRequests {
         }
     }
 
-    /// Whether a secret of this name is deleted and can be recovered. Needs another right than the other requests.
+    /// Whether a secret of this name is deleted and recoverable. Needs another permission than the other requests.
     pub async fn is_deleted(&self, id: &SecretId) -> Result<bool, VaultError> {
         let at = Instant::now();
         let read = async {
@@ -189,7 +188,7 @@ impl VaultRequests {
         Ok(client.get_secret(id.name.as_str(), None).await?.into_model()?)
     }
 
-    /// Writes a new version of a secret. A write whose answer is lost is not repeated.
+    /// Writes a new version of a secret. After a lost answer, the write is not retried.
     pub async fn write(&self, id: &SecretId, secret: &Secret) -> Result<(), VaultError> {
         let parameters = SetSecretParameters {
             content_type: secret.content_type.clone(),

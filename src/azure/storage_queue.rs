@@ -1,11 +1,11 @@
 //! Client of one storage queue, on the transport and the tokens that all clients share.
 //!
-//! `azure_storage_queue` builds the requests and reads the answers. Its transport is ours: it sends each request once,
-//! attaches the token, and lets nothing through that does not go to the queue's own account. The crate's own token
-//! policy is not used, because it refuses loopback addresses and has a cache of its own. A queue whose URL carries a
+//! `azure_storage_queue` builds the requests and reads the answers, on a transport of this crate. The transport sends
+//! each request once, attaches the token, and refuses requests to other hosts than the queue's account. The token policy
+//! of the SDK is not used, because it refuses loopback addresses and has its own cache. A queue whose URL carries a
 //! signature, which the settings accept on loopback only, gets no token.
 //!
-//! Deliberately absent: what messages mean.
+//! Deliberately absent: the meaning of messages.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>
 
@@ -33,24 +33,24 @@ use crate::azure::{
     tokens::{self, TokenError, Tokens, messages},
 };
 
-/// What tokens for queues are for, in every cloud.
+/// The scope of tokens for queues, in every cloud.
 ///
 /// Source: <https://learn.microsoft.com/azure/storage/blobs/authorize-access-azure-active-directory>
 const SCOPE: &str = "https://storage.azure.com/.default";
 
-/// How long one request may take.
+/// The timeout of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest answer: 32 messages of 64 KiB, whose text is escaped.
+/// The largest answer, in bytes: 32 messages of 64 KiB with escaped text.
 const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 
-/// The first pause before a request is repeated; each further one is twice as long.
+/// The pause before the first retry of a request; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// How many messages the service returns at once at most.
+/// The largest number of messages that the service returns at once.
 const MOST_MESSAGES: i32 = 32;
 
-/// How long messages that are moved stay hidden from others.
+/// The visibility timeout of messages that are moved, in seconds.
 const MOVE_SECONDS: i32 = 60;
 
 /// Why a request to the queue failed.
@@ -60,7 +60,7 @@ pub enum QueueError {
     #[error("the client of the queue cannot be set up")]
     Client(#[source] BoxError),
     /// The service refuses the request.
-    #[error("the queue answers status {status}, {}{}", code.as_deref().unwrap_or("no code"), advice(*status, code.as_deref()))]
+    #[error("the queue answered with status {status}, {}{}", code.as_deref().unwrap_or("no code"), advice(*status, code.as_deref()))]
     Answer {
         /// The HTTP status.
         status: u16,
@@ -73,31 +73,31 @@ pub enum QueueError {
     /// There is no token.
     #[error("no token for the queue")]
     Token(#[source] TokenError),
-    /// The answer did not come in time.
+    /// The answer did not arrive in time.
     #[error("the queue did not answer in time")]
     Late,
     /// The answer cannot be read.
     #[error("the answer of the queue cannot be read")]
     Unreadable(#[source] BoxError),
-    /// The request would have carried the token to another place.
+    /// The request would have sent the token to another host.
     #[error("the request does not go to the queue")]
     Address,
 }
 
-/// What a person does about an answer.
+/// What a person can do about an error.
 fn advice(status: u16, code: Option<&str>) -> &'static str {
     match (status, code) {
         (403, Some("AuthorizationFailure")) => {
-            ": the network rules of the storage account do not let the function app in"
+            ": the network rules of the storage account block the function app"
         }
-        (403, _) => ": its identity needs the role Storage Queue Data Contributor at the storage account",
+        (403, _) => ": the identity needs the role Storage Queue Data Contributor at the storage account",
         (404, _) => ": the queue or its storage account does not exist",
         _ => "",
     }
 }
 
 impl QueueError {
-    /// Whether the same request may succeed a moment later.
+    /// Whether a retry may succeed.
     fn is_transient(&self) -> bool {
         match self {
             Self::Answer { status, .. } => matches!(status, 408 | 429 | 500..),
@@ -124,16 +124,16 @@ impl From<azure_core1::Error> for QueueError {
     }
 }
 
-/// A message that was peeked at or received.
+/// A message that was peeked or received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredMessage {
     /// The service's id.
     pub id: String,
-    /// The text as it is stored.
+    /// The stored text.
     pub text: String,
     /// How often the message was received.
     pub dequeue_count: u64,
-    /// What deletes it; empty where it was only peeked at.
+    /// The receipt that a deletion needs; empty if the message was only peeked.
     pop_receipt: String,
 }
 
@@ -145,13 +145,13 @@ pub struct StorageQueue {
 
 impl fmt::Debug for StorageQueue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The query may be a signature.
+        // The query may contain a signature.
         formatter.debug_tuple("StorageQueue").field(&self.client.url().path()).finish()
     }
 }
 
 impl StorageQueue {
-    /// The queue at a URL that the settings accepted. Connects nothing yet.
+    /// The queue at a URL that the settings accepted. It does not connect yet.
     pub fn new(url: Url, http_transport: HttpTransport, tokens: Tokens) -> Result<Self, QueueError> {
         let tokens = (!url.query_pairs().any(|(name, _)| name == "sig")).then_some(tokens);
         let transport = QueueTransport { http_transport, tokens, origin: url.origin().ascii_serialization() };
@@ -166,10 +166,10 @@ impl StorageQueue {
         Ok(Self { client: Arc::new(client) })
     }
 
-    /// Stores a message that never expires and that becomes visible after a delay. The queue is created, once, where
-    /// it does not exist; what may pass is repeated until the deadline.
+    /// Stores a message that never expires and that becomes visible after a delay. Creates the queue if it does not
+    /// exist, and retries temporary failures until the deadline.
     ///
-    /// A message whose answer was lost may be stored, and is stored again.
+    /// After a lost answer, the message is sent again, so the queue may contain it twice.
     pub async fn put(&self, text: &str, delay: Duration, deadline: Instant) -> Result<(), QueueError> {
         let store = async {
             let (mut pause, mut is_created) = (FIRST_PAUSE, false);
@@ -180,7 +180,7 @@ impl StorageQueue {
                         self.create().await?;
                     }
                     Err(error) if error.is_transient() && Instant::now() + pause < deadline => {
-                        tracing::debug!(%error, "a message is sent once more");
+                        tracing::debug!(%error, "retrying to store a message");
                         sleep(pause).await;
                         pause *= 2;
                     }
@@ -203,11 +203,11 @@ impl StorageQueue {
         Ok(())
     }
 
-    /// Creates the queue, where it does not exist.
+    /// Creates the queue if it does not exist.
     pub async fn create(&self) -> Result<(), QueueError> {
         match self.client.create(None).await.map_err(QueueError::from) {
             Ok(_) => Ok(()),
-            // Somebody else created it, or its metadata are others.
+            // The queue exists with other metadata, or another process created it meanwhile.
             Err(QueueError::Answer { status: 409, code: Some(code) }) if code == "QueueAlreadyExists" => {
                 Ok(())
             }
@@ -215,7 +215,7 @@ impl StorageQueue {
         }
     }
 
-    /// About how many messages there are; nothing where the queue does not exist.
+    /// The approximate number of messages; `None` if the queue does not exist.
     pub async fn count(&self) -> Result<Option<u64>, QueueError> {
         let count = async {
             let properties = self.client.get_properties(None).await?;
@@ -225,7 +225,7 @@ impl StorageQueue {
         count.await.or_else(|error: QueueError| if error.is_missing_queue() { Ok(None) } else { Err(error) })
     }
 
-    /// The first messages that are visible, as they are.
+    /// The first visible messages. They stay visible.
     pub async fn peek(&self) -> Result<Vec<StoredMessage>, QueueError> {
         let options = QueueClientPeekMessagesOptions {
             number_of_messages: Some(MOST_MESSAGES),
@@ -242,7 +242,7 @@ impl StorageQueue {
         Ok(stored.collect())
     }
 
-    /// Takes the first visible messages, which stay hidden from others for a minute.
+    /// Receives the first visible messages, which are then invisible for a minute.
     pub async fn receive(&self) -> Result<Vec<StoredMessage>, QueueError> {
         let options = QueueClientReceiveMessagesOptions {
             number_of_messages: Some(MOST_MESSAGES),
@@ -267,13 +267,13 @@ impl StorageQueue {
     }
 }
 
-/// The shared transport, as the crate wants it.
+/// The shared transport, through the interface that the SDK requires.
 #[derive(Debug)]
 struct QueueTransport {
     http_transport: HttpTransport,
-    /// Nothing, where the URL carries a signature.
+    /// `None` if the URL carries a signature.
     tokens: Option<Tokens>,
-    /// Scheme, host and port of the queue: tokens go nowhere else.
+    /// Scheme, host and port of the queue. Tokens are sent only there.
     origin: String,
 }
 
@@ -287,7 +287,7 @@ impl HttpClient for QueueTransport {
 }
 
 impl QueueTransport {
-    /// Sends a request; once more, with another token, where the first one was not accepted.
+    /// Sends a request, and retries it once with a new token if the queue rejects the first one.
     async fn exchange(&self, request: &Request) -> Result<AsyncRawResponse, QueueError> {
         if request.url().origin().ascii_serialization() != self.origin {
             return Err(QueueError::Address);

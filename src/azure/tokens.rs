@@ -113,8 +113,8 @@ impl Tokens {
     #[must_use]
     pub fn azure(client_id: Option<String>, http_transport: &HttpTransport) -> Self {
         let http_transport = http_transport.clone();
-        let asked = client_id.clone();
-        Self::from_credential(asked, move || {
+        let requested_id = client_id.clone();
+        Self::from_credential(requested_id, move || {
             if !is_managed_identity() {
                 return Ok(DeveloperToolsCredential::new(None)?);
             }
@@ -130,7 +130,7 @@ impl Tokens {
         })
     }
 
-    /// Always the same token, for an Azure in this process.
+    /// Always the same token, for the simulator in this process.
     #[must_use]
     pub fn fixed(text: impl Into<Arc<str>>) -> Self {
         Self(Arc::new(TokenSource::Fixed(text.into())))
@@ -239,7 +239,7 @@ impl ScopeToken {
         let lifetime = SystemTime::from(token.expires_on).duration_since(SystemTime::now());
         let (now, lifetime) = (Instant::now(), lifetime.unwrap_or_default());
         let text: Arc<str> = token.token.secret().into();
-        // A short-lived token is not refreshed at every request.
+        // Without this lower bound, a short-lived token would be refreshed at every request.
         let refresh = lifetime.saturating_sub(REFRESH_BEFORE).max(REFRESH_PAUSE);
         self.write(Some(Cached { token: text.clone(), refresh: now + refresh, end: now + lifetime }));
         text
@@ -263,11 +263,11 @@ impl Identity {
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     /// The identity endpoint refuses.
-    #[error("the identity endpoint answered with status {status}, {said:?}: {fix}")]
+    #[error("the identity endpoint answered with status {status}, {message:?}: {fix}")]
     Endpoint {
         status: u16,
         /// The message of the endpoint.
-        said: String,
+        message: String,
         fix: String,
     },
     /// The developer's tools refuse, or the request fails on the way.
@@ -281,11 +281,11 @@ fn refusal(error: azure_core1::Error, client_id: Option<&str>) -> BoxError {
     let mut causes = std::iter::successors(Some(outermost), |cause| cause.source());
     let answer = causes.find_map(|cause| match cause.downcast_ref::<azure_core1::Error>()?.kind() {
         ErrorKind::HttpResponse { status, raw_response: Some(response), .. } => {
-            Some((u16::from(*status), words(response.body())))
+            Some((u16::from(*status), endpoint_message(response.body())))
         }
         _ => None,
     });
-    let Some((status, said)) = answer else {
+    let Some((status, message)) = answer else {
         let fix = if is_managed_identity() {
             "cannot reach the managed identity"
         } else {
@@ -293,7 +293,7 @@ fn refusal(error: azure_core1::Error, client_id: Option<&str>) -> BoxError {
         };
         return Refusal::Other { fix, source: error.into() }.into();
     };
-    let is_ambiguous = said.to_ascii_lowercase().contains("multiple");
+    let is_ambiguous = message.to_ascii_lowercase().contains("multiple");
     let fix = match client_id {
         Some(id) => format!("AZURE_CLIENT_ID is {id:?}; correct it, or assign that identity to the app"),
         None if is_ambiguous => {
@@ -303,17 +303,17 @@ fn refusal(error: azure_core1::Error, client_id: Option<&str>) -> BoxError {
                  system-assigned one)"
             .to_owned(),
     };
-    Refusal::Endpoint { status, said, fix }.into()
+    Refusal::Endpoint { status, message, fix }.into()
 }
 
 /// The message in an error of the identity endpoint, in the formats of its different hosts.
-fn words(body: &[u8]) -> String {
+fn endpoint_message(body: &[u8]) -> String {
     const LONGEST: usize = 500;
     let text = String::from_utf8_lossy(body);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let members = ["/error_description", "/message", "/Message", "/error/message", "/error"];
-    let said = members.iter().find_map(|member| json.pointer(member)?.as_str());
-    said.unwrap_or_else(|| text.trim()).chars().take(LONGEST).collect()
+    let message = members.iter().find_map(|member| json.pointer(member)?.as_str());
+    message.unwrap_or_else(|| text.trim()).chars().take(LONGEST).collect()
 }
 
 /// The token in a format that `azure_identity` can read: some hosts return `expires_on` as a number.

@@ -24,8 +24,8 @@ use super::{
 /// Check everything that aci-dns depends on in Azure
 ///
 /// Checks settings, token, rights, zones, links to virtual networks, subnets, event subscriptions and quotas. Reports
-/// the impact and the fix of each problem. Read-only, with the identity of the caller; the rights that count are those
-/// of the function app's identity: name it with --principal. The settings are those of `serve`.
+/// the impact and the fix of each problem. Read-only, with the identity of the caller. To check the rights of the
+/// function app's identity, pass it with --principal. The settings are those of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = DOCTOR)]
 pub(crate) struct DoctorArguments {
@@ -45,7 +45,7 @@ const DOCTOR: &str = "\
 States:
   ok           correct
   warning      works, but possibly not for long or not everywhere
-  not checked  could not be read, mostly because of a missing permission, which is named
+  not checked  could not be read, mostly because of a missing permission (the report names it)
   problem      does not work
 
 Examples:
@@ -93,7 +93,7 @@ pub(crate) fn doctor(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
     })
 }
 
-/// All mistakes together, the one in the arguments first.
+/// All mistakes together, those of the arguments first.
 fn settings(arguments: &DoctorArguments) -> Result<Settings, Failure> {
     let wrong = arguments.principal.as_ref().filter(|id| !is_subscription(id)).map(|id| Mistake {
         place: "--principal".to_owned(),

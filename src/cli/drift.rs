@@ -35,7 +35,7 @@ pub(crate) struct DriftArguments {
 const DRIFT: &str = "\
 Kinds of drift:
   a_missing      the container group has no A record set
-  address        its A record set holds another address
+  address        its A record set contains another address
   ttl            a record set has the wrong TTL
   a_stale        an A record set carries the group's mark under an old name, or although the group
                  is stopped, being deleted or public
@@ -48,9 +48,9 @@ Kinds of drift:
   bad_tag        a tag of the group is invalid
   service        the record set of a service differs from its members
   address_refused
-                 its address is outside of addressRanges
+                 its address is outside addressRanges
   secret_missing the group has no secret in Key Vault
-  secret         its secret holds another value, or its owner tag differs
+  secret         its secret has another value, or its owner tag differs
 
 Examples:
   aci-dns drift
@@ -62,10 +62,10 @@ Microsoft.ContainerInstance/containerGroups/web
   aci-dns drift --resolve --resolver 10.0.0.4
 
 Results of --resolve:
-  resolved         the answer is right
+  resolved         the answer is correct
   stale            an old answer is still cached
-  negative_cached  the record set is right, but that there was none is still cached
-  record_set       the answer is what the record set holds, and that is wrong
+  negative_cached  the record set is correct, but an answer from before it existed is still cached
+  record_set       the answer agrees with the record set, which is wrong
   not_linked       the server does not see the private zone
   shadowed         another DNS server answers for the zone
   error, timeout   the server answered with an error, or not at all

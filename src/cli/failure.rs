@@ -19,7 +19,7 @@ use aci_dns::{
 
 use super::{output::BAD, progress};
 
-/// Exit code: there is drift.
+/// Exit code: drift was found.
 pub(super) const DRIFTED: u8 = 3;
 
 /// Exit code: the arguments or settings are invalid.
@@ -28,7 +28,7 @@ pub(super) const WRONG: u8 = 2;
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("the settings are wrong")]
+    #[error("the settings are invalid")]
     Settings(#[source] SettingsError),
     #[error("cannot listen on 127.0.0.1:{port}; choose another port with --port")]
     Bind { port: u16, source: io::Error },
@@ -57,10 +57,10 @@ pub(crate) enum Failure {
     #[error("interrupted: the command did not finish; nothing was written")]
     Interrupted,
     #[error(
-        "interrupted: messages that were not moved yet stay in the poison queue; run it again to continue"
+        "interrupted: messages that were not moved yet stay in the poison queue; run the command again to continue"
     )]
     InterruptedRedrive,
-    #[error("interrupted: tags that are set stay; run it again to continue")]
+    #[error("interrupted: tags that are set stay; run the command again to continue")]
     InterruptedSwitch,
     #[error("cannot write log lines")]
     Telemetry(#[from] tracing::subscriber::SetGlobalDefaultError),
@@ -92,7 +92,7 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
                 let _ = write!(lines, "\n  {}", printable(&mistake.to_string()));
                 lines
             });
-            (format!("the settings are wrong:{lines}"), 2)
+            (format!("the settings are invalid:{lines}"), 2)
         }
         Failure::Replay(
             ReplayError::File(_) | ReplayError::Unreadable { .. } | ReplayError::Scenario { .. },

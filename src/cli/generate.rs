@@ -45,7 +45,7 @@ pub(crate) fn completions(arguments: &CompletionsArguments, mut command: clap::C
     print(&text)
 }
 
-/// A closed pipe is not a failure: the reader has read enough.
+/// Prints the text. A closed pipe is not a failure.
 fn print(text: &[u8]) -> ExitCode {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,

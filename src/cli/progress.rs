@@ -12,8 +12,8 @@ use std::{
 use aci_dns::{azure::arm::Arm, domain::text::printable};
 use tokio::time::{Instant, interval_at};
 
-/// Until then, a command shows no progress.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a command runs before it shows progress.
+const FIRST_PROGRESS: Duration = Duration::from_secs(2);
 /// The period of the line on a terminal.
 const REFRESH: Duration = Duration::from_secs(1);
 /// The period of the lines elsewhere.
@@ -24,7 +24,7 @@ static IS_SHOWN: AtomicBool = AtomicBool::new(false);
 /// Whether progress is shown at all.
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Shows no progress.
+/// Turns progress off.
 pub(crate) fn silence() {
     IS_QUIET.store(true, Ordering::Relaxed);
 }
@@ -36,7 +36,7 @@ pub(super) fn clear() {
     }
 }
 
-/// Says what a command that waits has done or waits for, unless progress is off.
+/// Prints a line of progress, unless progress is off.
 pub(super) fn say(line: &str) {
     if !IS_QUIET.load(Ordering::Relaxed) {
         clear();
@@ -47,7 +47,7 @@ pub(super) fn say(line: &str) {
 /// Shows the progress of the requests of this client until the work ends.
 pub(super) async fn during<Work: Future>(arm: Arm, work: Work) -> Work::Output {
     let is_terminal = io::stderr().is_terminal();
-    let (start, period) = if is_terminal { (PATIENCE, REFRESH) } else { (PERIOD, PERIOD) };
+    let (start, period) = if is_terminal { (FIRST_PROGRESS, REFRESH) } else { (PERIOD, PERIOD) };
     let show = async {
         let mut ticks = interval_at(Instant::now() + start, period);
         loop {

@@ -62,7 +62,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         let found = replay::files::read(&arguments.paths).map_err(ReplayError::from)?;
         runtime.block_on(replay::remote::send(&found, handler, &mut out)).map_err(ReplayError::from)?
     } else {
-        // The clock of the world in memory runs ahead when every task waits.
+        // The paused clock advances when every task waits.
         let runtime = runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -88,7 +88,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     Ok(if tally.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// An empty Azure, and the telemetry of what happens in it.
+/// An empty simulated Azure, and the telemetry of the replay.
 fn replay_telemetry(arguments: &ReplayArguments) -> Result<(Telemetry, Azure), Failure> {
     let azure = Azure::default();
     let Some(path) = &arguments.telemetry else { return Ok((Telemetry::default(), azure)) };

@@ -15,25 +15,25 @@ use aci_dns::{
 
 use super::{failure::Failure, output::Output};
 
-/// Whether to ask DNS, and whom.
+/// Whether to query DNS, and the server to query.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Resolver {
-    /// Ask DNS for the A and PTR records of each container group, as its clients do
+    /// Query DNS for the A and PTR records of each container group, as its clients do
     #[arg(long)]
     resolve: bool,
-    /// The DNS server to ask [default: those of /etc/resolv.conf]
+    /// The DNS server to query [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = client::server, requires = "resolve")]
     resolver: Option<SocketAddr>,
 }
 
-/// What DNS answered, and who was asked.
+/// The answers of DNS, and the queried servers.
 pub(crate) struct Resolved {
     resolutions: Vec<Resolution>,
     servers: String,
 }
 
 impl Resolver {
-    /// Asks for these names; nothing, unless the options say so.
+    /// Queries these names; `None` without `--resolve`.
     pub(crate) async fn check(&self, names: &[LiveName]) -> Result<Option<Resolved>, Failure> {
         if !self.resolve {
             return Ok(None);
@@ -44,24 +44,24 @@ impl Resolver {
         Ok(Some(Resolved { resolutions, servers }))
     }
 
-    /// Whether DNS is asked.
+    /// Whether DNS is queried.
     pub(crate) fn is_on(&self) -> bool {
         self.resolve
     }
 }
 
 impl Resolved {
-    /// Whether an answer is not right.
+    /// Whether an answer is wrong.
     pub(crate) fn is_wrong(&self) -> bool {
         self.resolutions.iter().any(|resolution| resolution.verdict != AnswerStatus::Resolved)
     }
 
-    /// Whether a name could not be asked for.
+    /// Whether a query failed.
     pub(crate) fn is_unknown(&self) -> bool {
         self.resolutions.iter().any(|resolution| resolution.verdict.is_unknown())
     }
 
-    /// The findings with what DNS answered.
+    /// The findings with the answers of DNS.
     pub(crate) fn shown(&self, findings: &Findings, output: Output) -> String {
         match output {
             Output::Table => {
@@ -77,7 +77,7 @@ impl Resolved {
         }
     }
 
-    /// What DNS answered, as a check of `doctor`.
+    /// The answers of DNS, as a check of `doctor`.
     pub(crate) fn as_check(&self) -> Check {
         show::check(&self.resolutions, &self.servers)
     }

@@ -17,9 +17,9 @@ use super::{
 
 /// Show the messages of the poison queue, or retry them
 ///
-/// Work that fails for a day is moved to the poison queue by the Functions host, which keeps it for seven days. The
-/// settings are those of `serve`, with a retry queue. Listing needs the role Storage
-/// Queue Data Reader, redriving the role Storage Queue Data Contributor.
+/// The Functions host moves work that fails for a day to the poison queue, which keeps it for seven days. The settings
+/// are those of `serve`, with a retry queue. Listing needs the role Storage Queue Data Reader, redriving the role
+/// Storage Queue Data Contributor.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RETRY)]
 pub(crate) struct RetryArguments {
@@ -29,7 +29,7 @@ pub(crate) struct RetryArguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum RetryCommand {
-    /// Show the messages of the poison queue, which stay there
+    /// Show the messages of the poison queue without removing them
     List {
         /// Output format
         #[arg(long, value_enum, default_value_t = Output::Table)]

@@ -93,12 +93,12 @@ pub(super) fn network(settings: &Settings) -> (HttpTransport, Tokens) {
     (http_transport, tokens)
 }
 
-/// Resource Manager, as the settings say where it is and who asks.
+/// The client of Resource Manager, with the endpoint and the identity of the settings.
 pub(super) fn arm(settings: &Settings, (http_transport, tokens): (HttpTransport, Tokens)) -> Arm {
     let endpoint = ArmSettings {
         endpoint: settings.arm_endpoint.clone(),
         scope: settings.arm_scope.clone(),
-        // Instances that start at the same moment should not repeat their requests in step.
+        // Instances that start at the same moment must not retry at the same times.
         jitter_seed: u64::from(std::process::id()),
     };
     Arm::new(endpoint, http_transport, tokens)

@@ -56,7 +56,7 @@ Example of ACI_DNS_ZONES:
   }
 forwardZone and reverseZones are required.";
 
-/// How long the process waits at its end until its last lines are read.
+/// How long the process waits at its end until its last log lines are read.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";

@@ -46,7 +46,7 @@ pub(crate) struct SimulateArguments {
     /// How long a deployment takes until the address is assigned
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     provisioning: u64,
-    /// How long a request takes
+    /// The latency of a request
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     latency: u64,
     /// Throttle as Private DNS does: per zone and minute 60 creates, updates and deletes each, 200 reads
@@ -68,7 +68,7 @@ struct Callers {
     /// Serve HTTPS with a certificate of a new authority
     #[arg(long)]
     tls: bool,
-    /// The file for the certificate of that authority [default: aci-dns-simulator-ca.pem among the temporary files]
+    /// The file for the certificate of that authority [default: aci-dns-simulator-ca.pem in the temporary folder]
     #[arg(long, value_name = "FILE", requires = "tls")]
     ca_file: Option<PathBuf>,
 }
@@ -135,7 +135,7 @@ pub(crate) fn simulate(arguments: &SimulateArguments) -> Result<(), Failure> {
         }
         let _ = writeln!(
             anstream::stdout(),
-            "Simulated Azure at http://{address}/, which shows it; its records: http://{address}/simulator/zones"
+            "Simulated Azure at http://{address}/; its records: http://{address}/simulator/zones"
         );
         if arguments.callers.print_env {
             let _ = anstream::stdout()
@@ -145,7 +145,7 @@ pub(crate) fn simulate(arguments: &SimulateArguments) -> Result<(), Failure> {
     })
 }
 
-/// The settings of a handler beside the simulator, for a shell.
+/// The settings of a handler that uses the simulator, for a shell.
 fn simulated_settings(azure: &Azure, seed: &Seed, address: &str) -> String {
     const QUEUE: &str = "aci-dns-retry";
     azure.create_queue(QUEUE);
@@ -167,7 +167,7 @@ async fn serve_tls(azure: Azure, listener: TcpListener, ca_file: Option<PathBuf>
     let certificates = Certificates::new(unix_seconds()).map_err(Failure::Certificate)?;
     let path = ca_file.unwrap_or_else(|| std::env::temp_dir().join("aci-dns-simulator-ca.pem"));
     let not_written = |source| Failure::CaFile { path: path.clone(), source };
-    // Another user may have created a link there: a new file replaces it.
+    // Another user may have created a link there, so the file is removed first and then created.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(not_written(error)),
         Ok(()) | Err(_) => {}

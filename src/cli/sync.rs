@@ -44,8 +44,8 @@ use super::{
 pub(crate) struct SyncArguments {
     #[command(flatten)]
     comparison: ComparisonArguments,
-    /// Make exactly the changes of this file of `plan --out`, without a question. A group whose record sets have
-    /// another ETag than in the file is left as it is
+    /// Make exactly the changes of this file of `plan --out`, without asking. A group whose record sets have another
+    /// ETag than in the file is not changed
     #[arg(value_name = "FILE", conflicts_with_all = ["group", "adopt", "adopt_only"])]
     plan: Option<PathBuf>,
     /// Output format
@@ -64,8 +64,8 @@ pub(crate) struct SyncArguments {
     /// Only write the owner mark to record sets without one, without changing an address
     #[arg(long)]
     adopt_only: bool,
-    /// Only this container group, by its resource id, without a confirmation and without other groups;
-    /// succeeds when its name leads to its address
+    /// Only this container group, by its resource id, without a confirmation;
+    /// succeeds when its name resolves to its address
     #[arg(long, value_name = "ID", conflicts_with_all = ["force", "adopt", "adopt_only", "subscriptions", "thorough"])]
     group: Option<ContainerGroupId>,
     /// How long to wait for the address of that group, instead of the setting
@@ -114,7 +114,7 @@ pub(crate) fn sync(arguments: &SyncArguments) -> Result<ExitCode, Failure> {
         (_, Some(reviewed)) => reviewed.takeover,
         (SyncArguments { adopt_only: true, .. }, None) => Takeover::MarksOnly,
         (SyncArguments { adopt: true, .. }, None) => Takeover::All,
-        // Without a person who has seen the plan, no record set of another owner is taken over.
+        // If no person confirms the plan, no record set without an owner mark is taken over.
         (SyncArguments { yes: true, .. }, None) => Takeover::Never,
         _ => Takeover::AsConfigured,
     };
@@ -133,7 +133,7 @@ async fn sync_one(
     let report = tokio::select! {
         report = reconciler.reconcile(id, Evidence::None) => report,
         () = stop.signalled() => {
-            return refuse(1, "interrupted: the group was not finished, and a record set of it may be written; run it again to continue");
+            return refuse(1, "interrupted: the group was not finished, and a record set of it may be written; run the command again to continue");
         }
     };
     let reported = printable(&format!("{}: {}", report.outcome, report.message)).into_owned();
@@ -148,9 +148,9 @@ async fn sync_one(
             }
             ExitCode::SUCCESS
         }
-        // The caller waits for a name that leads to an address, so a missing one is an error.
+        // The caller waits until the name resolves, so a missing address is an error.
         (Outcome::Converged | Outcome::Changed, None) => {
-            refuse(1, &format!("{reported}; the container group does not exist or does not run"))
+            refuse(1, &format!("{reported}; the container group does not exist or is not running"))
         }
         _ => refuse(1, &reported),
     }
@@ -178,7 +178,7 @@ async fn sync_all(
         refuse(
             1,
             &format!(
-                "{}: the group or its record sets changed after the plan, so its changes are not made; make a new plan",
+                "{}: the group or its record sets changed after the plan, so nothing is changed for it; make a new plan",
                 spelling.group(&found.id)
             ),
         );
@@ -252,7 +252,9 @@ fn end(repaired: &Repaired, findings: &Findings, needs_person: bool) -> ExitCode
         let Repaired { done, failed, left, .. } = repaired;
         return refuse(
             1,
-            &format!("interrupted: {done} done, {failed} failed, {left} left; run it again to continue"),
+            &format!(
+                "interrupted: {done} done, {failed} failed, {left} left; run the command again to continue"
+            ),
         );
     }
     if repaired.failed > 0 {

@@ -17,7 +17,7 @@ use crate::domain::{
     secret::{SecretName, SecretRule, Vault},
 };
 
-/// The default TTL in seconds: container groups move, and a stale answer is a broken name.
+/// The default TTL in seconds. It is short, because clients cannot connect while they cache an old address.
 const DEFAULT_TTL: u32 = 60;
 
 /// The default TTL of a service in seconds: its addresses change whenever a member starts or stops.
@@ -236,10 +236,10 @@ impl ObjectMembers<'_> {
         read(&Place { text: &place, value }, self.mistakes)
     }
 
-    fn text(&mut self, name: &str, is_right: fn(&str) -> bool, rule: &'static str) -> Option<String> {
+    fn text(&mut self, name: &str, is_valid: fn(&str) -> bool, rule: &'static str) -> Option<String> {
         self.read(name, |place, mistakes| {
             let given = read_text(place, mistakes)?;
-            if !is_right(given) {
+            if !is_valid(given) {
                 mistakes.at(place.text, BrokenRule::Text { given: given.to_owned(), rule });
             }
             Some(given.to_owned())
@@ -312,7 +312,7 @@ fn read_forward_zone(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<Domai
 
 fn read_reverse_zone(place: &Place<'_>, mistakes: &mut Mistakes) -> Option<DomainName> {
     let text = read_text(place, mistakes)?;
-    // The message for a reverse zone says more than that for a name: `0/25.5.1.10.in-addr.arpa` is not even a
+    // The message for a reverse zone is more specific than that for a name: `0/25.5.1.10.in-addr.arpa` is not a valid
     // name.
     let name: Result<DomainName, NameError> = text.parse();
     let Ok(name) = name else {

@@ -117,9 +117,9 @@ impl<'a> VariableReader<'a> {
         endpoint(&given).map_err(|broken| self.mistakes.at(name, broken)).ok()
     }
 
-    fn text(&mut self, name: &str, is_right: fn(&str) -> bool, rule: &'static str) -> Option<String> {
+    fn text(&mut self, name: &str, is_valid: fn(&str) -> bool, rule: &'static str) -> Option<String> {
         let given = self.variable(name)?;
-        if is_right(&given) {
+        if is_valid(&given) {
             return Some(given);
         }
         self.mistakes.at(name, BrokenRule::Text { given, rule });
@@ -174,8 +174,8 @@ impl<'a> VariableReader<'a> {
             let member = |name| insights::find(&members, name);
             let is_entra = member("authorization").is_some_and(|value| value.eq_ignore_ascii_case("AAD"));
             let client_id = member("clientid").map(str::to_owned);
-            let is_right = is_entra && client_id.as_deref().is_none_or(is_subscription);
-            is_right.then_some(Entra { client_id, audience: None })
+            let is_valid = is_entra && client_id.as_deref().is_none_or(is_subscription);
+            is_valid.then_some(Entra { client_id, audience: None })
         });
         if read.is_none() {
             let rule = "Authorization=AAD, or Authorization=AAD;ClientId=<client id of a managed identity>";

@@ -3,7 +3,7 @@
 use super::NamePatterns;
 use crate::domain::dns::RelativeName;
 
-/// A service: an A record set with the addresses of all container groups that belong to it.
+/// A service: an A record set with the addresses of its container groups.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     /// Its label in the forward zone.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// What reads a setting. `--help` groups the settings by it.
+/// The functions and commands that read a setting. `--help` groups the settings by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsedBy {
     /// Every function and command: which records there are, and what may be written.
@@ -103,7 +103,7 @@ pub(super) const LOG_FILTER: &str = "RUST_LOG";
 pub(super) const SITE_NAME: &str = "WEBSITE_SITE_NAME";
 pub(super) const INSTANCE_ID: &str = "WEBSITE_INSTANCE_ID";
 
-/// The longest deadline in seconds: Event Grid gives up after 30, and a cold start takes time.
+/// The longest deadline in seconds. Event Grid waits 30 seconds for an answer, and a cold start takes time.
 const LONGEST_DEADLINE: u64 = 28;
 
 /// Every setting, in the order of the documentation. The parsers take bounds and defaults from here.
@@ -176,7 +176,7 @@ pub const VARIABLES: [Variable; 26] = {
     ]
 };
 
-/// The bounds and the default of a number; a setting that is none has the bounds of `u64`.
+/// The bounds and the default of a number. A setting without bounds has those of `u64`.
 pub(super) fn number(name: &str) -> (u64, u64, u64) {
     let row = VARIABLES.iter().find(|known| known.name == name);
     let (least, most) = match row.map(|row| row.form) {
@@ -208,7 +208,7 @@ pub(super) fn likeness(name: &str) -> Likeness {
     let rest = spelling.trim_start_matches("ACI_DNS").trim_start_matches('_');
     let distance = |known: &str| strsim::levenshtein(known, rest);
     let near = known().min_by_key(|(_, known)| distance(known));
-    let near = near.filter(|(_, known)| distance(known) <= MOST_SLIPS.min(known.len() / 2));
+    let near = near.filter(|(_, known)| distance(known) <= MOST_EDITS.min(known.len() / 2));
     // A name without its unit differs by more than a few letters.
     let is_start =
         |known: &str| rest.len() > 2 && known.strip_prefix(rest).is_some_and(|end| end.starts_with('_'));
@@ -216,9 +216,9 @@ pub(super) fn likeness(name: &str) -> Likeness {
     meant.map_or(Likeness::Unknown, |(name, _)| Likeness::Misspelt(name))
 }
 
-/// A name with more different letters is not a spelling mistake but another name, such as a setting of a
-/// newer version.
-const MOST_SLIPS: usize = 3;
+/// The most edits of a spelling mistake. A name with more differences is another name, such as a setting of a newer
+/// version.
+const MOST_EDITS: usize = 3;
 
 /// The table for a terminal.
 #[must_use]

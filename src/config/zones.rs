@@ -35,7 +35,7 @@ pub(super) struct Defaults {
 pub struct Zones {
     /// The zone of its A record set.
     pub forward: Zone,
-    /// The zones of its PTR record sets; empty for no PTR records on purpose.
+    /// The zones of its PTR record sets; empty if the map requests no PTR records.
     pub reverse: Vec<ReverseZone>,
     /// The TTL in seconds.
     pub ttl: u32,
@@ -51,7 +51,7 @@ pub struct Zones {
     pub former_zones: Vec<DomainName>,
     /// The services of the resource group. Shared, so that an entry without services costs no allocation.
     pub services: Arc<[Service]>,
-    /// The secret for the address, if there is to be one.
+    /// The secret for the address, if the entry has one.
     pub secret: Option<SecretRule>,
 }
 
@@ -163,7 +163,7 @@ impl ZoneMap {
         self.entry(id).is_ok()
     }
 
-    /// The zones and services of a resource group; `None` for a whole subscription, and where no key matches.
+    /// The zones and services of a resource group; `None` for a whole subscription, and if no key matches.
     #[must_use]
     pub fn of_resource_group(&self, scope: &Scope) -> Option<Zones> {
         let (subscription, resource_group) = (scope.subscription(), scope.resource_group()?);
@@ -206,7 +206,7 @@ impl ZoneMap {
         Ok((key, entry))
     }
 
-    /// The key that decides for a container group, whether or not its `groups` contain the group.
+    /// The key whose entry applies to a container group, whether or not its `groups` contain the group.
     #[must_use]
     pub fn key_of(&self, id: &ContainerGroupId) -> Option<String> {
         let (subscription, resource_group) = (fold(id.subscription()), fold(id.resource_group()));
@@ -214,7 +214,7 @@ impl ZoneMap {
         keys.find(|key| key.covers(&subscription, &resource_group)).map(ToString::to_string)
     }
 
-    /// The keys that match none of these resource groups. A whole subscription stands for all of its resource
+    /// The keys that match none of these resource groups. A whole subscription includes all of its resource
     /// groups.
     #[must_use]
     pub fn unmatched(&self, places: &BTreeSet<Scope>) -> Vec<String> {

@@ -1,6 +1,6 @@
-//! One change of one record set: what it was, what it becomes, what the write depends on, and how a plan shows it.
+//! One change of one record set: its state before and after, the precondition of the write, and its text in a plan.
 //!
-//! Pure. [`crate::decide`] makes changes; nothing else does.
+//! Pure. Only [`crate::decide`] creates changes.
 
 use std::{collections::BTreeSet, fmt, net::Ipv4Addr};
 
@@ -17,14 +17,14 @@ pub struct Edit<Record> {
     pub zone: Zone,
     /// Its relative name.
     pub name: RelativeName,
-    /// The record set as it was read; nothing when there is none.
+    /// The record set as read; `None` if there is none.
     pub before: Option<RecordSet<Record>>,
-    /// What it becomes; nothing when it is deleted.
+    /// The new content; `None` for a deletion.
     pub after: Option<Content<Record>>,
 }
 
 impl<Record> Edit<Record> {
-    /// What the write is conditional on: that the record set was not written since it was read.
+    /// The precondition of the write: the record set is unchanged since it was read.
     #[must_use]
     pub fn precondition(&self) -> Precondition {
         self.before
@@ -47,7 +47,7 @@ pub enum Change {
 pub struct Write {
     /// The resource id of the zone.
     pub zone: String,
-    /// The ETag that the record set must have; nothing if it must not exist.
+    /// The ETag that the record set must have; `None` if it must not exist.
     pub etag: Option<String>,
     /// The change, as a plan shows it.
     pub change: String,
@@ -61,16 +61,16 @@ impl Write {
     }
 }
 
-/// What a change does to the answers that DNS gives.
+/// The effect of a change on the answers of DNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// There are answers where there were none.
+    /// A name gets answers.
     Adds,
-    /// There are others, or they are kept for another time.
+    /// The answers or their TTL change.
     Alters,
-    /// There are none any more.
+    /// A name loses its answers.
     Removes,
-    /// They stay: only what is written beside them changes.
+    /// Only the metadata changes, not the answers.
     Marks,
 }
 
@@ -123,7 +123,7 @@ impl Change {
         }
     }
 
-    /// What it does to the answers that DNS gives.
+    /// The effect on the answers of DNS.
     #[must_use]
     pub fn effect(&self) -> Effect {
         match self {
@@ -169,7 +169,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// One line in the manner of a diff: `+`, `-` or `~`, the record set, its records, and what else changes.
+/// One line, like a line of a diff: `+`, `-` or `~`, the record set, its records, and the other changes.
 fn show<Record: fmt::Display>(
     formatter: &mut fmt::Formatter<'_>,
     record_type: RecordType,
@@ -196,7 +196,7 @@ fn show<Record: fmt::Display>(
     }
 }
 
-/// What changes besides the records.
+/// The changes of TTL and metadata.
 fn notes<Record>(before: &Content<Record>, after: &Content<Record>) -> Vec<String> {
     let mut notes = Vec::new();
     if before.ttl != after.ttl {

@@ -18,7 +18,7 @@ use crate::{
 pub const HOSTNAME_TAG: &str = "aci-dns-hostname";
 /// The TTL in seconds, instead of that in the map.
 pub const TTL_TAG: &str = "aci-dns-ttl";
-/// The highest TTL in a tag: a day, so that a mistake in a tag has no longer effect.
+/// The highest TTL in a tag: a day, which limits how long a mistake in a tag has an effect.
 const MOST_SECONDS: u32 = 86_400;
 /// `false`: no PTR record.
 pub const PTR_TAG: &str = "aci-dns-ptr";
@@ -195,8 +195,8 @@ pub enum SecretNameError {
     Name(String),
 }
 
-/// The secret that should hold the address of an existing group, if there is to be one. A tag never chooses the vault.
-/// An invalid tag here leaves the record sets as they should be, and the other way round.
+/// The secret for the address of an existing group, if the map or a tag requests one. A tag never chooses the vault. An
+/// invalid tag of the secret does not affect the record sets, and an invalid tag of the record sets does not affect it.
 pub fn secret(
     id: &ContainerGroupId,
     group: &ContainerGroup,

@@ -119,7 +119,7 @@ pub struct Observation {
     pub state: AddressState,
     /// Its desired record sets; `None` if a tag says to ignore it.
     pub desired: Result<Option<Arc<Desired>>, TagError>,
-    /// The secret that should hold its address, if there is to be one.
+    /// The secret for its address, if the map or a tag requests one.
     pub secret: Result<Option<WantedSecret>, SecretNameError>,
 }
 

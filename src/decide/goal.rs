@@ -1,4 +1,4 @@
-//! What a decision is about, and under which rules.
+//! The subject and the rules of a decision.
 
 use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
@@ -23,7 +23,7 @@ pub struct Rules {
     pub policy: Policy,
     /// The treatment of the records of a stopped group.
     pub stopped: Stopped,
-    /// How long a previous address is kept at least, in seconds.
+    /// The shortest time for which a previous address is kept, in seconds.
     pub memory_seconds: u64,
 }
 

@@ -107,8 +107,8 @@ impl Decider<'_> {
         self.withheld.extend(plan.withheld.drain(..).map(Change::Ptr));
         let mut last: Vec<Change> = plan.edits.drain(..).map(Change::Ptr).collect();
         if let Some(set) = set.filter(|set| !is_written && is_ours(set, desired)) {
-            let is_seen_clean = |address: &Ipv4Addr| !self.is_ptr_written(*address);
-            let clean = plan.clean.iter().copied().filter(is_seen_clean).collect();
+            let is_unwritten = |address: &Ipv4Addr| !self.is_ptr_written(*address);
+            let clean = plan.clean.iter().copied().filter(is_unwritten).collect();
             last.extend(forget(desired, self.rules, set, &clean, self.facts.now).map(Change::A));
         }
         self.write(last)?;
@@ -222,9 +222,11 @@ impl Decider<'_> {
     /// Reads the names in our PTR record sets other than the effective one, and those from a list.
     fn follow_names(&self, desired: &Desired) -> Result<(), Step> {
         let ptrs = self.facts.ptrs(&self.goal.zones);
-        let said = ptrs.iter().flat_map(|ptr| ptr.other_names(desired));
+        let ptr_names = ptrs.iter().flat_map(|ptr| ptr.other_names(desired));
         let mut lookup = Lookup::new(self.facts);
-        for name in said.chain(self.goal.lookups.names.iter().cloned()).filter(|name| *name != desired.name) {
+        for name in
+            ptr_names.chain(self.goal.lookups.names.iter().cloned()).filter(|name| *name != desired.name)
+        {
             lookup.a(&name);
         }
         lookup.finish()
@@ -341,10 +343,10 @@ impl Decider<'_> {
         let mut plan = ReversePlan::default();
         let mut is_mark_lost = false;
         for ptr in self.facts.ptrs(&self.goal.zones) {
-            let is_said = ptr.is_ours(&desired.owner) && ptr.contains(&fqdn);
-            if is_said && is_address_right && ptr.address == Some(address) {
+            let is_named = ptr.is_ours(&desired.owner) && ptr.contains(&fqdn);
+            if is_named && is_address_right && ptr.address == Some(address) {
                 is_mark_lost = true;
-            } else if is_said {
+            } else if is_named {
                 plan.remove(desired, self.rules, &ptr, &names, RemovalScope::Ours);
             }
         }

@@ -80,7 +80,7 @@ pub struct Decision {
 pub struct Target {
     /// The fully qualified name.
     pub fqdn: DomainName,
-    /// The address, where the group has one.
+    /// The address, if the group has one.
     pub address: Option<Ipv4Addr>,
 }
 
@@ -147,7 +147,7 @@ pub enum Unmanaged {
     #[error("it runs without an ipAddress (deployed without ports), so there is no address to publish")]
     NoAddress,
     /// It does not exist. This reason and the following ones occur in comparisons only.
-    #[error("there is no such container group")]
+    #[error("the container group does not exist")]
     Deleted,
     /// It is being deleted.
     #[error("it is being deleted")]
@@ -171,7 +171,7 @@ pub enum PlanError {
     PtrConflict(Conflict),
     /// Like `PtrConflict`, but the other owner is being provisioned.
     HolderPending(Conflict),
-    /// The address lies outside of the ranges of the map.
+    /// The address is outside the ranges of the map.
     AddressRefused {
         /// The live address.
         address: Ipv4Addr,
@@ -208,7 +208,7 @@ enum DesiredAction {
     RemoveDeleted,
     /// They are removed if they carry our mark.
     RemovePublic,
-    /// They do not change, on purpose.
+    /// They intentionally stay unchanged.
     Keep,
     /// Nothing can be decided yet.
     Wait,
@@ -415,14 +415,14 @@ impl<'a> Decider<'a> {
         let qualify = |name: &RelativeName| name.within(&desired.zones.forward.name);
         let mut names = Names { former_zones: desired.zones.former_zones.clone(), ..Names::default() };
         names.held.extend(self.facts.run.removed_names.iter().map(qualify));
-        let is_anothers =
+        let has_other_owner =
             |set: &ARecordSet| matches!(OwnerMark::of(set, &desired.owner), OwnerMark::Other(_));
         for (name, read) in self.facts.pass.a.iter().filter(|(name, _)| **name != desired.name) {
             match read {
                 Ok(Some(set)) if is_ours(set, desired) => _ = names.held.insert(qualify(name)),
                 Ok(None) => _ = names.own.insert(qualify(name)),
                 // Another group took the name over: a PTR record of ours that still says it is false.
-                Ok(Some(set)) if *name == self.goal.own_name && is_anothers(set) => {
+                Ok(Some(set)) if *name == self.goal.own_name && has_other_owner(set) => {
                     _ = names.own.insert(qualify(name));
                 }
                 Ok(Some(_)) | Err(_) => {}

@@ -52,7 +52,7 @@ pub enum Conflict {
     },
     /// It carries no mark, and only marked record sets may be changed.
     #[error(
-        "{0} carries no owner mark, and ACI_DNS_OWNERSHIP is strict; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)"
+        "{0} carries no owner mark, and ACI_DNS_OWNERSHIP is strict; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)"
     )]
     Unmarked(String),
     /// It carries no mark, but its PTR record set shows that it carried ours.
@@ -62,7 +62,7 @@ pub enum Conflict {
     LostMark(String),
     /// It carries no mark, and a tag chose the name.
     #[error(
-        "{0} carries no owner mark, and a name chosen by a tag takes over no such record set; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)"
+        "{0} carries no owner mark, and such a record set is not taken over at a name that a tag chose; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)"
     )]
     ChosenByTag(String),
     /// A CNAME record set has the name.
@@ -174,7 +174,7 @@ impl OwnerObservation {
             Desired::of(id, group, &zones).ok().flatten()
         });
         let name = desired.map(|desired| (desired.zones.forward.key(), desired.name));
-        // Only a map with secrets asks for it.
+        // Only needed for a map with secrets.
         let secret = match goal.zones.secret {
             Some(_) => OwnerSecret::of(goal, id, group),
             None => OwnerSecret::Unknown,

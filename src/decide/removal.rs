@@ -65,9 +65,9 @@ impl Decider<'_> {
         names.own.insert(desired.fqdn());
         let mut plan = ReversePlan::default();
         for ptr in self.facts.all_ptrs(&self.goal.zones) {
-            let says_held = |target| names_held_address(&names, target);
+            let is_held = |target| names_held_address(&names, target);
             let is_concerned = ptr.is_ours(&desired.owner)
-                || ptr.record_set.is_some_and(|set| set.content.records.iter().any(says_held));
+                || ptr.record_set.is_some_and(|set| set.content.records.iter().any(is_held));
             if is_concerned {
                 plan.remove(desired, self.rules, &ptr, &names, RemovalScope::OursAndUnmarked);
             }
@@ -116,8 +116,8 @@ impl Decider<'_> {
         let mut plan = ReversePlan::default();
         let is_touched = |address| self.facts.run.touched_addresses.contains(&address);
         for ptr in self.facts.ptrs(&self.goal.zones) {
-            let is_said = names.own.iter().any(|name| ptr.contains(name));
-            if is_said && ptr.is_ours(&desired.owner) && ptr.address.is_some_and(is_touched) {
+            let is_named = names.own.iter().any(|name| ptr.contains(name));
+            if is_named && ptr.is_ours(&desired.owner) && ptr.address.is_some_and(is_touched) {
                 plan.remove(desired, self.rules, &ptr, &names, RemovalScope::Ours);
             }
         }

@@ -1,7 +1,7 @@
-//! What became of one event, and in which function: the outcome, and everything that its log line and its answer
-//! say.
+//! The outcome of one event in one function, with all values of its log line and its HTTP response.
 //!
-//! Pure: made by [`crate::reconcile`] and [`crate::drift`], told by [`crate::telemetry`] and [`crate::functions::host`].
+//! Pure. [`crate::reconcile`] and [`crate::drift`] create reports; [`crate::telemetry`] logs them, and
+//! [`crate::functions::host`] turns them into responses.
 
 use std::{error::Error, fmt, net::Ipv4Addr, time::Duration};
 
@@ -12,17 +12,18 @@ use crate::{
 
 /// The function that writes.
 pub const RECONCILE: &str = "function_aci_reconcile";
-/// The function that finishes what an event could not finish.
+/// The function that retries unfinished work.
 pub const RETRY: &str = "function_aci_retry";
-/// The function that reports.
+/// The function that reports drift of single groups.
 pub const TRACK_DRIFT: &str = "function_drift_tracker";
-/// The function that looks at everything.
+/// The function that compares all groups and zones.
 pub const SWEEP: &str = "function_drift_sweep";
 
-/// What became of an event, gravest last: the answer to an array of events is the gravest of its outcomes.
+/// The outcome of an event, in ascending order of severity. The most severe outcome of an array of events is its
+/// response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// Not one of our events.
+    /// The event does not concern a container group.
     Ignored,
     /// A container group that this deployment does not manage.
     Unmanaged,
@@ -30,7 +31,7 @@ pub enum Outcome {
     Converged,
     /// The drift tracker emitted its event.
     Reported,
-    /// Something would have to be written, and the policy is to observe.
+    /// Writes are needed, but the policy is `observe`.
     Planned,
     /// Record sets were written or removed.
     Changed,
@@ -38,16 +39,16 @@ pub enum Outcome {
     Deferred,
     /// The envelope or the event cannot be read.
     Malformed,
-    /// The name belongs to somebody else; nothing of it was touched.
+    /// The name belongs to another owner, so it was not changed.
     Conflict,
-    /// A person has to act.
+    /// A person has to fix the cause.
     Failed,
-    /// Redelivery will do.
+    /// A retry may succeed.
     Unavailable,
 }
 
 impl Outcome {
-    /// The HTTP status that the Functions host is answered with.
+    /// The HTTP status of the response to the Functions host.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -65,7 +66,7 @@ impl Outcome {
         }
     }
 
-    /// The word for it in log lines and answers.
+    /// The name of the outcome in log lines and responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,53 +91,53 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What there is to say about one event of a container group.
+/// The report of one event of a container group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// One sentence for people.
     pub message: String,
-    /// Whether the sentence is a warning although the outcome is a good one.
+    /// Whether the message is a warning although the outcome is a success.
     pub is_warning: bool,
     /// The fully qualified name of the container group.
     pub fqdn: Option<DomainName>,
     /// Its live address.
     pub address: Option<Ipv4Addr>,
-    /// The changes that were made, or would be, one string each.
+    /// The changes that were made or, in a dry run, would be made; one string each.
     pub plan: Vec<String>,
     /// The changes that the policy forbade.
     pub withheld: Vec<String>,
-    /// How many requests went to Resource Manager, retries included.
+    /// The number of requests to Resource Manager, including retries.
     pub arm_calls: u32,
-    /// How many requests went to key vaults.
+    /// The number of requests to key vaults.
     pub vault_calls: usize,
-    /// All these requests, in the order in which they ended; of very many only the first.
+    /// These requests, in the order in which they ended; at most the first 256.
     pub request_records: Vec<RequestRecord>,
-    /// Whether another event's pass served this one, too; its requests are counted there.
+    /// Whether the run of another event served this one. The other report counts the requests.
     pub is_shared: bool,
-    /// Why work was deferred: the outcome that it would have been, and the sentence for it.
+    /// Why work was deferred: the outcome without a retry queue, and its message.
     pub reason: Option<String>,
     /// The error with all its causes.
     pub error: Option<String>,
-    /// What was stored of it in the retry queue.
+    /// The message that was stored in the retry queue.
     pub deferral: Option<Deferral>,
-    /// The message that asked for it.
+    /// The retry message that started it.
     pub retry: Option<RetryFacts>,
-    /// How long Azure wants to be left alone, where it failed because of a throttle.
+    /// How long Azure throttles, if throttling is the cause of the failure.
     pub throttled: Option<Duration>,
     /// How long Azure asks to wait before a retry.
     pub retry_after: Option<Duration>,
-    /// Where the name belongs to another container group: that group, as its mark says it.
+    /// The container group that owns the name, from its owner mark, if it is another one.
     pub conflict_owner: Option<String>,
     /// The services that failed without failing this event, with their errors.
     pub services_failed: Vec<String>,
-    /// What the drift tracker found.
+    /// The result of the drift tracker.
     pub drift: Option<Drift>,
 }
 
 impl Report {
-    /// A report that says no more than its outcome and a sentence.
+    /// A report with only an outcome and a message.
     #[must_use]
     pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
         Self {
@@ -163,14 +164,14 @@ impl Report {
         }
     }
 
-    /// A report that says why something failed, with all causes.
+    /// The report of an error, with all its causes.
     #[must_use]
     pub fn failed(outcome: Outcome, error: &(dyn Error + 'static)) -> Self {
         let chain = Chain(error).to_string();
         Self { error: Some(chain.clone()), ..Self::new(outcome, chain) }
     }
 
-    /// Adds what became of the secret of the same group: the most severe outcome, and both errors.
+    /// Adds the report for the secret of the same group: the more severe outcome, and both errors.
     pub(crate) fn beside(mut self, secret: Self) -> Self {
         let both = |one: Option<String>, other: Option<String>| match (one, other) {
             (Some(one), Some(other)) => Some(format!("{one}; and {other}")),
@@ -192,7 +193,7 @@ impl Report {
         self
     }
 
-    /// Adds what became of another group that this invocation had to make good.
+    /// Adds the report of another group whose records this invocation had to correct.
     pub(crate) fn followed_by(mut self, next: Self) -> Self {
         if next.outcome > self.outcome {
             self.outcome = next.outcome;
@@ -212,25 +213,25 @@ impl Report {
 /// Unfinished work in the retry queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deferral {
-    /// The outcome that it would have been.
+    /// The outcome without a retry queue.
     pub outcome: Outcome,
-    /// When it is tried again.
+    /// The delay of the retry.
     pub delay: Duration,
 }
 
-/// What a message of the retry queue asks for.
+/// The kind of a retry message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MessageKind {
-    /// To finish what a retry can finish.
+    /// Work that a retry can finish.
     Unavailable,
-    /// To look again at what needs a person.
+    /// Work that needs a person.
     Failed,
-    /// To look again at what ended well.
+    /// A recheck of work that succeeded.
     Recheck,
 }
 
 impl MessageKind {
-    /// The word for it in metrics.
+    /// The name of the kind in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -241,14 +242,14 @@ impl MessageKind {
     }
 }
 
-/// The message that a retry works for.
+/// The facts about the message of a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryFacts {
-    /// Which try it is.
+    /// The number of the attempt.
     pub attempt: u64,
-    /// When the first message of this work was stored, as RFC 3339 has it.
+    /// When the first message of this work was stored, in the format of RFC 3339.
     pub since: Option<String>,
-    /// Whether it is a recheck of work that ended well.
+    /// Whether it is a recheck of work that succeeded.
     pub is_recheck: bool,
 }
 
@@ -259,7 +260,7 @@ pub fn unmapped(zones: &ZoneMap, id: &ContainerGroupId) -> Report {
     Report::new(Outcome::Unmanaged, format!("no entry of ACI_DNS_ZONES serves {id}{reason}"))
 }
 
-/// An error with all its causes, once each: the only place where causes are printed.
+/// An error with all its causes, without repetition. Causes are printed only here.
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a>(pub &'a dyn Error);
 
@@ -280,17 +281,17 @@ impl fmt::Display for Chain<'_> {
 pub struct RequestRecord {
     /// The HTTP method.
     pub method: &'static str,
-    /// What was done to what: the method, or `LIST`, and `container group`, `A`, `PTR` or `secret`.
+    /// Verb and subject: the method or `LIST`, and `container group`, `A`, `PTR` or `secret`.
     pub operation: String,
     /// Scheme, host and path.
     pub url: String,
-    /// The host that was asked.
+    /// The host of the request.
     pub host: String,
-    /// 1 for the first time that this was sent, 2 for its first repetition.
+    /// The number of the attempt: 1 for the first one, 2 for the first retry.
     pub attempt: u32,
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// How long before its report was made the request went out.
+    /// The time from sending the request to the creation of the report.
     pub age: Duration,
     /// How long the answer took.
     pub duration: Duration,
@@ -306,18 +307,18 @@ impl RequestRecord {
     }
 }
 
-/// What the drift tracker found for one container group.
+/// The result of the drift tracker for one container group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
-    /// Which of its three events it is.
+    /// The drift event.
     pub event: DriftEvent,
     /// Every kind of drift that applies.
     pub kinds: Vec<DriftKind>,
-    /// What the A record set says.
+    /// The addresses in the A record set.
     pub dns_addresses: Vec<Ipv4Addr>,
-    /// What the PTR record set at the live address says.
+    /// The names in the PTR record set of the live address.
     pub dns_ptr: Vec<String>,
-    /// The services whose record set differs, with wanted and found addresses.
+    /// The services whose record set differs, with desired and actual addresses.
     pub services: Vec<String>,
 }
 
@@ -343,7 +344,7 @@ pub enum DriftEvent {
 }
 
 impl DriftEvent {
-    /// The word for it in log lines and rows.
+    /// The name in log lines and rows.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -354,43 +355,43 @@ impl DriftEvent {
     }
 }
 
-/// How DNS and reality can differ.
+/// A kind of difference between DNS and the live group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DriftKind {
-    /// The A record set does not hold exactly the live address.
+    /// The A record set does not contain exactly the live address.
     Address,
-    /// A record set has another TTL than it should have.
+    /// A record set has the wrong TTL.
     Ttl,
     /// There is no PTR record at the live address.
     PtrMissing,
-    /// There is a PTR record at the live address, and it names somebody else.
+    /// The PTR record at the live address names another host.
     PtrMismatch,
-    /// A PTR at an address that the A record set holds or remembers still names us.
+    /// The PTR record of another current or previous address of the A record set names the group.
     PtrStale,
-    /// A record set at our name or address belongs to somebody else.
+    /// A record set at our name or address belongs to another owner.
     Foreign,
-    /// There is no A record set. Only a sweep tells it as a kind; the drift tracker's word is `first_seen`.
+    /// There is no A record set. Only sweeps report this kind; the drift tracker reports the event `first_seen`.
     AMissing,
     /// An A record set carries our mark under a name that is not ours, or although the group has no address.
     AStale,
-    /// Record sets carry the mark of a group that is gone.
+    /// Record sets carry the mark of a deleted group.
     Orphan,
     /// No reverse zone contains the live address.
     PtrUncovered,
     /// A tag of the group cannot be read.
     BadTag,
-    /// The live address lies outside of the ranges of the map.
+    /// The live address is outside the ranges of the map.
     AddressRefused,
     /// The record set of a service differs from its members.
     Service,
     /// There is no secret with the address.
     SecretMissing,
-    /// The secret holds another value, or carries another owner mark or none.
+    /// The secret has another value, or another owner mark or none.
     Secret,
 }
 
 impl DriftKind {
-    /// The word for it in log lines and rows.
+    /// The name in log lines and rows.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

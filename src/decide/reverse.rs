@@ -123,14 +123,14 @@ impl ReversePlan {
             return self.edits.extend(ptr.adoption(desired));
         }
         let is_ours = mark == Some(OwnerMark::Ours);
-        let goes = |target: &PtrTarget| {
+        let is_removed = |target: &PtrTarget| {
             if is_ours {
                 names.is_written_by(target, &OwnerMark::Ours)
             } else {
                 target.name().is_some_and(|name| goal.map.has_forward_zone_of(&name))
             }
         };
-        let full = ptr.pointing(desired, &fqdn, &goes);
+        let full = ptr.pointing(desired, &fqdn, &is_removed);
         if is_ours && rules.policy == Policy::UpsertOnly {
             // A former name stays, and with it the value that names it.
             let kept = ptr.pointing(desired, &fqdn, &|_| false);
@@ -163,10 +163,10 @@ impl ReversePlan {
             OwnerMark::Other(_) => scope == RemovalScope::All,
             OwnerMark::OtherController { .. } | OwnerMark::AutoRegistered => false,
         };
-        let says_us = record_set.content.records.iter().any(|target| names.is_written_by(target, &mark));
+        let names_us = record_set.content.records.iter().any(|target| names.is_written_by(target, &mark));
         // Azure refused to delete an empty record set of ours. It counts as absent while the group exists.
         let is_left = record_set.content.records.is_empty() && scope != RemovalScope::OursAndUnmarked;
-        let is_clean = !says_us && (mark != OwnerMark::Ours || is_left);
+        let is_clean = !names_us && (mark != OwnerMark::Ours || is_left);
         if is_clean {
             self.clean.extend(ptr.address);
         }
@@ -194,14 +194,14 @@ impl<'a> ObservedPtr<'a> {
         &self,
         desired: &Desired,
         fqdn: &DomainName,
-        goes: &dyn Fn(&PtrTarget) -> bool,
+        is_removed: &dyn Fn(&PtrTarget) -> bool,
     ) -> Option<Edit<PtrTarget>> {
         let mut content = self.record_set.map_or_else(
             || Content { ttl: desired.ttl, records: Vec::new(), metadata: Metadata::new() },
             |set| set.content.clone(),
         );
         content.ttl = desired.ttl;
-        content.records.retain(|target| target.names(fqdn) || !goes(target));
+        content.records.retain(|target| target.names(fqdn) || !is_removed(target));
         if !content.records.iter().any(|target| target.names(fqdn)) {
             content.records.push(PtrTarget::from(fqdn));
         }

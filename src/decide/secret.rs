@@ -1,9 +1,9 @@
-//! The secret that holds the address of a group: one more read, and one more write.
+//! Decides the secret that contains the address of a group: one additional read, and one additional write.
 //!
-//! It is decided beside the record sets and on the same facts, so that neither waits for the other: the driver carries
-//! out both at the same time, and only the verification is common. A secret is written when its value or its owner mark
-//! differs, because each write is a version that Key Vault keeps. There is no conditional write, so the group and the
-//! secret are read again afterwards, and another write follows where they differ. Nothing is ever deleted: a group
+//! The decision uses the same facts as that for the record sets. The driver executes both concurrently, so that neither
+//! waits for the other; only the verification is common. A secret is written only if its value or its owner mark
+//! differs, because Key Vault keeps a version of each write. Key Vault has no conditional writes, so the group and the
+//! secret are read again after a write, and another write follows if they differ. A secret is never deleted: a group
 //! without an address keeps its secret.
 
 use super::{Decider, Key, Lookup, MAX_PASSES, OwnerSecret, Purpose, Rules, Step};
@@ -21,9 +21,9 @@ use crate::{
 /// The next step for the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretStep {
-    /// The facts are enough for a verdict. It is final once the record sets have theirs.
+    /// The facts are sufficient for a verdict. It is final as soon as the record sets have their verdict.
     Done(SecretVerdict),
-    /// The record sets' part reads what is missing.
+    /// The missing facts are read for the record sets.
     Wait,
     /// Read a group.
     Read(Key),
@@ -38,7 +38,7 @@ pub enum SecretStep {
 /// The result for the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretVerdict {
-    /// There is nothing to publish, or it is not known; then the record sets' part has failed.
+    /// There is nothing to publish, or the group is unknown because the decision for the record sets failed.
     Nothing,
     /// The secret is correct.
     Right,
@@ -55,7 +55,7 @@ pub enum SecretError {
     Name(SecretNameError),
     /// It belongs to another owner.
     Conflict(SecretConflict),
-    /// Each of [`MAX_PASSES`] writes met another writer or lost its answer.
+    /// Each of [`MAX_PASSES`] writes conflicted with another writer or lost its answer.
     LostRaces,
     /// A request to Key Vault failed.
     Request,
@@ -66,7 +66,7 @@ pub enum SecretError {
 /// Why a secret is not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretConflict {
-    /// The group in its mark exists and should have this very secret, or cannot be read.
+    /// The group in its mark exists and should have this secret, or cannot be read.
     #[error("the secret {id} belongs to the container group {owner}")]
     OtherGroup {
         /// The secret.
@@ -76,12 +76,12 @@ pub enum SecretConflict {
     },
     /// It carries no mark, and only marked secrets may be changed.
     #[error(
-        "the secret {0} carries no owner mark (tag aci-dns-owner), and ACI_DNS_OWNERSHIP is strict; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)"
+        "the secret {0} carries no owner mark (tag aci-dns-owner), and ACI_DNS_OWNERSHIP is strict; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)"
     )]
     Unmarked(SecretId),
     /// It carries no mark, and a tag chose the name.
     #[error(
-        "the secret {0} carries no owner mark (tag aci-dns-owner), and a name chosen by a tag takes over no such secret; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)"
+        "the secret {0} carries no owner mark (tag aci-dns-owner), and such a secret is not taken over at a name that a tag chose; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)"
     )]
     ChosenByTag(SecretId),
 }
@@ -95,7 +95,7 @@ fn failed(error: SecretError) -> SecretStep {
 }
 
 impl Decider<'_> {
-    /// The next step for the secret. `is_settled`: the record sets have their verdict, so their part reads nothing more.
+    /// The next step for the secret. `is_settled`: the record sets have their verdict, so nothing more is read for them.
     pub(super) fn secret(&self, is_settled: bool) -> SecretStep {
         if self.goal.zones.secret.is_none() {
             return done(SecretVerdict::Nothing);
@@ -115,7 +115,7 @@ impl Decider<'_> {
             Some(Ok(observation)) => observation,
             Some(Err(_)) => return Err(done(SecretVerdict::Nothing)),
             None => {
-                // A verification reads the secret beside the group.
+                // A verification reads the secret and the group together.
                 return Err(match (&facts.to_verify, &facts.read) {
                     (Some(id), None) => SecretStep::ReadSecret(id.clone()),
                     _ if is_settled => SecretStep::Read(Key::Group),

@@ -115,9 +115,9 @@ fn of_token(caller: &Seen<Caller>) -> Check {
     Check { title: TOKEN, examined, findings }
 }
 
-/// The right of the app is not checked: the request carries the token of the caller.
+/// Reads the queue with the token of the caller, so the permission of the app is not checked.
 fn of_retry_queue(evidence: &Inspection, settings: &Settings) -> Check {
-    // The query of the URL may be a signature.
+    // The query of the URL may contain a signature.
     let place = |url: &Url| format!("{}{}", url.host_str().unwrap_or_default(), url.path());
     let examined = settings.retry_queue.as_ref().map_or_else(|| "not set".to_owned(), place);
     let findings = match &evidence.retry_queue {

@@ -66,14 +66,15 @@ pub(super) fn of_hostnames(evidence: &Inspection, settings: &Settings) -> Check 
 }
 
 pub(super) fn of_unmarked(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
-    let sights = || evidence.zones.values().filter_map(|sight| Some((sight, sight.unmarked.as_ref()?)));
-    let mut findings: Vec<Finding> = sights()
-        .filter_map(|(sight, unmarked)| {
-            Some(Finding::unseen(unmarked.as_ref().err()?, &sight.zone.id(), caller))
+    let inspections =
+        || evidence.zones.values().filter_map(|inspection| Some((inspection, inspection.unmarked.as_ref()?)));
+    let mut findings: Vec<Finding> = inspections()
+        .filter_map(|(inspection, unmarked)| {
+            Some(Finding::unseen(unmarked.as_ref().err()?, &inspection.zone.id(), caller))
         })
         .collect();
     let is_unmarked = |zone: &Zone, name: &RelativeName| {
-        let unmarked = evidence.zones.get(&zone.key()).and_then(|sight| sight.unmarked.as_ref());
+        let unmarked = evidence.zones.get(&zone.key()).and_then(|inspection| inspection.unmarked.as_ref());
         unmarked.is_some_and(|unmarked| unmarked.as_ref().is_ok_and(|names| names.contains(name)))
     };
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -110,5 +111,5 @@ pub(super) fn of_unmarked(evidence: &Inspection, settings: &Settings, caller: &C
         let fix = format!("aci-dns sync --adopt-only, which only writes the marks; or {adopt}");
         Finding::new(Severity::Problem, what, impact, fix)
     }));
-    Check { title: UNMARKED, examined: count(sights().count(), "zone"), findings }
+    Check { title: UNMARKED, examined: count(inspections().count(), "zone"), findings }
 }

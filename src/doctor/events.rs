@@ -35,12 +35,12 @@ const MOST_SUBSCRIPTIONS: u64 = 500;
 /// What the subject of an event of a container group contains.
 const CONTAINER_GROUPS: &str = "/providers/Microsoft.ContainerInstance/containerGroups/";
 
-/// A name that no filter is written for.
+/// An improbable name, so that no filter is specific to it.
 const NAME: &str = "zq7-aci-dns-sample";
 
 /// An operation on a container group.
-struct Happening {
-    /// Its everyday name.
+struct SampleOperation {
+    /// Its short name.
     word: &'static str,
     /// The suffix of the event's type.
     verb: &'static str,
@@ -50,26 +50,26 @@ struct Happening {
     below: &'static str,
 }
 
-const fn happening(word: &'static str, verb: &'static str, operation: &'static str) -> Happening {
-    Happening { word, verb, operation, provider: "Microsoft.ContainerInstance", below: "" }
+const fn operation(word: &'static str, verb: &'static str, operation: &'static str) -> SampleOperation {
+    SampleOperation { word, verb, operation, provider: "Microsoft.ContainerInstance", below: "" }
 }
 
-const HAPPENINGS: [Happening; 5] = [
-    happening("write", "Write", "Microsoft.ContainerInstance/containerGroups/write"),
-    happening("delete", "Delete", "Microsoft.ContainerInstance/containerGroups/delete"),
-    happening("restart", "Action", "Microsoft.ContainerInstance/containerGroups/restart/action"),
-    happening("start", "Action", "Microsoft.ContainerInstance/containerGroups/start/action"),
-    happening("stop", "Action", "Microsoft.ContainerInstance/containerGroups/stop/action"),
+const OPERATIONS: [SampleOperation; 5] = [
+    operation("write", "Write", "Microsoft.ContainerInstance/containerGroups/write"),
+    operation("delete", "Delete", "Microsoft.ContainerInstance/containerGroups/delete"),
+    operation("restart", "Action", "Microsoft.ContainerInstance/containerGroups/restart/action"),
+    operation("start", "Action", "Microsoft.ContainerInstance/containerGroups/start/action"),
+    operation("stop", "Action", "Microsoft.ContainerInstance/containerGroups/stop/action"),
 ];
 
 /// Tags written through the Tags API. It is not documented whether the subject is always the path of the
 /// tags.
 ///
 /// Source: <https://learn.microsoft.com/rest/api/resources/tags/update-at-scope>
-const TAGS: [Happening; 2] = [tags(""), tags("/providers/Microsoft.Resources/tags/default")];
+const TAGS: [SampleOperation; 2] = [tags(""), tags("/providers/Microsoft.Resources/tags/default")];
 
-const fn tags(below: &'static str) -> Happening {
-    Happening {
+const fn tags(below: &'static str) -> SampleOperation {
+    SampleOperation {
         word: "tags",
         verb: "Write",
         operation: "Microsoft.Resources/tags/write",
@@ -237,13 +237,13 @@ impl Subscriber {
             }
         }
         let blocked = self.blocked(&subscription.filter, groups);
-        let (vital, others): (Vec<_>, Vec<_>) =
+        let (required, others): (Vec<_>, Vec<_>) =
             blocked.excluded_names().into_iter().partition(|name| name.contains("Success"));
         let filter = Self::refilter(subscription);
-        if !vital.is_empty() {
+        if !required.is_empty() {
             let what = format!(
                 "the filter of {id} excludes {}{}",
-                vital.join(", "),
+                required.join(", "),
                 begins_with(&subscription.filter)
             );
             fault(self.state, what, self.impact, filter.clone());
@@ -252,7 +252,7 @@ impl Subscriber {
             let impact = "a failed update may still have moved the group, and its event is not delivered";
             fault(Severity::Warning, what, impact, filter.clone());
         }
-        if blocked.keeps_out_tags {
+        if blocked.excludes_tags {
             let what = format!(
                 "the filter of {id} excludes tags that are written through the Tags API (provider \
                  Microsoft.Resources, operation Microsoft.Resources/tags/write)"
@@ -260,7 +260,7 @@ impl Subscriber {
             let impact = "a tag set in the portal takes effect only at the next event of another kind";
             fault(Severity::Warning, what, impact, filter.clone());
         }
-        if blocked.keeps_out_spellings {
+        if blocked.excludes_spellings {
             let what = format!(
                 "the filter of {id} is case-sensitive, and excludes ids with resourcegroups or \
                  microsoft.containerinstance in lower case"
@@ -303,30 +303,30 @@ impl Subscriber {
     /// The events that the function needs and the filter excludes.
     fn blocked(&self, filter: &Filter, groups: &[Scope]) -> Blocked {
         let mut blocked = Blocked::default();
-        let concerns = |happening: &&Happening| match happening.word {
+        let concerns = |operation: &&SampleOperation| match operation.word {
             "delete" => self.is_writer,
             "stop" => !self.keeps_stopped,
             _ => true,
         };
         for group in groups {
-            for happening in HAPPENINGS.iter().filter(concerns) {
+            for operation in OPERATIONS.iter().filter(concerns) {
                 for (end, status) in ENDS {
-                    let event = Sample::new(group, happening, end, status);
+                    let event = Sample::new(group, operation, end, status);
                     let passes = blocked.passes(filter, &event);
                     blocked
-                        .judged
+                        .results
                         .entry(event.event_type.clone())
                         .or_default()
-                        .push((happening.word, passes));
+                        .push((operation.word, passes));
                     let is_spelling = passes && !blocked.passes(filter, &event.in_lower_case());
-                    blocked.keeps_out_spellings |= is_spelling;
+                    blocked.excludes_spellings |= is_spelling;
                 }
             }
-            for happening in TAGS.iter().filter(|_| self.is_writer) {
-                let event = Sample::new(group, happening, "Success", "Succeeded");
-                let is_kept_out = !blocked.passes(filter, &event);
+            for operation in TAGS.iter().filter(|_| self.is_writer) {
+                let event = Sample::new(group, operation, "Success", "Succeeded");
+                let is_excluded = !blocked.passes(filter, &event);
                 // If all writes are excluded, a further message adds nothing.
-                blocked.keeps_out_tags |= is_kept_out && blocked.passes_word("write");
+                blocked.excludes_tags |= is_excluded && blocked.passes_word("write");
             }
         }
         blocked
@@ -348,9 +348,9 @@ fn begins_with(filter: &Filter) -> String {
 #[derive(Default)]
 struct Blocked {
     /// For each type of event: the operation, and whether the filter passes it.
-    judged: BTreeMap<String, Vec<(&'static str, bool)>>,
-    keeps_out_tags: bool,
-    keeps_out_spellings: bool,
+    results: BTreeMap<String, Vec<(&'static str, bool)>>,
+    excludes_tags: bool,
+    excludes_spellings: bool,
     /// Conditions that cannot be evaluated here.
     unknown: BTreeSet<String>,
 }
@@ -370,21 +370,21 @@ impl Blocked {
     /// The types of events that the filter excludes completely, and the single operations that it excludes:
     /// `stop (TYPE)`.
     fn excluded_names(&self) -> Vec<String> {
-        let mut kept_out = vec![];
-        for (event_type, judged) in &self.judged {
-            if judged.iter().all(|(_, passes)| !passes) {
-                kept_out.push(event_type.clone());
+        let mut excluded = vec![];
+        for (event_type, results) in &self.results {
+            if results.iter().all(|(_, passes)| !passes) {
+                excluded.push(event_type.clone());
                 continue;
             }
             let words: BTreeSet<_> =
-                judged.iter().filter(|(_, passes)| !passes).map(|(word, _)| word).collect();
-            kept_out.extend(words.into_iter().map(|word| format!("{word} ({event_type})")));
+                results.iter().filter(|(_, passes)| !passes).map(|(word, _)| word).collect();
+            excluded.extend(words.into_iter().map(|word| format!("{word} ({event_type})")));
         }
-        kept_out
+        excluded
     }
 
     fn passes_word(&self, word: &str) -> bool {
-        self.judged.values().flatten().any(|(judged, passes)| *judged == word && *passes)
+        self.results.values().flatten().any(|(name, passes)| *name == word && *passes)
     }
 
     /// Whether a filter passes an event.
@@ -407,13 +407,13 @@ impl Blocked {
 }
 
 impl Sample {
-    fn new(group: &Scope, happening: &Happening, end: &str, status: &'static str) -> Self {
+    fn new(group: &Scope, operation: &SampleOperation, end: &str, status: &'static str) -> Self {
         Self {
-            event_type: format!("Microsoft.Resources.Resource{}{end}", happening.verb),
-            subject: format!("{group}{CONTAINER_GROUPS}{NAME}{}", happening.below),
+            event_type: format!("Microsoft.Resources.Resource{}{end}", operation.verb),
+            subject: format!("{group}{CONTAINER_GROUPS}{NAME}{}", operation.below),
             topic: group.to_string(),
-            operation: happening.operation.to_owned(),
-            provider: happening.provider.to_owned(),
+            operation: operation.operation.to_owned(),
+            provider: operation.provider.to_owned(),
             status,
         }
     }

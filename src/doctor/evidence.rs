@@ -40,7 +40,7 @@ pub struct Inspection {
     pub unmatched: UnmatchedKeys,
     /// Requests to Resource Manager.
     pub requests: u32,
-    /// Whether the retry queue exists, or why it could not be read; nothing where none is set.
+    /// Whether the retry queue exists, or why it could not be read; `None` if no queue is set.
     pub retry_queue: Option<Result<bool, String>>,
     /// The key vaults of the map.
     pub vaults: BTreeMap<Vault, VaultInspection>,
@@ -51,13 +51,13 @@ pub struct Inspection {
 pub struct VaultInspection {
     /// The vault in Resource Manager; `None` if it is in none of the subscriptions of the map.
     pub state: Seen<Option<VaultState>>,
-    /// The permissions at the vault (`None`), and where they are not enough, at single secrets.
+    /// The permissions at the vault (`None`), and at single secrets if those are not sufficient.
     pub rights: BTreeMap<Option<SecretId>, Seen<Option<Vec<Permission>>>>,
     /// The secrets that existing groups should have.
     pub secrets: BTreeMap<SecretId, SecretInspection>,
 }
 
-/// A secret, as the caller sees it.
+/// The state of a secret for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretInspection {
     /// It can be read, or it does not exist and its name is free.

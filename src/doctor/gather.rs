@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many requests run at the same time.
-const ASKED_AT_ONCE: usize = 8;
+const CONCURRENT_READS: usize = 8;
 
 /// The actions that the reads need.
 ///
@@ -127,15 +127,15 @@ fn places(evidence: &Inspection) -> BTreeSet<Scope> {
 }
 
 /// Reads each item, several at a time.
-async fn all<Item, Key: Ord, Sight, Look: Future<Output = (Key, Sight)>>(
+async fn all<Item, Key: Ord, Value, Reading: Future<Output = (Key, Value)>>(
     inspector: &Inspector,
     items: impl IntoIterator<Item = Item>,
-    look: impl FnMut(Item) -> Look,
-) -> BTreeMap<Key, Sight> {
-    let looks: Vec<Look> = items.into_iter().map(look).collect();
-    inspector.activity().expect(looks.len());
-    let looks = stream::iter(looks).buffer_unordered(ASKED_AT_ONCE);
-    looks.inspect(|_| inspector.activity().finish_one()).collect().await
+    read: impl FnMut(Item) -> Reading,
+) -> BTreeMap<Key, Value> {
+    let reads: Vec<Reading> = items.into_iter().map(read).collect();
+    inspector.activity().expect(reads.len());
+    let reads = stream::iter(reads).buffer_unordered(CONCURRENT_READS);
+    reads.inspect(|_| inspector.activity().finish_one()).collect().await
 }
 
 /// The rights to check: those of the caller, or of another principal.
@@ -190,7 +190,7 @@ async fn scope_evidence(rights: &Rights<'_>, scope: Scope) -> (Scope, ScopeEvide
 async fn inspect_zone(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneInspection {
     let inspector = rights.inspector;
     let state = inspector.zone(&zone).await;
-    let mut sight = ZoneInspection {
+    let mut inspection = ZoneInspection {
         reverse: ReverseZone::new(zone.clone()).ok(),
         is_needed: need >= Need::Groups,
         links: Ok(Vec::new()),
@@ -200,31 +200,31 @@ async fn inspect_zone(rights: &Rights<'_>, zone: Zone, need: Need) -> ZoneInspec
         state: state.map_err(unseen(ZONES)),
         zone,
     };
-    if sight.state == Ok(None) {
+    if inspection.state == Ok(None) {
         // A missing zone has nothing to read. A failed list leaves the place unknown.
-        let zones = inspector.zones(&sight.zone.subscription).await.unwrap_or_default();
+        let zones = inspector.zones(&inspection.zone.subscription).await.unwrap_or_default();
         let is_namesake = |id: &&ResourceId| {
             id.after("privateDnsZones")
-                .is_some_and(|name| name.eq_ignore_ascii_case(sight.zone.name.as_str()))
+                .is_some_and(|name| name.eq_ignore_ascii_case(inspection.zone.name.as_str()))
         };
         let places = zones.iter().filter(is_namesake).filter_map(|id| id.after("resourceGroups"));
-        sight.elsewhere = places.map(str::to_owned).collect();
+        inspection.elsewhere = places.map(str::to_owned).collect();
     } else {
-        let id = sight.zone.id();
-        let rights = rights.at(&sight.zone.subscription, &id);
-        let unmarked = unmarked(inspector.reader(), &sight, need);
-        let (links, rights, unmarked) = join3(inspector.links(&sight.zone), rights, unmarked).await;
-        sight.unmarked = unmarked;
-        sight.links = links.map_err(unseen(LINKS));
-        sight.rights = rights.map(Option::unwrap_or_default);
+        let id = inspection.zone.id();
+        let rights = rights.at(&inspection.zone.subscription, &id);
+        let unmarked = unmarked(inspector.reader(), &inspection, need);
+        let (links, rights, unmarked) = join3(inspector.links(&inspection.zone), rights, unmarked).await;
+        inspection.unmarked = unmarked;
+        inspection.links = links.map_err(unseen(LINKS));
+        inspection.rights = rights.map(Option::unwrap_or_default);
     }
-    sight
+    inspection
 }
 
 /// The names of the record sets without a mark.
 async fn unmarked(
     reader: &Reader,
-    sight: &ZoneInspection,
+    inspection: &ZoneInspection,
     need: Need,
 ) -> Option<Seen<BTreeSet<RelativeName>>> {
     fn names<Record>(sets: Vec<(RelativeName, RecordSet<Record>)>) -> BTreeSet<RelativeName> {
@@ -234,11 +234,11 @@ async fn unmarked(
     if need != Need::StrictGroups {
         return None;
     }
-    Some(if sight.reverse.is_some() {
-        let listed = reader.list_ptr_record_sets(&sight.zone).await;
+    Some(if inspection.reverse.is_some() {
+        let listed = reader.list_ptr_record_sets(&inspection.zone).await;
         listed.map(names).map_err(unseen(PTR_RECORD_SETS))
     } else {
-        let listed = reader.list_a_record_sets(&sight.zone).await;
+        let listed = reader.list_a_record_sets(&inspection.zone).await;
         listed.map(names).map_err(unseen(A_RECORD_SETS))
     })
 }
@@ -248,16 +248,16 @@ async fn events(inspector: &Inspector, subscription: &str) -> EventSubscriptions
         join(inspector.topics(subscription), inspector.event_subscriptions_without_topic(subscription)).await;
     let topics = match topics.map_err(unseen(TOPICS)) {
         Ok(topics) => {
-            let looks = topics.into_iter().map(|topic| with_subscriptions(inspector, topic));
-            Ok(in_order(stream::iter(looks)).await)
+            let reads = topics.into_iter().map(|topic| with_subscriptions(inspector, topic));
+            Ok(in_order(stream::iter(reads)).await)
         }
         Err(unseen) => Err(unseen),
     };
     EventSubscriptions { topics, loose: loose.map_err(unseen(EVENT_SUBSCRIPTIONS)) }
 }
 
-async fn in_order<Look: Future>(looks: impl Stream<Item = Look>) -> Vec<Look::Output> {
-    looks.buffered(ASKED_AT_ONCE).collect().await
+async fn in_order<Reading: Future>(reads: impl Stream<Item = Reading>) -> Vec<Reading::Output> {
+    reads.buffered(CONCURRENT_READS).collect().await
 }
 
 async fn with_subscriptions(inspector: &Inspector, topic: Topic) -> Topic {

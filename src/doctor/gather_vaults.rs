@@ -1,7 +1,7 @@
 //! Reads the key vaults of the map.
 //!
-//! The vaults are found by lists of the subscriptions of the map. Each secret that an existing group should have is read,
-//! and no other one; the requests carry the token of the caller.
+//! The vaults are found by listing the subscriptions of the map. Only the secrets of existing groups are read. The
+//! requests carry the token of the caller.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many secrets are read at the same time.
-const ASKED_AT_ONCE: usize = 8;
+const CONCURRENT_READS: usize = 8;
 
 /// Reads the vaults of the map.
 pub(super) async fn evidence(
@@ -56,12 +56,12 @@ pub(super) async fn evidence(
             (_, Err(_)) => {}
         }
     }
-    let mut sights = BTreeMap::new();
+    let mut inspections = BTreeMap::new();
     for (vault, ids) in wanted {
-        let sight = inspect_vault(rights, requests, &listed, &vault, ids).await;
-        sights.insert(vault, sight);
+        let inspection = inspect_vault(rights, requests, &listed, &vault, ids).await;
+        inspections.insert(vault, inspection);
     }
-    sights
+    inspections
 }
 
 async fn inspect_vault(
@@ -91,10 +91,10 @@ async fn inspect_vault(
         }
     }
     let reads = stream::iter(ids).map(|id| async move {
-        let sight = secret(requests, &id).await;
-        (id, sight)
+        let inspection = secret(requests, &id).await;
+        (id, inspection)
     });
-    let secrets = reads.buffer_unordered(ASKED_AT_ONCE).collect().await;
+    let secrets = reads.buffer_unordered(CONCURRENT_READS).collect().await;
     VaultInspection { state: found.map(|found| found.map(|(_, state)| state)), rights: granted, secrets }
 }
 
@@ -104,7 +104,7 @@ async fn secret(requests: &VaultRequests, id: &SecretId) -> SecretInspection {
         Ok(Some(_)) => SecretInspection::Readable,
         Err(error) if error.cause.code() == Some("SecretDisabled") => SecretInspection::Disabled,
         Err(error) => SecretInspection::Unseen(text(&error)),
-        // Where the caller may not see deleted secrets, there is nothing to say about them.
+        // A caller without permission to read deleted secrets cannot find out whether the name is reserved.
         Ok(None) => match requests.is_deleted(id).await {
             Ok(true) => SecretInspection::Deleted,
             Ok(false) | Err(_) => SecretInspection::Readable,

@@ -3,8 +3,7 @@
 //!
 //! It separates reading (`gather`) from judging (`checks`): the [`evidence`] is a value, and so is the
 //! [`diagnosis`]. It runs with the rights of the caller, who needs more read permissions than the function
-//! ([`READS`]). What the caller may not read is reported as not checked; it counts neither as absent nor as
-//! correct.
+//! ([`READS`]). An object that the caller cannot read is reported as not checked, not as absent or correct.
 //!
 //! Rules: it has no write access. It reads each object once, by lists where they exist.
 //!
@@ -64,7 +63,7 @@ pub async fn examine(
     Ok(checks::diagnose(settings, &evidence))
 }
 
-/// Whether the retry queue of the settings exists; nothing where none is set.
+/// Whether the retry queue of the settings exists; `None` if no queue is set.
 async fn retry_queue(arm: &Arm, settings: &Settings, deadline: Instant) -> Option<Result<bool, String>> {
     let url = settings.retry_queue.clone()?;
     let (http_transport, tokens) = arm.network();

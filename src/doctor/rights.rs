@@ -36,7 +36,7 @@ pub fn of_zone(record_type: RecordType, policy: Policy) -> Vec<String> {
 
 pub(super) fn of_container_groups(evidence: &Inspection, caller: &Caller) -> Check {
     let (holder, mut findings, mut examined) = (holder(evidence, caller), vec![], 0);
-    let mut alone: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut own_only: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (scope, found) in &evidence.scopes {
         let rights = match &found.rights {
             Ok(Some(rights)) => rights,
@@ -57,11 +57,11 @@ pub(super) fn of_container_groups(evidence: &Inspection, caller: &Caller) -> Che
             ));
         }
         if is_granted_here_only(evidence, scope, rights) {
-            alone.entry(scope.subscription()).or_default().extend(scope.resource_group());
+            own_only.entry(scope.subscription()).or_default().extend(scope.resource_group());
         }
     }
     findings.extend(
-        alone.iter().map(|(subscription, names)| of_resource_groups_alone(subscription, names, &holder)),
+        own_only.iter().map(|(subscription, names)| of_resource_groups_only(subscription, names, &holder)),
     );
     Check { title: CONTAINER_GROUPS, examined: principal_text(evidence, &count(examined, "scope")), findings }
 }
@@ -80,7 +80,7 @@ fn is_granted_here_only(evidence: &Inspection, scope: &Scope, rights: &[Permissi
 }
 
 /// One finding for each subscription in which rights are deleted with their resource groups.
-fn of_resource_groups_alone(subscription: &str, names: &[&str], holder: &Caller) -> Finding {
+fn of_resource_groups_only(subscription: &str, names: &[&str], holder: &Caller) -> Finding {
     let [action] = OF_CONTAINER_GROUPS;
     let subscription = format!("/subscriptions/{subscription}");
     Finding::new(
@@ -94,9 +94,9 @@ fn of_resource_groups_alone(subscription: &str, names: &[&str], holder: &Caller)
 
 pub(super) fn of_record_sets(evidence: &Inspection, policy: Policy, caller: &Caller) -> Check {
     let (holder, mut findings, mut examined) = (holder(evidence, caller), vec![], 0);
-    for sight in evidence.zones.values().filter(|sight| sight.state != Ok(None)) {
-        let id = sight.zone.id();
-        let rights = match &sight.rights {
+    for inspection in evidence.zones.values().filter(|inspection| inspection.state != Ok(None)) {
+        let id = inspection.zone.id();
+        let rights = match &inspection.rights {
             Ok(rights) => rights,
             Err(unseen) => {
                 findings.push(Finding::unseen(unseen, &id, caller));
@@ -104,20 +104,20 @@ pub(super) fn of_record_sets(evidence: &Inspection, policy: Policy, caller: &Cal
             }
         };
         examined += 1;
-        let record_type = if sight.reverse.is_some() { RecordType::Ptr } else { RecordType::A };
+        let record_type = if inspection.reverse.is_some() { RecordType::Ptr } else { RecordType::A };
         for action in of_zone(record_type, policy).into_iter().filter(|action| !is_granted(rights, action)) {
             let (impact, role) = match action.rsplit('/').next() {
                 Some("read") => ("no record can be compared: every event ends in failed (500)", "Reader"),
                 Some("write") => (
-                    "names of new and moved groups stay wrong: their events end in failed (500)",
+                    "the names of new and moved groups are not corrected: their events end in failed (500)",
                     CONTRIBUTOR,
                 ),
                 _ => (
-                    "records of deleted groups and old addresses stay: their events end in failed (500)",
+                    "the records of deleted groups and old addresses are not removed: their events end in failed (500)",
                     CONTRIBUTOR,
                 ),
             };
-            let what = format!("{action} is missing on {}", sight.zone);
+            let what = format!("{action} is missing on {}", inspection.zone);
             findings.push(Finding::new(Severity::Problem, what, impact, grant(&holder, role, &id)));
         }
     }

@@ -51,7 +51,7 @@ pub fn table(diagnosis: &Diagnosis) -> String {
         for finding in &check.findings {
             let style = style(finding.state);
             if finding.state == Severity::NotChecked && !causes.insert(cause(&finding.what)) {
-                // The same cause, impact and fix stand above.
+                // The previous finding shows the same cause, impact and fix.
                 let what = finding.what.strip_suffix(cause(&finding.what)).unwrap_or(&finding.what);
                 let what = if what.is_empty() { "" } else { what };
                 _ = writeln!(

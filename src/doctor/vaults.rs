@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) const SECRETS: Title = Title { group: "secrets", name: "addresses can be published" };
 
-/// The action that the reads need, where the map has secrets, besides those of all maps.
+/// The additional action that the reads need if the map has secrets.
 pub const READ: &str = "Microsoft.KeyVault/vaults/read";
 
 const ROLE: &str = "Key Vault Secrets Officer";
@@ -33,19 +33,19 @@ pub fn of_secrets(policy: Policy) -> Vec<String> {
 pub(super) fn of_vaults(evidence: &Inspection, policy: Policy, caller: &Caller) -> Check {
     let mut findings = vec![];
     let mut secrets = 0;
-    for (vault, sight) in &evidence.vaults {
-        secrets += sight.secrets.len();
-        findings.extend(of_state(vault, sight, caller));
-        findings.extend(of_rights(vault, sight, policy, &holder(evidence, caller), caller));
-        findings.extend(of_contents(vault, sight));
+    for (vault, inspection) in &evidence.vaults {
+        secrets += inspection.secrets.len();
+        findings.extend(of_state(vault, inspection, caller));
+        findings.extend(of_rights(vault, inspection, policy, &holder(evidence, caller), caller));
+        findings.extend(of_contents(vault, inspection));
     }
     let examined = format!("{}, {}", count(evidence.vaults.len(), "key vault"), count(secrets, "secret"));
     Check { title: SECRETS, examined: principal_text(evidence, &examined), findings }
 }
 
-fn of_state(vault: &Vault, sight: &VaultInspection, caller: &Caller) -> Vec<Finding> {
+fn of_state(vault: &Vault, inspection: &VaultInspection, caller: &Caller) -> Vec<Finding> {
     let mut findings = vec![];
-    match &sight.state {
+    match &inspection.state {
         Err(unseen) => findings.push(Finding::unseen(unseen, &format!("the key vault {vault}"), caller)),
         Ok(None) if vault.is_local() => {}
         Ok(None) => findings.push(Finding::new(
@@ -67,7 +67,7 @@ fn of_state(vault: &Vault, sight: &VaultInspection, caller: &Caller) -> Vec<Find
                 findings.push(Finding::new(
                     Severity::Warning,
                     format!("the network rules of the key vault {vault} refuse callers by default"),
-                    "unless they let the app in, the events of its groups end in failed (500); DNS stays right",
+                    "unless they allow the app, the events of its groups end in failed (500); DNS stays correct",
                     format!("az keyvault network-rule add --name {vault} --subnet SUBNET, or a private endpoint"),
                 ));
             }
@@ -78,18 +78,18 @@ fn of_state(vault: &Vault, sight: &VaultInspection, caller: &Caller) -> Vec<Find
 
 fn of_rights(
     vault: &Vault,
-    sight: &VaultInspection,
+    inspection: &VaultInspection,
     policy: Policy,
     holder: &Caller,
     caller: &Caller,
 ) -> Vec<Finding> {
-    let Ok(Some(state)) = &sight.state else { return vec![] };
+    let Ok(Some(state)) = &inspection.state else { return vec![] };
     if !state.uses_roles {
         return vec![];
     }
     let id = state.id.to_string();
     let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let whole = match sight.rights.get(&None) {
+    let whole = match inspection.rights.get(&None) {
         Some(Ok(rights)) => rights.as_deref().unwrap_or_default(),
         Some(Err(unseen)) => return vec![Finding::unseen(unseen, &id, caller)],
         None => return vec![],
@@ -99,27 +99,28 @@ fn of_rights(
             Ok(rights) => !is_data_granted(rights.as_deref().unwrap_or_default(), &action),
             Err(_) => true,
         };
-        let single = sight.rights.iter().filter_map(|(id, rights)| Some((id.as_ref()?, rights)));
+        let single = inspection.rights.iter().filter_map(|(id, rights)| Some((id.as_ref()?, rights)));
         let without: Vec<String> =
             single.filter(|(_, rights)| lacks(rights)).map(|(id, _)| id.name.as_str().to_owned()).collect();
-        if sight.secrets.is_empty() || !without.is_empty() {
+        if inspection.secrets.is_empty() || !without.is_empty() {
             missing.insert(action, without);
         }
     }
     let finding = |(action, secrets): (String, Vec<String>)| {
-        let where_ = if secrets.is_empty() { String::new() } else { format!(", for {}", secrets.join(", ")) };
+        let scope_text =
+            if secrets.is_empty() { String::new() } else { format!(", for {}", secrets.join(", ")) };
         Finding::new(
             Severity::Problem,
-            format!("{action} is missing on the key vault {vault}{where_}"),
-            "the secrets stay as they are: the events of their groups end in failed (500)",
+            format!("{action} is missing on the key vault {vault}{scope_text}"),
+            "the secrets are not updated: the events of their groups end in failed (500)",
             grant(holder, ROLE, &id),
         )
     };
     missing.into_iter().map(finding).collect()
 }
 
-fn of_contents(vault: &Vault, sight: &VaultInspection) -> Vec<Finding> {
-    let impact = "the events of its group end in failed (500); DNS stays right";
+fn of_contents(vault: &Vault, inspection: &VaultInspection) -> Vec<Finding> {
+    let impact = "the events of its group end in failed (500); DNS stays correct";
     let finding = |(id, secret): (&SecretId, &SecretInspection)| {
         let name = id.name.as_str();
         match secret {
@@ -142,9 +143,9 @@ fn of_contents(vault: &Vault, sight: &VaultInspection) -> Vec<Finding> {
                 Severity::NotChecked,
                 error.clone(),
                 "unknown",
-                "run this where the network rules of the vault let you in, with the right to read its secrets",
+                "run this from a network that the vault allows, with permission to read its secrets",
             )),
         }
     };
-    sight.secrets.iter().filter_map(finding).collect()
+    inspection.secrets.iter().filter_map(finding).collect()
 }

@@ -31,20 +31,20 @@ const NEARLY_FULL: u64 = 80;
 
 pub(super) fn of_existence(evidence: &Inspection, caller: &Caller) -> Check {
     let (mut findings, mut examined) = (vec![], 0);
-    for sight in evidence.zones.values() {
-        match &sight.state {
+    for inspection in evidence.zones.values() {
+        match &inspection.state {
             Ok(Some(_)) => examined += 1,
-            Err(unseen) => findings.push(Finding::unseen(unseen, &sight.zone.id(), caller)),
-            Ok(None) if sight.is_needed || !has_namesake(evidence, &sight.zone) => {
-                let Zone { subscription, resource_group, name } = &sight.zone;
-                let (what, fix) = if sight.elsewhere.is_empty() {
+            Err(unseen) => findings.push(Finding::unseen(unseen, &inspection.zone.id(), caller)),
+            Ok(None) if inspection.is_needed || !has_namesake(evidence, &inspection.zone) => {
+                let Zone { subscription, resource_group, name } = &inspection.zone;
+                let (what, fix) = if inspection.elsewhere.is_empty() {
                     let create = format!(
                         "az network private-dns zone create --subscription {subscription} --resource-group \
                          {resource_group} --name {name}; or correct ACI_DNS_ZONES"
                     );
-                    (format!("{} does not exist", sight.zone.id()), create)
+                    (format!("{} does not exist", inspection.zone.id()), create)
                 } else {
-                    let places = sight.elsewhere.join(", ");
+                    let places = inspection.elsewhere.join(", ");
                     let what = format!("{name} is not in resource group {resource_group}, but in {places}");
                     (
                         what,
@@ -66,19 +66,19 @@ pub(super) fn of_existence(evidence: &Inspection, caller: &Caller) -> Check {
     Check { title: EXIST, examined: count(examined, "zone"), findings }
 }
 
-/// Whether a zone of this name exists elsewhere, which the map may mean.
+/// Whether a zone of this name exists elsewhere, so that the map may be wrong.
 fn has_namesake(evidence: &Inspection, zone: &Zone) -> bool {
     evidence.zones.values().any(|other| other.zone.name == zone.name && matches!(other.state, Ok(Some(_))))
 }
 
 /// The zones that exist or could not be read.
 fn existing(evidence: &Inspection) -> impl Iterator<Item = &ZoneInspection> {
-    evidence.zones.values().filter(|sight| sight.state != Ok(None))
+    evidence.zones.values().filter(|inspection| inspection.state != Ok(None))
 }
 
 /// The networks that a zone is linked to; none if that is unknown.
-fn linked(sight: &ZoneInspection) -> BTreeSet<&ResourceId> {
-    sight.links.iter().flatten().map(|link| &link.network).collect()
+fn linked(inspection: &ZoneInspection) -> BTreeSet<&ResourceId> {
+    inspection.links.iter().flatten().map(|link| &link.network).collect()
 }
 
 pub(super) fn of_forward_links(evidence: &Inspection, settings: &Settings, caller: &Caller) -> Check {
@@ -88,18 +88,18 @@ pub(super) fn of_forward_links(evidence: &Inspection, settings: &Settings, calle
         homes.entry(zones.forward.key()).or_default().extend(networks);
     }
     let (mut findings, mut links) = (vec![], 0);
-    for sight in existing(evidence).filter(|sight| sight.reverse.is_none()) {
-        let linked = linked(sight);
+    for inspection in existing(evidence).filter(|inspection| inspection.reverse.is_none()) {
+        let linked = linked(inspection);
         links += linked.len();
-        let of_links = of_links(sight, caller);
+        let of_links = of_links(inspection, caller);
         if of_links.is_empty() {
-            let home = homes.remove(&sight.zone.key()).unwrap_or_default();
+            let home = homes.remove(&inspection.zone.key()).unwrap_or_default();
             for network in home.iter().filter(|network| !linked.contains(network)) {
                 findings.push(Finding::new(
                     Severity::Warning,
-                    format!("{} is not linked to {network}, in which its groups are", sight.zone),
+                    format!("{} is not linked to {network}, in which its groups are", inspection.zone),
                     "names do not resolve there, unless its DNS servers forward to a linked network",
-                    link_command(&sight.zone, network),
+                    link_command(&inspection.zone, network),
                 ));
             }
         }
@@ -111,11 +111,11 @@ pub(super) fn of_forward_links(evidence: &Inspection, settings: &Settings, calle
 /// A network that resolves names must also resolve addresses, from the reverse zones of the same groups.
 pub(super) fn of_reverse_links(evidence: &Inspection, caller: &Caller) -> Check {
     let (mut findings, mut links) = (vec![], 0);
-    for sight in existing(evidence) {
-        let Some(reverse) = &sight.reverse else { continue };
-        let linked = linked(sight);
+    for inspection in existing(evidence) {
+        let Some(reverse) = &inspection.reverse else { continue };
+        let linked = linked(inspection);
         links += linked.len();
-        let of_links = of_links(sight, caller);
+        let of_links = of_links(inspection, caller);
         if of_links.is_empty() {
             let forward = evidence.serving.iter().filter(|zones| zones.reverse.contains(reverse));
             let forward = forward.filter_map(|zones| evidence.zones.get(&zones.forward.key()));
@@ -123,9 +123,9 @@ pub(super) fn of_reverse_links(evidence: &Inspection, caller: &Caller) -> Check 
             for network in forward.difference(&linked) {
                 findings.push(Finding::new(
                     Severity::Problem,
-                    format!("{} is not linked to {network}, as its forward zone is", sight.zone),
+                    format!("{} is not linked to {network}, as its forward zone is", inspection.zone),
                     "reverse lookups of the groups' addresses return NXDOMAIN there",
-                    link_command(&sight.zone, network),
+                    link_command(&inspection.zone, network),
                 ));
             }
         }
@@ -135,9 +135,9 @@ pub(super) fn of_reverse_links(evidence: &Inspection, caller: &Caller) -> Check 
 }
 
 /// The problems of a zone's links.
-fn of_links(sight: &ZoneInspection, caller: &Caller) -> Vec<Finding> {
-    let zone = &sight.zone;
-    let links = match &sight.links {
+fn of_links(inspection: &ZoneInspection, caller: &Caller) -> Vec<Finding> {
+    let zone = &inspection.zone;
+    let links = match &inspection.links {
         Ok(links) => links,
         Err(unseen) => return vec![Finding::unseen(unseen, &zone.id(), caller)],
     };
@@ -274,9 +274,9 @@ fn uncovered(range: Range, place: &str, zones: &[ReverseZone]) -> Finding {
 
 pub(super) fn of_room(evidence: &Inspection) -> Check {
     let (mut findings, mut examined, mut fullest) = (vec![], 0, Quota::default());
-    for sight in evidence.zones.values() {
-        let Ok(Some(state)) = &sight.state else { continue };
-        let zone = &sight.zone;
+    for inspection in evidence.zones.values() {
+        let Ok(Some(state)) = &inspection.state else { continue };
+        let zone = &inspection.zone;
         examined += 1;
         fullest = if state.record_sets.used > fullest.used { state.record_sets } else { fullest };
         if let Some(fullness) = fullness(state.record_sets) {

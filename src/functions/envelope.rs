@@ -50,7 +50,7 @@ pub(super) struct RetryBindings {
 }
 
 impl RetryEnvelope {
-    /// How often the message was received, which the host says in a text.
+    /// How often the message was received. The host sends this number as a string.
     pub(super) fn dequeue_count(&self) -> u64 {
         let count = self.metadata.get("DequeueCount");
         count.and_then(Value::as_str).and_then(|text| text.trim_matches('"').parse().ok()).unwrap_or_default()

@@ -1,19 +1,19 @@
 //! The Functions custom handler: envelope, router, status codes, and the server.
 //!
-//! The Functions host POSTs each invocation to `/<function>` and believes nothing but the status and a JSON object
-//! in the body: an empty 2xx would hang the invocation until its time is over, and of any other status the body is
-//! lost, so whatever matters is told by [`Telemetry`] as well.
+//! The Functions host POSTs each invocation to `/<function>` and reads only the status and a JSON object in the body.
+//! An empty 2xx hangs the invocation until it times out. The host discards the body of any other status, so
+//! [`Telemetry`] reports the result as well.
 //!
-//! The events of an array are handled at the same time, because Event Grid waits 30 seconds for all of them
-//! together. Their order does not matter: an event only says which container group to look at. A panic fails the
-//! event that it happened in and nothing else.
+//! The events of an array are handled concurrently, because Event Grid waits 30 seconds for all of them together.
+//! Their order does not matter: an event only says which container group to read. A panic fails only the event that
+//! caused it.
 //!
-//! A message of the retry queue is the same event, later: its function answers with the outcome of the event, and what
-//! is not 2xx makes the host show the message again.
+//! A message of the retry queue carries an earlier event. Its function answers with the outcome of that event; after
+//! a status other than 2xx the host delivers the message again.
 //!
 //! Deliberately absent: redirects (the host would follow them), authentication (only the host reaches the loopback
-//! address), retries (Event Grid's) and any limit on how much is done at once (that of
-//! [`Settings::max_concurrency`](crate::config::Settings::max_concurrency) is kept where the work is).
+//! address), retries (Event Grid retries), and a limit on concurrency (the reconciler applies
+//! [`Settings::max_concurrency`](crate::config::Settings::max_concurrency)).
 //!
 //! Source: <https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>
 
@@ -50,17 +50,17 @@ use crate::{
     telemetry::{Invocation, Telemetry, TraceParent},
 };
 
-/// How long the head of a request may take to arrive. An idle connection is one whose next head has not come yet,
-/// so this has to be longer than the host keeps idle connections: it does not repeat a POST that met a closing one.
+/// How long the head of a request may take to arrive. This also limits how long a connection may be idle, so it has
+/// to be longer than the host keeps idle connections: the host does not retry a POST on a connection that was closed.
 const HEAD_WAIT: Duration = Duration::from_mins(3);
 
-/// How long answers that are ready may take to leave when the process ends.
+/// How long the process waits at its end until finished responses are sent.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
-/// How much of an error that quotes a request is told.
+/// The largest number of characters of an error that quotes a request.
 const QUOTE_LIMIT: usize = 512;
 
-/// What the host can call.
+/// A function that the host can call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
     Reconcile,
@@ -80,7 +80,7 @@ impl Function {
     }
 }
 
-/// What the reconciler is to do.
+/// A task for the reconciler.
 #[derive(Debug)]
 pub enum Task {
     /// Serve an event of a container group.
@@ -112,7 +112,7 @@ pub enum Task {
 
 /// The routes of the functions. `reconcile` serves events and messages, `track_drift` events, and `sweep` a timer.
 ///
-/// Each has to end within the deadline of an invocation by itself.
+/// Each of them has to respect the deadline of an invocation; the router sets no timeout.
 pub fn router<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
     reconcile: Reconcile,
     track_drift: TrackDrift,
@@ -160,7 +160,7 @@ where
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked()))
 }
 
-/// The host asks again and again whether the process lives.
+/// The host polls this route until the process responds.
 async fn alive() -> Response {
     answer(StatusCode::OK, &json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }))
 }
@@ -209,7 +209,7 @@ where
     answer_all(&join_all(reports).await)
 }
 
-/// A message of the retry queue: its event is served once more.
+/// Serves the event of a retry message.
 async fn finish<Run, Ran>(run: Run, telemetry: Telemetry, request: Request) -> Response
 where
     Run: Fn(Task) -> Ran,
@@ -269,7 +269,7 @@ where
     (Some(event), report)
 }
 
-/// A timer's call. Whether it is due is the host's concern, and what it says of that decides nothing.
+/// Serves a call of the timer. The body is read but not used: the host decides when the timer is due.
 async fn tick<Run, Ran>(run: Run, telemetry: Telemetry, request: Request) -> Response
 where
     Run: Fn(Invocation) -> Ran,
@@ -317,7 +317,7 @@ where
             return Report::new(Outcome::Ignored, reason.to_string());
         }
         Ok(event) if function == Function::TrackDrift && event.is_delete() => {
-            return Report::new(Outcome::Ignored, "what was deleted cannot drift");
+            return Report::new(Outcome::Ignored, "a deleted group cannot drift");
         }
         Ok(event @ Event { kind: EventKind::Ours(id), .. }) => {
             Task::Event { id: id.clone(), event: event.clone(), given }
@@ -341,23 +341,20 @@ fn span(function: Function, invocation: &Invocation, event: &Result<Event, Event
     )
 }
 
-/// A panic fails what panicked, and nothing else.
+/// Turns a panic into a failed report, so that it does not affect other events.
 async fn guarded(work: impl Future<Output = Report>) -> Report {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
         let reason = panic.downcast_ref::<&str>().copied();
         let reason = reason.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         Report {
             error: Some(format!("panicked: {}", reason.unwrap_or("without a reason"))),
-            ..Report::new(
-                Outcome::Failed,
-                "the event could not be handled because of a mistake in this program",
-            )
+            ..Report::new(Outcome::Failed, "the event could not be handled because of a bug in this program")
         }
     })
 }
 
 fn malformed(error: &dyn std::error::Error) -> Report {
-    // An error of serde quotes what it was given.
+    // Errors of serde quote the input.
     let chain = Chain(error).to_string();
     let error = chain.chars().take(QUOTE_LIMIT).collect();
     Report { error: Some(error), ..Report::new(Outcome::Malformed, "the event cannot be read") }
@@ -375,15 +372,16 @@ fn refuse(
     failure(error.status(), report.outcome.as_str(), &explanation(&report))
 }
 
-/// The gravest of the results is the answer to all of them.
+/// Responds with the most severe of the results.
 fn answer_all(reports: &[Report]) -> Response {
-    const TOLD: usize = 10;
+    const EXPLANATION_LIMIT: usize = 10;
     let is_failure = |report: &&Report| report.outcome.status() != 200;
-    let Some(gravest) = reports.iter().filter(is_failure).max_by_key(|report| report.outcome.status()) else {
+    let Some(most_severe) = reports.iter().filter(is_failure).max_by_key(|report| report.outcome.status())
+    else {
         let messages: Vec<&str> = reports.iter().map(|report| report.message.as_str()).collect();
         return answer(StatusCode::OK, &json!({ "Outputs": {}, "Logs": messages, "ReturnValue": null }));
     };
-    // What many events failed for is said once.
+    // Events that fail for the same reason share one explanation.
     let mut explanations: Vec<String> = Vec::new();
     for explanation in reports.iter().filter(is_failure).map(explanation) {
         if !explanations.contains(&explanation) {
@@ -391,16 +389,17 @@ fn answer_all(reports: &[Report]) -> Response {
         }
     }
     let count = explanations.len();
-    explanations.truncate(TOLD);
-    match count.saturating_sub(TOLD) {
+    explanations.truncate(EXPLANATION_LIMIT);
+    match count.saturating_sub(EXPLANATION_LIMIT) {
         0 => {}
         more => explanations.push(format!("and {more} more")),
     }
-    let status = StatusCode::from_u16(gravest.outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    failure(status, gravest.outcome.as_str(), &explanations.join("; "))
+    let status =
+        StatusCode::from_u16(most_severe.outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    failure(status, most_severe.outcome.as_str(), &explanations.join("; "))
 }
 
-/// Message and error, each once: one of them may hold the other.
+/// Message and error, without repetition: one of them may contain the other.
 fn explanation(report: &Report) -> String {
     let message = &report.message;
     match &report.error {
@@ -414,7 +413,7 @@ fn panicked() -> Response {
     failure(
         StatusCode::INTERNAL_SERVER_ERROR,
         Outcome::Failed.as_str(),
-        "the invocation could not be handled because of a mistake in this program",
+        "the invocation could not be handled because of a bug in this program",
     )
 }
 
@@ -426,11 +425,11 @@ fn answer(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], body.to_string()).into_response()
 }
 
-/// Serves until `shutdown` and for as long after it as requests are in flight, but no longer than `grace`.
+/// Serves until `shutdown`, and then until no request is in flight or `grace` has passed.
 ///
-/// After the signal new requests are taken as before, because the host does not know of the signal and would count
-/// a refused one as failed; it is over as soon as none is in flight. Every request is handled in a task of its own:
-/// a caller that hangs up does not cut it off between two writes.
+/// After the signal the server still accepts requests, because the host does not receive the signal and counts a
+/// refused request as failed. Every request runs in a task of its own, so a client that disconnects does not cancel
+/// it between two writes.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -444,9 +443,9 @@ pub async fn serve(
         loop {
             let stream = accept(&listener).await;
             let (open, closing) = (connections.subscribe(), closing.subscribe());
-            let talk = serve_connection(stream, router.clone(), in_flight.clone(), closing);
+            let connection = serve_connection(stream, router.clone(), in_flight.clone(), closing);
             tokio::spawn(async move {
-                talk.await;
+                connection.await;
                 drop(open);
             });
         }
@@ -455,7 +454,7 @@ pub async fn serve(
         shutdown.await;
         tracing::info!(requests.in_flight = in_flight.receiver_count(), "shutting down");
         let deadline = Instant::now() + grace;
-        // When time is up, what is in flight is cut off: Event Grid delivers it again.
+        // After the deadline, requests in flight are cancelled: Event Grid delivers their events again.
         let _ = timeout_at(deadline, in_flight.closed()).await;
         deadline
     };
@@ -465,15 +464,15 @@ pub async fn serve(
     };
     drop(listener);
     closing.send_replace(true);
-    // A request may have come in between.
+    // A request may have arrived in the meantime.
     if timeout_at(deadline, in_flight.closed()).await.is_err() {
-        tracing::warn!(requests.in_flight = in_flight.receiver_count(), "ending before all was answered");
+        tracing::warn!(requests.in_flight = in_flight.receiver_count(), "stopping with unanswered requests");
     }
     // A connection that never carried a request does not close by itself.
     let _ = timeout(FLUSH_WAIT, connections.closed()).await;
 }
 
-/// The next connection. Errors are those of one connection, or pass when others close.
+/// Accepts the next connection. Errors concern a single connection, or end when other connections close.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
@@ -481,7 +480,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             Err(error) => {
                 tracing::warn!(
                     error = %Chain(&error),
-                    "a connection could not be accepted"
+                    "cannot accept a connection"
                 );
                 sleep(Duration::from_millis(100)).await;
             }
@@ -489,7 +488,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Answers the requests of one connection, until it is closed or has to be.
+/// Serves the requests of one connection until the peer closes it or the server shuts down.
 async fn serve_connection(
     stream: TcpStream,
     router: Router,
@@ -497,7 +496,7 @@ async fn serve_connection(
     mut closing: watch::Receiver<bool>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = %Chain(&error), "answers may be held back");
+        tracing::debug!(error = %Chain(&error), "cannot set TCP_NODELAY: responses may be delayed");
     }
     let service = service_fn(|request: http::Request<Incoming>| {
         let (router, token) = (router.clone(), in_flight.subscribe());
@@ -521,6 +520,6 @@ async fn serve_connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error = %Chain(&error), "a connection broke");
+        tracing::debug!(error = %Chain(&error), "connection failed");
     }
 }

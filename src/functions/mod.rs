@@ -1,7 +1,6 @@
-//! The functions, wired: what the Functions host calls, and what answers.
+//! Connects the routes of the Functions host to reconciler, drift tracker and sweeper.
 //!
-//! One wiring, used by `serve`, by the command line, by the replay and by every test, so that what is tested is what
-//! runs.
+//! `serve`, the command line, the replay and the tests all use this module, so that tests cover the code that runs.
 
 pub mod envelope;
 pub mod host;
@@ -31,9 +30,9 @@ use crate::{
 pub struct Functions {
     /// The only writer.
     pub reconciler: Arc<Reconciler>,
-    /// What compares one group.
+    /// Compares one group.
     pub tracker: Arc<DriftTracker>,
-    /// What looks at all of them.
+    /// Compares all groups.
     pub sweeper: Arc<Sweeper>,
     clock: Clock,
 }

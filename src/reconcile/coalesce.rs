@@ -1,7 +1,7 @@
-//! Concurrent events for one key share work: an event that arrives while a run is under way needs a run that
-//! *started after it arrived*, and one such run serves all that wait.
+//! Coalesces concurrent events of one key. An event that arrives during a run needs a run that *starts after it
+//! arrived*; one such run serves all waiting events.
 //!
-//! A run lives in a task of its own, so that a caller whose connection closes does not cancel it for the others.
+//! Each run has a task of its own, so that a caller whose connection closes does not cancel it for other callers.
 
 use std::{
     collections::HashMap,
@@ -21,10 +21,10 @@ use tokio::{
 
 use crate::azure::slot::Slot;
 
-/// Runs of work, at most one at a time for a key and at most so many in all.
+/// Runs work: at most one run per key at a time, and a limited number of runs in total.
 #[derive(Debug)]
 pub struct Coalescer<Key, Input, Value> {
-    /// For each key with a run under way or about to start: the callers that wait for the next one.
+    /// For each key with a run in progress or about to start: the callers that wait for the next run.
     waiting: Mutex<HashMap<Key, Vec<Waiter<Input, Value>>>>,
     running: AtomicUsize,
     places: Arc<Semaphore>,
@@ -37,25 +37,25 @@ struct Waiter<Input, Value> {
     answer: oneshot::Sender<(Value, Role)>,
 }
 
-/// How much there is to do.
+/// The current load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Runs under way, those included that wait for something and hold no place.
+    /// Runs in progress, including those that wait without a slot.
     pub running: usize,
     /// Callers that wait for a run that has not started.
     pub waiting: usize,
 }
 
-/// Whether a caller's event was the one that a run was made for.
+/// The role of a caller's event in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The run was made for it.
+    /// The run was started for this event.
     Leader,
-    /// Another event's run served it, too.
+    /// The run was started for another event.
     Follower,
 }
 
-/// The run came to no answer: it panicked.
+/// The run panicked, so it has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the work panicked")]
 pub struct Panicked;
@@ -66,7 +66,7 @@ where
     Input: Send + 'static,
     Value: Clone + Send + 'static,
 {
-    /// Allows so many runs at a time.
+    /// Allows at most `max_concurrency` runs at a time.
     #[must_use]
     pub fn new(max_concurrency: usize) -> Self {
         Self {
@@ -76,8 +76,8 @@ where
         }
     }
 
-    /// Waits for a run for `key` that starts after this call. `work` is given the latest deadline and the inputs of the
-    /// callers that the run serves, that of the first one apart, and its place.
+    /// Waits for a run for `key` that starts after this call. The arguments of `work` are the latest deadline of the
+    /// callers that the run serves, the input of the first caller, the inputs of the others, and the slot of the run.
     pub async fn run<Work, Run>(
         self: &Arc<Self>,
         key: Key,
@@ -103,7 +103,7 @@ where
         answered.await.map_err(|_| Panicked)
     }
 
-    /// How much there is to do now.
+    /// The current load.
     pub fn load(&self) -> Load {
         let waiting = self.waiting().values().map(Vec::len).sum();
         Load { running: self.running.load(Ordering::Relaxed), waiting }
@@ -126,7 +126,7 @@ where
             });
             let Some(first) = inputs.next() else { continue };
             let inputs = (first, inputs.collect());
-            // A panic is the host's to report: the callers see their channel close.
+            // After a panic, the channels of the callers close, and the callers report it.
             self.running.fetch_add(1, Ordering::Relaxed);
             let run = AssertUnwindSafe(work(deadline, inputs, Arc::clone(&slot))).catch_unwind().await;
             self.running.fetch_sub(1, Ordering::Relaxed);
@@ -134,7 +134,7 @@ where
             if let Ok(value) = run {
                 let mut role = Role::Leader;
                 for answer in answers {
-                    // A caller that gave up waiting needs no answer.
+                    // Sending fails if the caller stopped waiting.
                     _ = answer.send((value.clone(), role));
                     role = Role::Follower;
                 }
@@ -142,7 +142,7 @@ where
         }
     }
 
-    /// Whether a caller waits for a run. A key without callers is forgotten.
+    /// Whether a caller waits for a run. Removes a key without callers.
     fn is_waited_for(&self, key: &Key) -> bool {
         let mut waiting = self.waiting();
         let is_waited_for = waiting.get(key).is_some_and(|waiters| !waiters.is_empty());

@@ -1,6 +1,6 @@
 //! The driver: asks [`decide`] for the next step and carries it out, until the step is a verdict.
 //!
-//! It decides nothing. A dry run has no writer: its writes are recorded and assumed to have happened.
+//! The driver makes no decisions. A dry run has no writer: its writes are recorded and assumed to have succeeded.
 
 pub mod services;
 
@@ -37,30 +37,30 @@ use crate::{
     reconcile::clock::Clock,
 };
 
-/// How long after the first read of a group it is read again to confirm that it is deleted, stopped or renamed.
+/// The time between the first read of a group and the read that confirms that it is deleted, stopped or renamed.
 const CONFIRMATION_DELAY: Duration = Duration::from_secs(3);
 
-/// What a run may do.
+/// The access of a run to Azure.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
-    /// What reads.
+    /// Reads.
     pub reader: &'a Reader,
-    /// What writes; without it, writes are assumed to have happened.
+    /// Writes; without a writer, writes are assumed to have succeeded.
     pub writer: Option<&'a Writer>,
-    /// The place that the run gives up while it waits.
+    /// The slot that the run releases while it waits.
     pub slot: Option<&'a Slot>,
     /// The only writes that it may send, if a plan was reviewed.
     pub reviewed: Option<&'a BTreeSet<Write>>,
 }
 
 impl<'a> Access<'a> {
-    /// Reads, and assumes that writes happen: there is nothing here that could write.
+    /// Access for a dry run: it has no writer.
     #[must_use]
     pub fn read_only(reader: &'a Reader) -> Self {
         Self { reader, writer: None, slot: None, reviewed: None }
     }
 
-    /// Waits for the time of a confirmation. A second read of a list tells nothing more.
+    /// Waits for the time of a confirmation. Lists need no wait, because a second read of a list has the same result.
     async fn wait_until(&self, start: Instant) {
         if !self.reader.is_snapshot() && start > Instant::now() {
             self.pause(sleep_until(start)).await;
@@ -75,10 +75,10 @@ impl<'a> Access<'a> {
     }
 }
 
-/// What a run did and saw, kept outside of it so that it can be reported when time runs out.
+/// The facts and changes of a run. The caller owns them, so that they can be reported if the run reaches its deadline.
 #[derive(Debug)]
 pub struct Trace {
-    /// What is known.
+    /// The known facts.
     pub facts: Facts,
     /// Name and address of the group, once they are known.
     pub target: Option<Target>,
@@ -86,9 +86,9 @@ pub struct Trace {
     pub changes: Vec<Change>,
     /// The changes that the policy forbids.
     pub withheld: Vec<Change>,
-    /// Why requests failed, by what they were about.
+    /// The errors of failed requests, by the key of the fact.
     pub errors: BTreeMap<Key, ArmError>,
-    /// Why the last pass was outdated, where an answer said so.
+    /// The error that made the last pass outdated, if there is one.
     pub last_race: Option<ArmError>,
     /// The result for the secret.
     pub secret: SecretVerdict,
@@ -126,7 +126,7 @@ impl Trace {
         self.facts.begin_pass()
     }
 
-    /// When these reads may be sent: a confirmation some seconds after the read that it confirms.
+    /// When these reads may be sent: a confirmation has to follow some seconds after the read that it confirms.
     fn not_before(&mut self, reads: &[Key]) -> Instant {
         let now = Instant::now();
         let mut start = now;
@@ -165,7 +165,7 @@ impl Trace {
         })
     }
 
-    /// Starts the next step for the secret, if it sends a request. It is written only with a writer of record sets.
+    /// Starts the next step for the secret, if it sends a request. A dry run does not write the secret.
     fn start_secret<'a>(
         &mut self,
         access: Access<'a>,
@@ -257,7 +257,7 @@ impl Trace {
         self.errors.get(key).map(|error| Chain(error).to_string())
     }
 
-    /// Learns what became of a write.
+    /// Learns the result of a write.
     fn learn_write(&mut self, goal: &Goal, change: Change, result: Result<WriteResult, ArmError>) {
         let (result, error) = match result {
             Ok(result) => (result, None),
@@ -270,7 +270,7 @@ impl Trace {
             (_, Some(error)) => _ = goal.key_of(&change).map(|key| self.errors.insert(key, error)),
             (_, None) => {}
         }
-        // The same change of a later pass is not shown twice.
+        // A later pass may repeat the change; the report contains it once.
         let line = change.to_string();
         let may_have_happened = matches!(kind, None | Some(FailureKind::Uncertain));
         if may_have_happened && !self.changes.iter().any(|known| known.to_string() == line) {
@@ -279,7 +279,7 @@ impl Trace {
     }
 }
 
-/// Pursues a goal until its verdict, reads only, and assumes that writes happen.
+/// Runs a goal to its verdict with reads only, and assumes that writes succeed.
 pub async fn dry_run(
     reader: &Reader,
     vaults: &VaultRequests,
@@ -292,8 +292,8 @@ pub async fn dry_run(
     (verdict, trace)
 }
 
-/// Pursues a goal until its verdict. The record sets and the secret are two lanes: each sends its next requests as soon
-/// as its own last ones are answered, so that neither waits for the other. Only a verification waits for both.
+/// Runs a goal to its verdict. The record sets and the secret are two lanes: each lane sends its next requests as soon
+/// as its previous ones are answered, so that neither waits for the other. Only a verification waits for both.
 pub async fn drive(
     access: Access<'_>,
     vaults: &VaultRequests,
@@ -331,7 +331,7 @@ pub async fn drive(
     }
 }
 
-/// The requests that are under way: one step for the record sets, and one request for the secret. One of the two is set.
+/// The requests in progress: one step for the record sets, and one request for the secret. At least one is set.
 #[derive(Default)]
 struct Lanes<'a> {
     records: Option<BoxFuture<'a, Completed>>,
@@ -339,7 +339,7 @@ struct Lanes<'a> {
 }
 
 impl Lanes<'_> {
-    /// Waits for the first of the two.
+    /// Waits for the lane that completes first.
     async fn next(&mut self) -> Completed {
         poll_fn(|context| {
             for lane in [&mut self.records, &mut self.secret] {
@@ -355,7 +355,7 @@ impl Lanes<'_> {
     }
 }
 
-/// What a lane has done.
+/// The completed requests of a lane.
 enum Completed {
     /// The requests of one step for the record sets.
     Records { written: Vec<(Change, Result<WriteResult, ArmError>)>, answers: Vec<ReadAnswer> },
@@ -367,10 +367,10 @@ enum Completed {
     SecretWrite(Box<SecretEdit>, Result<WriteResult, VaultError>),
 }
 
-/// An answer, and the error where there is none.
+/// A fact, and the error if the read failed.
 type ReadAnswer = (Fact, Option<(Key, ArmError)>);
 
-/// Sends reads together. A required read that fails ends the others, because the pass fails with it.
+/// Sends reads together. If a required read fails, the others are cancelled, because the pass fails.
 async fn read_all(reader: &Reader, goal: &Goal, keys: Vec<Key>) -> Vec<ReadAnswer> {
     let reads = keys.into_iter().map(|key| async move {
         let is_required = key.is_required();
@@ -424,7 +424,7 @@ async fn observe(reader: &Reader, goal: &Goal) -> Result<Observation, ArmError> 
 
 async fn observe_owner(reader: &Reader, goal: &Goal, owner: &Owner) -> Result<OwnerObservation, ArmError> {
     let Some(id) = owner.container_group() else {
-        // A decision asks for no such owner.
+        // No decision requests such an owner.
         let (name, secret) = (None, OwnerSecret::Unknown);
         return Ok(OwnerObservation { state: AddressState::Pending, name, secret });
     };
@@ -457,7 +457,7 @@ async fn ptr_list(
     Ok(keyed.collect())
 }
 
-/// Sends one write, conditional on what was read.
+/// Sends one write, on the condition that the record set is unchanged since it was read.
 async fn send(access: Access<'_>, change: &Change) -> Result<WriteResult, ArmError> {
     let Some(writer) = access.writer else { return Ok(WriteResult::Assumed) };
     if access.reviewed.is_some_and(|reviewed| !reviewed.contains(&change.write())) {
@@ -478,7 +478,7 @@ async fn send(access: Access<'_>, change: &Change) -> Result<WriteResult, ArmErr
             writer.delete_record_set(record_type, zone, name, &etag).await?;
             None
         }
-        // Nothing before and nothing after: there is nothing to do.
+        // The record set does not exist and is not to be created.
         (_, Precondition::Absent) => None,
     };
     Ok(WriteResult::Written(etag))

@@ -1,12 +1,12 @@
-//! The reconciler: answers an event of a container group by making its record sets right.
+//! The reconciler: corrects the record sets of a container group after an event.
 //!
-//! What is read and written is decided by [`crate::decide`] and carried out by [`crate::reconcile::driver`]. Here an invocation
-//! gets its deadline, shares its run with concurrent events of the same group ([`crate::reconcile::coalesce`]), and becomes a
-//! [`Report`]. What is unfinished then is stored in the retry queue ([`crate::reconcile::retry`]); without one, Event Grid delivers
-//! the event again.
+//! [`crate::decide`] decides what to read and write, and [`crate::reconcile::driver`] sends the requests. This module
+//! sets the deadline of an invocation, shares a run between concurrent events of one group
+//! ([`crate::reconcile::coalesce`]), and returns a [`Report`]. It stores unfinished work in the retry queue
+//! ([`crate::reconcile::retry`]); without a queue, Event Grid delivers the event again.
 //!
-//! Deliberately absent: any use of the event but the id of its group and the evidence that it carries, and any state
-//! between invocations that correctness depends on.
+//! Deliberately absent: any use of the event except the id of its group and its evidence, and any state between
+//! invocations that correctness depends on.
 
 pub mod clock;
 pub mod coalesce;
@@ -62,16 +62,16 @@ use crate::{
     },
 };
 
-/// How much earlier than its callers a run ends, so that they can still be told how far it came.
+/// How long before the deadline of its callers a run ends, so that they can still report its progress.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Why DNS could not be made right.
+/// Why the records of a group could not be corrected.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// A request to Resource Manager failed.
     #[error(transparent)]
     Arm(#[from] ArmError),
-    /// Azure answers 403 for a group that, as an event says, is deleted.
+    /// Azure answers 403 for a group that is deleted according to an event.
     #[error(
         "the container group cannot be read after it was deleted: if its resource group was deleted too, the role assignment of this app was deleted with it; assign a role that reads container groups at the subscription, or let a user who may read the subscription run: aci-dns sync"
     )]
@@ -85,12 +85,13 @@ pub enum ReconcileError {
     /// PTR record sets at the group's address belong to another owner.
     #[error(transparent)]
     PtrConflict(Conflict),
-    /// Likewise, and the other owner is being provisioned: a retry will tell whether it keeps the address.
+    /// PTR record sets at the group's address belong to a group that is being provisioned. A retry finds out whether
+    /// that group keeps the address.
     #[error(transparent)]
     HolderPending(Conflict),
-    /// The address lies outside of the ranges of the map.
+    /// The address is outside the ranges of the map.
     #[error(
-        "{address}, the address of {fqdn}, lies outside of addressRanges in ACI_DNS_ZONES; nothing is written"
+        "{address}, the address of {fqdn}, is outside addressRanges in ACI_DNS_ZONES; nothing is written"
     )]
     AddressRefused {
         /// The live address.
@@ -112,38 +113,40 @@ pub enum ReconcileError {
     #[error("Azure has not assigned an address to {0} yet")]
     AddressPending(ContainerGroupId),
     /// The group is being deleted.
-    #[error("{0} is being deleted; its records are removed once it is")]
+    #[error("{0} is being deleted; its records are removed after the deletion")]
     Deleting(ContainerGroupId),
     /// Azure answers 404, and there is not enough evidence that the group is deleted.
     #[error(
-        "{0} is not visible yet: Azure answers 404, which a new container group does for some time; its records stay as they are"
+        "{0} is not visible yet: Azure answers 404 for a new container group for some time; its records are kept"
     )]
     NotVisible(ContainerGroupId),
-    /// Every pass met another writer, or an answer that was lost.
-    #[error("gave up after {MAX_PASSES} passes that each met another writer or lost an answer")]
+    /// Every pass conflicted with another writer or lost an answer.
+    #[error(
+        "gave up after {MAX_PASSES} passes: each of them conflicted with another writer or lost an answer"
+    )]
     LostRaces {
-        /// The last of them, where it was an answer.
+        /// The error of the last pass, if there is one.
         #[source]
         last: Option<ArmError>,
     },
     /// A zone is known to be throttled.
-    #[error("Azure throttles a zone of {id}; it is not tried for {} s", wait.as_secs_f32().ceil())]
+    #[error("Azure throttles a zone of {id}; not tried for {} s", wait.as_secs_f32().ceil())]
     Throttled {
         /// The container group.
         id: ContainerGroupId,
         /// How long the throttle lasts.
         wait: Duration,
     },
-    /// The invocation's time is up.
+    /// The deadline of the invocation has passed.
     #[error("not done within {} s (ACI_DNS_DEADLINE_SECONDS)", deadline.as_secs_f32())]
     Deadline {
-        /// How long it had.
+        /// The time that the invocation had.
         deadline: Duration,
     },
 }
 
 impl ReconcileError {
-    /// The error of a run, with the error of the request that decided it.
+    /// The error of a run, with the error of the request that caused it.
     pub(crate) fn of(error: PlanError, goal: &Goal, trace: &mut Trace) -> Self {
         match error {
             PlanError::Tag(error) => Self::Tag(error),
@@ -170,7 +173,7 @@ impl ReconcileError {
         }
     }
 
-    /// What an invocation that ends with this error is answered with.
+    /// The outcome of an invocation that ends with this error.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -187,7 +190,7 @@ impl ReconcileError {
         }
     }
 
-    /// How long Azure wants to be left alone, where that is why it failed.
+    /// How long Azure throttles, if throttling is the cause.
     fn throttled(&self) -> Option<Duration> {
         match self {
             Self::Arm(error) => error.throttled(),
@@ -202,7 +205,7 @@ impl ReconcileError {
         error.retry_after()
     }
 
-    /// Whose the name is, where it is another group's.
+    /// The owner of the name, if it belongs to another group.
     fn owner(&self) -> Option<&Owner> {
         let (Self::Conflict(conflict) | Self::PtrConflict(conflict) | Self::HolderPending(conflict)) = self
         else {
@@ -215,18 +218,18 @@ impl ReconcileError {
     }
 }
 
-/// What a run would do, found out without doing it.
+/// The result of a dry run.
 #[derive(Debug)]
 pub struct DryRun {
-    /// What would become of the group.
+    /// The report that a run would have.
     pub report: Report,
-    /// The changes that the report's plan is made of.
+    /// The changes in the plan of the report.
     pub changes: Vec<Change>,
     /// The changes of the secret.
     pub secret_changes: Vec<SecretEdit>,
-    /// Why DNS could not be made right, where it could not.
+    /// Why the records could not be corrected.
     pub error: Option<ReconcileError>,
-    /// Why the secret could not be made right, where it could not.
+    /// Why the secret could not be corrected.
     pub secret_error: Option<PublishError>,
 }
 
@@ -243,16 +246,16 @@ pub struct Reconciler {
     vaults: Vaults,
 }
 
-/// What came of one run, for all invocations that it serves.
+/// The result of one run, for all invocations that it serves.
 #[derive(Debug)]
 struct Run {
     report: Report,
-    /// What stands for the work of all of them.
+    /// The merged work of all of them.
     work: Work,
     messages: RunMessages,
 }
 
-/// A run that is under way.
+/// A run in progress.
 type RunFuture = BoxFuture<'static, Arc<Run>>;
 
 impl Run {
@@ -261,10 +264,10 @@ impl Run {
     }
 }
 
-/// What a process has to do.
+/// The load and the unfinished work of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReconcilerMetrics {
-    /// Runs under way, and invocations that wait for one.
+    /// Runs in progress, and invocations that wait for one.
     pub load: Load,
     /// Unfinished work.
     pub retry: RetryMetrics,
@@ -273,7 +276,7 @@ pub struct ReconcilerMetrics {
 }
 
 impl Reconciler {
-    /// Puts a reconciler together. It holds no state but the runs that are under way, and what chooses delays.
+    /// Creates a reconciler. Its only state is the runs in progress and the data that determines delays.
     #[must_use]
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
@@ -290,7 +293,7 @@ impl Reconciler {
         &self.vaults
     }
 
-    /// What this process has to do now.
+    /// The current load and unfinished work of this process.
     #[must_use]
     pub fn metrics(&self) -> ReconcilerMetrics {
         ReconcilerMetrics {
@@ -300,8 +303,8 @@ impl Reconciler {
         }
     }
 
-    /// Serves an event of a container group, or a message of the retry queue: makes the records right, together with
-    /// concurrent invocations for the same group, and stores what is unfinished.
+    /// Serves an event of a container group, or a message of the retry queue: corrects the records, together with
+    /// concurrent invocations for the same group, and stores unfinished work.
     pub async fn serve(self: &Arc<Self>, work: Work) -> Report {
         let zones = match self.settings.zones.find(&work.id) {
             Ok(zones) => zones,
@@ -318,7 +321,7 @@ impl Reconciler {
         let run = self.coalescer.run(work.id.clone(), work.clone(), run_end, running);
         let (run, role) = match tokio::time::timeout_at(run_end, run).await {
             Ok(Ok(shared)) => shared,
-            // The panic itself has its own line; this event must not be acknowledged.
+            // The panic is logged separately. This event must not be acknowledged.
             Ok(Err(panicked)) => {
                 (Run::new(Report::failed(Outcome::Failed, &panicked), work.clone()), Role::Leader)
             }
@@ -331,7 +334,7 @@ impl Reconciler {
             }
         };
         match retry {
-            // Boxed: without a queue, an event does not need the room for it.
+            // Boxed, so that the future of an event stays small without a queue.
             Some(retry) => {
                 Box::pin(retry.complete(report, &work, (&run.work, &run.messages), &zones, deadline)).await
             }
@@ -339,7 +342,7 @@ impl Reconciler {
         }
     }
 
-    /// Stores an event that cannot be read in the retry queue, where there is one.
+    /// Stores an event that cannot be read in the retry queue, if there is one.
     pub async fn defer_malformed(self: &Arc<Self>, report: Report, event: &Value) -> Report {
         match &self.retry {
             Some(retry) if !self.settings.policy.is_read_only() => {
@@ -350,7 +353,7 @@ impl Reconciler {
         }
     }
 
-    /// A message for a group that the map does not serve was stored by an app with another map.
+    /// The report for a group outside the map. An app with another map must have stored its retry message.
     fn unmapped(&self, work: &Work, reason: &config::NotInMap) -> Report {
         let report = unmapped(&self.settings.zones, &work.id);
         if !work.is_retry || matches!(reason, config::NotInMap::Group { .. }) {
@@ -360,7 +363,7 @@ impl Reconciler {
         Report { error: Some(error.clone()), ..Report::new(Outcome::Failed, error) }
     }
 
-    /// Makes the records of one container group right.
+    /// Corrects the records of one container group.
     pub async fn reconcile(&self, id: &ContainerGroupId, evidence: Evidence) -> Report {
         let deadline = Instant::now() + self.settings.deadline;
         let order = Order { evidence, is_of_event: true, ..Order::default() };
@@ -374,7 +377,8 @@ impl Reconciler {
         Report::failed(error.outcome(), &error)
     }
 
-    /// A run for a group. Where its work can be deferred, a group with a throttled zone among these is not tried.
+    /// A run for a group. If its work can be deferred and one of these zones is throttled, the run sends no request for
+    /// the records.
     fn running(
         self: &Arc<Self>,
         zones: Option<&Zones>,
@@ -405,13 +409,12 @@ impl Reconciler {
         }
     }
 
-    /// Makes the records of one container group right until a deadline, as a sweep or an operator orders it.
+    /// Corrects the records of one container group until a deadline, for a sweep or a command.
     pub async fn repair(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
         self.invocation(id, order, deadline).await
     }
 
-    /// Says what a run would do that sees no more than this reader, which may be one of lists. It does not wait for
-    /// an address.
+    /// Returns what a run with this reader would do. The reader may read lists. A dry run does not wait for an address.
     pub async fn dry_run(&self, reader: &Reader, id: &ContainerGroupId, order: &Order) -> DryRun {
         let Some(goal) = Goal::new(id, &self.settings.zones, Purpose::Reconcile) else {
             return DryRun {
@@ -439,7 +442,7 @@ impl Reconciler {
         }
     }
 
-    /// One invocation: the records of the group, and beside them the services of its resource group.
+    /// One invocation: the records of the group and, concurrently, the services of its resource group.
     async fn invocation(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
         if !order.is_of_event || !self.settings.zones.has_services(id) {
             return self.groups(id, order, deadline).await;
@@ -447,7 +450,7 @@ impl Reconciler {
         let evidence = order.evidence;
         let own = Box::pin(self.groups(id, order, deadline));
         let (report, first) = join(own, self.services.of_event(id, evidence, deadline)).await;
-        // The group was waited for: now its services can have its address.
+        // The run waited for the group's address, so the services can use it now.
         let is_late = report.outcome != Outcome::Unavailable
             && first.as_ref().is_some_and(|(services, _)| services.is_pending(id));
         let again = if is_late { self.services.of_event(id, evidence, deadline).await } else { None };
@@ -458,15 +461,15 @@ impl Reconciler {
         Report { outcome: report.outcome.max(late.outcome), error: report.error.or(late.error), ..report }
     }
 
-    /// The group, and the groups whose PTR records it took and gave up again.
+    /// The group, and the groups whose PTR records it took over and released again.
     async fn groups(&self, id: &ContainerGroupId, order: Order, deadline: Instant) -> Report {
         let vaults = self.vaults.invocation();
         let writer = self.arm.invocation_in(deadline, order.slot.clone());
-        // An address is waited for once in an invocation.
+        // An invocation waits for an address only once.
         let mut wait = self.settings.address_wait;
         let mut whole: Option<Report> = None;
         let mut queue = VecDeque::from([id.clone()]);
-        // The deadline ends it even where groups go on taking records from each other.
+        // The deadline ends the loop even if groups keep taking records from each other.
         while let Some(next) = queue.pop_front() {
             let Some(mut goal) = Goal::new(&next, &self.settings.zones, Purpose::Reconcile) else { continue };
             if whole.is_none() {
@@ -529,16 +532,16 @@ impl Reconciler {
     }
 }
 
-/// What a run is given besides its group.
+/// The parameters of a run besides its group.
 #[derive(Clone, Debug, Default)]
 pub struct Order {
-    /// Where else to look.
+    /// Additional zones and addresses to look up.
     pub lookups: ExtraLookups,
-    /// How much a "not found" proves.
+    /// How much a 404 proves.
     pub evidence: Evidence,
-    /// The place that the run gives up while it waits.
+    /// The slot that the run releases while it waits.
     pub slot: Option<Arc<Slot>>,
-    /// Whether the services of the resource group are part of the run. A sweep looks at them once.
+    /// Whether the run includes the services of the resource group. A sweep processes services separately.
     pub is_of_event: bool,
     /// The only writes that the run may send, if a plan was reviewed.
     pub reviewed: Option<Arc<BTreeSet<Write>>>,

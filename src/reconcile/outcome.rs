@@ -1,4 +1,4 @@
-//! The outcome of a run: from its verdict and its trace to the report.
+//! Converts the verdict and the trace of a run to its report.
 
 use std::{fmt, time::Duration};
 
@@ -20,19 +20,19 @@ use crate::{
     domain::resource_id::ContainerGroupId,
 };
 
-/// What an invocation that ends with a failed request is answered with.
+/// The outcome of an invocation that ends with a failed request.
 #[must_use]
 pub fn failure_outcome(error: &ArmError) -> Outcome {
     match error.kind() {
-        // Another program wrote it, and only at this name or address does that matter.
+        // Another program wrote the record set. Only this name or address is affected.
         _ if error.is_unrepresentable() => Outcome::Conflict,
-        // A clash that no CNAME explains: the next attempt may tell more.
+        // No CNAME record set explains the clash; the next attempt may find the cause.
         Kind::Race | Kind::Uncertain | Kind::Transient | Kind::Clash => Outcome::Unavailable,
         Kind::Forbidden | Kind::Missing | Kind::Refused => Outcome::Failed,
     }
 }
 
-/// A verdict that is no failure, as a report of it starts.
+/// The initial report for a verdict that is not a failure.
 pub(super) fn result(verdict: Verdict, goal: &Goal, trace: &mut Trace) -> Result<Report, ReconcileError> {
     let report = match verdict {
         Verdict::Right(Right::Named(address)) => {
@@ -65,7 +65,7 @@ pub(crate) fn with_requests(report: Report, reader: &Reader, vaults: &VaultReque
     Report { arm_calls: reader.calls(), vault_calls: vaults.count(), request_records, ..report }
 }
 
-/// Says what became of one group.
+/// The report for one group.
 pub(super) fn report(
     access: Access<'_>,
     goal: &Goal,

@@ -1,4 +1,4 @@
-//! What became of the secret of a group, for the report of its invocation.
+//! The result for the secret of a group, for the report of its invocation.
 //!
 //! Deliberately absent: decisions ([`crate::decide`]) and requests ([`crate::azure::key_vault`]).
 
@@ -15,7 +15,7 @@ use crate::{
     reconcile::driver::Trace,
 };
 
-/// Why the secret could not be made right.
+/// Why the secret could not be corrected.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// It has no valid name.
@@ -30,17 +30,19 @@ pub enum PublishError {
     /// The group that owns it could not be read.
     #[error("cannot tell whether another container group owns the secret")]
     Owner(#[source] ArmError),
-    /// Every write met another writer, or an answer that was lost.
-    #[error("gave up the secret after {MAX_PASSES} writes that each met another writer or lost an answer")]
+    /// Every write conflicted with another writer or lost its answer.
+    #[error(
+        "gave up after {MAX_PASSES} writes of the secret: each conflicted with another writer or lost its answer"
+    )]
     LostRaces {
-        /// The last of them, where it was an answer.
+        /// The error of the last write, if there is one.
         #[source]
         last: Option<VaultError>,
     },
 }
 
 impl PublishError {
-    /// What an invocation that ends with this error is answered with.
+    /// The outcome of an invocation that ends with this error.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -62,7 +64,7 @@ fn outcome(kind: FailureKind) -> Outcome {
     }
 }
 
-/// The result for the secret, with the error of the request that decided it.
+/// The result for the secret, with the error of the request that caused it.
 pub(crate) fn secret_result(trace: &mut Trace) -> Result<(), PublishError> {
     let SecretVerdict::Failed(error) = &trace.secret else { return Ok(()) };
     Err(match error.clone() {
@@ -80,7 +82,7 @@ pub(crate) fn secret_result(trace: &mut Trace) -> Result<(), PublishError> {
     })
 }
 
-/// The lines of a plan. The same change of a later write is not shown twice.
+/// The lines of a plan, without duplicates: a later write may repeat a change.
 pub(crate) fn lines(changes: &[SecretEdit]) -> Vec<String> {
     let mut shown = BTreeSet::new();
     changes.iter().map(ToString::to_string).filter(|line| shown.insert(line.clone())).collect()

@@ -1,14 +1,15 @@
-//! The retry queue: unfinished work is stored before its event is acknowledged, and work that ended well is followed by
-//! a recheck.
+//! The retry queue: unfinished work is stored before its event is acknowledged, and a recheck follows work that
+//! succeeded.
 //!
-//! The storage queue is the engine. A message becomes visible when its delay is over, and the Functions host hands it to
-//! `function_aci_retry`, which runs what the event would run. What needs a person is a failed invocation: the host
-//! makes its message visible again, and moves it to the poison queue in the end.
+//! The storage queue does the scheduling. A message becomes visible after its delay, and the Functions host passes it to
+//! `function_aci_retry`, which runs the same code as the event. An error that needs a person is a failed invocation: the
+//! host makes its message visible again, and finally moves it to the poison queue.
 //!
-//! In memory there is only what chooses delays and saves messages: from when on a throttled zone has time for one more
-//! group, and which groups have a message that is not visible yet. Losing both costs requests, and nothing else.
+//! The state in memory only determines delays and avoids duplicate messages: for each throttled zone, the time of the
+//! next free turn, and for each group, its message that is not visible yet. If the state is lost, only additional
+//! requests result.
 //!
-//! Deliberately absent: any wait for a delay, and any decision about DNS.
+//! Deliberately absent: waiting for a delay, and decisions about DNS.
 
 pub mod message;
 pub mod poison;
@@ -43,23 +44,23 @@ use crate::{
     },
 };
 
-/// How much of the deadline of an invocation is reserved for storing.
+/// The time before the deadline of an invocation that is reserved for storing a message.
 const STORE_TIME: Duration = Duration::from_secs(2);
 
 /// The time between two messages for a throttled zone. Operators report that Private DNS takes 60 writes of a kind in a
 /// minute and zone, and 200 reads, which are those of as many passes in three processes.
 const SPACING: Duration = Duration::from_secs(1);
 
-/// The longest delay that the spreading over a throttled zone adds up to.
+/// The longest delay that results from spreading messages over a throttled zone.
 const LONGEST_SPREAD: Duration = Duration::from_mins(15);
 
-/// How long work counts as unfinished after its message became visible, where this process heard no more of it.
+/// How long work counts as unfinished after its message became visible, if the message does not reach this process.
 const REMEMBERED: Duration = Duration::from_mins(5);
 
-/// How many groups with a message are known at most.
+/// The largest number of groups with a message that are kept in memory.
 const MOST_GROUPS: usize = 10_000;
 
-/// The retry queue, as one process knows it.
+/// The retry queue and the state of this process.
 #[derive(Debug)]
 pub struct RetryQueue {
     queue: StorageQueue,
@@ -69,12 +70,12 @@ pub struct RetryQueue {
     waiting: Mutex<Waiting>,
 }
 
-/// What waits for its time.
+/// The delayed work.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// By zone: from when on there is time for one more message.
+    /// By zone: the time of the next free turn.
     zones: HashMap<ZoneKey, Instant>,
-    /// By group: the unfinished work whose message was stored last.
+    /// By group: the unfinished work of the latest message.
     groups: HashMap<ContainerGroupId, Pending>,
     /// How many messages were stored.
     stored: BTreeMap<MessageKind, u64>,
@@ -85,22 +86,22 @@ struct Waiting {
 struct Pending {
     evidence: Evidence,
     since: u64,
-    /// Which retry the message asks for.
+    /// The number of the retry that the message requests.
     attempt: u64,
-    /// The message is not visible before.
+    /// When the message becomes visible.
     visible: Instant,
 }
 
-/// What a process knows of its unfinished work.
+/// The unfinished work that a process knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetryMetrics {
     /// How many messages it stored, by kind.
     pub stored: BTreeMap<MessageKind, u64>,
-    /// The age of the oldest unfinished work that it saw lately.
+    /// The age of the oldest unfinished work that it saw recently.
     pub oldest: Option<Duration>,
 }
 
-/// The messages of one run, which all invocations that share it share as well.
+/// The messages of one run, shared by all invocations of the run.
 #[derive(Debug, Default)]
 pub struct RunMessages {
     unfinished: OnceCell<Result<Duration, String>>,
@@ -108,11 +109,11 @@ pub struct RunMessages {
 }
 
 impl RetryQueue {
-    /// The queue of the settings; nothing where they name none.
+    /// The queue of the settings; `None` if they contain no queue.
     ///
     /// # Panics
     ///
-    /// Never: the settings accept no URL that the client refuses.
+    /// Never: the settings accept only URLs that the client accepts.
     #[must_use]
     pub fn new(settings: &Settings, arm: &Arm, clock: &Clock) -> Option<Self> {
         let url = settings.retry_queue.clone()?;
@@ -127,13 +128,13 @@ impl RetryQueue {
         })
     }
 
-    /// How much of a deadline is left for the run itself.
+    /// The part of a deadline that is available to the run.
     #[must_use]
     pub fn time_to_run(deadline: Duration) -> Duration {
         deadline.saturating_sub(STORE_TIME.min(deadline / 2))
     }
 
-    /// How long a group is not tried because a zone of it is throttled.
+    /// How long a group is not tried because one of its zones is throttled.
     #[must_use]
     pub fn throttle(&self, zones: &Zones) -> Option<Duration> {
         let all = std::iter::once(&zones.forward).chain(zones.reverse.iter().map(ReverseZone::zone));
@@ -142,8 +143,8 @@ impl RetryQueue {
         (!rest.is_zero()).then_some(rest)
     }
 
-    /// Notes that a message arrived. It may arrive early, or again: from now on it stands for no other work, because it
-    /// is deleted once its retry is acknowledged.
+    /// Notes that a message arrived, possibly early or repeatedly. From now on it covers no other work, because the host
+    /// deletes it after its retry is acknowledged.
     pub fn arrived(&self, work: &Work) {
         let mut waiting = self.waiting();
         let is_arrived = |pending: &Pending| work.is_of_message(pending.since, pending.attempt);
@@ -152,7 +153,7 @@ impl RetryQueue {
         }
     }
 
-    /// What this process knows of its unfinished work.
+    /// The unfinished work that this process knows.
     #[must_use]
     pub fn metrics(&self) -> RetryMetrics {
         let (now, unix_seconds) = (Instant::now(), self.clock.unix_seconds());
@@ -163,8 +164,8 @@ impl RetryQueue {
         RetryMetrics { stored: waiting.stored.clone(), oldest }
     }
 
-    /// Ends an invocation: stores what its outcome calls for, and says so in its report. `run` is the work of the whole
-    /// run, which other invocations may have shared, and `messages` is what they stored.
+    /// Completes an invocation: stores the message that its outcome requires, and adds this to its report. `run` is the
+    /// work of the whole run, which other invocations may share, and `messages` are the messages that they stored.
     pub async fn complete(
         self: &Arc<Self>,
         report: Report,
@@ -221,8 +222,8 @@ impl RetryQueue {
         deferred(report, stored)
     }
 
-    /// Stores work that a retry will finish, and returns its delay. Where the zone is throttled and a message for the
-    /// group is not visible yet, that one is enough: its run starts later than now.
+    /// Stores work for a retry, and returns its delay. If a zone is throttled and the group has a message that is not
+    /// visible yet, no further message is needed, because the run of that message starts later than now.
     async fn defer(
         self: &Arc<Self>,
         work: Work,
@@ -243,7 +244,7 @@ impl RetryQueue {
             let turn = self.waiting().turn(&zones, now, now + throttle);
             delay = delay.max(turn - now);
         }
-        // In whole seconds, as the service counts them.
+        // The service takes whole seconds.
         let delay = Duration::from_secs(delay.as_secs() + u64::from(delay.subsec_nanos() > 0));
         let text = message.to_text(Some(work.event()));
         let stored = self.store(MessageKind::Unavailable, text, delay, deadline).await?;
@@ -257,7 +258,7 @@ impl RetryQueue {
         Ok(stored)
     }
 
-    /// Stores a message, in a task of its own: a caller that hangs up does not end it.
+    /// Stores a message, in a task of its own, so that a caller that disconnects does not cancel it.
     async fn store(
         self: &Arc<Self>,
         kind: MessageKind,
@@ -281,7 +282,7 @@ impl RetryQueue {
 }
 
 impl Waiting {
-    /// How long it is until the message of a group becomes visible that stands for this work as well.
+    /// The time until the visibility of a message of the group that covers this work as well.
     fn covering(&mut self, work: &Work, unix_seconds: u64, now: Instant) -> Option<Duration> {
         let pending = self.groups.get(&work.id)?;
         let is_enough = pending.evidence >= work.evidence && pending.since <= work.since(unix_seconds);
@@ -302,7 +303,7 @@ impl Waiting {
         self.zones.retain(|_, turn| now < *turn);
     }
 
-    /// When a group has its turn that waits for its zones: these take so many at a time, and not before they are open.
+    /// The turn of a group that waits for its zones: not before the throttle ends, and spaced from other groups.
     fn turn(&mut self, zones: &Zones, now: Instant, opens: Instant) -> Instant {
         let places = || {
             let reverse = zones.reverse.iter().map(|zone| zone.zone().key());
@@ -317,7 +318,7 @@ impl Waiting {
     }
 }
 
-/// What was stored, or why nothing was, at a deadline at the latest.
+/// The result of storing a message; an error after the deadline.
 async fn in_time(
     store: impl Future<Output = &Result<Duration, String>>,
     deadline: Instant,
@@ -328,7 +329,7 @@ async fn in_time(
     }
 }
 
-/// The report of unfinished work: deferred where it is stored, and otherwise with both errors.
+/// The report of unfinished work: deferred if it is stored, and otherwise with both errors.
 fn deferred(report: Report, stored: Result<Duration, String>) -> Report {
     match stored {
         Ok(delay) => Report {

@@ -7,7 +7,7 @@ pub enum QueryType {
     A,
     /// The name of an address.
     Ptr,
-    /// Who answers for a zone.
+    /// The authority of a zone.
     Soa,
 }
 
@@ -34,12 +34,12 @@ pub enum Code {
     Other(u16),
 }
 
-/// What a server answered.
+/// The answer of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsAnswer {
     /// Its code.
     pub code: Code,
-    /// The records of the type that was asked for.
+    /// The records of the queried type.
     pub values: Vec<String>,
     /// How long the answer may still be cached, in seconds.
     pub ttl: u32,
@@ -56,20 +56,20 @@ pub struct Soa {
     pub server: String,
 }
 
-/// One question, and what its answer should be.
+/// One question, and its expected answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// The container group, as `<resource group>/<name>`.
     pub group: String,
-    /// The name to ask for.
+    /// The queried name.
     pub name: String,
-    /// The type to ask for.
+    /// The queried type.
     pub kind: QueryType,
     /// The private zone that should answer.
     pub zone: String,
-    /// The right answer.
+    /// The correct answer.
     pub expected: String,
-    /// What the record set holds.
+    /// The content of the record set.
     pub recorded: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
-//! Asks DNS servers over UDP, and over TCP where an answer is truncated.
+//! Queries DNS servers over UDP, and over TCP if an answer is truncated.
 //!
-//! A question has a random id and the port of a new socket, and an answer counts only with the same id and question
+//! A question has a random id and the port of a new socket, and an answer is accepted only with the same id and question
 //! (RFC 5452). Names in answers are in lower case, without a trailing dot.
 
 use std::{
@@ -22,13 +22,13 @@ use super::answer::{Code, DnsAnswer, QueryType, Soa, without_dot};
 const PORT: u16 = 53;
 /// The file that names the system's DNS servers (resolv.conf(5)).
 const CONFIGURATION: &str = "/etc/resolv.conf";
-/// How often a question is asked, and how long each answer may take.
+/// How often a question is sent.
 const TRIES: usize = 2;
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
-/// The largest answer over UDP to a question without EDNS is 512 bytes; others are read, too.
+/// The size of the buffer for answers over UDP. Without EDNS they have at most 512 bytes, but larger ones are read, too.
 const MOST_BYTES: usize = 4096;
 
-/// Why there is no DNS server to ask.
+/// Why there is no DNS server to query.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The file that names the servers cannot be read.
@@ -60,25 +60,25 @@ impl Client {
         Ok(Self { servers, tries: TRIES, answer_wait: ANSWER_WAIT })
     }
 
-    /// The same client with another time for each answer.
+    /// The same client with another timeout for each answer.
     #[must_use]
     pub fn waiting(self, answer_wait: Duration) -> Self {
         Self { answer_wait, ..self }
     }
 
-    /// The servers that are asked.
+    /// The queried servers.
     #[must_use]
     pub fn servers(&self) -> &[SocketAddr] {
         &self.servers
     }
 
-    /// Asks the servers one after the other, until one answers. Nothing, where none does in time.
+    /// Queries the servers one after the other, until one answers. `None` if none answers in time.
     pub async fn query(&self, name: &str, kind: QueryType) -> Option<DnsAnswer> {
         for server in self.servers.iter().cycle().take(self.tries.max(self.servers.len())) {
             let message = question(name, kind)?;
             match timeout(self.answer_wait, exchange(*server, &message)).await {
                 Ok(Ok(bytes)) => return read(&bytes, kind),
-                Ok(Err(error)) => tracing::debug!(%server, %error, "a DNS server cannot be asked"),
+                Ok(Err(error)) => tracing::debug!(%server, %error, "cannot query a DNS server"),
                 Err(_) => tracing::debug!(%server, "a DNS server does not answer"),
             }
         }
@@ -99,7 +99,7 @@ pub fn server(text: &str) -> Result<SocketAddr, String> {
 pub fn nameservers(text: &str) -> Vec<SocketAddr> {
     let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("nameserver"));
     let addresses = lines.filter_map(|rest| rest.split_whitespace().next()?.parse::<IpAddr>().ok());
-    // The resolver of the C library reads three.
+    // Like the resolver of the C library, which uses at most three.
     addresses.take(3).map(|address| SocketAddr::new(address, PORT)).collect()
 }
 
@@ -121,14 +121,14 @@ fn type_of(kind: QueryType) -> TYPE {
     }
 }
 
-/// Sends a question over UDP, and again over TCP where the answer is truncated.
+/// Sends a question over UDP, and again over TCP if the answer is truncated.
 async fn exchange(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
     let local: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(local).await?;
-    // Messages of other senders do not arrive.
+    // A connected socket receives no messages of other senders.
     socket.connect(server).await?;
     socket.send(message).await?;
     let mut buffer = vec![0; MOST_BYTES];
@@ -154,13 +154,11 @@ async fn exchange_over_tcp(server: SocketAddr, message: &[u8]) -> io::Result<Vec
 /// Whether a message answers a question.
 fn answers(question: &[u8], answer: &[u8]) -> bool {
     let (Ok(question), Ok(answer)) = (Packet::parse(question), Packet::parse(answer)) else { return false };
-    let asked = |packet: &Packet<'_>| {
+    let key = |packet: &Packet<'_>| {
         let question = packet.questions.first();
         question.map(|it| (without_dot(&it.qname.to_string()), u16::from(it.qtype)))
     };
-    answer.has_flags(PacketFlag::RESPONSE)
-        && answer.id() == question.id()
-        && asked(&answer) == asked(&question)
+    answer.has_flags(PacketFlag::RESPONSE) && answer.id() == question.id() && key(&answer) == key(&question)
 }
 
 fn read(bytes: &[u8], kind: QueryType) -> Option<DnsAnswer> {

@@ -1,11 +1,11 @@
-//! What clients really get: asks a DNS server for the A and PTR records of each container group, and compares the
-//! answers with the group and with the record sets.
+//! Queries a DNS server for the A and PTR records of each container group, as a client does, and compares the answers
+//! with the group and with the record sets.
 //!
-//! Record sets can be right while clients get something else: a stale cache, a network that is not linked, a DNS server
-//! of the network's owner, a negative answer that is still cached. The system's resolver hides TTL and SOA, so the
-//! questions are sent to its servers directly ([`client`]). What an answer means is decided in [`verdict`].
+//! Record sets can be correct while clients get other answers: from a stale cache, a network that is not linked, another
+//! DNS server for the zone, or a cached negative answer. The system's resolver hides TTL and SOA, so the questions are
+//! sent to its servers directly ([`client`]). [`verdict`] classifies the answers.
 //!
-//! Reads only.
+//! This module only reads.
 
 pub mod answer;
 pub mod client;
@@ -25,13 +25,13 @@ use self::{
 use crate::sweep::findings::LiveName;
 
 /// How many questions wait for their answers at the same time.
-const ASKED_AT_ONCE: usize = 16;
+const CONCURRENT_QUERIES: usize = 16;
 
-/// Asks for the A and the PTR records of each name, and returns the results in the order of the names.
+/// Queries the A and PTR records of each name, and returns the results in the order of the names.
 pub async fn check(client: &Client, names: &[LiveName]) -> Vec<Resolution> {
     let questions: Vec<_> = names.iter().flat_map(questions).collect();
     let answers = stream::iter(questions).map(|question| resolve(client, question));
-    answers.buffered(ASKED_AT_ONCE).collect().await
+    answers.buffered(CONCURRENT_QUERIES).collect().await
 }
 
 /// The questions about one name.
@@ -59,7 +59,7 @@ fn questions(name: &LiveName) -> Vec<Question> {
 async fn resolve(client: &Client, question: Question) -> Resolution {
     let answer = client.query(&question.name, question.kind).await;
     let mut verdict = verdict::of(&question, answer.as_ref());
-    // A positive answer does not tell who gave it.
+    // A positive answer does not identify the authority, so the SOA record is queried, too.
     if matches!(verdict, AnswerStatus::Stale { .. } | AnswerStatus::RecordSet)
         && answer.as_ref().is_some_and(|answer| !answer.values.is_empty())
         && let Some(soa) = client.query(&question.zone, QueryType::Soa).await

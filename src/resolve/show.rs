@@ -18,7 +18,7 @@ const QUIET: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 
-/// Every answer that is not right, and a summary. `servers` names who was asked.
+/// Every wrong answer, and a summary. `servers` are the queried servers.
 #[must_use]
 pub fn table(resolutions: &[Resolution], servers: &str) -> String {
     let mut text = String::new();
@@ -41,7 +41,8 @@ pub fn table(resolutions: &[Resolution], servers: &str) -> String {
     let count = wrong(resolutions).count();
     let style = if count == 0 { GOOD } else { BAD };
     let right = resolutions.len() - count;
-    let _ = writeln!(text, "{style}{right} of {} answers of {servers} are right{style:#}", resolutions.len());
+    let _ =
+        writeln!(text, "{style}{right} of {} answers of {servers} are correct{style:#}", resolutions.len());
     text
 }
 
@@ -102,17 +103,19 @@ fn wrong(resolutions: &[Resolution]) -> impl Iterator<Item = &Resolution> {
 fn explanation(resolution: &Resolution) -> String {
     let question = &resolution.question;
     match &resolution.verdict {
-        AnswerStatus::Resolved => "right".to_owned(),
+        AnswerStatus::Resolved => "correct".to_owned(),
         AnswerStatus::Stale { ttl } => {
-            format!("an old answer is cached for {ttl} s more; right is {}", question.expected)
+            format!("an old answer is cached for {ttl} s more; correct is {}", question.expected)
         }
         AnswerStatus::NegativeCached { ttl } => {
             format!(
-                "the record set holds {}, but that it did not exist is cached for {ttl} s more",
+                "the record set contains {}, but a negative answer is cached for {ttl} s more",
                 question.expected
             )
         }
-        AnswerStatus::RecordSet => format!("the record set itself is wrong; right is {}", question.expected),
+        AnswerStatus::RecordSet => {
+            format!("the record set itself is wrong; correct is {}", question.expected)
+        }
         AnswerStatus::NotLinked { parent: Some(parent) } if !parent.zone.is_empty() => format!(
             "the server does not see the zone {}; {} answers for {}",
             question.zone, parent.server, parent.zone
@@ -133,7 +136,7 @@ fn fix(resolution: &Resolution) -> String {
     match &resolution.verdict {
         AnswerStatus::Resolved => String::new(),
         AnswerStatus::Stale { .. } | AnswerStatus::NegativeCached { .. } => {
-            "wait until the TTL ends; a smaller TTL makes such waits shorter".to_owned()
+            "wait until the TTL expires; a smaller TTL shortens such waits".to_owned()
         }
         AnswerStatus::RecordSet => "aci-dns drift; aci-dns sync".to_owned(),
         AnswerStatus::NotLinked { .. } => format!(

@@ -205,7 +205,7 @@ async fn the_results_are_shown_as_table_json_and_check() {
     assert_eq!(
         plain,
         "A web-1.spoke1.contoso.internal  shadowed  nothing\n  ns.spoke1.contoso.internal answers for the zone \
-         spoke1.contoso.internal, not Azure Private DNS\n\n1 of 2 answers of 10.0.0.4:53 are right\n"
+         spoke1.contoso.internal, not Azure Private DNS\n\n1 of 2 answers of 10.0.0.4:53 are correct\n"
     );
     let json = show::json(&resolutions, "10.0.0.4:53");
     assert_eq!(json["results"][0]["result"], "shadowed");

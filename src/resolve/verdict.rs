@@ -1,37 +1,37 @@
-//! What an answer of DNS means. Pure.
+//! Classifies the answers of DNS. Pure.
 
 use super::answer::{Code, DnsAnswer, QueryType, Question, Soa};
 
 /// The primary name server in the SOA record of every private zone.
 const AZURE: &str = "azureprivatedns.net";
 
-/// A question, the answer's records, and what that means.
+/// A question, the answer's records, and their classification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolution {
     /// The question.
     pub question: Question,
     /// The records of the answer.
     pub values: Vec<String>,
-    /// What the answer means.
+    /// The classification of the answer.
     pub verdict: AnswerStatus,
 }
 
-/// What an answer means.
+/// The classification of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerStatus {
-    /// The answer is right.
+    /// The answer is correct.
     Resolved,
     /// An old answer is still cached.
     Stale {
-        /// How long, in seconds.
+        /// The remaining time in the cache, in seconds.
         ttl: u32,
     },
-    /// The record set is right, but that there was none is still cached.
+    /// The record set is correct, but a negative answer is still cached.
     NegativeCached {
-        /// How long, in seconds.
+        /// The remaining time in the cache, in seconds.
         ttl: u32,
     },
-    /// The answer is what the record set holds, and that is wrong: drift.
+    /// The answer agrees with the record set, which is wrong: drift.
     RecordSet,
     /// The server does not see the zone.
     NotLinked {
@@ -50,7 +50,7 @@ pub enum AnswerStatus {
 }
 
 impl AnswerStatus {
-    /// The word for it in tables and JSON.
+    /// The name in tables and JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -65,14 +65,14 @@ impl AnswerStatus {
         }
     }
 
-    /// Whether nothing is known of the name.
+    /// Whether the query failed, so that nothing is known about the name.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::Error(_) | Self::Timeout)
     }
 }
 
-/// Who answers for a zone.
+/// The authority of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authority {
     /// Azure Private DNS.
@@ -83,7 +83,7 @@ pub enum Authority {
     Other(String),
 }
 
-/// Who gave an answer about a name in a zone, by the SOA record in it.
+/// The authority of an answer about a name in a zone, from the SOA record in it.
 #[must_use]
 pub fn authority(zone: &str, answer: &DnsAnswer) -> Authority {
     let Some(soa) = &answer.soa else { return Authority::Parent };
@@ -97,7 +97,7 @@ pub fn authority(zone: &str, answer: &DnsAnswer) -> Authority {
     }
 }
 
-/// What an answer to a question means; `None` stands for no answer.
+/// Classifies the answer to a question; `None` means no answer.
 #[must_use]
 pub fn of(question: &Question, answer: Option<&DnsAnswer>) -> AnswerStatus {
     let Some(answer) = answer else { return AnswerStatus::Timeout };

@@ -36,11 +36,11 @@ pub struct Findings {
     pub found: Vec<GroupFinding>,
     /// Marked record sets that belong to no group of the sweep.
     pub unattributed: Vec<UnattributedRecord>,
-    /// The failed lists. What depends on them is unknown.
+    /// The failed lists. All results that depend on them are unknown.
     pub failures: Vec<ListFailure>,
     /// The groups with an address.
     pub names: Vec<LiveName>,
-    /// How much was compared.
+    /// The numbers of compared groups.
     pub tally: Coverage,
     /// The number of record sets with an owner mark, by zone.
     pub managed: BTreeMap<ZoneKey, usize>,
@@ -50,7 +50,7 @@ pub struct Findings {
     pub resource_groups: BTreeSet<(String, String)>,
 }
 
-/// A group with an address, and the names that should lead to it and back.
+/// A group with an address, and its expected forward and reverse names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveName {
     /// The container group.
@@ -72,7 +72,7 @@ pub struct LiveName {
 /// A container group with a finding.
 #[derive(Clone, Debug)]
 pub struct GroupFinding {
-    /// The container group; it may be deleted. For a service, with its label in place of the name.
+    /// The container group, which may be deleted. For a service, the id contains its label instead of the name.
     pub id: ContainerGroupId,
     /// Whether it is a service.
     pub is_service: bool,
@@ -86,7 +86,7 @@ pub struct GroupFinding {
     pub secret_changes: Vec<SecretEdit>,
     /// The extra lookups of that dry run.
     pub lookups: ExtraLookups,
-    /// How much a "not found" of the group proves.
+    /// How much a 404 of the group proves.
     pub evidence: Evidence,
     /// Whether a repair may only make these changes, and only if each record set still has its ETag.
     pub is_reviewed: bool,
@@ -128,7 +128,7 @@ pub struct ListFailure {
     pub is_sign_in: bool,
 }
 
-/// How much was compared.
+/// The numbers of compared groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// Container groups that the map serves.
@@ -137,11 +137,11 @@ pub struct Coverage {
     pub right: usize,
     /// Those that are being provisioned, so that nothing can be compared yet.
     pub settling: usize,
-    /// Those that a tag ignores, or that have no address on purpose.
+    /// Those that a tag ignores, or that intentionally have no address.
     pub unmanaged: usize,
     /// Those that were not read before the deadline.
     pub left: usize,
-    /// Those that were read themselves, because the lists were not sufficient.
+    /// Those that were read individually, because the lists were not sufficient.
     pub asked: usize,
     /// Requests to Resource Manager.
     pub requests: u32,
@@ -168,7 +168,7 @@ pub enum ChangeGuard {
     },
 }
 
-/// With fewer managed record sets than this, a percentage means nothing.
+/// The number of managed record sets from which a percentage is meaningful.
 const GUARDED_FROM: usize = 10;
 /// The largest percentage of the managed record sets of a zone that a repair changes without `--force`.
 const MOST_PERCENT: usize = 30;
@@ -204,7 +204,8 @@ impl Findings {
         let (first, rest) = self.unattributed.split_at_checked(NAMED).unwrap_or((&self.unattributed, &[]));
         let records: Vec<&str> = first.iter().map(|record| record.record.as_str()).collect();
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-        (!first.is_empty()).then(|| format!("of no group: {}{more}", records.join(", ")))
+        (!first.is_empty())
+            .then(|| format!("record sets without a known group: {}{more}", records.join(", ")))
     }
 
     /// The reason to ask for `--force`, if there is one.
@@ -262,7 +263,7 @@ impl Findings {
     #[must_use]
     pub fn summary(&self) -> String {
         let Coverage { groups, right, settling, unmanaged, left, asked, requests, .. } = self.tally;
-        let mut parts = vec![format!("{right} right")];
+        let mut parts = vec![format!("{right} correct")];
         let mut add = |count: usize, word: &str| {
             if count > 0 {
                 parts.push(format!("{count} {word}"));
@@ -361,7 +362,7 @@ impl GroupFinding {
     }
 }
 
-/// How an error names the failure of the list on which it depends.
+/// The text before the cause in an error that depends on a failed list.
 const UNLISTED: &str = "could not read the list that contains it: ";
 
 const STRONG: Style = Style::new().bold();
@@ -518,12 +519,12 @@ fn error_of(report: &Report) -> String {
 
 /// How container groups are named: with their subscription only if there are several.
 pub struct Spelling {
-    is_subscription_told: bool,
+    has_subscription: bool,
 }
 
 impl fmt::Debug for Spelling {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Spelling").field("is_subscription_told", &self.is_subscription_told).finish()
+        formatter.debug_struct("Spelling").field("has_subscription", &self.has_subscription).finish()
     }
 }
 
@@ -532,14 +533,14 @@ impl Spelling {
     #[must_use]
     pub fn of(findings: &Findings) -> Self {
         let subscriptions = findings.found.iter().map(|found| found.id.subscription().to_lowercase());
-        Self { is_subscription_told: subscriptions.collect::<BTreeSet<_>>().len() > 1 }
+        Self { has_subscription: subscriptions.collect::<BTreeSet<_>>().len() > 1 }
     }
 
     /// The name of this group.
     #[must_use]
     pub fn group(&self, id: &ContainerGroupId) -> String {
         let group = format!("{}/{}", id.resource_group(), id.name());
-        if self.is_subscription_told { format!("{}/{group}", id.subscription()) } else { group }
+        if self.has_subscription { format!("{}/{group}", id.subscription()) } else { group }
     }
 }
 

@@ -90,8 +90,8 @@ pub(super) async fn snapshot(
 /// How many secrets are read at the same time.
 const SECRETS_AT_ONCE: usize = 16;
 
-/// Reads the secrets of the listed groups with an address. Key Vault lists no values. When a whole vault fails, its first
-/// secret tells so for all.
+/// Reads the secrets of the listed groups with an address one by one, because Key Vault lists no values. If a whole vault
+/// fails, the error of its first secret applies to all.
 pub(super) async fn secrets(snapshot: &mut Snapshot, settings: &Settings, vaults: &Vaults) {
     let mut wanted: BTreeMap<Vault, Vec<SecretId>> = BTreeMap::new();
     for (id, group) in snapshot.listed_container_groups() {

@@ -28,7 +28,7 @@ pub(super) struct Index {
     /// The groups in owner marks.
     owners: BTreeSet<ContainerGroupId>,
     /// The addresses whose PTR records point to a name.
-    said: HashMap<DomainName, Vec<(ZoneKey, Ipv4Addr)>>,
+    ptr_addresses: HashMap<DomainName, Vec<(ZoneKey, Ipv4Addr)>>,
     /// The zones that serve each group in an owner mark.
     serving: BTreeMap<Owner, Zones>,
     managed: BTreeMap<ZoneKey, usize>,
@@ -91,8 +91,8 @@ impl Index {
                 index.former.push(FormerValue { place, name, value, owner });
             }
             let Some(address) = address else { continue };
-            for said in set.content.records.iter().filter_map(PtrTarget::name) {
-                index.said.entry(said).or_default().push((place.clone(), address));
+            for target in set.content.records.iter().filter_map(PtrTarget::name) {
+                index.ptr_addresses.entry(target).or_default().push((place.clone(), address));
             }
         }
         index
@@ -148,7 +148,7 @@ impl Index {
             hints.addresses.extend(addresses.map(|(_, address)| *address));
         }
         let held = hints.names.iter().map(|name| name.within(&zones.forward.name)).chain([desired.fqdn()]);
-        for (place, address) in held.filter_map(|name| self.said.get(&name)).flatten() {
+        for (place, address) in held.filter_map(|name| self.ptr_addresses.get(&name)).flatten() {
             if reverse.contains(place) {
                 hints.addresses.insert(*address);
             }

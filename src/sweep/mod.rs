@@ -58,7 +58,7 @@ use crate::{
 };
 
 /// How many groups are read at the same time.
-const ASKED_AT_ONCE: usize = 16;
+const CONCURRENT_READS: usize = 16;
 
 /// The longest duration of the timed sweep. With one reconciliation at its end, it stays below the ten
 /// minutes of `functionTimeout` in `host.json`.
@@ -118,37 +118,37 @@ impl Sweeper {
             index.owners().filter(|id| !listed.contains(*id) && served(id) && snapshot.is_covered(id));
         let all: BTreeSet<_> = listed.iter().cloned().chain(deleted.cloned()).collect();
 
-        let mut doubts = vec![];
-        let crowded = crowded(&snapshot);
+        let mut unconfirmed = vec![];
+        let shared_addresses = shared_addresses(&snapshot);
         for id in &all {
-            let look = self.compare_listed(&snapshot, &index, id).await;
-            if needs_read(&look, &crowded, options.is_thorough) {
-                doubts.push(id.clone());
+            let comparison = self.compare_listed(&snapshot, &index, id).await;
+            if needs_read(&comparison, &shared_addresses, options.is_thorough) {
+                unconfirmed.push(id.clone());
             } else {
-                self.count(look, &mut tally, &mut findings);
+                self.count(comparison, &mut tally, &mut findings);
             }
         }
-        let asked = self.read_groups(&reader, doubts, options.deadline).await;
+        let reads = self.read_groups(&reader, unconfirmed, options.deadline).await;
         // Every other reference to the snapshot is dropped by now.
         if let Some(snapshot) = Arc::get_mut(&mut snapshot) {
-            for (id, answer) in asked.answers {
+            for (id, answer) in reads.answers {
                 snapshot.add_answer(id, answer);
             }
         }
-        for id in &asked.ids {
-            let look = self.compare_listed(&snapshot, &index, id).await;
-            self.count(look, &mut tally, &mut findings);
+        for id in &reads.ids {
+            let comparison = self.compare_listed(&snapshot, &index, id).await;
+            self.count(comparison, &mut tally, &mut findings);
         }
         let lists = Reader::of(Arc::clone(&snapshot));
-        let sight = (snapshot.as_ref(), &index);
-        findings
-            .found
-            .extend(self.services(&reader, &lists, sight, options.deadline, options.is_thorough).await);
+        let snapshot_and_index = (snapshot.as_ref(), &index);
+        findings.found.extend(
+            self.services(&reader, &lists, snapshot_and_index, options.deadline, options.is_thorough).await,
+        );
         let changes = findings.found.iter().flat_map(|found| &found.changes);
         let touched = changes.map(|change| (change.zone().key(), change.record_set().1.clone())).collect();
         findings.unattributed.extend(index.former_values(&touched));
-        tally.left = asked.left;
-        tally.asked = asked.ids.len();
+        tally.left = reads.left;
+        tally.asked = reads.ids.len();
         tally.requests = reader.calls();
         findings.tally = tally;
         findings.found.sort_by(|one, other| one.id.cmp(&other.id));
@@ -163,11 +163,11 @@ impl Sweeper {
         }
         let reader = self.arm.observation(deadline);
         let group = reader.container_group(id).await.map_err(|error| Chain(&error).to_string())?;
-        let group = group.ok_or_else(|| format!("there is no container group {id}"))?;
-        let look = self.compare_read(&reader, id, Some(group), Order::default(), true).await;
+        let group = group.ok_or_else(|| format!("the container group {id} does not exist"))?;
+        let comparison = self.compare_read(&reader, id, Some(group), Order::default(), true).await;
         let mut findings = Findings::default();
         let mut tally = Coverage { groups: 1, asked: 1, ..Coverage::default() };
-        self.count(look, &mut tally, &mut findings);
+        self.count(comparison, &mut tally, &mut findings);
         findings.tally = Coverage { requests: reader.calls(), ..tally };
         Ok(findings)
     }
@@ -182,15 +182,15 @@ impl Sweeper {
         let total = ids.len();
         self.rotate(&mut ids);
         self.arm.activity().expect(total);
-        let asks = stream::iter(ids)
+        let reads = stream::iter(ids)
             .take_while(|_| std::future::ready(Instant::now() < deadline))
             .map(|id| async move {
                 let answer = reader.container_group(&id).await;
                 self.arm.activity().finish_one();
                 (id, answer)
             })
-            .buffer_unordered(ASKED_AT_ONCE);
-        let answers: Vec<_> = asks.collect().await;
+            .buffer_unordered(CONCURRENT_READS);
+        let answers: Vec<_> = reads.collect().await;
         let ids = answers.iter().map(|(id, _)| id.clone()).collect();
         GroupReads { left: total.saturating_sub(answers.len()), ids, answers }
     }
@@ -239,9 +239,9 @@ impl Sweeper {
     }
 
     /// Adds one group to the findings.
-    fn count(&self, look: Comparison, tally: &mut Coverage, findings: &mut Findings) {
-        findings.names.extend(self.live_name(&look));
-        match verdict::of(look) {
+    fn count(&self, comparison: Comparison, tally: &mut Coverage, findings: &mut Findings) {
+        findings.names.extend(self.live_name(&comparison));
+        match verdict::of(comparison) {
             verdict::Classification::Right => tally.right += 1,
             verdict::Classification::Settling => tally.settling += 1,
             verdict::Classification::Unmanaged => tally.unmanaged += 1,
@@ -251,15 +251,17 @@ impl Sweeper {
         }
     }
 
-    /// The names of a group that runs; nothing, if it has no address or is ignored, or if DNS could not be read.
-    fn live_name(&self, look: &Comparison) -> Option<LiveName> {
-        let (AddressState::Running(address), Some(group)) = (look.state, &look.group) else { return None };
-        let zones = self.settings.zones.serving(&look.id)?;
-        let desired = Desired::of(&look.id, group, &zones).ok()??;
-        let drift = look.drift.as_ref()?;
+    /// The names of a running group; `None` if it has no address or is ignored, or if its records could not be read.
+    fn live_name(&self, comparison: &Comparison) -> Option<LiveName> {
+        let (AddressState::Running(address), Some(group)) = (comparison.state, &comparison.group) else {
+            return None;
+        };
+        let zones = self.settings.zones.serving(&comparison.id)?;
+        let desired = Desired::of(&comparison.id, group, &zones).ok()??;
+        let drift = comparison.drift.as_ref()?;
         let reverse = zones.reverse_name(address).filter(|_| desired.wants_ptr);
         Some(LiveName {
-            id: look.id.clone(),
+            id: comparison.id.clone(),
             fqdn: desired.fqdn(),
             zone: zones.forward.name.clone(),
             address,
@@ -351,7 +353,7 @@ struct Comparison {
 }
 
 /// The addresses at which more than one group is listed.
-fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
+fn shared_addresses(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
     let mut counts: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
     for (_, group) in snapshot.listed_container_groups() {
         if let AddressState::Running(address) = AddressState::of(Some(group)) {
@@ -362,9 +364,9 @@ fn crowded(snapshot: &Snapshot) -> BTreeSet<Ipv4Addr> {
 }
 
 /// Whether the group must be read itself: see the module's documentation.
-fn needs_read(look: &Comparison, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
-    let Some(group) = &look.group else { return true };
-    match &look.dry_run.error {
+fn needs_read(comparison: &Comparison, shared_addresses: &BTreeSet<Ipv4Addr>, is_thorough: bool) -> bool {
+    let Some(group) = &comparison.group else { return true };
+    match &comparison.dry_run.error {
         // Another read does not help after a failed list, and lists contain all tags.
         Some(ReconcileError::Arm(_) | ReconcileError::RightsDeleted(_) | ReconcileError::Tag(_)) => {
             return false;
@@ -372,17 +374,19 @@ fn needs_read(look: &Comparison, crowded: &BTreeSet<Ipv4Addr>, is_thorough: bool
         Some(ReconcileError::AddressPending(_)) if group.is_in_transition() => return false,
         Some(_) | None => {}
     }
-    let report = &look.dry_run.report;
-    let is_right = report.plan.is_empty() && report.withheld.is_empty() && look.dry_run.error.is_none();
-    let is_right = is_right && look.dry_run.secret_error.is_none();
-    match look.state {
+    let report = &comparison.dry_run.report;
+    let is_right = report.plan.is_empty() && report.withheld.is_empty() && comparison.dry_run.error.is_none();
+    let is_right = is_right && comparison.dry_run.secret_error.is_none();
+    match comparison.state {
         AddressState::Running(address) => {
-            !is_right || crowded.contains(&address) || (look.is_concerned && (is_thorough || group.may_end()))
+            !is_right
+                || shared_addresses.contains(&address)
+                || (comparison.is_concerned && (is_thorough || group.may_end()))
         }
         AddressState::Pending
         | AddressState::Deleting
         | AddressState::NoAddress
-        | AddressState::ProvisioningFailed => look.is_concerned,
+        | AddressState::ProvisioningFailed => comparison.is_concerned,
         AddressState::Deleted | AddressState::Public | AddressState::Released => !is_right,
         AddressState::StandbyPool => false,
     }

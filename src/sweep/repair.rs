@@ -19,7 +19,7 @@ use crate::{
 
 /// The time limit for one group. It is longer than that of an invocation: a repair is not delivered again, so
 /// it waits for a throttle that ends within a minute.
-const PATIENCE: Duration = Duration::from_mins(2);
+const GROUP_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A signal that ends a repair after the current group.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ impl Sweeper {
                 () = sleep_until(start) => {}
             }
             let now = Instant::now();
-            let time = (now + PATIENCE).min(deadline).max(now + self.settings.deadline);
+            let time = (now + GROUP_TIMEOUT).min(deadline).max(now + self.settings.deadline);
             let order = Order {
                 lookups: found.lookups.clone(),
                 evidence: found.evidence,

@@ -1,6 +1,6 @@
 //! The services in a sweep: each resource group with services once.
 //!
-//! The lists of the sweep can show that the services of a resource group are right. A difference is confirmed by
+//! The lists of the sweep can show that the services of a resource group are correct. A difference is confirmed by
 //! reading the record sets and the members themselves.
 
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ impl Sweeper {
         found
     }
 
-    /// Makes a service right that a sweep found, together with the others of its resource group.
+    /// Corrects a service with a finding, together with the other services of its resource group.
     pub(super) async fn repair_service(
         &self,
         found: &GroupFinding,
@@ -75,7 +75,7 @@ fn is_finding(result: &ServiceResult) -> bool {
     result.verdict.is_different || result.verdict.error.is_some() || result.is_unknown()
 }
 
-/// The finding of a service. Its id has the label in place of the name of a container group.
+/// The finding of a service. Its id contains the label instead of the name of a container group.
 fn of(scope: &Scope, result: &ServiceResult) -> Option<GroupFinding> {
     let resource_group = scope.resource_group()?;
     let id =

@@ -25,12 +25,12 @@ pub(super) enum Classification {
     Found(Box<GroupFinding>),
 }
 
-pub(super) fn of(look: Comparison) -> Classification {
-    let report = &look.dry_run.report;
+pub(super) fn of(comparison: Comparison) -> Classification {
+    let report = &comparison.dry_run.report;
     let is_planned = !report.plan.is_empty() || !report.withheld.is_empty();
-    let mut kinds: Vec<DriftKind> = look.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
+    let mut kinds: Vec<DriftKind> = comparison.drift.iter().flat_map(|drift| drift.kinds.clone()).collect();
     let mut is_unknown = false;
-    match &look.dry_run.error {
+    match &comparison.dry_run.error {
         None => {}
         Some(
             ReconcileError::AddressPending(_)
@@ -55,7 +55,7 @@ pub(super) fn of(look: Comparison) -> Classification {
             | ReconcileError::Deadline { .. },
         ) => is_unknown = true,
     }
-    match &look.dry_run.secret_error {
+    match &comparison.dry_run.secret_error {
         None => {}
         Some(PublishError::Name(_)) => kinds.push(DriftKind::BadTag),
         Some(PublishError::Conflict(_)) => kinds.push(DriftKind::Secret),
@@ -63,67 +63,67 @@ pub(super) fn of(look: Comparison) -> Classification {
             is_unknown = true;
         }
     }
-    let is_first = look.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
-    kinds.extend(kinds_of_state(&look, is_planned, is_first));
+    let is_first = comparison.drift.as_ref().is_some_and(|drift| drift.event == DriftEvent::FirstSeen);
+    kinds.extend(kinds_of_state(&comparison, is_planned, is_first));
     kinds.sort_unstable();
     kinds.dedup();
     if kinds.is_empty() && !is_planned && !is_unknown {
-        return match (look.state, report.outcome) {
+        return match (comparison.state, report.outcome) {
             (AddressState::Deleted, _) => Classification::Nothing,
             (_, Outcome::Unmanaged) => Classification::Unmanaged,
             _ => Classification::Right,
         };
     }
-    // What is known of the record sets is reported, too.
+    // Known differences of the record sets are reported even if the verdict is unknown.
     let verdict = match (is_unknown, kinds.is_empty()) {
         (true, _) => FindingKind::Unknown,
         (false, true) => FindingKind::Marks,
         (false, false) => FindingKind::Drift,
     };
     let event = if is_first { DriftEvent::FirstSeen } else { DriftEvent::DriftDetected };
-    let drift = (verdict == FindingKind::Drift).then(|| match look.drift {
+    let drift = (verdict == FindingKind::Drift).then(|| match comparison.drift {
         Some(drift) => Drift { event, kinds, ..drift },
         None => Drift {
             event,
             kinds,
-            dns_addresses: held(&look.dry_run.changes),
+            dns_addresses: held(&comparison.dry_run.changes),
             dns_ptr: vec![],
             services: vec![],
         },
     });
-    let report = Report { drift, ..look.dry_run.report };
+    let report = Report { drift, ..comparison.dry_run.report };
     Classification::Found(Box::new(GroupFinding {
-        id: look.id,
+        id: comparison.id,
         is_service: false,
         verdict,
         report,
-        changes: look.dry_run.changes,
-        secret_changes: look.dry_run.secret_changes,
-        lookups: look.order.lookups,
-        evidence: look.order.evidence,
+        changes: comparison.dry_run.changes,
+        secret_changes: comparison.dry_run.secret_changes,
+        lookups: comparison.order.lookups,
+        evidence: comparison.order.evidence,
         is_reviewed: false,
     }))
 }
 
 /// The kinds of drift that follow from the state of the group.
-fn kinds_of_state(look: &Comparison, is_planned: bool, is_first: bool) -> Vec<DriftKind> {
+fn kinds_of_state(comparison: &Comparison, is_planned: bool, is_first: bool) -> Vec<DriftKind> {
     // Changes of metadata alone change no answer of DNS.
-    let is_answer_changed = !look.dry_run.report.withheld.is_empty()
-        || look.dry_run.changes.iter().any(|change| change.effect() != Effect::Marks);
+    let is_answer_changed = !comparison.dry_run.report.withheld.is_empty()
+        || comparison.dry_run.changes.iter().any(|change| change.effect() != Effect::Marks);
     let mut kinds = Vec::new();
-    match look.state {
+    match comparison.state {
         AddressState::Running(_) => {
             if is_first {
                 kinds.push(DriftKind::AMissing);
             }
             let is_stale =
                 |change: &Change| matches!(change, Change::A(_)) && change.effect() == Effect::Removes;
-            if look.dry_run.changes.iter().any(is_stale) {
+            if comparison.dry_run.changes.iter().any(is_stale) {
                 kinds.push(DriftKind::AStale);
             }
             let is_stale =
                 |change: &Change| matches!(change, Change::Ptr(_)) && change.effect() == Effect::Removes;
-            if is_first && look.dry_run.changes.iter().any(is_stale) {
+            if is_first && comparison.dry_run.changes.iter().any(is_stale) {
                 kinds.push(DriftKind::PtrStale);
             }
         }

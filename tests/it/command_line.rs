@@ -177,5 +177,5 @@ fn the_printed_settings_of_a_simulator_match_its_world() {
     let script = format!("{exports}\nexec \"$0\" drift");
     let drift = Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_aci-dns")]).output().unwrap();
     assert_eq!(drift.status.code(), Some(0), "{printed}\n{}{}", text(&drift.stdout), text(&drift.stderr));
-    assert!(text(&drift.stdout).contains("6 container groups: 6 right"), "{}", text(&drift.stdout));
+    assert!(text(&drift.stdout).contains("6 container groups: 6 correct"), "{}", text(&drift.stdout));
 }

@@ -317,7 +317,7 @@ async fn ignored_events_are_acknowledged() {
 async fn a_deletion_is_reconciled_but_not_compared() {
     let served = serve().await;
     let value = event_of(DELETED, &subject("web"));
-    served.check(DRIFT, "deleted", &value, succeeded(&["what was deleted cannot drift"])).await;
+    served.check(DRIFT, "deleted", &value, succeeded(&["a deleted group cannot drift"])).await;
     served.check(RECONCILE, "deleted", &value, succeeded(&["function_aci_reconcile saw web"])).await;
 }
 
@@ -602,7 +602,7 @@ fn wrong_settings_end_the_program_with_2_and_every_mistake() {
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert_eq!(
         stderr,
-        "error: the settings are wrong:\n  \
+        "error: the settings are invalid:\n  \
          FUNCTIONS_CUSTOMHANDLER_PORT: is required and not set\n  \
          ACI_DNS_POLICY: \"x\" is not one of sync, upsert-only, observe\n  \
          ACI_DNS_ZONES: is required and not set\n  \

@@ -397,7 +397,7 @@ fn sync_asks_and_continues_only_after_yes() {
     let yes = cloud.answer(&["sync"], "Y\n");
     assert_eq!(cloud.writes(), 2);
     let nothing = cloud.answer(&["sync"], "");
-    nothing.ends(0, "1 right");
+    nothing.ends(0, "1 correct");
     check(
         "sync-asks",
         &[
@@ -549,9 +549,9 @@ fn a_failed_list_leaves_only_its_zone_unknown() {
 #[test]
 fn drift_ends_with_0_without_drift_and_with_2_for_invalid_settings() {
     let cloud = Cloud::with(&["web"]);
-    cloud.run(&["drift"]).ends(0, "1 right");
-    cloud.run(&["plan"]).ends(0, "1 right");
-    cloud.run(&["sync", "--yes"]).ends(0, "1 right");
+    cloud.run(&["drift"]).ends(0, "1 correct");
+    cloud.run(&["plan"]).ends(0, "1 correct");
+    cloud.run(&["sync", "--yes"]).ends(0, "1 correct");
     cloud.run_with("ACI_DNS_POLICY", "observe", &["sync", "--yes"]).ends(2, "observe");
     cloud.run_with("ACI_DNS_ZONES", "{", &["drift"]).ends(2, "ACI_DNS_ZONES");
     cloud.run(&["drift", "--subscription", "not/one"]).ends(2, "--subscription");
@@ -580,7 +580,7 @@ fn secrets_are_compared_planned_and_taken_over() {
     run(&["plan", "--adopt"]).ends(3, &format!("takes over: ~ secret {place}/web--ip 10.9.9.9 -> "));
     assert_eq!(cloud.azure.secret(vault, "api--ip"), None);
     run(&["sync", "--yes", "--adopt"]).ends(0, "");
-    run(&["drift"]).ends(0, "2 right");
+    run(&["drift"]).ends(0, "2 correct");
     for name in ["web", "api"] {
         let address = cloud.azure.group_address(&id(name)).unwrap();
         assert_eq!(cloud.azure.secret(vault, &format!("{name}--ip")).unwrap().value, address.to_string());
@@ -599,7 +599,7 @@ fn a_map_that_matches_nothing_is_an_error_and_a_key_that_matches_nothing_a_warni
     for command in [&["drift"][..], &["plan"], &["sync", "--yes"]] {
         let warned = cloud.run_with("ACI_DNS_ZONES", &one, command);
         warned.ends(0, "warning: the key");
-        warned.ends(0, "1 right");
+        warned.ends(0, "1 correct");
         let refused = cloud.run_with("ACI_DNS_ZONES", &none, command);
         refused.ends(1, "error: the key");
         refused.ends(1, r#"matches no container group; did you mean "rg-spoke1"?"#);
@@ -683,7 +683,7 @@ fn a_sync_killed_at_any_write_is_resumed_by_the_next_one() {
             "killed at {kill}, {when:?}"
         );
         cloud.azure.clear_calls();
-        cloud.run(&["sync", "--yes"]).ends(0, "6 right");
+        cloud.run(&["sync", "--yes"]).ends(0, "6 correct");
         assert_eq!(cloud.writes(), 0, "killed at {kill}, {when:?}");
     }
 }

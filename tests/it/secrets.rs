@@ -272,7 +272,7 @@ async fn a_writer_that_never_rests_ends_the_invocation_unavailable() {
     });
     let done = world.reconcile("web").await;
     done.is_status(503);
-    done.because("gave up the secret after 5 writes");
+    done.because("gave up after 5 writes of the secret");
     world.has(&[&a("web", 4), &ptr("web", 4)]);
 }
 
@@ -367,7 +367,7 @@ async fn an_address_that_address_ranges_refuses_is_not_written_here_either() {
         "addressRanges": ["10.2.0.0/16"], "secret": {"vault": URL, "name": "{group}--ip"}});
     let world = World::new(&[("ACI_DNS_ZONES", &json!({"rg-spoke1": entry}).to_string())]);
     world.create_at("web", 4);
-    world.reconcile("web").await.is(500, "failed", &[]).because("lies outside of addressRanges");
+    world.reconcile("web").await.is(500, "failed", &[]).because("is outside addressRanges");
     assert_eq!(world.azure.vault_calls().len(), 0);
 }
 

@@ -14,7 +14,7 @@ pub use crate::domain::failure::FailureKind as Kind;
 /// Why an operation failed: what it was, and what happened to it.
 #[derive(Debug, thiserror::Error)]
 pub enum ArmError {
-    /// The precondition of a write did not hold.
+    /// The precondition of a write failed.
     #[error("cannot {operation}: another writer changed it first")]
     Race {
         /// What was attempted on what.
@@ -173,7 +173,7 @@ pub enum Cause {
     Answer(#[from] ErrorResponse),
     /// The connection failed, so the request was certainly not processed.
     #[error(
-        "no connection to {host}: check that its name resolves, that a firewall lets the connection out, and HTTPS_PROXY"
+        "cannot connect to {host}: check that its name resolves, that no firewall blocks the connection, and HTTPS_PROXY"
     )]
     Unreachable {
         /// The host of the endpoint.
@@ -191,8 +191,8 @@ pub enum Cause {
         /// The cause.
         source: BoxError,
     },
-    /// The connection broke before the answer was complete.
-    #[error("the connection broke before the answer was complete")]
+    /// The connection closed before the answer was complete.
+    #[error("the connection closed before the answer was complete")]
     Lost(#[source] BoxError),
     /// The answer was not complete in time.
     #[error("no complete answer within {} ms", .0.as_millis())]
@@ -209,7 +209,7 @@ pub enum Cause {
         /// How long the request would have to wait.
         wait: Duration,
     },
-    /// The answer is not one that Azure gives to this request.
+    /// Azure does not answer this request in this way.
     #[error("status {status} with a body that cannot be read")]
     Unreadable {
         /// The status of the answer.
@@ -264,7 +264,7 @@ pub enum Cause {
     Segment {
         /// The text.
         text: String,
-        /// What the segment stands for.
+        /// The meaning of the segment.
         segment: &'static str,
         /// The rule that the text breaks.
         rule: &'static str,

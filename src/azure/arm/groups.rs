@@ -16,7 +16,7 @@ pub(super) fn container_group(model: Model) -> ContainerGroup {
     let tag = |(name, value)| match value {
         Value::Null => None,
         Value::String(text) => Some((name, text)),
-        // Not text, but kept: the reader of the tag reports an unusable value.
+        // Kept although it is not text: the code that reads the tag reports an unusable value.
         value => Some((name, value.to_string())),
     };
     let properties = model.container_group_properties.properties;

@@ -79,7 +79,7 @@ impl Inspector {
         &self.reader
     }
 
-    /// Gets a token and returns whose it is. Sends no request to Resource Manager.
+    /// Gets a token and returns its identity. Sends no request to Resource Manager.
     pub async fn caller(&self) -> Result<Caller, ArmError> {
         let operation = operation("get an access token".to_owned());
         let token = self.transport.token().await.map_err(|cause| ArmError::new(&operation, cause))?;
@@ -388,7 +388,7 @@ fn text(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The answers that no generated client reads. Only the fields that are used here.
+/// The answers that no generated client reads, with the fields that this module uses.
 mod models {
     use serde::de::IgnoredAny;
     use serde_json::Value;

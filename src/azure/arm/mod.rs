@@ -7,8 +7,9 @@
 //! official clients changes only this module.
 //!
 //! Rules:
-//! - An object that does not exist is `None`, and only when Azure itself clearly says so.
-//! - A failure says how to handle it ([`Kind`]). A write that may have happened is never reported as failed.
+//! - An object is `None` only if Azure's answer proves that it does not exist.
+//! - Each failure has a [`Kind`], which defines how to handle it. A write that may have happened is never reported as
+//!   failed.
 //! - Every write is conditional.
 //! - A list is complete or an error, except that record sets that cannot be represented are left out with a
 //!   warning.
@@ -96,7 +97,7 @@ pub struct Arm {
 /// The location of Resource Manager.
 #[derive(Clone, Debug)]
 pub struct ArmSettings {
-    /// The endpoint, such as `https://management.azure.com/`; only scheme, host and port count.
+    /// The endpoint, such as `https://management.azure.com/`; only scheme, host and port are used.
     pub endpoint: Url,
     /// The scope of its tokens, such as `https://management.azure.com/.default`.
     pub scope: String,

@@ -6,8 +6,8 @@
 //!
 //! After a cooldown, the waiting requests are sent one at a time, because Azure would throttle a burst again.
 //!
-//! This module knows nothing of DNS, and its state does not outlive the process: a lost cooldown costs one
-//! request. Without throttling, nothing waits and nothing is stored.
+//! The state ends with the process: a lost cooldown costs one request. Without throttling, nothing waits and
+//! nothing is stored.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::domain::dns::Zone;
 
-/// The longest cooldown: an answer may ask for too much.
+/// The longest cooldown, because `Retry-After` may be unreasonably long.
 const LONGEST_COOLDOWN: Duration = Duration::from_mins(1);
 
 /// The time between two waiting requests.
@@ -44,7 +44,7 @@ enum RequestKind {
     Delete,
 }
 
-/// The quotas that are throttled now or were throttled lately.
+/// The quotas that are throttled now or were throttled recently.
 #[derive(Debug, Default)]
 pub(super) struct Cooldowns {
     cooldowns: Mutex<HashMap<QuotaKey, Cooldown>>,
@@ -134,7 +134,7 @@ impl Cooldowns {
         cooldown.next = cooldown.next.max(opens);
     }
 
-    /// Whether no quota is throttled or was lately.
+    /// Whether no quota is throttled or was throttled recently.
     pub(super) fn is_idle(&self) -> bool {
         self.cooldowns().is_empty()
     }
@@ -169,7 +169,7 @@ impl Cooldowns {
             .map(|opens| opens - now)
     }
 
-    /// How many places are throttled.
+    /// The number of throttled zones and subscriptions.
     pub(super) fn throttled_places(&self) -> usize {
         let now = Instant::now();
         let cooldowns = self.cooldowns();

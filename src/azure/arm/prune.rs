@@ -43,7 +43,7 @@ const GROUP: Keep = Keep::Members(&[
     TAGS,
     ("properties", Keep::Members(&[PROVISIONING, RESTARTS, VIEW, ADDRESS, CONTAINERS])),
 ]);
-/// Only lists are asked for the subnets of a group.
+/// The subnets of a group are read from lists only.
 const LISTED: Keep = Keep::Members(&[
     ID,
     NAME,
@@ -193,7 +193,7 @@ fn container(container: &Value) -> Value {
     };
     let mut state = Map::new();
     keep_text(&mut state, current, "state");
-    // The generated model reads 32 bits. A code that does not fit is not 0, which is all that counts.
+    // The generated model reads 32 bits. A larger code becomes -1, because only "not 0" matters.
     if let Some(code) = current.get("exitCode").and_then(Value::as_i64) {
         state.insert("exitCode".to_owned(), i32::try_from(code).unwrap_or(-1).into());
     }

@@ -1,4 +1,4 @@
-//! Writes single tags of a container group through the Tags API, so that nothing restarts.
+//! Writes single tags of a container group through the Tags API, which does not restart containers.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/resources/tags/update-at-scope>
 
@@ -76,7 +76,7 @@ impl Tagger {
         request.insert_header("content-type", "application/json");
         let body = json!({"operation": verb, "properties": {"tags": {name: value}}});
         request.set_body(body.to_string());
-        // The tag is set to a value or removed: a repetition after a lost answer does no harm.
+        // Both operations are idempotent, so a retry after a lost answer is harmless.
         let sent = self.transport.exchange(&request).await;
         sent.map(|_| ()).map_err(|cause| ArmError::new(&operation, cause))
     }

@@ -59,7 +59,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a command or a sweep retries to connect before it reports that the network is down.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_RETRY_TIME: Duration = Duration::from_secs(10);
 
 /// A longer remaining time belongs to a command or a sweep; the invocation of an event tries until its
 /// deadline.
@@ -72,7 +72,7 @@ pub(super) const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 const ERROR_LIMIT: usize = 64 * 1024;
 
 /// How many requests an invocation records: more than any event needs, but bounded.
-const EXCHANGES_KEPT: usize = 256;
+const RECORD_LIMIT: usize = 256;
 
 /// How much of Azure's error message is kept, in characters.
 const MESSAGE_CHARACTERS: usize = 500;
@@ -100,8 +100,8 @@ pub(super) struct Transport {
     slot: Option<Arc<Slot>>,
     calls: AtomicU32,
     log: Mutex<Vec<Sent>>,
-    /// When the first request of the current outage found no connection. The requests of one command share it, so that
-    /// they give up together.
+    /// When the first request of the current outage failed to connect. The requests of one command share it, so that
+    /// they all stop retrying at the same time.
     unreachable_since: Mutex<Option<Instant>>,
 }
 
@@ -252,7 +252,7 @@ impl Transport {
 
     fn note(&self, outgoing: &Outgoing, attempt: u32, at: Instant, status: Option<u16>) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() >= EXCHANGES_KEPT {
+        if log.len() >= RECORD_LIMIT {
             return;
         }
         let path = outgoing.uri.path();
@@ -317,7 +317,7 @@ impl Transport {
             let wait = cause.retry_after().unwrap_or_default().max(self.endpoint.spread(longest_wait));
             let remaining = self.deadline.saturating_duration_since(Instant::now());
             let is_network_down =
-                self.unreachable_for(&cause, at) >= CONNECT_PATIENCE && remaining > LONGEST_INVOCATION;
+                self.unreachable_for(&cause, at) >= CONNECT_RETRY_TIME && remaining > LONGEST_INVOCATION;
             if !cause.may_be_repeated(is_read) || wait >= remaining || is_network_down {
                 return Err(cause);
             }
@@ -328,14 +328,14 @@ impl Transport {
         }
     }
 
-    /// How long no request has found a connection, after one that started at this moment failed.
+    /// How long no request has connected, given one that started at `at` and failed.
     fn unreachable_for(&self, cause: &Cause, at: Instant) -> Duration {
         let mut since = self.unreachable_since.lock().unwrap_or_else(PoisonError::into_inner);
         *since = matches!(cause, Cause::Unreachable { .. }).then(|| since.unwrap_or(at));
         since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
-    /// The token of the requests.
+    /// The access token.
     pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
         timeout_at(self.deadline, self.endpoint.token()).await.map_err(|_| Cause::Deadline)?
     }
@@ -441,12 +441,12 @@ impl Outgoing {
     }
 }
 
-/// The parts of an address that decide whether it gets the token.
+/// The parts of a URL that decide whether a request carries the token.
 fn place(url: &Url) -> (&str, Option<&str>, Option<u16>) {
     (url.scheme(), url.host_str(), url.port_or_known_default())
 }
 
-/// Accepts only Resource Manager, over a connection that cannot be read by others.
+/// Accepts only Resource Manager, over a connection that others cannot read.
 fn check_address(url: &Url, endpoint: &Url) -> Result<(), Cause> {
     let refuse = |rule| {
         // Without credentials and query, because errors contain the address.

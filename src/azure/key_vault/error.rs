@@ -37,7 +37,7 @@ pub enum VaultCause {
         status: u16,
         /// The outer error code.
         code: Option<String>,
-        /// The inner error code, which tells more.
+        /// The inner error code, which is more specific.
         inner: Option<String>,
         /// Azure's error message, shortened.
         message: String,
@@ -50,13 +50,13 @@ pub enum VaultCause {
     /// There is no token.
     #[error(transparent)]
     Token(TokenError),
-    /// The answer did not come in time.
+    /// The answer was not complete in time.
     #[error("no complete answer in time")]
     Late,
     /// The answer cannot be read.
     #[error("the answer cannot be read")]
     Unreadable(#[source] BoxError),
-    /// The request would have carried the token to another place.
+    /// The request would have sent the token to another host.
     #[error("the request does not go to the vault, so no token is sent")]
     Address,
     /// The reviewed plan does not contain this write. It was not sent.
@@ -73,21 +73,21 @@ fn verb(is_write: bool) -> &'static str {
     if is_write { "set" } else { "read" }
 }
 
-/// What a person does about a failure.
+/// What a person can do about a failure.
 fn advice(is_write: bool, id: &SecretId, cause: &VaultCause) -> String {
     let SecretId { vault, name } = id;
     let name = name.as_str();
     let VaultCause::Answer { status, inner, .. } = cause else {
         return match cause {
             VaultCause::Network(TransportError::Unreachable { .. }) => format!(
-                "no connection to {vault}: check that the vault exists, that its name resolves, and that a firewall lets the connection out"
+                "cannot connect to {vault}: check that the vault exists, that its name resolves, and that no firewall blocks the connection"
             ),
             _ => "the vault cannot be used".to_owned(),
         };
     };
     match (status, inner.as_deref()) {
         (403, Some("ForbiddenByFirewall" | "ForbiddenByConnection")) => format!(
-            "the network rules of the vault {vault} do not let this caller in; allow its subnet or address, or give it a private endpoint"
+            "the network rules of the vault {vault} block this caller; allow its subnet or address, or add a private endpoint"
         ),
         (403, Some("SecretDisabled")) => format!(
             "it is disabled; enable it with: az keyvault secret set-attributes --vault-name {vault} --name {name} --enabled true"
@@ -170,7 +170,7 @@ impl VaultCause {
         }
     }
 
-    /// Whether every other secret of the vault would meet the same failure now.
+    /// Whether requests for all other secrets of the vault would now fail in the same way.
     #[must_use]
     pub fn is_of_whole_vault(&self) -> bool {
         match self {
@@ -183,12 +183,12 @@ impl VaultCause {
         }
     }
 
-    /// Whether the vault says that there is no such secret.
+    /// Whether the vault answers that the secret does not exist.
     pub(super) fn says_no_secret(&self) -> bool {
         self.status() == Some(404) && self.code() == Some("SecretNotFound")
     }
 
-    /// Whether a read may be sent again at once. A throttle is left to the caller.
+    /// Whether a read may be retried at once. The caller handles throttling.
     pub(super) fn may_be_repeated(&self) -> bool {
         match self {
             Self::Answer { status, .. } => matches!(status, 408 | 500..),

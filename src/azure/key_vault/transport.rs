@@ -1,4 +1,4 @@
-//! The transport below the crate's client: one vault, its token, and nothing else.
+//! The transport below the SDK's client. It sends requests to one vault only, with the token for that vault.
 
 use std::{
     sync::Arc,
@@ -28,7 +28,7 @@ use crate::azure::{
 /// The largest answer, in bytes: a value of 25 KiB, and tags.
 const ANSWER_LIMIT: usize = 256 * 1024;
 
-/// What the crate gets instead of a credential: the real token is attached by [`VaultTransport`].
+/// The placeholder credential of the SDK. [`VaultTransport`] attaches the real token.
 #[derive(Debug)]
 pub(super) struct VaultPlaceholderCredential;
 
@@ -44,10 +44,10 @@ impl TokenCredential for VaultPlaceholderCredential {
     }
 }
 
-/// The URL with https, which the crate requires.
+/// The URL with https, which the SDK requires.
 pub(super) fn secured(url: &Url) -> Url {
     let mut secured = url.clone();
-    // Possible for http and https, and there are no others.
+    // Cannot fail for http and https, the only schemes of a vault.
     let _ = secured.set_scheme("https");
     secured
 }
@@ -55,11 +55,11 @@ pub(super) fn secured(url: &Url) -> Url {
 /// The transport to one vault.
 #[derive(Debug)]
 pub(super) struct VaultTransport {
-    /// Tokens go to its scheme, host and port only.
+    /// Tokens are sent only to this scheme, host and port.
     vault: Url,
-    /// The origin of the requests of the crate.
+    /// The origin of the requests of the SDK.
     origin: String,
-    /// What the tokens are for.
+    /// The scope of the tokens.
     scope: &'static str,
     http_transport: HttpTransport,
     tokens: Tokens,
@@ -86,14 +86,14 @@ impl VaultTransport {
         Self { vault, origin, scope, http_transport, tokens }
     }
 
-    /// The challenge that the crate waits for. It costs no request: the cloud decides the audience, not the vault.
+    /// The challenge that the SDK expects. No request is needed, because the cloud determines the audience.
     fn challenge(&self) -> AsyncRawResponse {
         let mut headers = Headers::new();
         headers.insert(WWW_AUTHENTICATE, format!("Bearer scope=\"{}\"", self.scope));
         AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, Bytes::new())
     }
 
-    /// Sends a request; once more, with another token, where the first one was not accepted.
+    /// Sends a request, and retries it once with a new token if the vault rejects the first one.
     async fn exchange(&self, request: &Request) -> Result<AsyncRawResponse, VaultCause> {
         if request.url().origin().ascii_serialization() != self.origin {
             return Err(VaultCause::Address);
@@ -107,7 +107,7 @@ impl VaultTransport {
         self.tokens.reject(self.scope, &token);
         let token = self.token().await?;
         let mut answer = self.send(request, &token).await?;
-        // Otherwise the crate would send the request again, for the audience that the vault names.
+        // With this header, the SDK would resend the request with a token for the audience that the vault names.
         answer.headers_mut().remove(header::WWW_AUTHENTICATE);
         Ok(messages::answer(answer))
     }

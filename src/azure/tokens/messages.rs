@@ -1,4 +1,4 @@
-//! Requests and answers of `azure_core` 1.x as HTTP messages, for the clients that send them on the shared transport.
+//! Converts requests and answers of `azure_core` 1.x to and from HTTP messages, for clients on the shared transport.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use azure_core1::http::{
 };
 use bytes::Bytes;
 
-/// A request as an HTTP message. Fails where its body is a stream, which cannot be sent again.
+/// A request as an HTTP message. Fails if its body is a stream, because a stream cannot be retried.
 pub(crate) fn request(request: &Request) -> Result<http::Request<Bytes>, BoxError> {
     let Body::Bytes(body) = request.body().clone() else {
         return Err("the body of the request is a stream".into());
@@ -21,7 +21,7 @@ pub(crate) fn request(request: &Request) -> Result<http::Request<Bytes>, BoxErro
     Ok(message.body(body)?)
 }
 
-/// An HTTP message as an answer. Headers that are no text are left out.
+/// An HTTP message as an answer, without headers that are not text.
 pub(crate) fn answer(message: http::Response<Bytes>) -> AsyncRawResponse {
     let (parts, body) = message.into_parts();
     let headers = parts.headers.iter().filter_map(|(name, value)| {

@@ -322,7 +322,7 @@ fn an_old_name_stays_while_the_new_one_is_foreign() {
         read A shop
         read PTR 10.1.5.9, PTR 10.1.5.4
         shop at 10.1.5.4: failed, the A record set shop.spoke1.internal carries no owner mark, \
-        and ACI_DNS_OWNERSHIP is strict; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)",
+        and ACI_DNS_OWNERSHIP is strict; to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)",
     );
 }
 

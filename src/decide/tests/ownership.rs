@@ -3,7 +3,7 @@
 use super::world::check;
 
 pub(super) const STRICT: &str = "carries no owner mark, and ACI_DNS_OWNERSHIP is strict; \
-    to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)";
+    to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)";
 const OTHERS: &str = "the A record set web.spoke1.internal belongs to the container group s1/rg-spoke2/web";
 
 #[test]
@@ -98,8 +98,8 @@ fn a_name_chosen_by_a_tag_takes_over_no_unmarked_a_record_set() {
         read A shop
         read PTR 10.1.5.9, PTR 10.1.5.4
         shop at 10.1.5.4: failed, the A record set shop.spoke1.internal carries no owner mark, \
-        and a name chosen by a tag takes over no such record set; \
-        to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)",
+        and such a record set is not taken over at a name that a tag chose; \
+        to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)",
     );
 }
 

@@ -18,7 +18,7 @@ const NOW: u64 = 10_000;
 const OWN: &str = "s1/rg-spoke1/web";
 const OTHER: &str = "s1/rg-spoke2/web";
 const STRICT: &str = "carries no owner mark, and ACI_DNS_OWNERSHIP is strict; \
-    to take it over, run: aci-dns sync --adopt (or --adopt-only, to write the mark alone)";
+    to take it over, run: aci-dns sync --adopt (or --adopt-only, to write only the mark)";
 
 fn rules() -> Rules {
     Rules {
@@ -339,7 +339,7 @@ fn a_record_set_without_our_mark_is_a_conflict_unless_it_may_be_taken_over() {
         conflict(&desired(), strict(), &OwnerMark::None),
         format!("the A record set web.spoke1.internal {STRICT}")
     );
-    assert!(conflict(&tagged, rules(), &OwnerMark::None).contains("a name chosen by a tag"));
+    assert!(conflict(&tagged, rules(), &OwnerMark::None).contains("at a name that a tag chose"));
     for (desired, rules, mark) in [
         (desired(), rules(), OwnerMark::None),
         (tagged.clone(), operator, OwnerMark::None),

@@ -19,8 +19,8 @@ fn check(filter: &Filter, kept_out: &[&str], unknown: &[&str]) {
     };
     let blocked = function.blocked(filter, &[Scope::new("s1", Some("rg-spoke1"))]);
     let mut found = blocked.excluded_names();
-    found.extend(blocked.keeps_out_tags.then(|| "tags".to_owned()));
-    found.extend(blocked.keeps_out_spellings.then(|| "spellings".to_owned()));
+    found.extend(blocked.excludes_tags.then(|| "tags".to_owned()));
+    found.extend(blocked.excludes_spellings.then(|| "spellings".to_owned()));
     let short = |name: &String| name.replace("Microsoft.Resources.Resource", "");
     assert_eq!(found.iter().map(short).collect::<Vec<_>>(), kept_out, "{filter:?}");
     assert_eq!(blocked.unknown.into_iter().collect::<Vec<_>>(), unknown, "{filter:?}");

@@ -24,20 +24,20 @@ use crate::{
     },
 };
 
-/// What a run did and saw, kept outside of it so that it can be reported when time runs out.
+/// The changes and errors of a run. The caller owns them, so that they can be reported if the run reaches its deadline.
 #[derive(Debug, Default)]
 pub struct ServicesTrace {
     facts: ServiceFacts,
     /// The changes that happened, may have happened, or would happen.
     pub changes: Vec<Change>,
-    /// Why requests failed, by what they were about.
+    /// The errors of failed requests, by the key of the fact.
     pub errors: BTreeMap<ServiceKey, ArmError>,
     /// When container groups and owners were read first in this pass.
     read_at: BTreeMap<ServiceKey, Instant>,
 }
 
 impl ServicesTrace {
-    /// The verdicts; those that are missing say that the time is up.
+    /// The verdicts; a missing verdict becomes a failure because of the deadline.
     pub fn verdicts(&mut self, rules: Rules, goal: &ServiceGoal) -> Vec<ServiceVerdict> {
         for verdict in unsettled(rules, goal, &self.facts) {
             self.facts.settle(verdict);
@@ -45,7 +45,7 @@ impl ServicesTrace {
         std::mem::take(&mut self.facts).into_verdicts()
     }
 
-    /// When these reads may be sent: a confirmation some seconds after the read that it confirms.
+    /// When these reads may be sent: a confirmation has to follow some seconds after the read that it confirms.
     fn not_before(&mut self, reads: &[ServiceKey]) -> Instant {
         let now = Instant::now();
         let mut start = now;
@@ -78,7 +78,7 @@ impl ServicesTrace {
     }
 }
 
-/// Pursues a goal until each service has its verdict.
+/// Runs a goal until each service has its verdict.
 pub async fn drive_services(access: Access<'_>, rules: Rules, goal: &ServiceGoal, trace: &mut ServicesTrace) {
     loop {
         let (step, verdicts) = decide_services(rules, goal, &trace.facts);
@@ -135,7 +135,7 @@ async fn answer(reader: &Reader, goal: &ServiceGoal, key: &ServiceKey) -> Result
     })
 }
 
-/// Whether the owner in a mark gives a name up.
+/// Whether the owner in a mark no longer claims a name.
 async fn is_free(
     reader: &Reader,
     goal: &ServiceGoal,

@@ -1,7 +1,7 @@
-//! The messages of the retry queue, and what an invocation of the reconciler works for.
+//! The messages of the retry queue, and the work of an invocation of the reconciler.
 //!
-//! A message carries an event, so that a retry does what the event would do. It is never believed: it says which group
-//! to look at again, how much evidence a "not found" needs, and how long to wait next.
+//! A message carries an event, so that a retry runs the same code as the event. Its content is not trusted as a state of
+//! the group: it determines which group to read again, how much a 404 proves, and the next delay.
 //!
 //! Pure. [`Work::follow_up`] decides which message an invocation stores; [`crate::reconcile::retry`] stores it and
 //! chooses its delay.
@@ -23,10 +23,10 @@ const VERSION: u64 = 1;
 /// The longest message, in bytes before Base64: the service takes 64 KiB of text.
 const LONGEST_MESSAGE: usize = 48 * 1024;
 
-/// How much is kept of the text of an event that cannot be read, in bytes.
+/// The largest part that is kept of an event that cannot be read, in bytes.
 const LONGEST_MALFORMED: usize = 8 * 1024;
 
-/// How often a message may be a JSON string that holds JSON: the host encodes it twice.
+/// How many JSON strings may enclose a message: the host encodes it twice.
 const ENCODINGS_LIMIT: usize = 4;
 
 /// The delay of the first retry; each further one is twice as long.
@@ -35,30 +35,30 @@ const FIRST_DELAY: Duration = Duration::from_secs(15);
 /// The longest delay of a retry, before its jitter.
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
-/// The delay of what needs a person.
+/// The delay of work that needs a person.
 pub const FAILED_DELAY: Duration = Duration::from_secs(30);
 
-/// How long work is deferred at most.
+/// The longest time for which work is deferred.
 pub const MOST_AGE: Duration = Duration::from_hours(24);
 
-/// How often work that ended well is followed by a recheck at most.
+/// The largest number of rechecks after work that succeeded.
 const MOST_RECHECKS: u64 = 5;
 
-/// How old an event is when a "not found" counts: by then, a new resource is visible in every region.
+/// The age of an event from which a 404 is evidence of a deletion: by then, a new resource is visible in every region.
 const OLD_EVENT: Duration = Duration::from_mins(15);
 
 /// A message of the retry queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryMessage {
-    /// The event as it was given, or less of it; a text, where it cannot be read.
+    /// The event as received, or the fields of it that are read; a string if the event cannot be read.
     pub event: Value,
     /// When the first message of this work was stored, in Unix seconds.
     pub since: Option<u64>,
-    /// Which retry it asks for, from 1.
+    /// The number of the retry that it requests, from 1.
     pub attempt: u64,
-    /// Whether it asks for a recheck of work that ended well.
+    /// Whether it requests a recheck of work that succeeded.
     pub is_recheck: bool,
-    /// How many rechecks there were, this one included.
+    /// The number of rechecks so far, including this one.
     pub rechecks: u64,
 }
 
@@ -66,13 +66,13 @@ pub struct RetryMessage {
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// Text that is not JSON.
-    #[error("the message does not hold JSON")]
+    #[error("the message is not JSON")]
     NotJson(#[source] serde_json::Error),
-    /// JSON that is no object.
+    /// JSON that is not an object.
     #[error("the message is not a JSON object")]
     NotAnObject,
     /// A message of another version of this program.
-    #[error("the version of the message is {0}, and this program knows version {VERSION} only")]
+    #[error("the version of the message is {0}, but this program supports only version {VERSION}")]
     Version(Value),
     /// A member is missing or has the wrong type.
     #[error("the member {0:?} of the message is missing or has the wrong type")]
@@ -80,7 +80,7 @@ pub enum MessageError {
 }
 
 impl RetryMessage {
-    /// Reads a message as the host passes it on: JSON, in a JSON string, in a JSON string. Unknown members are ignored.
+    /// Reads a message in the form that the host sends: JSON in a JSON string in a JSON string. Ignores unknown members.
     pub fn read(given: &Value) -> Result<Self, MessageError> {
         let mut value = given.clone();
         for _ in 0..ENCODINGS_LIMIT {
@@ -122,7 +122,7 @@ impl RetryMessage {
         Self { event, since: Some(now), attempt: 1, is_recheck: false, rechecks: 0 }
     }
 
-    /// The JSON of the message. An event that makes it too long is cut down to what is read of it.
+    /// The JSON of the message. If it would be too long, the event is reduced to the fields that are read.
     #[must_use]
     pub fn to_text(&self, event: Option<&Event>) -> String {
         let text = self.json(&self.event);
@@ -131,7 +131,7 @@ impl RetryMessage {
         }
         match (event, &self.event) {
             (Some(event), _) => self.json(&event.essentials()),
-            // A text of control characters is six times as long in JSON.
+            // In JSON, control characters are six times as long.
             (None, Value::String(text)) => self.json(&Value::from(cut(text, LONGEST_MALFORMED / 2))),
             (None, _) => self.json(&Value::Null),
         }
@@ -147,7 +147,7 @@ impl RetryMessage {
     }
 }
 
-/// The longest start of a text that has so many bytes.
+/// The longest prefix of a text with at most this many bytes.
 fn cut(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
@@ -163,7 +163,7 @@ pub fn delay(attempt: u64) -> Duration {
     (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY)
 }
 
-/// How much a "not found" proves after an event, or after a message that carries it.
+/// How much a 404 proves after an event, or after a message that carries it.
 #[must_use]
 pub fn evidence(event: &Event, message: Option<&RetryMessage>, now: u64) -> Evidence {
     let is_recheck = message.is_some_and(|message| message.is_recheck || message.rechecks > 0);
@@ -181,21 +181,21 @@ pub fn evidence(event: &Event, message: Option<&RetryMessage>, now: u64) -> Evid
     }
 }
 
-/// What an invocation of the reconciler works for: an event of a container group, or a message that carries one.
+/// The work of an invocation: an event of a container group, or a message that carries one.
 #[derive(Clone, Debug)]
 pub struct Work {
     /// The container group.
     pub id: ContainerGroupId,
-    /// How much a "not found" proves.
+    /// How much a 404 proves.
     pub evidence: Evidence,
-    /// Whether a message asked for it.
+    /// Whether it comes from a message.
     pub is_retry: bool,
     carried: Arc<Carried>,
-    /// When the first message of this work was stored; nothing for an event and for a recheck.
+    /// When the first message of this work was stored; `None` for an event and for a recheck.
     since: Option<u64>,
-    /// Which retry it is; 0 for an event and for a recheck.
+    /// The number of the retry; 0 for an event and for a recheck.
     attempt: u64,
-    /// The rechecks of the work whose event this is.
+    /// The rechecks of this event.
     rechecks: u64,
     /// The fewest rechecks of all work that shares a run.
     fewest_rechecks: u64,
@@ -204,15 +204,15 @@ pub struct Work {
 /// The message that an invocation stores before it answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FollowUp {
-    /// None: the invocation is answered with its outcome.
+    /// No message: the invocation returns its outcome.
     None,
-    /// None: the work is too old to be deferred again, so it fails.
+    /// No message: the work is too old to be deferred again, so it fails.
     Expired,
     /// Unfinished work: a retry follows. The invocation fails if this message is not stored.
     Retry(RetryMessage),
     /// Work that needs a person: its retry is a failed invocation. The invocation fails if this message is not stored.
     Failure(RetryMessage),
-    /// Work that ended well: a recheck follows. If this message is not stored, that is a warning.
+    /// Work that succeeded: a recheck follows. If this message is not stored, the invocation reports a warning.
     Recheck(RetryMessage),
 }
 
@@ -220,7 +220,7 @@ pub enum FollowUp {
 #[derive(Debug)]
 struct Carried {
     event: Event,
-    /// The event as it was given.
+    /// The event as received.
     given: Value,
 }
 
@@ -254,8 +254,8 @@ impl Work {
         Self { id, evidence, is_retry: true, carried, since, attempt, rechecks, fewest_rechecks: rechecks }
     }
 
-    /// What stands for this and other work in one message: the event with the strongest evidence, the time of the
-    /// message that was stored first, and the fewest rechecks.
+    /// Merges this and other work into one message: the event with the strongest evidence, the time of the first
+    /// message, and the fewest rechecks.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         let since = self.since.into_iter().chain(other.since).min();
@@ -266,13 +266,13 @@ impl Work {
         Self { since, attempt, fewest_rechecks, ..strongest }
     }
 
-    /// When the first message of this work was stored, or is.
+    /// When the first message of this work was stored; now if there is none.
     #[must_use]
     pub fn since(&self, now: u64) -> u64 {
         self.since.unwrap_or(now)
     }
 
-    /// Whether a message of unfinished work with this start and attempt asked for it.
+    /// Whether it comes from the message of unfinished work with this start and attempt.
     #[must_use]
     pub fn is_of_message(&self, since: u64, attempt: u64) -> bool {
         self.is_retry && self.since == Some(since) && self.attempt == attempt
@@ -284,13 +284,13 @@ impl Work {
         self.since.is_some_and(|since| now.saturating_sub(since) > MOST_AGE.as_secs())
     }
 
-    /// The event, as far as it is read.
+    /// The parsed event.
     #[must_use]
     pub fn event(&self) -> &Event {
         &self.carried.event
     }
 
-    /// The message with which this work is deferred.
+    /// The message that defers this work.
     #[must_use]
     pub fn deferral(&self, now: u64) -> RetryMessage {
         RetryMessage {
@@ -302,9 +302,9 @@ impl Work {
         }
     }
 
-    /// The message that asks for a recheck after work that ended well; `None` if no recheck is due. A recheck is always
-    /// due at first, and later only after a write. It counts from the work with the fewest rechecks, because one recheck
-    /// is enough for all work that shared a run.
+    /// The message that requests a recheck after work that succeeded; `None` if no recheck is due. The first recheck is
+    /// always due, a later one only after a write. The count starts from the work with the fewest rechecks, because one
+    /// recheck is enough for all work that shared a run.
     #[must_use]
     pub fn recheck(&self, has_written: bool, now: u64) -> Option<RetryMessage> {
         let before = self.fewest_rechecks;
@@ -318,14 +318,14 @@ impl Work {
         })
     }
 
-    /// The message that an invocation stores before it answers. `self` stands for all work that shared the run, and
-    /// `of` is the work of this invocation.
+    /// The message that an invocation stores before it answers. `self` is the merged work of the run, and `of` is the
+    /// work of this invocation.
     #[must_use]
     pub fn follow_up(&self, of: &Self, outcome: Outcome, now: u64) -> FollowUp {
         match outcome {
             Outcome::Unavailable if of.is_expired(now) => FollowUp::Expired,
             Outcome::Unavailable => FollowUp::Retry(self.deferral(now)),
-            // The message of a retry stays in the queue, and the host counts how often it failed.
+            // The message of a failed retry stays in the queue, and the host counts its failures.
             Outcome::Failed | Outcome::Conflict if of.is_retry => FollowUp::None,
             Outcome::Failed | Outcome::Conflict => FollowUp::Failure(self.deferral(now)),
             Outcome::Converged | Outcome::Changed => {

@@ -1,7 +1,7 @@
-//! The poison queue: the messages that the Functions host gave up, which is the list of what a person has to repair.
+//! The poison queue: the messages that the Functions host stopped retrying. A person has to repair their causes.
 //!
-//! A poison queue that does not exist yet is empty. Messages are moved as they are, also those that are not Base64; each
-//! is copied before it is deleted, so that an interruption leaves it in both queues rather than in none.
+//! A poison queue that does not exist yet is empty. Messages are moved unchanged, even if they are not Base64. Each
+//! message is copied before it is deleted, so that after an interruption it is in both queues rather than in none.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ use crate::{
     reconcile::retry::message::{RetryMessage, rfc3339},
 };
 
-/// How long the copy of one message may take.
+/// The timeout for copying one message.
 const COPY_TIME: Duration = Duration::from_secs(30);
 
-/// How much is shown of a message that cannot be read.
+/// The largest part that is shown of a message that cannot be read, in characters.
 const SHOWN_CHARACTERS: usize = 200;
 
 /// The retry queue and its poison queue.
@@ -36,12 +36,12 @@ pub struct PoisonQueue {
     poison: StorageQueue,
 }
 
-/// What the poison queue holds.
+/// The content of the poison queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Poisoned {
-    /// How many messages there are, about.
+    /// The approximate number of messages.
     pub count: u64,
-    /// The first of them; the service shows 32 at most.
+    /// The first messages; the service returns 32 at most.
     pub messages: Vec<StoredMessage>,
 }
 
@@ -60,7 +60,7 @@ impl PoisonQueue {
         })
     }
 
-    /// The messages, which stay where they are.
+    /// The messages. They stay in the queue.
     pub async fn list(&self) -> Result<Poisoned, QueueError> {
         match self.poison.count().await? {
             None => Ok(Poisoned::default()),
@@ -72,7 +72,7 @@ impl PoisonQueue {
         }
     }
 
-    /// Moves all messages back, and says how many there were.
+    /// Moves all messages back, and returns their number.
     pub async fn redrive(&self) -> Result<u64, QueueError> {
         let mut moved = 0;
         if self.poison.count().await?.is_none() {

@@ -29,7 +29,12 @@ fn without_a_network_the_cause_is_reported_once() {
     let cloud = Cloud::with(&["web"]);
     let port = PortHolder::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     for (command, ran) in walk(&cloud, "ACI_DNS_ARM_ENDPOINT", &format!("http://127.0.0.1:{port}/")) {
-        says(&command, &ran, &[1], &["no connection to 127.0.0.1: check that its name resolves", "retrying"]);
+        says(
+            &command,
+            &ran,
+            &[1],
+            &["cannot connect to 127.0.0.1: check that its name resolves", "retrying"],
+        );
         assert_eq!(ran.stdout.matches("check that its name resolves").count(), 1, "{}", ran.text());
     }
 }
@@ -175,7 +180,7 @@ fn progress_elsewhere_is_a_line_also_during_a_throttle() {
         is_first.then(|| Effect::Answer(When::Before, answer))
     }));
     let shown = cloud.run(&["drift"]);
-    shown.ends(0, "1 right");
+    shown.ends(0, "1 correct");
     let line = shown.stderr.lines().find(|line| line.contains(" sent; Azure throttles for another "));
     assert!(line.is_some_and(|line| line.contains(" left, ")), "{}", shown.text());
 }
@@ -187,9 +192,9 @@ fn the_poison_queue_and_a_handler_that_cannot_be_reached_are_named() {
     let queue = format!("http://127.0.0.1:{port}/devstoreaccount1/aci-dns-retry?sig=x");
     for command in [["retry", "list"], ["retry", "redrive"]] {
         let ran = cloud.run_with("ACI_DNS_RETRY_QUEUE", &queue, &command);
-        says(&command.join(" "), &ran, &[1], &["the queue does not answer: no connection to 127.0.0.1"]);
+        says(&command.join(" "), &ran, &[1], &["the queue does not answer: cannot connect to 127.0.0.1"]);
     }
     let handler = format!("localhost:{port}");
     let ran = cloud.run(&["replay", "--handler", &handler, "tests/events/01-create.json"]);
-    says("replay", &ran, &[1], &["did not answer to 01-create.json", &handler]);
+    says("replay", &ran, &[1], &["did not answer the event 01-create.json", &handler]);
 }

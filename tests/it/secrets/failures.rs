@@ -105,7 +105,7 @@ async fn a_firewall_has_a_reason_of_its_own() {
     for network in [VaultNetwork::Firewall, VaultNetwork::Private] {
         let world = world(&[]);
         world.azure.set_vault_network(VAULT, network);
-        fails(&world, 500, "the network rules of the vault kv-apps do not let this caller in").await;
+        fails(&world, 500, "the network rules of the vault kv-apps block this caller").await;
     }
 }
 

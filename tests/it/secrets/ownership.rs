@@ -93,7 +93,7 @@ async fn a_secret_without_our_tag_is_taken_over_under_adopt_if_the_map_chose_its
     let done = world.reconcile("api").await;
     done.is_status(409);
     done.because(
-        "a name chosen by a tag takes over no such secret; to take it over, run: aci-dns sync --adopt",
+        "such a secret is not taken over at a name that a tag chose; to take it over, run: aci-dns sync --adopt",
     );
     assert_eq!(secrets(&world), ["shop 10.9.9.9 of no owner, 1", "web--ip 10.1.5.4 of web, 2"]);
 }

@@ -69,7 +69,7 @@ async fn a_command_without_a_network_fails_after_ten_seconds_with_a_hint() {
         assert!(again.elapsed() < Duration::from_secs(5), "{:?}", again.elapsed());
         let text = chain(&error);
         assert!(
-            text.contains("no connection to management.azure.com: check") && text.contains("HTTPS_PROXY"),
+            text.contains("cannot connect to management.azure.com: check") && text.contains("HTTPS_PROXY"),
             "{text}"
         );
     }

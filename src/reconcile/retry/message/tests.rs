@@ -68,9 +68,12 @@ fn unknown_versions_and_other_values_are_malformed() {
     for (value, expected) in [
         (
             json!({"version": 2, "event": {}}),
-            "the version of the message is 2, and this program knows version 1 only",
+            "the version of the message is 2, but this program supports only version 1",
         ),
-        (json!({"event": {}}), "the version of the message is null, and this program knows version 1 only"),
+        (
+            json!({"event": {}}),
+            "the version of the message is null, but this program supports only version 1",
+        ),
         (json!({"version": 1}), "the member \"event\" of the message is missing or has the wrong type"),
         (
             json!({"version": 1, "event": {}, "attempt": "2"}),
@@ -81,7 +84,7 @@ fn unknown_versions_and_other_values_are_malformed() {
             "the member \"recheck\" of the message is missing or has the wrong type",
         ),
         (json!([]), "the message is not a JSON object"),
-        (json!("hello"), "the message does not hold JSON"),
+        (json!("hello"), "the message is not JSON"),
     ] {
         assert_eq!(RetryMessage::read(&value).unwrap_err().to_string(), expected, "{value}");
     }
