@@ -189,7 +189,7 @@ async fn after_a_reconciliation_nothing_drifts_and_after_a_move_it_does() {
 async fn a_group_without_an_address_has_no_event_and_the_reason_is_logged() {
     type Change = fn(&World);
     let cases: [(&str, Change); 6] = [
-        ("no such container group", |world| world.delete("web")),
+        ("the container group does not exist", |world| world.delete("web")),
         ("being deleted", |world| {
             world.azure.configure(|settings| settings.deleting = Duration::from_mins(1));
             world.delete("web");

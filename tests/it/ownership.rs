@@ -424,7 +424,7 @@ async fn a_name_that_was_chosen_by_a_tag_takes_over_no_unmarked_a_record_set() {
     let world = World::new(&[]);
     world.create_tagged("web", &[("aci-dns-hostname", "payroll")]);
     world.put("A payroll 60 10.1.9.9");
-    world.reconcile("web").await.is(409, "conflict", &[]).because("a name chosen by a tag");
+    world.reconcile("web").await.is(409, "conflict", &[]).because("at a name that a tag chose");
     world.has(&["A payroll.spoke1.contoso.internal 60 10.1.9.9"]);
 }
 

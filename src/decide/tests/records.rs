@@ -339,7 +339,7 @@ fn a_record_set_without_our_mark_is_a_conflict_unless_it_may_be_taken_over() {
         conflict(&desired(), strict(), &OwnerMark::None),
         format!("the A record set web.spoke1.internal {STRICT}")
     );
-    assert!(conflict(&tagged, rules(), &OwnerMark::None).contains("a name chosen by a tag"));
+    assert!(conflict(&tagged, rules(), &OwnerMark::None).contains("at a name that a tag chose"));
     for (desired, rules, mark) in [
         (desired(), rules(), OwnerMark::None),
         (tagged.clone(), operator, OwnerMark::None),

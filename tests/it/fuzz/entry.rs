@@ -149,7 +149,7 @@ fn check_answer(status: u16, answer: &[u8]) {
         assert!([400, 409, 413, 500, 503].contains(&status), "{status}");
         let text = |key: &str| body["error"][key].as_str().filter(|text| !text.is_empty()).unwrap();
         assert_eq!(body, json!({"error": {"code": text("code"), "message": text("message")}}));
-        assert!(!text("message").contains("mistake in this program"), "{body}");
+        assert!(!text("message").contains("bug in this program"), "{body}");
     }
 }
 
