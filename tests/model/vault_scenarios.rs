@@ -61,7 +61,8 @@ pub(crate) fn vault_scenarios(extent: Extent) -> Vec<VaultScenario> {
         VaultScenario { exceptions: vec![taken], ..rivals("secret, rivals") },
         with(rivals("secret, rivals, a stale read"), Fault::Stale, &[lagged[0], taken]),
         edited("secret, edits, strict", Ownership::Strict),
-        edited("secret, edits, adopt", Ownership::Adopt),
+        // With two events it has two million states.
+        VaultScenario { events: 1 + more, ..edited("secret, edits, adopt", Ownership::Adopt) },
         VaultScenario { is_vault_failing: true, ..one("secret, the vault fails") },
         VaultScenario { starts: vec![(locked, published.1, 0)], ..one("secret, locked zones") },
     ]
