@@ -9,7 +9,8 @@
 //!   stopped, being deleted or deleted), or when two lists, three seconds apart, show no member with this address.
 //! * The members are read after the record set. So of two processes that write, the later one has the newer members.
 //! * One conditional write replaces the record set. While a member runs, it is never absent or empty.
-//! * A write is verified: the record set and the groups whose address it added or removed are read again.
+//! * A write is verified: the record set and the groups whose address it added or removed are read again. Where no running
+//!   group has an address that it removed, the groups are also listed: another member may have it by now.
 
 mod facts;
 mod keys;
@@ -238,6 +239,15 @@ impl<'a> ServiceDecider<'a> {
         let wanted = members.wanted(self.goal, ours);
         let members = &members;
         let mut verdict = self.verdict(service, members.clone(), set);
+        if run.has_written
+            && run.written.is_none()
+            && let Some(key) = self.read_again_later(members)
+        {
+            // What this invocation wrote may be wrong for that member, so its own invocations are not enough.
+            verdict.error = Some(ServiceError::Request(key));
+            verdict.has_unlisted = true;
+            return Ok(verdict);
+        }
         match self.holder(service, &owner, set)? {
             RecordSetOwner::Foreign(error) if !wanted.addresses.is_empty() => {
                 verdict.error = Some(error);
@@ -276,8 +286,10 @@ impl<'a> ServiceDecider<'a> {
                 None => return Err(Next::Write(Box::new(change))),
                 Some(written) if written.is_assumed => {}
                 Some(written) => {
-                    let changed = members.showing(&difference(set, &wanted.addresses));
-                    if let Some(error) = self.verify(service, members, &changed, (run, written))? {
+                    let changed = difference(set, &wanted.addresses);
+                    let left = changed.iter().filter(|address| !wanted.addresses.contains(address));
+                    let left = left.copied().collect();
+                    if let Some(error) = self.verify(service, members, (&changed, &left), (run, written))? {
                         verdict.error = Some(error);
                         return Ok(verdict);
                     }
@@ -364,6 +376,12 @@ impl<'a> ServiceDecider<'a> {
             }
         }
         let unexplained: Vec<_> = leaving.iter().filter(|address| !members.explains(**address)).collect();
+        if wanted.is_empty()
+            && set.is_some()
+            && let Some(key) = self.read_again_later(members)
+        {
+            return Ok(Some(ServiceError::Request(key)));
+        }
         if !unexplained.is_empty() || (wanted.is_empty() && set.is_some()) {
             let groups = lookup.groups(ServiceKey::GroupsAgain);
             if groups.is_some_and(|groups| members.is_contradicted(groups, &unexplained, wanted.is_empty())) {
@@ -373,6 +391,15 @@ impl<'a> ServiceDecider<'a> {
         lookup.finish()?;
         // Without the second read there is no evidence.
         Ok(lookup.failed.into_iter().next().map(ServiceError::Request))
+    }
+
+    /// The read of a member that failed for now: the member may run, so its record set is not deleted before a retry.
+    fn read_again_later(&self, members: &Membership<'a>) -> Option<ServiceKey> {
+        let is_temporary = |key: &&ServiceKey| {
+            let kind = self.facts.pass.get(*key).and_then(|read| read.as_ref().err());
+            matches!(kind, Some(FailureKind::Race | FailureKind::Uncertain | FailureKind::Transient))
+        };
+        members.unreadable().values().find(is_temporary).cloned()
     }
 
     /// The change of the record set; `None` if it is right.
@@ -446,16 +473,21 @@ impl<'a> ServiceDecider<'a> {
         }))
     }
 
-    /// The record set and the groups whose address changed are as the write left them.
+    /// The record set and the groups whose address changed are as the write left them, and no other member has an address
+    /// that left.
     fn verify(
         &self,
         service: &Service,
         members: &Membership<'a>,
-        changed: &BTreeSet<ContainerGroupId>,
+        (changed, left): (&BTreeSet<Ipv4Addr>, &BTreeSet<Ipv4Addr>),
         (run, written): (&ServiceRun, &Written),
     ) -> Result<Option<ServiceError>, Next> {
         let mut lookup = ServiceLookup::new(self.facts);
         let set = lookup.set(ServiceKey::SetAfter(service.name.clone()));
+        let released = members.released(left);
+        let list =
+            (!released.is_empty()).then(|| lookup.groups(ServiceKey::GroupsAfter(service.name.clone())));
+        let changed = members.showing(changed);
         let groups: Vec<_> = changed
             .iter()
             .map(|id| (id, lookup.group(ServiceKey::GroupAfter(service.name.clone(), id.clone()))))
@@ -466,7 +498,9 @@ impl<'a> ServiceDecider<'a> {
         }
         let etag = set.flatten().map(|set| &set.etag).filter(|etag| !run.deleted.contains(*etag));
         let is_same_set = etag == written.etag.as_ref();
-        let is_same = is_same_set && groups.iter().all(|(id, after)| members.get(id) == *after);
+        let is_same_list = !list.flatten().is_some_and(|list| members.is_taken(list, &released));
+        let is_same =
+            is_same_set && is_same_list && groups.iter().all(|(id, after)| members.get(id) == *after);
         // The next pass writes only what differs.
         if is_same { Ok(None) } else { Err(Next::Repeat) }
     }
@@ -485,12 +519,14 @@ impl<'a> ServiceDecider<'a> {
         let ours = set.filter(|set| OwnerMark::of(set, &owner) == OwnerMark::Ours);
         let wanted = members.wanted(self.goal, ours);
         let unlisted = ours.into_iter().flat_map(|set| &set.content.records);
+        let read = self.facts.pass.get(&ServiceKey::Set(service.name.clone()));
+        let is_set_known = read.is_some_and(Result::is_ok);
         Box::new(ServiceVerdict {
             name: service.name.clone(),
             fqdn: self.fqdn(service),
             deleted: members.deleted(self.goal),
             is_unlisted: members.is_unlisted(),
-            has_unlisted: unlisted.into_iter().any(|address| !members.explains(*address)),
+            has_unlisted: !is_set_known || unlisted.into_iter().any(|address| !members.explains(*address)),
             wanted: wanted.addresses,
             found: set.map(|set| set.content.records.clone()).unwrap_or_default(),
             is_different: false,

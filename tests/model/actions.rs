@@ -71,7 +71,7 @@ pub(crate) enum Event {
 
 impl Model {
     /// All steps that may come next.
-    pub(crate) fn actions(&mut self, state: &State, actions: &mut Vec<Action>) {
+    pub(crate) fn next_actions(&mut self, state: &State, actions: &mut Vec<Action>) {
         actions.clear();
         if state.events_left > 0 {
             self.events(state, actions);

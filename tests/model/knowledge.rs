@@ -322,7 +322,7 @@ impl Knowledge {
         learned
     }
 
-    fn fact(&self, goal: &Goal, key: &Key, answer: &Answer) -> Fact {
+    pub(crate) fn fact(&self, goal: &Goal, key: &Key, answer: &Answer) -> Fact {
         let places = &self.places;
         let failed = if let Answer::Failed(kind) = answer { Some(*kind) } else { None };
         let a = |set, content: &Content, label| places.a_record_set(*content, etag(set, label));
@@ -439,7 +439,7 @@ impl Knowledge {
         id
     }
 
-    fn write(&self, goal: &Goal, change: &Change) -> Write {
+    pub(crate) fn write(&self, goal: &Goal, change: &Change) -> Write {
         let (precondition, after) = match change {
             Change::A(edit) => {
                 (edit.precondition(), edit.after.as_ref().map(|after| self.places.of_a(after)))
@@ -457,7 +457,7 @@ impl Knowledge {
         Write { set, label, after, line: change.to_string() }
     }
 
-    fn read(&self, group: u8, key: &Key) -> Read {
+    pub(crate) fn read(&self, group: u8, key: &Key) -> Read {
         match key {
             Key::Group => Read::Group,
             Key::Confirmation => Read::Confirmation,
@@ -494,7 +494,7 @@ fn etag(set: SetId, label: Label) -> ETag {
 }
 
 /// What an event is answered with, as `ReconcileError::outcome` has it.
-fn outcome(verdict: &Verdict, failures: &BTreeMap<Key, FailureKind>) -> Outcome {
+pub(crate) fn outcome(verdict: &Verdict, failures: &BTreeMap<Key, FailureKind>) -> Outcome {
     let Verdict::Failed(error) = verdict else { return Outcome::Acknowledged };
     match error {
         PlanError::Tag(_)

@@ -48,6 +48,8 @@ pub(crate) enum Property {
     StoredOnce,
     /// A recheck follows an event, then only a write, and five at most.
     RechecksEnd,
+    /// The number of versions of a secret is bounded by the number of changes.
+    FewVersions,
 }
 
 /// Why a property need not hold: an exception that section "Exceptions" of the documentation names.
@@ -64,6 +66,8 @@ pub(crate) enum Excuse {
     /// A group got another name and was moved or deleted, before either was handled; or it got another name and back,
     /// and a read was stale.
     Renamed,
+    /// Two members began to drain at the same time.
+    Drained,
 }
 
 /// Something that does not hold.

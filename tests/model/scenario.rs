@@ -115,19 +115,23 @@ impl Scenario {
 const ZONE: &str = "contoso.internal";
 const OTHER_ZONE: &str = "fabrikam.internal";
 
+const REVERSED: &str = r#""reverseZones": ["1.10.in-addr.arpa"]"#;
+
 /// Two groups of one resource group.
 const NEIGHBOURS: Layout = Layout {
     groups: [("rg-spoke1", "web"), ("rg-spoke1", "api")],
     zones: [ZONE, ZONE],
     names: [("web", ZONE), ("api", ZONE), ("shop", ZONE)],
+    entry: REVERSED,
 };
 /// Two groups that want one name.
 const RIVALS: Layout = Layout { groups: [("rg-spoke1", "web"), ("rg-spoke2", "web")], ..NEIGHBOURS };
 /// Two groups whose forward zones differ, and whose reverse zone is the same.
-const TENANTS: Layout = Layout {
+pub(crate) const TENANTS: Layout = Layout {
     groups: [("rg-spoke1", "web"), ("rg-spoke2", "web")],
     zones: [ZONE, OTHER_ZONE],
     names: [("web", ZONE), ("web", OTHER_ZONE), ("shop", ZONE)],
+    entry: REVERSED,
 };
 
 const LIFE: [EventKind; 5] =
@@ -408,7 +412,7 @@ fn of_people() -> Vec<Scenario> {
 }
 
 /// These kinds, for one group.
-fn of(group: u8, kinds: &[EventKind]) -> Vec<(u8, EventKind)> {
+pub(crate) fn of(group: u8, kinds: &[EventKind]) -> Vec<(u8, EventKind)> {
     kinds.iter().map(|kind| (group, *kind)).collect()
 }
 
@@ -418,7 +422,7 @@ fn quiet(world: World) -> Start {
 }
 
 /// A world in which these groups run, with their records.
-fn running(layout: Layout, addresses: [Option<u8>; GROUPS]) -> World {
+pub(crate) fn running(layout: Layout, addresses: [Option<u8>; GROUPS]) -> World {
     let places = Places::new(layout);
     let mut world = World::default();
     for (group, address) in (0..).zip(addresses) {

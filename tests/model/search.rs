@@ -10,19 +10,51 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fmt::Write as _,
-    hash::BuildHasherDefault,
+    hash::{BuildHasherDefault, Hash},
     time::{Duration, Instant},
 };
 
 use super::{
-    actions::Action,
-    ends::judge_end,
     hash::{Same, hash},
     properties::{Excuse, Finding, Property},
-    state::State,
-    steps::Model,
-    world::SETS,
 };
+
+/// A model that can be searched.
+pub(crate) trait Searched {
+    type State: Copy + Hash;
+    type Action: Copy;
+
+    /// The states in which it begins.
+    fn starts(&self) -> Vec<Self::State>;
+
+    /// All steps that may come next.
+    fn actions(&mut self, state: &Self::State, actions: &mut Vec<Self::Action>);
+
+    /// Takes a step, and describes it if `is_told`.
+    fn apply(&mut self, state: &Self::State, action: Self::Action, is_told: bool) -> Next<Self::State>;
+
+    /// What is wrong with a state in which nothing is under way.
+    fn judge_end(&mut self, state: &Self::State) -> Vec<Finding>;
+
+    /// The instance that takes a step; none if something happens to Azure.
+    fn instance_of(action: Self::Action) -> Option<usize>;
+
+    /// What Azure holds, one line each.
+    fn show(&self, state: &Self::State) -> Vec<String>;
+}
+
+/// What a step leads to.
+#[derive(Debug)]
+pub(crate) struct Next<State> {
+    /// The next state.
+    pub(crate) state: State,
+    /// What is wrong with the step.
+    pub(crate) finding: Option<Finding>,
+    /// The step in words, where they were asked for.
+    pub(crate) story: String,
+    /// Whether the instances changed places.
+    pub(crate) is_swapped: bool,
+}
 
 /// What a search found.
 #[derive(Debug, Default)]
@@ -51,7 +83,7 @@ struct Met {
 }
 
 /// Searches all states, or as many as there is room for. Ends with the first property that does not hold.
-pub(crate) fn search(model: &mut Model, room: usize) -> Report {
+pub(crate) fn search(model: &mut impl Searched, room: usize) -> Report {
     let started = Instant::now();
     let mut search = Search::default();
     let mut level = Vec::new();
@@ -86,7 +118,7 @@ struct Search {
 }
 
 impl Search {
-    fn is_new(&mut self, state: &State, met: Met) -> bool {
+    fn is_new(&mut self, state: &impl Hash, met: Met) -> bool {
         let is_new = self.hashes.insert(hash(state));
         if is_new {
             self.met.push(met);
@@ -95,7 +127,13 @@ impl Search {
     }
 
     /// Takes all steps from the states of one level, whose first has this number. Gives the next level.
-    fn level(&mut self, model: &mut Model, level: &[State], first: u32, room: usize) -> Vec<State> {
+    fn level<Model: Searched>(
+        &mut self,
+        model: &mut Model,
+        level: &[Model::State],
+        first: u32,
+        room: usize,
+    ) -> Vec<Model::State> {
         let mut next_level = Vec::new();
         let mut actions = Vec::new();
         for (number, state) in (first..).zip(level) {
@@ -104,7 +142,7 @@ impl Search {
                 self.report.steps += 1;
                 let next = model.apply(state, *action, false);
                 let is_new = self.is_new(&next.state, Met { before: number, step });
-                let at_end = if is_new { judge_end(model, &next.state) } else { Vec::new() };
+                let at_end = if is_new { model.judge_end(&next.state) } else { Vec::new() };
                 if is_new {
                     next_level.push(next.state);
                 }
@@ -120,7 +158,13 @@ impl Search {
     }
 
     /// Reports something that does not hold after a step from a state.
-    fn report(&mut self, model: &mut Model, number: u32, action: Action, finding: Finding) {
+    fn report<Model: Searched>(
+        &mut self,
+        model: &mut Model,
+        number: u32,
+        action: Model::Action,
+        finding: Finding,
+    ) {
         if self.report.violation.is_some() {
             return;
         }
@@ -136,7 +180,13 @@ impl Search {
 }
 
 /// One line for each step that leads to a state and beyond, what is wrong there, and what Azure holds then.
-fn story(model: &mut Model, met: &[Met], last: u32, action: Action, finding: &Finding) -> String {
+fn story<Model: Searched>(
+    model: &mut Model,
+    met: &[Met],
+    last: u32,
+    action: Model::Action,
+    finding: &Finding,
+) -> String {
     let mut steps = Vec::new();
     let mut at = last;
     let start = loop {
@@ -152,19 +202,10 @@ fn story(model: &mut Model, met: &[Met], last: u32, action: Action, finding: &Fi
     let mut names = ["instance 1", "instance 2"];
     let mut actions = Vec::new();
     let mut number = 0;
-    let mut tell = |model: &mut Model, state: &State, action: Action| {
+    let mut tell = |model: &mut Model, state: &Model::State, action: Model::Action| {
         let next = model.apply(state, action, true);
         number += 1;
-        let subject = match action {
-            Action::Event(_) | Action::Age | Action::Arrive | Action::Show(_) => "",
-            Action::Deliver { instance, .. }
-            | Action::Redeliver { instance, .. }
-            | Action::Request { instance, .. }
-            | Action::End { instance, .. }
-            | Action::Crash { instance }
-            | Action::TimeOut { instance }
-            | Action::Strand { instance, .. } => names[instance],
-        };
+        let subject = Model::instance_of(action).map_or("", |instance| names[instance]);
         let space = if subject.is_empty() { "" } else { " " };
         writeln!(story, "{number:>3}. {subject}{space}{}", next.story).unwrap();
         if next.is_swapped {
@@ -178,8 +219,8 @@ fn story(model: &mut Model, met: &[Met], last: u32, action: Action, finding: &Fi
     }
     let end = tell(model, &state, action);
     writeln!(story, "  => {:?}: {}", finding.property, finding.text).unwrap();
-    for set in (0..u8::try_from(SETS).unwrap()).filter(|set| end.world.set(*set).is_some()) {
-        writeln!(story, "     {}", model.knowledge.places.show(set, end.world.set(set))).unwrap();
+    for line in model.show(&end) {
+        writeln!(story, "     {line}").unwrap();
     }
     story
 }

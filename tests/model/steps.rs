@@ -12,28 +12,16 @@ use aci_dns::decide::Evidence;
 use super::{
     actions::{Action, Event, How, late_write},
     broken::Broken,
-    ends::Problem,
+    ends::{Problem, judge_end},
     knowledge::{Answer, Knowledge, Outcome, Plan, Request, WAIT},
     properties::{Finding, Witness},
     queue::{self, Batch, Storing, Works},
     scenario::{EventKind, Fault, Scenario, Start},
+    search::{Next, Searched},
     state::{Events, Instance, Labels, Past, State},
     words::describe,
-    world::{Content, GROUPS, Group, Life, Mark, Places, SetId, Subject, World, bit, members, subject},
+    world::{Content, GROUPS, Group, Life, Mark, Places, SETS, SetId, Subject, World, bit, members, subject},
 };
-/// What a step leads to.
-#[derive(Debug)]
-pub(crate) struct Next {
-    /// The next state.
-    pub(crate) state: State,
-    /// What is wrong with the step.
-    pub(crate) finding: Option<Finding>,
-    /// The step in words, where they were asked for.
-    pub(crate) story: String,
-    /// Whether the instances changed places.
-    pub(crate) is_swapped: bool,
-}
-
 /// A scenario, and what is known in it.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -55,8 +43,7 @@ impl Model {
         Self { scenario, knowledge: Knowledge::new(places, rules, broken), works, ends: HashMap::new() }
     }
 
-    /// The states in which the scenario begins.
-    pub(crate) fn starts(&self) -> Vec<State> {
+    fn all_starts(&self) -> Vec<State> {
         let state = |start: &Start| State {
             world: start.world,
             waiting: start.waiting.map(|events| Events([events, 0, 0])),
@@ -75,7 +62,7 @@ impl Model {
     }
 
     /// Takes a step, and writes it into the story if there is one.
-    pub(crate) fn apply(&mut self, state: &State, action: Action, is_told: bool) -> Next {
+    fn taken(&mut self, state: &State, action: Action, is_told: bool) -> Next<State> {
         let mut taking =
             Taking { model: self, state: *state, finding: None, story: is_told.then(String::new) };
         taking.take(action);
@@ -132,6 +119,45 @@ impl Model {
             outcome = taking.request(0, index, How::Well).max(outcome);
         }
         (taking.state.world.settled(), lines, outcome)
+    }
+}
+
+impl Searched for Model {
+    type State = State;
+    type Action = Action;
+
+    fn starts(&self) -> Vec<State> {
+        self.all_starts()
+    }
+
+    fn actions(&mut self, state: &State, actions: &mut Vec<Action>) {
+        self.next_actions(state, actions);
+    }
+
+    fn apply(&mut self, state: &State, action: Action, is_told: bool) -> Next<State> {
+        self.taken(state, action, is_told)
+    }
+
+    fn judge_end(&mut self, state: &State) -> Vec<Finding> {
+        judge_end(self, state)
+    }
+
+    fn instance_of(action: Action) -> Option<usize> {
+        match action {
+            Action::Event(_) | Action::Age | Action::Arrive | Action::Show(_) => None,
+            Action::Deliver { instance, .. }
+            | Action::Redeliver { instance, .. }
+            | Action::Request { instance, .. }
+            | Action::End { instance, .. }
+            | Action::Crash { instance }
+            | Action::TimeOut { instance }
+            | Action::Strand { instance, .. } => Some(instance),
+        }
+    }
+
+    fn show(&self, state: &State) -> Vec<String> {
+        let sets = (0..ids(SETS)).filter(|set| state.world.set(*set).is_some());
+        sets.map(|set| self.knowledge.places.show(set, state.world.set(set))).collect()
     }
 }
 

@@ -283,6 +283,12 @@ impl World {
         self
     }
 
+    /// The same without PTR record sets.
+    pub(crate) fn without_ptr(mut self) -> Self {
+        self.sets[NAMES..].iter_mut().for_each(|set| *set = Versions::default());
+        self
+    }
+
     /// What is remembered becomes old.
     pub(crate) fn age(&mut self) {
         let age = |content: &mut Content| {
@@ -305,6 +311,8 @@ pub(crate) struct Layout {
     pub(crate) zones: [&'static str; GROUPS],
     /// Label and forward zone of the names.
     pub(crate) names: [(&'static str, &'static str); NAMES],
+    /// Further members of the entries of the map, as JSON: reverse zones, and what is published beside DNS.
+    pub(crate) entry: &'static str,
 }
 
 /// What the small values stand for.
@@ -324,7 +332,7 @@ pub(crate) type GoalId = u8;
 pub(crate) const EVIDENCE: [Evidence; 3] = [Evidence::None, Evidence::Absence, Evidence::Deletion];
 
 const SUBSCRIPTION: &str = "s1";
-const STRANGER: &str = "s1/rg-other/stranger";
+pub(crate) const STRANGER: &str = "s1/rg-other/stranger";
 const FOREIGN_TARGET: &str = "printer.contoso.com";
 const TAG_NAME: &str = "shop";
 
@@ -333,7 +341,7 @@ impl Places {
     pub(crate) fn new(layout: Layout) -> Self {
         let entry = |(resource_group, zone): (&str, &str)| {
             let members = [
-                format!(r#""forwardZone": "{zone}", "reverseZones": ["1.10.in-addr.arpa"]"#),
+                format!(r#""forwardZone": "{zone}", {}"#, layout.entry),
                 format!(r#""zoneResourceGroup": "rg-dns", "ttl": {TTL}, "hostnames": ["{TAG_NAME}"]"#),
             ];
             format!(r#""{resource_group}": {{{}}}"#, members.join(", "))
@@ -434,6 +442,11 @@ impl Places {
     /// The number of a group, or nothing where it lives elsewhere.
     pub(crate) fn owner_index(&self, owner: &Owner) -> Option<u8> {
         index(&self.owners, owner)
+    }
+
+    /// The mark of a group.
+    pub(crate) fn owner(&self, group: u8) -> &Owner {
+        &self.owners[usize::from(group)]
     }
 
     /// How a group is called.

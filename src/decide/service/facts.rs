@@ -45,6 +45,8 @@ pub(super) struct ServiceRun {
     pub(super) failed: Option<FailureKind>,
     /// Azure refused to delete the record set.
     pub(super) is_delete_refused: bool,
+    /// This invocation wrote the record set, or may have.
+    pub(super) has_written: bool,
     /// The versions that this invocation deleted: a read of one of them is stale.
     pub(super) deleted: BTreeSet<ETag>,
 }
@@ -67,6 +69,8 @@ impl ServiceFacts {
     pub fn learn_write(&mut self, change: &Change, result: WriteResult) {
         let Change::A(edit) = change else { return };
         let run = self.runs.entry(edit.name.clone()).or_default();
+        run.has_written |=
+            matches!(result, WriteResult::Written(_) | WriteResult::Failed(FailureKind::Uncertain));
         match result {
             WriteResult::Written(etag) => {
                 run.deleted.extend(change.deleted_version().cloned());

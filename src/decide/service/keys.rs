@@ -35,6 +35,8 @@ pub enum ServiceKey {
     SetAfter(RelativeName),
     /// A container group after a write of the service.
     GroupAfter(RelativeName, ContainerGroupId),
+    /// The container groups of the resource group after a write of the service that removed an address.
+    GroupsAfter(RelativeName),
 }
 
 impl ServiceKey {

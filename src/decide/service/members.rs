@@ -182,8 +182,31 @@ impl<'a> Membership<'a> {
             || self.read.values().any(|seen| shows(seen))
     }
 
+    /// Of these addresses, those that no group had when it was read, so that any group may get them.
+    pub(super) fn released(&self, addresses: &BTreeSet<Ipv4Addr>) -> BTreeSet<Ipv4Addr> {
+        let has = |seen: &Seen, address: Ipv4Addr| {
+            let is_held = matches!(seen.state, AddressState::Running(_) | AddressState::Pending);
+            is_held && seen.shown == Some(address)
+        };
+        let is_held = |address: &Ipv4Addr| self.read.values().any(|seen| has(seen, *address));
+        addresses.iter().copied().filter(|address| !is_held(address)).collect()
+    }
+
+    /// Whether a later list shows a member with one of these addresses, which it did not have when it was read.
+    pub(super) fn is_taken(
+        &self,
+        later: &BTreeMap<ContainerGroupId, Seen>,
+        released: &BTreeSet<Ipv4Addr>,
+    ) -> bool {
+        let mut members = later.iter().filter(|(id, seen)| belongs(self.service, id, seen));
+        members.any(|(id, seen)| {
+            let has_released = seen.shown.is_some_and(|shown| released.contains(&shown));
+            has_released && self.read.get(id).is_none_or(|read| read.shown != seen.shown)
+        })
+    }
+
     /// Whether a second list says something else: a member has one of these addresses, or, before the record set is
-    /// deleted, there is a member that was not read.
+    /// deleted, there is a member that was not read, or that came back after it was read.
     pub(super) fn is_contradicted(
         &self,
         again: &BTreeMap<ContainerGroupId, ObservedMember>,
@@ -193,7 +216,21 @@ impl<'a> Membership<'a> {
         let mut members = again.iter().filter(|(id, seen)| belongs(self.service, id, seen));
         members.any(|(id, seen)| {
             let has_address = seen.shown.is_some_and(|shown| unexplained.contains(&&shown));
-            has_address || (is_deletion && !self.read.contains_key(id))
+            let is_new = match self.read.get(id) {
+                Some(read) => came_back(read, seen),
+                None => !self.unreadable.contains_key(id),
+            };
+            has_address || (is_deletion && is_new)
         })
     }
+}
+
+/// Whether a later list shows a group that was deleted or being provisioned when it was read and is not any more, or shows
+/// it at another address. What a list says about the address of a stopped group is not documented, so that alone proves
+/// nothing.
+fn came_back(read: &Seen, listed: &Seen) -> bool {
+    let is_stopped = read.state == AddressState::Released && read.shown.is_none();
+    let is_elsewhere = listed.shown.is_some() && read.shown != listed.shown;
+    let has_begun = matches!(read.state, AddressState::Deleted | AddressState::Pending);
+    (has_begun && read.state != listed.state) || (is_elsewhere && !is_stopped)
 }

@@ -66,7 +66,7 @@ pub struct ServiceVerdict {
     pub members: BTreeMap<ContainerGroupId, ObservedMember>,
     /// Every running member is draining, so their addresses stay.
     pub is_failing_open: bool,
-    /// The record set holds an address that no listed group has.
+    /// The record set holds an address that no listed group has, or may be wrong, because it or a member could not be read.
     pub has_unlisted: bool,
     /// The groups of the events that are deleted. The tags of a deleted group are not known.
     pub deleted: BTreeSet<ContainerGroupId>,

@@ -117,7 +117,7 @@ pub async fn drive_services(access: Access<'_>, rules: Rules, goal: &ServiceGoal
 async fn answer(reader: &Reader, goal: &ServiceGoal, key: &ServiceKey) -> Result<ServiceFact, ArmError> {
     let zone = &goal.zones.forward;
     Ok(match key {
-        ServiceKey::Groups | ServiceKey::GroupsAgain => {
+        ServiceKey::Groups | ServiceKey::GroupsAgain | ServiceKey::GroupsAfter(_) => {
             let groups = reader.list_container_groups(&goal.scope).await?.unwrap_or_default();
             let managed = groups.into_iter().filter(|(id, _)| goal.map.serves(id));
             ServiceFact::Groups(managed.map(|(id, group)| (id, ObservedMember::of(Some(&group)))).collect())
