@@ -74,7 +74,7 @@ mod tests {
         let message = RetryMessage::read_as(PUSH, &Value::String(text)).unwrap();
         let read = PushWork::of_message(&message, now).unwrap();
         let since = Some(1_767_225_610);
-        assert_eq!(read, PushWork { is_retry: true, attempt: 1, since, ..work });
+        assert_eq!(read, PushWork { is_retry: true, attempt: 1, since, ..work.clone() });
         assert!(!read.is_expired(1_767_225_610 + 24 * 3600) && read.is_expired(1_767_225_611 + 24 * 3600));
         let later: Value = serde_json::from_str(&read.successor(1_767_300_000)).unwrap();
         assert_eq!((&later["attempt"], &later["since"]), (&json!(2), &json!("2026-01-01T00:00:10Z")));
