@@ -13,6 +13,8 @@ Usage: infra/deploy.sh --resource-group NAME --location REGION --parameters FILE
   --parameters FILE      parameters of main.bicep: see infra/parameters
   --subscription ID      subscription of the resource group; default: the current one
   --package FILE         the package to publish; default: the one that infra/package.sh builds now
+  --images-package FILE  the package of the app that updates images, where the parameters ask for it; default: the one
+                         beside --package, with -images in its name
   --stack ACTION         apply as a deployment stack; ACTION is what happens to resources that the parameters do not
                          call for any more: detach leaves them, delete deletes them, zones with their records included
   --skip-queue-probe     do not prove that the app reads its retry queue before it gets events: for deployers without the
@@ -31,7 +33,7 @@ refuse() {
   exit 2
 }
 
-resource_group='' location='' parameters='' subscription='' package='' stack='' smoke_test_subnet=''
+resource_group='' location='' parameters='' subscription='' package='' images_package='' stack='' smoke_test_subnet=''
 what_if_only=false confirmed=false probing=true
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -39,7 +41,7 @@ while [ $# -gt 0 ]; do
     --what-if) what_if_only=true; shift; continue ;;
     --yes) confirmed=true; shift; continue ;;
     --skip-queue-probe) probing=false; shift; continue ;;
-    --resource-group | --location | --parameters | --subscription | --package | --stack | --smoke-test) ;;
+    --resource-group | --location | --parameters | --subscription | --package | --images-package | --stack | --smoke-test) ;;
     *) refuse "unknown argument: $1" ;;
   esac
   [ -n "${2:-}" ] || refuse "$1 needs a value"
@@ -49,6 +51,7 @@ while [ $# -gt 0 ]; do
     --parameters) parameters="$2" ;;
     --subscription) subscription="$2" ;;
     --package) package="$2" ;;
+    --images-package) images_package="$2" ;;
     --stack) stack="$2" ;;
     --smoke-test) smoke_test_subnet="$2" ;;
   esac
@@ -59,6 +62,7 @@ done
 [ -n "$parameters" ] || refuse "--parameters is required"
 [ -r "$parameters" ] || refuse "$parameters cannot be read"
 [ -z "$package" ] || [ -r "$package" ] || refuse "$package cannot be read"
+[ -z "$images_package" ] || [ -r "$images_package" ] || refuse "$images_package cannot be read"
 case "$stack" in
   '') on_unmanage='' ;;
   detach) on_unmanage=detachAll ;;
@@ -121,6 +125,15 @@ all_facts="$(python3 "$infra/preflight.py" facts "$subscription" "$resource_grou
 facts() {
   awk -F '\t' -v kind="$1" '$1 == kind { sub(/^[^\t]*\t/, ""); print }' <<<"$all_facts"
 }
+
+updates_images=false
+if facts role | grep -q '^aci-dns image updates'; then
+  updates_images=true
+  if [ -n "$package" ]; then
+    images_package="${images_package:-${package%.zip}-images.zip}"
+    [ -r "$images_package" ] || refuse "$images_package cannot be read: the parameters ask for image updates"
+  fi
+fi
 
 step "resource groups"
 missing=0
@@ -215,6 +228,7 @@ if [ -z "$package" ]; then
   step "package"
   package="$("$infra/package.sh")"
 fi
+images_package="${images_package:-${package%.zip}-images.zip}"
 
 step "apply"
 if [ -n "$stack" ]; then
@@ -253,6 +267,28 @@ step "subscribe to events"
 retry 10 30 az deployment group create --subscription "$subscription" --resource-group "$resource_group" \
   --name aci-dns-subscriptions --template-file "$infra/subscriptions.bicep" --output none \
   --parameters "topics=$topics" "functionAppId=$app_id" "storageAccountId=$storage_id" "namePrefix=$prefix"
+
+if [ "$updates_images" = true ]; then
+  images_app="$(output imagesFunctionAppName.value)"
+  images_app_id="$(output imagesFunctionAppId.value)"
+  images_storage_id="$(output imagesStorageAccountId.value)"
+  image_topics="$(output imageTopics.value json)"
+
+  step "publish $images_package to $images_app"
+  "$infra/publish.sh" "$subscription" "$resource_group" "$images_app" "$images_package"
+
+  step "wait for the functions of $images_app"
+  for function in function_image_pushed function_image_retry function_image_webhook; do
+    retry 20 15 az functionapp function show --subscription "$subscription" --resource-group "$resource_group" \
+      --name "$images_app" --function-name "$function" --query name --output tsv
+  done
+
+  step "subscribe to pushes"
+  retry 10 30 az deployment group create --subscription "$subscription" --resource-group "$resource_group" \
+    --name aci-dns-image-subscriptions --template-file "$infra/image-subscriptions.bicep" --output none \
+    --parameters "imageTopics=$image_topics" "imagesFunctionAppId=$images_app_id" \
+    "imagesStorageAccountId=$images_storage_id" "namePrefix=$prefix"
+fi
 
 if [ -z "$smoke_test_subnet" ]; then
   printf '\n%s is deployed.\n' "$app"

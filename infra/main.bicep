@@ -5,8 +5,10 @@
 //                      action group, workbook
 //   for the spokes     the right to read container groups; an Event Grid system topic for each
 //   for each zone      the zone itself, its links, the right to write its record sets
+//   for images         where that is asked for: an app with an identity and a storage account of its own, the right to
+//                      read and restart container groups, a system topic for each registry
 //   for each vault     the right to read and set its secrets, or some of them, where spokes publish addresses
-//   in the tenant      two custom roles (three with secrets), or none where the built-in ones are chosen
+//   in the tenant      two custom roles (more with secrets or images), or none where the built-in ones are chosen
 //
 // The event subscriptions are not here: Event Grid wants the functions to exist first. deploy.sh applies this file,
 // publishes the package, and then applies subscriptions.bicep.
@@ -14,7 +16,7 @@
 // Names of what other modules refer to are computed here, not read from outputs: what-if evaluates a module only if
 // its names, scopes and conditions are known before anything is deployed.
 
-import { spoke, topic, settingsOfApp, privateDnsZones } from 'types.bicep'
+import { spoke, topic, settingsOfApp, privateDnsZones, imageUpdatesOfDeployment } from 'types.bicep'
 
 @description('Resource groups whose container groups are given names, and the zones that serve them.')
 @minLength(1)
@@ -39,6 +41,9 @@ param containerGroupScope string = 'subscription'
 
 @description('Settings of aci-dns, by the names of the environment variables; what is left out has its default.')
 param settings settingsOfApp = {}
+
+@description('Image updates after registry pushes, by an app of its own; no resource groups: there is no such app.')
+param imageUpdates imageUpdatesOfDeployment = { resourceGroups: [] }
 
 @description('When the drift sweep runs, as six fields of NCRONTAB; empty: never. The platform moves container groups without an event, and only the sweep finds these.')
 param sweepSchedule string = '0 */15 * * * *'
@@ -265,7 +270,11 @@ module customRoles 'modules/roles.bicep' = if (roles == 'custom') {
     containerGroupRoleId: containerGroupRoleId
     recordSetRoleId: recordSetRoleId
     secretRoleId: secretRoleId
+    imageUpdateRoleId: imageUpdateRoleId
+    imageReplacementRoleId: imageReplacementRoleId
     hasSecrets: !empty(secretScopes)
+    hasImages: updatesImages
+    replacesImages: replacesImages
     nameSuffix: '${namePrefix} ${suffix}'
     subscriptionIds: subscriptionIds
   }
@@ -360,6 +369,39 @@ module deadLetterAccess 'modules/dead-letter-access.bicep' = [
     dependsOn: [storage]
   }
 ]
+
+// The app that updates images, where that is asked for.
+module images 'modules/images.bicep' = if (updatesImages) {
+  name: '${namePrefix}-images'
+  params: {
+    location: location
+    tags: tags
+    namePrefix: namePrefix
+    suffix: suffix
+    appName: imagesAppName
+    storageAccountName: imagesStorageAccountName
+    places: imagePlaces
+    registries: imageRegistries
+    updateRoleId: imageUpdateRoleId
+    replacementRoleId: imageReplacementRoleId
+    webhooks: imageUpdates.?webhooks ?? false
+    applicationInsightsId: applicationInsightsId
+    applicationInsightsLocalAuth: applicationInsightsLocalAuth
+    maximumInstanceCount: maximumInstanceCount
+    instanceMemoryMB: instanceMemoryMB
+    zoneRedundant: zoneRedundant
+    deadLetterDays: deadLetterDays
+    integrationSubnetId: integrationSubnetId
+    privateEndpointSubnetId: closedToSubnetId
+    privateDnsZoneIds: privateDnsZoneIds
+    publicAccess: storagePublicAccess
+    onlyEventGrid: onlyEventGrid
+    diagnosticWorkspaceId: diagnosticWorkspaceId
+    lock: isLocked
+    settings: imageSettings
+  }
+  dependsOn: [monitoring, customRoles]
+}
 
 // Alert rules: drift that stays, failures, dead letters, silence; and the action group.
 module alerts 'modules/alerts.bicep' = {
@@ -468,6 +510,36 @@ var zones = map(union([], flatten(map(entries, entry => entry.zoneIds))), zoneId
   networkIds: union([], flatten(map(filter(entries, each => contains(each.zoneIds, zoneId)), each => each.networkIds)))
 })
 
+// Where images are updated. Its rights are custom roles alone: no built-in one only reads and restarts.
+var updatesImages = !empty(imageUpdates.resourceGroups)
+var imagePlaces = map(imageUpdates.resourceGroups, place => {
+  subscriptionId: toLower(place.?subscriptionId ?? homeSubscriptionId)
+  resourceGroup: place.resourceGroup
+  isPattern: endsWith(place.resourceGroup, '*')
+  registries: place.registries
+  replace: place.?replace ?? false
+  subnetIds: map(place.?subnetIds ?? [], id => toLower(id))
+})
+var replacesImages = !empty(filter(imagePlaces, place => place.replace))
+var imageSubscriptionIds = union([], map(imagePlaces, place => place.subscriptionId))
+var subnetSubscriptionIds = map(flatten(map(imagePlaces, place => place.subnetIds)), id => split(id, '/')[2])
+var imageRegistries = map(imageUpdates.?registries ?? [], registry => {
+  id: registry.id
+  topicName: registry.?existingTopic ?? '${namePrefix}-images'
+  create: empty(registry.?existingTopic ?? '')
+})
+var imageTopics = map(updatesImages ? imageRegistries : [], registry => {
+  subscriptionId: toLower(split(registry.id, '/')[2])
+  resourceGroup: split(registry.id, '/')[4]
+  name: registry.topicName
+})
+var imagesAppName = '${namePrefix}-images-${uniqueString(resourceGroup().id, namePrefix)}'
+var imagesStorageAccountName = 'acidns${uniqueString(resourceGroup().id, namePrefix, 'images')}'
+var imageUpdateRoleId = roles == 'custom' || !updatesImages
+  ? guid(resourceGroup().id, namePrefix, 'image updates')
+  : fail('imageUpdates needs custom roles: no built-in role only reads and restarts container groups.')
+var imageReplacementRoleId = guid(resourceGroup().id, namePrefix, 'image replacements')
+
 var exactEntries = filter(entries, entry => !entry.isPattern)
 var readsSubscriptions = containerGroupScope == 'subscription'
 var readEntries = filter(entries, entry => !entry.isPattern && !readsSubscriptions)
@@ -476,7 +548,14 @@ var readSubscriptionIds = union([], map(readAtSubscription, entry => entry.subsc
 var spokeSubscriptionIds = union([], map(entries, entry => entry.subscriptionId))
 var vaultSubscriptionIds = map(publishingEntries, entry => split(entry.vaultId, '/')[2])
 var zoneSubscriptionIds = map(entries, entry => entry.zoneSubscriptionId)
-var subscriptionIds = union([homeSubscriptionId], spokeSubscriptionIds, zoneSubscriptionIds, vaultSubscriptionIds)
+var subscriptionIds = union(
+  [homeSubscriptionId],
+  spokeSubscriptionIds,
+  zoneSubscriptionIds,
+  vaultSubscriptionIds,
+  imageSubscriptionIds,
+  subnetSubscriptionIds
+)
 
 var givenTopics = empty(topics)
   ? map(exactEntries, entry => {
@@ -569,6 +648,27 @@ var appSettings = union(toObject(items(settings), setting => setting.key, settin
   'AzureWebJobs.function_aci_retry.Disabled': retryQueue ? 'false' : 'true'
 })
 
+var imageMap = toObject(
+  imagePlaces,
+  place => '${place.subscriptionId}/${place.resourceGroup}',
+  place => { registries: place.registries }
+)
+var imageSettings = union(
+  {
+    ACI_DNS_CLOUD: clouds[environment().name]
+    ACI_DNS_IMAGES: string(imageMap)
+    ACI_DNS_POLICY: imageUpdates.?policy ?? 'sync'
+    ACI_DNS_SUBSCRIPTIONS: join(imageSubscriptionIds, ',')
+    // Of it, the services count: their members are updated one after the other.
+    ACI_DNS_ZONES: string(zoneMap)
+  },
+  empty(imageUpdates.?webhookSecret ?? '')
+    ? {}
+    : {
+        ACI_DNS_WEBHOOK_SECRET: imageUpdates.?webhookSecret ?? ''
+      }
+)
+
 output namePrefix string = namePrefix
 output functionAppName string = appName
 output functionAppId string = app.outputs.id
@@ -576,3 +676,7 @@ output storageAccountId string = storage.outputs.id
 output topics array = topicEntries
 output spokes array = entries
 output retryQueue bool = retryQueue
+output imagesFunctionAppName string = updatesImages ? imagesAppName : ''
+output imagesFunctionAppId string = updatesImages ? images!.outputs.functionAppId : ''
+output imagesStorageAccountId string = updatesImages ? images!.outputs.storageAccountId : ''
+output imageTopics array = imageTopics

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Builds the package of the function app and prints its path: target/package/aci-dns.zip, or the path that is given.
+# Builds the packages of the two function apps from one binary, and prints the path of the first:
+# target/package/aci-dns.zip, or the path that is given. The second, of the app that updates images, is beside it:
+# aci-dns-images.zip.
 #
 #   infra/package.sh [FILE]
 #
@@ -12,7 +14,7 @@ usage() {
 Usage: infra/package.sh [FILE]
 
 Builds the package of the function app and prints its path. FILE is where the package goes; default:
-target/package/aci-dns.zip. It needs rustup, cargo, and python3.
+target/package/aci-dns.zip. The package of the app that updates images is built beside it, with -images in its name. It needs rustup, cargo, and python3.
 
   --help                 this text
 USAGE
@@ -64,5 +66,7 @@ cargo zigbuild --release --locked --bin aci-dns --target "$target"
 
 mkdir -p "$(dirname "$zip")"
 python3 infra/zip.py "$CARGO_TARGET_DIR/$target/release/aci-dns" "$zip"
-sha256sum "$zip"
+images="${zip%.zip}-images.zip"
+python3 infra/zip.py "$CARGO_TARGET_DIR/$target/release/aci-dns" "$images" apps/images
+sha256sum "$zip" "$images"
 echo "$zip" >&3

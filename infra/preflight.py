@@ -101,6 +101,18 @@ def facts(given: dict, home: str, home_group: str) -> list[tuple]:
     groups += [(subscription, group, "key vault") for subscription, group, _ in vaults]
     groups += [(*group_of(values["existingWorkspaceId"]), "workspace")] if values["existingWorkspaceId"] else []
 
+    images = values.get("imageUpdates") or {"resourceGroups": []}
+    places = [
+        ((place.get("subscriptionId") or home).lower(), place["resourceGroup"], place.get("replace"), place.get("subnetIds") or [])
+        for place in images["resourceGroups"]
+    ]
+    registries = [registry["id"] for registry in images.get("registries") or []] if places else []
+    providers += [(place[0], "Microsoft.ContainerInstance") for place in places]
+    providers += [(group_of(registry)[0].lower(), name) for registry in registries for name in ("Microsoft.EventGrid", "Microsoft.Insights")]
+    subnets = unique(subnet.lower() for _, _, replaces, ids in places if replaces for subnet in ids)
+    groups += [(subscription, group, "images") for subscription, group, _, _ in places if not group.endswith("*")]
+    groups += [(*group_of(registry), "registry") for registry in registries] + [(*group_of(subnet), "subnet") for subnet in subnets]
+
     is_custom = values["roles"] == "custom"
     reader = "aci-dns container groups (custom)" if is_custom else "Reader"
     writer = "aci-dns record sets (custom)" if is_custom else "Private DNS Zone Contributor"
@@ -130,10 +142,38 @@ def facts(given: dict, home: str, home_group: str) -> list[tuple]:
         for subscription, group in topics
     ]
 
+    if places:
+        account = f"the new storage account for images in {home_group}"
+        updater, replacer = "aci-dns image updates (custom)", "aci-dns image replacements (custom)"
+
+        def scopes_of(some: list) -> list:
+            of_groups = [f"/subscriptions/{place[0]}/resourceGroups/{place[1]}" for place in some if not place[1].endswith("*")]
+            return unique(f"/subscriptions/{place[0]}" for place in some if place[1].endswith("*")) + of_groups
+
+        replacing = [place for place in places if place[2]]
+        grants += [("image app", updater, scope) for scope in scopes_of(places)]
+        joined = []
+        for subnet in subnets:
+            part = subnet.split("/")
+            network = f"providers/Microsoft.Network/virtualNetworks/{part[8]}/subnets/{part[10]}"
+            joined.append(f"/subscriptions/{part[2]}/resourceGroups/{part[4]}/{network}")
+        grants += [("image app", replacer, scope) for scope in [*scopes_of(replacing), *joined]]
+        kinds = ("Blob Data Owner", "Queue Data Contributor", "Table Data Contributor")
+        grants += [("image app", f"Storage {kind}", account) for kind in kinds]
+        grants += [("image app", "Monitoring Metrics Publisher", insights)]
+        grants += [
+            (f"topic of {registry.split('/')[8]}", "Storage Blob Data Contributor", f"dead letters in {account}")
+            for registry in registries
+        ]
+        custom_roles = [updater, *([replacer] if replacing else [])]
+    else:
+        custom_roles = []
+
     lines = [("provider", *provider) for provider in unique(providers)]
     lines += [("group", *group) for group in unique(groups)]
     lines += [("zone", *zone) for zone in zones if values["createZones"]]
     lines += [("role", role) for role in (reader, writer, *([setter] if published else [])) if is_custom]
+    lines += [("role", role) for role in custom_roles]
     return lines + [("grant", *grant) for grant in grants]
 
 

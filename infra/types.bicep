@@ -91,6 +91,57 @@ type topic = {
   existingName: string?
 }
 
+@description('Image updates after registry pushes, by an app of its own.')
+@export()
+@sealed()
+type imageUpdatesOfDeployment = {
+  @description('Resource groups whose container groups are updated, if they have the tag aci-dns-image; none: there is no such app.')
+  resourceGroups: imagePlace[]
+
+  @description('Azure container registries whose pushes come by Event Grid; default: none.')
+  registries: registryWithEvents[]?
+
+  @description('Whether other registries call the app; default: no.')
+  webhooks: bool?
+
+  @description('What webhooks have to prove: a reference to a secret in Key Vault, @Microsoft.KeyVault(SecretUri=...); default: the key of the function is enough.')
+  webhookSecret: string?
+
+  @description('Whether images are updated (default), or the plan is only logged.')
+  policy: ('sync' | 'observe')?
+}
+
+@description('Where images are updated.')
+@export()
+@sealed()
+type imagePlace = {
+  @description('Subscription of the container groups; default: that of the deployment.')
+  subscriptionId: string?
+
+  @description('Resource group of the container groups; a trailing * matches the rest of the name.')
+  resourceGroup: string
+
+  @description('Registries whose pushes count: hosts, or hosts with a path, such as docker.io/contoso.')
+  registries: string[]
+
+  @description('Whether the app may write container groups, for the tags semver: and glob:; default: no, it only restarts them.')
+  replace: bool?
+
+  @description('Ids of the subnets of these container groups, which the app has to join where it may write; default: none.')
+  subnetIds: string[]?
+}
+
+@description('A container registry, and its Event Grid system topic. Azure allows one for each registry.')
+@export()
+@sealed()
+type registryWithEvents = {
+  @description('Id of the registry.')
+  id: string
+
+  @description('Name of the topic, if the registry has one. It needs a system-assigned identity, for dead letters.')
+  existingTopic: string?
+}
+
 @description('Private DNS zones in which the private endpoints of the storage account register.')
 @export()
 @sealed()

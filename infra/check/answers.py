@@ -188,6 +188,10 @@ def drift(at, name, event, kinds=(), function="function_drift_tracker", **more):
     return handled(at, function, name, "reported", address="10.1.5.6", **said, **more)
 
 
+def image(repository, tag):
+    return {"image__repository": repository, "image__tag": tag}
+
+
 def counted(at, name, value, **dimensions):
     metric = {"metrics": [{"name": name, "value": value, "count": 1}], "properties": dimensions}
     yield envelope("MetricData", at, metric, None)
@@ -266,6 +270,13 @@ AFTERNOON = [
     handled(27 * MINUTE, "function_aci_retry", "locked", "failed", error="the zone is locked"),
     logged(28 * MINUTE, "Message has reached MaxDequeueCount of 288. Moving message to queue 'aci-dns-retry-poison'."),
     logged(28 * MINUTE, "Message has reached MaxDequeueCount of 5. Moving message to queue 'others-poison'."),
+    # Pushes: one restarts api, whose name stays wrong; two cannot be done; one is finished by its retry.
+    handled(12 * MINUTE, "function_image_pushed", "api", "changed", plan='["! restart rg-spoke1/api demo.azurecr.io/app:v1"]', **image("demo.azurecr.io/app", "v1")),
+    handled(13 * MINUTE, "function_image_webhook", "shop", "failed", error="GET hides the variable PASSWORD", **image("docker.io/contoso/shop", "1.3.0")),
+    handled(14 * MINUTE, "function_image_pushed", "batch", "deferred", reason="unavailable", **image("demo.azurecr.io/batch", "v2")),
+    handled(16 * MINUTE, "function_image_pushed", "jobs", "deferred", reason="unavailable", **image("demo.azurecr.io/jobs", "v3")),
+    handled(17 * MINUTE, "function_image_retry", "jobs", "changed", plan='["! restart rg-spoke1/jobs demo.azurecr.io/jobs:v3"]', **image("demo.azurecr.io/jobs", "v3")),
+    handled(19 * MINUTE, "function_image_pushed", None, "ignored", **image("demo.azurecr.io/other", "v1")),
     counted(MINUTE, "aci_dns.reconciliations", 3, outcome="changed"),
     counted(2 * MINUTE, "aci_dns.reconciliations", 2, outcome="changed"),
     counted(2 * MINUTE, "aci_dns.reconciliations", 1, outcome="failed"),
@@ -372,6 +383,21 @@ ANSWERS = [
         ("unavailable", "Log Analytics: 503", 1, 1, 95, 95, "Log Analytics: 503"),
         ("failed", "the zone is locked", 1, 1, 27, 27, "the zone is locked"),
         ("malformed", "the event has no id", 1, 0, 21, 21, "the event has no id"),
+        ("failed", "GET hides the variable PASSWORD", 1, 1, 13, 13, "GET hides the variable PASSWORD"),
+    ]),
+    ("image-updates", {}, ("timestamp", "repository", "tag", "containerGroup", "outcome", "plan", "said", "function"), [
+        (17, "demo.azurecr.io/jobs", "v3", "jobs", "changed", ["! restart rg-spoke1/jobs demo.azurecr.io/jobs:v3"], "", "function_image_retry"),
+        (16, "demo.azurecr.io/jobs", "v3", "jobs", "deferred", "", "unavailable", "function_image_pushed"),
+        (14, "demo.azurecr.io/batch", "v2", "batch", "deferred", "", "unavailable", "function_image_pushed"),
+        (13, "docker.io/contoso/shop", "1.3.0", "shop", "failed", "", "GET hides the variable PASSWORD", "function_image_webhook"),
+        (12, "demo.azurecr.io/app", "v1", "api", "changed", ["! restart rg-spoke1/api demo.azurecr.io/app:v1"], "", "function_image_pushed"),
+    ]),
+    ("images-not-updated", {}, ("containerGroup", "repository", "tag", "outcome", "since", "minutes", "lastTried", "error"), [
+        ("shop", "docker.io/contoso/shop", "1.3.0", "failed", 13, "since 13", 13, "GET hides the variable PASSWORD"),
+        ("batch", "demo.azurecr.io/batch", "v2", "deferred", 14, "since 14", 14, ""),
+    ]),
+    ("images-not-updated", {"unfinishedMinutes": "1000"}, ("containerGroup", "repository", "tag", "outcome", "since", "minutes", "lastTried", "error"), [
+        ("shop", "docker.io/contoso/shop", "1.3.0", "failed", 13, "since 13", 13, "GET hides the variable PASSWORD"),
     ]),
     # To the last write of its own: 2.2 + 2 and 2.0 + 2 seconds; to the end of the invocation, twice: 1 + 2.
     ("event-to-dns", {}, ("timestamp", "events", "p50", "p95", "p99", "slowest"), [(0, 4, 3.0, 4.2, 4.2, 4.2)]),

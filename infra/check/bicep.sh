@@ -15,7 +15,7 @@ cd "$work/infra"
 
 bicep --version
 
-for template in main.bicep subscriptions.bicep; do
+for template in main.bicep subscriptions.bicep image-subscriptions.bicep; do
   bicep build "$template" --outfile "$work/template.json"
   bicep lint "$template"
 done

@@ -77,7 +77,7 @@ test("an alert asks a question as it stands, but for a knob that the question ha
 
 // https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-log-query and alerts-create-log-alert-rule.
 test("an alert asks only what Azure Monitor takes as an alert", () => {
-  assert.equal(asked().length, 9);
+  assert.equal(asked().length, 10);
   for (const file of asked()) {
     const query = read(path.basename(file));
     const { columns } = examine(query);
@@ -104,7 +104,8 @@ test("the workbook asks questions as they stand, but for their knobs", () => {
   }
   const shown = new Set(items.map((item) => item.name));
   for (const name of [
-    "drift-by-kind", "not-converged", "event-to-dns", "failures-by-cause", "throttling", "conflicts", "wrong-names",
+    "drift-by-kind", "not-converged", "event-to-dns", "failures-by-cause", "throttling", "conflicts", "wrong-names", "image-updates",
+    "images-not-updated",
   ]) {
     assert.ok(shown.has(name), name);
   }

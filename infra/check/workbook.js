@@ -103,6 +103,9 @@ function workbook() {
       question("throttling", "Throttling and retries, by zone"),
       question("arm-latency", "Resource Manager, milliseconds per operation"),
       question("lost-telemetry", "Telemetry that was lost"),
+      heading("images", "## Images\nWhere images are updated: what pushes did to container groups, and what could not be done."),
+      question("images-not-updated", "Images that could not be updated"),
+      question("image-updates", "Pushes, and what came of them"),
       heading("history", "## History"),
       question("wrong-names", "Names that were wrong, since when, and for how long"),
       parameters("group", [

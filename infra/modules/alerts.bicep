@@ -108,6 +108,15 @@ var rules = [
     dimensions: ['fqdn', 'containerGroup']
   }
   {
+    name: 'images-not-updated'
+    display: 'aci-dns: an image could not be updated'
+    description: 'A container group keeps its old image: Azure hides something that an update would lose, a tag cannot be read, a right is missing, or the group does not settle. The error says which.'
+    severity: 2
+    query: loadTextContent('../queries/images-not-updated.kql')
+    range: state
+    dimensions: ['containerGroup', 'repository', 'outcome']
+  }
+  {
     name: 'silence'
     display: 'aci-dns: no event has come for a while'
     description: 'Either no container group has changed, or events do not arrive: look at the event subscriptions and at the function app.'

@@ -6,9 +6,17 @@ targetScope = 'subscription'
 param containerGroupRoleId string
 param recordSetRoleId string
 param secretRoleId string
+param imageUpdateRoleId string
+param imageReplacementRoleId string
 
 @description('Whether addresses are published in secrets.')
 param hasSecrets bool
+
+@description('Whether images are updated.')
+param hasImages bool
+
+@description('Whether images are replaced as well, not only pulled again.')
+param replacesImages bool
 
 param nameSuffix string
 
@@ -48,5 +56,27 @@ resource secretRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (h
     type: 'CustomRole'
     assignableScopes: assignableScopes
     permissions: [{ dataActions: roles.secrets.dataActions }]
+  }
+}
+
+resource imageUpdateRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (hasImages) {
+  name: imageUpdateRoleId
+  properties: {
+    roleName: '${roles.imageUpdates.name} ${nameSuffix}'
+    description: roles.imageUpdates.description
+    type: 'CustomRole'
+    assignableScopes: assignableScopes
+    permissions: [{ actions: roles.imageUpdates.actions }]
+  }
+}
+
+resource imageReplacementRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (replacesImages) {
+  name: imageReplacementRoleId
+  properties: {
+    roleName: '${roles.imageReplacements.name} ${nameSuffix}'
+    description: roles.imageReplacements.description
+    type: 'CustomRole'
+    assignableScopes: assignableScopes
+    permissions: [{ actions: roles.imageReplacements.actions }]
   }
 }

@@ -14,7 +14,12 @@ locals {
     key_vault_secrets_officer    = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
   }
   custom_role_ids = {
-    for role in concat(["containerGroups", "recordSets"], length(local.secret_scopes) > 0 ? ["secrets"] : []) :
+    for role in concat(
+      ["containerGroups", "recordSets"],
+      length(local.secret_scopes) > 0 ? ["secrets"] : [],
+      local.updates_images ? ["imageUpdates"] : [],
+      local.replaces_images ? ["imageReplacements"] : [],
+    ) :
     role => uuidv5("url", "${lower(local.resource_group_id)}/${var.name_prefix}/${role}")
   }
   container_group_role_id = (
@@ -158,6 +163,7 @@ resource "azurerm_management_lock" "this" {
       workspace = azurerm_log_analytics_workspace.this[0].id
     },
     !local.is_locked ? {} : { for key, topic in azapi_resource.topic : "topic ${key}" => topic.id },
+    local.image_locks,
     var.locks != "resourcesAndZones" ? {} : { for key, id in local.zone_ids : "zone ${key}" => id },
   )
 
@@ -167,5 +173,5 @@ resource "azurerm_management_lock" "this" {
   notes      = "aci-dns needs it."
 
   # A lock is the last to come and the first to go.
-  depends_on = [azapi_resource.subscription, azapi_resource.link]
+  depends_on = [azapi_resource.subscription, azapi_resource.link, azapi_resource.image_subscription]
 }

@@ -4,7 +4,7 @@
 
 locals {
   questions = {
-    for rule in ["failed-invocations", "wrong-names", "not-converged", "conflicts", "unfinished", "poison", "sweep-findings", "silence", "lost-telemetry"] :
+    for rule in ["failed-invocations", "wrong-names", "not-converged", "conflicts", "unfinished", "poison", "sweep-findings", "images-not-updated", "silence", "lost-telemetry"] :
     rule => file("${path.module}/../queries/${rule}.kql")
   }
   long_enough   = "let driftMinutes = ${var.drift_minutes};"
@@ -76,6 +76,14 @@ locals {
       query       = local.questions["sweep-findings"]
       range       = local.between_sweeps
       dimensions  = ["fqdn", "containerGroup"]
+    }
+    images-not-updated = {
+      display     = "aci-dns: an image could not be updated"
+      description = "A container group keeps its old image: Azure hides something that an update would lose, a tag cannot be read, a right is missing, or the group does not settle. The error says which."
+      severity    = 2
+      query       = local.questions["images-not-updated"]
+      range       = local.state
+      dimensions  = ["containerGroup", "repository", "outcome"]
     }
     silence = {
       display     = "aci-dns: no event has come for a while"

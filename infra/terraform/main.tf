@@ -3,12 +3,14 @@
 #   storage.tf     storage account: package, host state, retry queue, dead letters; private endpoints if wanted
 #   monitoring.tf  Log Analytics workspace, Application Insights, table and rule for drift events
 #   app.tf         the app's identity, the function app on Flex Consumption, and its package
-#   access.tf      two custom roles, or none where the built-in ones are chosen; the app's rights; locks
+#   access.tf      custom roles, or none where the built-in ones are chosen; the app's rights; locks
 #   zones.tf       forward and reverse zones, and their links
 #   events.tf      Event Grid system topics, and subscriptions to the functions
+#   images.tf      where that is asked for: the app that updates images, and all that it has
 #   alerts.tf      alert rules, action group and workbook
 #
-# It is the same deployment as ../main.bicep, from the same role.json, events.json, drift-columns.json and queries.
+# It is the same deployment as ../main.bicep, from the same role.json, events.json, image-events.json, drift-columns.json
+# and queries.
 
 data "azurerm_client_config" "current" {}
 
@@ -32,5 +34,7 @@ locals {
     local.spokes[*].subscription_id,
     local.spokes[*].zone_subscription_id,
     [for spoke in local.spokes : lower(split("/", spoke.secret.vault_id)[2]) if spoke.secret != null],
+    local.image_subscription_ids,
+    [for id in flatten(local.image_places[*].subnet_ids) : split("/", id)[2]],
   ))
 }

@@ -22,3 +22,8 @@ output "topic_ids" {
   description = "Ids of the system topics by subscription, resource group and kind of source."
   value       = local.topic_ids
 }
+
+output "images_function_app_name" {
+  description = "Name of the function app that updates images, or null."
+  value       = local.updates_images ? azapi_resource.images_app[0].name : null
+}

@@ -103,6 +103,56 @@ variable "spokes" {
   }
 }
 
+variable "image_updates" {
+  description = <<-EOT
+    Image updates after registry pushes, by an app of its own; no resource groups: there is no such app.
+
+    resource_groups    resource groups whose container groups are updated, if they have the tag aci-dns-image
+      subscription_id  subscription of the container groups; default: the provider's
+      resource_group   resource group of the container groups; a trailing * matches the rest of the name
+      registries       registries whose pushes count: hosts, or hosts with a path, such as docker.io/contoso
+      replace          whether the app may write container groups, for the tags semver: and glob:
+      subnet_ids       ids of the subnets of these container groups, which the app has to join where it may write
+    registries         Azure container registries whose pushes come by Event Grid
+      id               id of the registry; it has to be known when planning
+      existing_topic   name of its topic, if it has one, with a system-assigned identity
+    webhooks           whether other registries call the app
+    webhook_secret     what webhooks have to prove: a reference to a secret in Key Vault
+    policy             sync, or observe: the plan is only logged
+  EOT
+  type = object({
+    resource_groups = optional(list(object({
+      subscription_id = optional(string)
+      resource_group  = string
+      registries      = list(string)
+      replace         = optional(bool, false)
+      subnet_ids      = optional(list(string), [])
+    })), [])
+    registries = optional(list(object({
+      id             = string
+      existing_topic = optional(string)
+    })), [])
+    webhooks       = optional(bool, false)
+    webhook_secret = optional(string)
+    policy         = optional(string, "sync")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.roles == "custom" || length(var.image_updates.resource_groups) == 0
+    error_message = "Image updates need custom roles: no built-in role only reads and restarts container groups."
+  }
+  validation {
+    condition     = contains(["sync", "observe"], var.image_updates.policy)
+    error_message = "The policy of image updates is sync or observe."
+  }
+  validation {
+    condition     = alltrue([for place in var.image_updates.resource_groups : can(regex("^[^*]+[*]?$", place.resource_group))])
+    error_message = "A resource group may end in *; elsewhere * means nothing."
+  }
+}
+
 variable "topics" {
   description = <<-EOT
     Event Grid system topics; none given: a new one for the resource group of each spoke. Azure allows one for each
@@ -450,6 +500,12 @@ variable "silent_minutes" {
 
 variable "package" {
   description = "Path of the package that infra/package.sh builds. With it, apply publishes it by the Azure CLI and then subscribes to events. Null: it is published by other means."
+  type        = string
+  default     = null
+}
+
+variable "images_package" {
+  description = "Path of the package of the app that updates images, which is published to it; null: none."
   type        = string
   default     = null
 }

@@ -232,6 +232,17 @@ def check_hub_and_spoke(variables: dict) -> None:
         expect("hub and spoke", what, found, expected)
 
 
+def check_image_updates(variables: dict) -> None:
+    spoke = "00000000-0000-0000-0000-000000000001"
+    topic = {"subscriptionId": spoke, "resourceGroup": "rg-registry", "name": "aci-dns-images"}
+    for what, found, expected in (
+        ("imageTopics", variables["imageTopics"], [topic]),
+        ("subscriptions", variables["imageSettings"]["ACI_DNS_SUBSCRIPTIONS"], spoke),
+        ("replacesImages", variables["replacesImages"], True),
+    ):
+        expect("image updates", what, found, expected)
+
+
 def check_settings_are_accepted(binary: str, settings: dict) -> None:
     port = free_port()
     variables = {**settings, "FUNCTIONS_CUSTOMHANDLER_PORT": str(port)}
@@ -259,13 +270,18 @@ def main() -> None:
         for example, rule in (
             ("one-spoke.bicepparam", check_one_spoke),
             ("hub-and-spoke.bicepparam", check_hub_and_spoke),
+            ("image-updates.bicepparam", check_image_updates),
         ):
             variables = variables_of_main(files[INFRA / "main.bicep"], example)
             rule(variables)
             check_settings_are_accepted(os.path.abspath(sys.argv[1]), variables["appSettings"])
+            if example.startswith("image"):
+                # The platform resolves the reference before the app starts.
+                settings = {**variables["imageSettings"], "ACI_DNS_WEBHOOK_SECRET": "hunter2"}
+                check_settings_are_accepted(os.path.abspath(sys.argv[1]), settings)
     if mistakes:
         sys.exit("\n".join(mistakes))
-    print(f"{len(paths)} templates and their two examples are right, as far as that is known without a compiler")
+    print(f"{len(paths)} templates and their three examples are right, as far as that is known without a compiler")
 
 
 if __name__ == "__main__":

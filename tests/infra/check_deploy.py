@@ -41,6 +41,10 @@ ANSWERS = {
 ]""",
     "provider list": "\n".join([*preflight.HOME_PROVIDERS, "microsoft.containerinstance"]),
     "functionapp log deployment list": ["1\t4", "2\t4"],
+    "deployment group show: imagesFunctionAppName": "images-1",
+    "deployment group show: imagesFunctionAppId": "/images/id",
+    "deployment group show: imagesStorageAccountId": "/images-storage/id",
+    "deployment group show: imageTopics": '[{"name": "i"}]',
     "deployment group show: functionAppName": "app-1",
     "deployment group show: functionAppId": "/app/id",
     "deployment group show: storageAccountId": "/storage/id",
@@ -134,6 +138,7 @@ class Run:
         failures: dict | None = None,
         script: Path = DEPLOY,
         path: str | None = None,
+        files: tuple[str, ...] = (),
     ) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -144,7 +149,7 @@ class Run:
                 (folder / tool).write_text(text)
                 (folder / tool).chmod(0o755)
             (folder / "python3").symlink_to(sys.executable)
-            for file in ("parameters.bicepparam", "aci-dns.zip"):
+            for file in ("parameters.bicepparam", "aci-dns.zip", *files):
                 (folder / file).write_text("")
             (folder / "parameters.json").write_text(json.loads(PARAMETERS)["parametersJson"])
             done = subprocess.run(
@@ -377,6 +382,35 @@ def a_stack_is_applied_where_it_is_asked_for() -> None:
     check((run.status, run.calls), (2, []), run)
 
 
+def the_app_that_updates_images_comes_last() -> None:
+    given = parameters_of("image-updates.bicepparam")
+    parameters = {name: {"value": given[name]} for name in ("spokes", "imageUpdates")}
+    answers = {
+        "bicep build-params": json.dumps({"parametersJson": json.dumps({"parameters": parameters})}),
+        "group exists: rg-registry": "true",
+        "group exists: rg-network": "true",
+    }
+    run = Run(ALL, answers=answers, files=("aci-dns-images.zip",))
+    images = [*PUBLISH, "functionapp function show", "deployment group create"]
+    check(run.status, 0, run)
+    check(run.verbs()[-len(images) :], images, run)
+    packages = [Path(path).name for path in run.option("functionapp deployment source config-zip", "--src")]
+    check(packages, ["aci-dns.zip", "aci-dns-images.zip"], run)
+    shown = run.option("functionapp function show", "--function-name")
+    check(shown[-3:], sorted(path.parent.name for path in (ROOT / "apps" / "images").glob("*/function.json")), run)
+    check(run.option("functionapp function show", "--name")[-3:], ["images-1"] * 3, run)
+    (subscribed,) = (call for call in run.calls if "aci-dns-image-subscriptions" in call)
+    expected = ['imageTopics=[{"name": "i"}]', "imagesFunctionAppId=/images/id", "imagesStorageAccountId=/images-storage/id"]
+    check(subscribed[subscribed.index("--parameters") + 1 :], [*expected, "namePrefix=aci-dns"], run)
+    # Without the package, nothing is changed.
+    run = Run(ALL, answers=answers)
+    check((run.status, "aci-dns-images.zip cannot be read" in run.output), (2, True), run)
+    check(run.verbs(), LOOKS[:3], run)
+    run = Run([*ALL, "--images-package", "FOLDER/other.zip"], answers=answers, files=("other.zip",))
+    packages = [Path(path).name for path in run.option("functionapp deployment source config-zip", "--src")]
+    check((run.status, packages), (0, ["aci-dns.zip", "other.zip"]), run)
+
+
 def what_is_missing_is_refused() -> None:
     for index in range(0, len(REQUIRED), 2):
         run = Run([*REQUIRED[:index], *REQUIRED[index + 2 :]])
@@ -462,6 +496,7 @@ if __name__ == "__main__":
         publishing_is_bounded_and_its_own_status_decides,
         the_app_has_to_read_its_queue_before_it_gets_events,
         a_stack_is_applied_where_it_is_asked_for,
+        the_app_that_updates_images_comes_last,
         what_is_missing_is_refused,
         a_step_that_fails_is_the_last,
         what_was_granted_a_moment_ago_is_waited_for,

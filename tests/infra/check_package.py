@@ -1,6 +1,8 @@
-"""Checks a package as it is published: its contents, and that it runs.
+"""Checks the packages as they are published: their contents, and that they run.
 
     python3 tests/infra/check_package.py ZIP ACI_DNS
+
+The package of the app that updates images stands beside ZIP, with -images in its name.
 
 ZIP is unpacked into an empty folder and started as host.json says, from that folder and with nothing else: as root
 in a chroot, so that not even the libraries of this machine are there. The only thing there besides is what every image
@@ -36,8 +38,9 @@ def check(is_right: bool, what: object) -> None:
         sys.exit(f"{what}")
 
 
-def check_contents(package: Path) -> None:
-    functions = sorted(path.name for path in ROOT.glob("function_*"))
+def check_contents(package: Path, root: Path) -> None:
+    functions = sorted(path.name for path in root.glob("function_*"))
+    check(len(functions) > 2, f"{root} has the functions {functions}")
     expected = {"aci-dns": 0o100755, "host.json": 0o100644}
     expected |= {f"{function}/function.json": 0o100644 for function in functions}
     with zipfile.ZipFile(package) as archive:
@@ -46,16 +49,16 @@ def check_contents(package: Path) -> None:
         check(found == expected, f"the package holds {found}, not {expected}")
         for name in found:
             if name != "aci-dns":
-                check(archive.read(name) == (ROOT / name).read_bytes(), f"{name} is not that of the repository")
+                check(archive.read(name) == (root / name).read_bytes(), f"{name} is not that of the repository")
 
 
-def check_bytes(package: Path) -> None:
+def check_bytes(package: Path, root: Path) -> None:
     """The same binary gives the same archive, from another path and at another time."""
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(package) as archive:
         binary = Path(archive.extract("aci-dns", folder))
         os.utime(binary, (0, 0))
         again = Path(folder) / "again.zip"
-        package_writer.write(binary, again)
+        package_writer.write(binary, again, root)
         check(again.read_bytes() == package.read_bytes(), "the same files give another archive")
 
 
@@ -131,21 +134,71 @@ def event() -> dict:
     }
 
 
-def invoke(port: int) -> None:
-    body = {"Data": {"eventGridEvent": event()}, "Metadata": {"data": event()["data"], "sys": {}}}
+def push() -> dict:
+    """An image that no container group uses: what the app does with one that is used, other tests tell."""
+    return {
+        "id": "831e1650-001e-001b-66ab-eeb76e069631",
+        "topic": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-registry"
+        "/providers/Microsoft.ContainerRegistry/registries/demo",
+        "subject": "app:v1",
+        "eventType": "Microsoft.ContainerRegistry.ImagePushed",
+        "eventTime": "2026-01-02T03:04:05.1234567Z",
+        "dataVersion": "1.0",
+        "metadataVersion": "1",
+        "data": {
+            "id": "31c51664-e5bd-416a-a5df-e5206bc47ed0",
+            "timestamp": "2026-01-02T03:04:05.1234567Z",
+            "action": "push",
+            "target": {"digest": f"sha256:{'ab' * 32}", "repository": "app", "tag": "v1"},
+            "request": {"host": "demo.azurecr.io", "method": "PUT"},
+        },
+    }
+
+
+def invoke(port: int, function: str, event: dict) -> None:
+    body = {"Data": {"eventGridEvent": event}, "Metadata": {"data": event["data"], "sys": {}}}
     headers = {
         "Content-Type": "application/json; charset=utf-8",
         "Transfer-Encoding": "chunked",
         "X-Azure-Functions-InvocationId": "83a33220-a921-460a-bec0-b3f043dcf1ff",
         "traceparent": "00-bb2bd5eef54cb15a1506d0326d2489e7-d3f54c84c7034d76-00",
     }
-    status, kind, answer = request(port, "POST", "/function_aci_reconcile", json.dumps(body).encode(), headers)
+    status, kind, answer = request(port, "POST", f"/{function}", json.dumps(body).encode(), headers)
     check(status == 200 and kind.startswith("application/json"), f"{status} {kind} {answer!r}")
     answer = json.loads(answer)
     check(sorted(answer) == ["Logs", "Outputs", "ReturnValue"], answer)
 
 
-def check_runs(package: Path, simulator: str) -> None:
+# What the function of each app is given, and the outcome.
+APPS = {
+    "": (
+        ROOT,
+        "function_aci_reconcile",
+        event(),
+        {
+            "ACI_DNS_ZONES": json.dumps(
+                {
+                    f"{SUBSCRIPTION}/rg-spoke1": {
+                        "forwardZone": "spoke1.contoso.internal",
+                        "reverseZones": ["1.10.in-addr.arpa"],
+                        "zoneResourceGroup": "rg-dns",
+                    }
+                }
+            )
+        },
+        "changed",
+    ),
+    "-images": (
+        ROOT / "apps" / "images",
+        "function_image_pushed",
+        push(),
+        {"ACI_DNS_IMAGES": json.dumps({f"{SUBSCRIPTION}/rg-spoke1": {"registries": ["demo.azurecr.io"]}})},
+        "ignored",
+    ),
+}
+
+
+def check_runs(package: Path, simulator: str, function: str, event: dict, settings: dict, outcome: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image"
         app = image / "app"
@@ -169,15 +222,7 @@ def check_runs(package: Path, simulator: str) -> None:
             "ACI_DNS_ARM_ENDPOINT": f"http://127.0.0.1:{azure}/",
             "IDENTITY_ENDPOINT": f"http://127.0.0.1:{azure}/msi/token",
             "IDENTITY_HEADER": "simulator",
-            "ACI_DNS_ZONES": json.dumps(
-                {
-                    f"{SUBSCRIPTION}/rg-spoke1": {
-                        "forwardZone": "spoke1.contoso.internal",
-                        "reverseZones": ["1.10.in-addr.arpa"],
-                        "zoneResourceGroup": "rg-dns",
-                    }
-                }
-            ),
+            **settings,
         }
         if os.geteuid() == 0:
             (image / AUTHORITIES.relative_to("/")).parent.mkdir(parents=True)
@@ -196,18 +241,20 @@ def check_runs(package: Path, simulator: str) -> None:
             lines[1].open("wb") as stderr,
             running(command, handler, env=variables, stdout=stdout, stderr=stderr, **where) as process,
         ):
-            invoke(handler)
+            invoke(handler, function, event)
             process.send_signal(signal.SIGTERM)
             check(process.wait(PATIENCE_SECONDS) == 0, f"SIGTERM ended it with {process.returncode}")
         outcomes = [json.loads(line) for line in lines[0].read_text().splitlines()]
         outcomes = [line for line in outcomes if "outcome" in line]
-        check([line["outcome"] for line in outcomes] == ["changed"], outcomes)
+        check([line["outcome"] for line in outcomes] == [outcome], outcomes)
         check(lines[1].read_text() == "", lines[1].read_text())
-        print(f"{outcomes[0]['message']}: {', '.join(outcomes[0]['plan'])}")
+        print(f"{outcomes[0]['message']}: {', '.join(outcomes[0].get('plan', []))}")
 
 
 if __name__ == "__main__":
-    _, package, simulator = sys.argv
-    check_contents(Path(package))
-    check_bytes(Path(package))
-    check_runs(Path(package), simulator)
+    _, first, simulator = sys.argv
+    for suffix, (root, function, event, settings, outcome) in APPS.items():
+        package = Path(first).with_name(f"{Path(first).stem}{suffix}.zip")
+        check_contents(package, root)
+        check_bytes(package, root)
+        check_runs(package, simulator, function, event, settings, outcome)

@@ -22,7 +22,7 @@ import preflight  # noqa: E402
 
 HOME = "00000000-0000-0000-0000-00000000000a"
 MAIN = INFRA / "main.bicep"
-ONE_SPOKE, HUB = "one-spoke.bicepparam", "hub-and-spoke.bicepparam"
+ONE_SPOKE, HUB, IMAGES = "one-spoke.bicepparam", "hub-and-spoke.bicepparam", "image-updates.bicepparam"
 SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"
 ROLES = {
     "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
@@ -450,6 +450,175 @@ class Needs(unittest.TestCase):
 
         self.assertEqual(ready(), [])
         self.assertEqual(ready(alwaysReadyInstances=2), [{"name": "function:function_aci_reconcile", "instanceCount": 2}])
+
+
+class Images(unittest.TestCase):
+    SPOKE = "00000000-0000-0000-0000-000000000001"
+    ROLE, REPLACE = "aci-dns image updates (custom)", "aci-dns image replacements (custom)"
+
+    def settings(self, **changes):
+        found = [one for one in of(deploy(IMAGES, **changes), "Microsoft.Web/sites/config") if "/sites/aci-dns-images-" in one.id]
+        return found[0].properties
+
+    def updates(self, **changes):
+        return {**parameters_of(IMAGES)["imageUpdates"], **changes}
+
+    def test_without_resource_groups_nothing_of_it_is_made(self):
+        for example in (ONE_SPOKE, HUB):
+            deployment = deploy(example)
+            self.assertEqual(len(of(deployment, "Microsoft.Web/sites")), 1)
+            self.assertFalse([role for role, _ in grants(deployment) if "image" in role])
+        empty = self.updates(resourceGroups=[])
+        without = deploy(IMAGES, imageUpdates=empty).resources
+        dns_only = {name: value for name, value in parameters_of(IMAGES).items() if name != "imageUpdates"}
+        self.assertEqual(
+            [resource.id for resource in without],
+            [resource.id for resource in Deployment(MAIN, dns_only, Place(HOME, "rg-aci-dns")).resources],
+        )
+
+    def test_the_two_apps_share_neither_identity_nor_storage_nor_rights(self):
+        deployment = deploy(IMAGES)
+        for kind in ("Microsoft.Web/sites", "Microsoft.Web/serverfarms", "Microsoft.Storage/storageAccounts"):
+            names = [resource.name for resource in of(deployment, kind)]
+            self.assertEqual(len(set(names)), 2, kind)
+        identities = of(deployment, "Microsoft.ManagedIdentity/userAssignedIdentities")
+        self.assertEqual(len({identity.id for identity in identities}), 2)
+        image_app, dns_app = of(deployment, "Microsoft.Web/sites")
+        self.assertTrue(image_app.name.startswith("aci-dns-images-"))
+        used = [list(app.body["identity"]["userAssignedIdentities"]) for app in (dns_app, image_app)]
+        self.assertEqual(sorted(sum(used, [])), sorted(identity.id for identity in identities))
+        for app, own in zip((dns_app, image_app), used):
+            storage = app.properties["functionAppConfig"]["deployment"]["storage"]
+            self.assertEqual(storage["authentication"]["userAssignedIdentityResourceId"], own[0])
+        # The modules of the image app pass its own identity alone, and no other module has its roles.
+        self.assertNotIn("principalId", text(File(MAIN).declared["module"]["images"]))
+        for resource in of(deployment, "Microsoft.Authorization/roleAssignments"):
+            self.assertEqual(str(resource.properties["principalId"])[:1], "<")
+
+    def test_the_app_may_restart_and_write_only_where_that_is_asked_for(self):
+        found = [(role, scope) for role, scope in grants(deploy(IMAGES)) if "image" in role]
+        group = f"/subscriptions/{self.SPOKE}/resourceGroups/rg-spoke1"
+        subnet = parameters_of(IMAGES)["imageUpdates"]["resourceGroups"][0]["subnetIds"][0].lower()
+        expected = [
+            (self.ROLE, f"/subscriptions/{self.SPOKE}"),
+            (self.ROLE, group),
+            (self.REPLACE, group),
+            (self.REPLACE, subnet),
+        ]
+        self.assertEqual(sorted((role, scope.lower()) for role, scope in found), sorted((role, scope.lower()) for role, scope in expected))
+        place = {"resourceGroup": "rg-spoke1", "registries": ["demo.azurecr.io"]}
+        restarting = deploy(IMAGES, imageUpdates={"resourceGroups": [place]})
+        found = [(role, scope) for role, scope in grants(restarting) if "image" in role]
+        self.assertEqual(found, [(self.ROLE, f"/subscriptions/{HOME}/resourceGroups/rg-spoke1")])
+        actions = [
+            action
+            for role in of(restarting, "Microsoft.Authorization/roleDefinitions")
+            for action in role.properties["permissions"][0].get("actions", [])
+            if "containerGroups" in action
+        ]
+        groups = "Microsoft.ContainerInstance/containerGroups"
+        self.assertEqual(actions, [f"{groups}/read", f"{groups}/read", f"{groups}/restart/action"])
+
+    def test_built_in_roles_are_refused(self):
+        with self.assertRaisesRegex(Refused, "custom roles"):
+            deploy(IMAGES, roles="builtIn")
+
+    def test_the_settings_are_those_of_the_app(self):
+        settings = self.settings()
+        expected = {
+            f"{self.SPOKE}/rg-spoke1": {"registries": ["demo.azurecr.io", "docker.io/contoso"]},
+            f"{self.SPOKE}/rg-jobs-*": {"registries": ["demo.azurecr.io/jobs"]},
+        }
+        self.assertEqual(json.loads(settings["ACI_DNS_IMAGES"]), expected)
+        self.assertEqual(settings["ACI_DNS_SUBSCRIPTIONS"], self.SPOKE)
+        self.assertEqual(settings["ACI_DNS_POLICY"], "observe")
+        self.assertEqual(settings["ACI_DNS_RETRY_QUEUE"], "<storage.properties.primaryEndpoints.queue>aci-dns-retry")
+        self.assertTrue(settings["ACI_DNS_WEBHOOK_SECRET"].startswith("@Microsoft.KeyVault("))
+        self.assertEqual(settings["AzureWebJobs.function_image_webhook.Disabled"], "false")
+        services = [entry["services"] for entry in json.loads(settings["ACI_DNS_ZONES"]).values()]
+        self.assertEqual(services, [{"api": {"groups": ["api-*"]}}])
+        silent = self.settings(imageUpdates=self.updates(webhooks=False, webhookSecret=""))
+        self.assertNotIn("ACI_DNS_WEBHOOK_SECRET", silent)
+        self.assertEqual(silent["AzureWebJobs.function_image_webhook.Disabled"], "true")
+
+    def test_webhooks_reach_the_app_only_where_they_are_asked_for(self):
+        def restriction(is_open):
+            deployment = deploy(IMAGES, onlyEventGrid=True, imageUpdates=self.updates(webhooks=is_open))
+            image_app, dns_app = of(deployment, "Microsoft.Web/sites")
+            return [app.properties["siteConfig"]["ipSecurityRestrictionsDefaultAction"] for app in (dns_app, image_app)]
+
+        self.assertEqual(restriction(False), ["Deny", "Deny"])
+        self.assertEqual(restriction(True), ["Deny", "Allow"])
+
+    def test_each_registry_has_one_topic_in_its_region(self):
+        (topic,) = [one for one in of(deploy(IMAGES), "Microsoft.EventGrid/systemTopics") if "registry-topic" in one.file]
+        self.assertIn("/resourceGroups/rg-registry/", topic.id)
+        self.assertEqual(topic.properties["topicType"], "Microsoft.ContainerRegistry.Registries")
+        self.assertEqual(str(topic.body["location"]), "<registry.location>")
+        registry = parameters_of(IMAGES)["imageUpdates"]["registries"][0]
+        existing = deploy(IMAGES, imageUpdates=self.updates(registries=[{**registry, "existingTopic": "evgt"}]))
+        self.assertEqual([one for one in of(existing, "Microsoft.EventGrid/systemTopics") if "registry-topic" in one.file], [])
+
+    def test_the_subscription_takes_pushes_and_nothing_else(self):
+        given = {
+            "imageTopics": [{"subscriptionId": self.SPOKE, "resourceGroup": "rg-registry", "name": "aci-dns-images"}],
+            "imagesFunctionAppId": "/images",
+            "imagesStorageAccountId": "/images-storage",
+        }
+        deployment = Deployment(INFRA / "image-subscriptions.bicep", given, Place(HOME, "rg-aci-dns"))
+        subscription = one(deployment, "Microsoft.EventGrid/systemTopics/eventSubscriptions")
+        properties = subscription.properties
+        self.assertEqual(properties["destination"]["properties"]["resourceId"], "/images/functions/function_image_pushed")
+        self.assertEqual(properties["filter"]["includedEventTypes"], ["Microsoft.ContainerRegistry.ImagePushed"])
+        self.assertEqual(
+            properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]["resourceId"], "/images-storage"
+        )
+
+    def test_the_rights_and_resource_groups_that_are_shown_are_those_of_the_deployment(self):
+        given = {name: {"value": value} for name, value in parameters_of(IMAGES).items()}
+        facts = preflight.facts(given, HOME, "rg-aci-dns")
+        deployment = deploy(IMAGES)
+        accounts = [account.id for account in of(deployment, "Microsoft.Storage/storageAccounts")]
+        shown_accounts = ["the new storage account in rg-aci-dns", "the new storage account for images in rg-aci-dns"]
+        own = one(deploy(ONE_SPOKE), "Microsoft.Storage/storageAccounts").id
+        accounts.sort(key=lambda account: account != own)
+        found = []
+        for role, scope in grants(deployment):
+            for account, name in zip(accounts, shown_accounts):
+                scope = name if scope == account else f"dead letters in {name}" if scope.startswith(f"{account}/") else scope
+            scope = re.sub(r"^.*/dataCollectionRules/.*$", "the new data collection rule", scope)
+            scope = re.sub(r"^.*/components/aci-dns-telemetry$", "the new Application Insights in rg-aci-dns", scope)
+            found.append((role, scope))
+        self.assertEqual(sorted(fact[2:] for fact in facts if fact[0] == "grant"), sorted(found))
+        groups = {fact[1:3] for fact in facts if fact[0] == "group"}
+        placed = {(place.subscription, place.resource_group) for _, place, _ in deployment.modules}
+        expected = {place for place in placed if place[1] not in (None, "rg-aci-dns")}
+        self.assertEqual(groups, expected)
+        roles = {fact[1] for fact in facts if fact[0] == "role"}
+        self.assertEqual(len(roles), len(of(deployment, "Microsoft.Authorization/roleDefinitions")))
+
+    def test_two_installations_do_not_share_a_deployment(self):
+        here, there = ({(name, place.id) for name, place, _ in deploy(IMAGES, group).modules} for group in ("rg-a", "rg-b"))
+        self.assertEqual(here & there, set())
+        for name, place, file in deploy(IMAGES).modules:
+            self.assertLessEqual(len(name), 64, file)
+
+    def test_both_apps_have_the_same_host(self):
+        folder = ROOT / "apps" / "images"
+        self.assertEqual((folder / "host.json").read_text(), (ROOT / "host.json").read_text())
+        retry = "function.json"
+        self.assertEqual((folder / "function_image_retry" / retry).read_text(), (ROOT / "function_aci_retry" / retry).read_text())
+        bindings = {path.parent.name: json.loads(path.read_text())["bindings"] for path in folder.glob("*/function.json")}
+        kinds = {name: [binding["type"] for binding in found] for name, found in bindings.items()}
+        expected = {
+            "function_image_pushed": ["eventGridTrigger"],
+            "function_image_webhook": ["httpTrigger", "http"],
+            "function_image_retry": ["queueTrigger"],
+        }
+        self.assertEqual(kinds, expected)
+        webhook = bindings["function_image_webhook"][0]
+        self.assertEqual((webhook["authLevel"], webhook["methods"]), ("function", ["post"]))
+        self.assertEqual(list(json.loads((INFRA / "image-events.json").read_text())["functions"]), ["function_image_pushed"])
 
 
 class Logs(unittest.TestCase):

@@ -12,7 +12,7 @@ import unittest
 INFRA = pathlib.Path(__file__).resolve().parents[2] / "infra"
 
 # What Bicep has from its deployment or its script.
-ONLY_TERRAFORM = {"resource_group_name", "cloud", "package", "probe_queue", "functions_published"}
+ONLY_TERRAFORM = {"resource_group_name", "cloud", "package", "images_package", "probe_queue", "functions_published"}
 # Terraform sees in its state what a zone has.
 ONLY_BICEP = {"zone_tags"}
 # An id in Bicep, empty or not; here an object, null or not.
@@ -132,6 +132,10 @@ class Terraform(unittest.TestCase):
     def test_a_spoke_and_a_topic_have_the_fields_of_bicep(self):
         self.assertEqual(fields_of_variable("spokes"), fields_of_bicep_type("spoke"))
         self.assertEqual(fields_of_variable("topics"), fields_of_bicep_type("topic"))
+        declared = block(terraform("variables.tf"), 'variable "image_updates" ', "}")
+        fields = set(re.findall(r"^ {4,6}(\w+)\s+= ", block(declared, r"  type\s+= object", r"  }\)"), re.M))
+        types = ("imageUpdatesOfDeployment", "imagePlace", "registryWithEvents")
+        self.assertEqual(fields, set().union(*(fields_of_bicep_type(name) for name in types)))
 
     def test_the_settings_that_may_be_given_are_those_of_bicep(self):
         settings = block(terraform("variables.tf"), 'variable "settings" ', "}")
@@ -140,8 +144,8 @@ class Terraform(unittest.TestCase):
         self.assertEqual(listed, set(re.findall(r"^  (\w+): ", given, re.M)))
 
     def test_the_app_gets_the_settings_of_bicep(self):
-        expected = set(SETTING.findall(bicep("main.bicep", "modules/function-app.bicep")))
-        self.assertEqual(set(SETTING_IN_TERRAFORM.findall(terraform("app.tf"))), expected)
+        expected = set(SETTING.findall(bicep("main.bicep", "modules/function-app.bicep", "modules/images-app.bicep")))
+        self.assertEqual(set(SETTING_IN_TERRAFORM.findall(terraform("app.tf", "images.tf"))), expected)
 
     def test_the_types_of_azapi_are_those_of_bicep_in_its_versions(self):
         used = set(re.findall(r'type\s+= "(Microsoft\.[\w./]+@[\d-]+)"', terraform()))
@@ -162,7 +166,7 @@ class Terraform(unittest.TestCase):
 
     def test_what_is_shared_is_read_and_not_repeated(self):
         text = terraform()
-        for file in ["role.json", "events.json", "drift-columns.json", "workbook.json"]:
+        for file in ["role.json", "events.json", "image-events.json", "drift-columns.json", "workbook.json"]:
             self.assertIn(f'"${{path.module}}/../{file}"', text)
         self.assertNotRegex(text, r"Microsoft\.(Resources\.Resource(Write|Delete|Action)|Network/privateDnsZones/A/)")
 

@@ -20,7 +20,8 @@ const NOT_READ: [&str; 1] = ["ACI_DNS_SWEEP_SCHEDULE"];
 /// the variables of a proxy, because the networks of the templates have none.
 const NOT_SET: [&str; 5] =
     ["ACI_DNS_SWEEP_SUBSCRIPTIONS", "HTTPS_PROXY", "NO_PROXY", "https_proxy", "no_proxy"];
-const TEMPLATES: [&str; 3] = ["main.bicep", "types.bicep", "modules/function-app.bicep"];
+const TEMPLATES: [&str; 4] =
+    ["main.bicep", "types.bicep", "modules/function-app.bicep", "modules/images-app.bicep"];
 
 fn text(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()

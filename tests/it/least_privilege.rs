@@ -21,10 +21,10 @@ use crate::{
     world::{SUBSCRIPTION, World, id, pass},
 };
 
-type Actions = BTreeSet<String>;
+pub(crate) type Actions = BTreeSet<String>;
 
 /// The action that a request needs: `Microsoft.Network/privateDnsZones/A/write`.
-fn action(method: &str, path: &str) -> String {
+pub(crate) fn action(method: &str, path: &str) -> String {
     let (_, resource) = path.rsplit_once("/providers/").unwrap();
     let mut segments = resource.split('/');
     let namespace = segments.next().unwrap();
@@ -34,6 +34,7 @@ fn action(method: &str, path: &str) -> String {
         "GET" => "read",
         "PUT" => "write",
         "DELETE" => "delete",
+        "POST" => "action",
         other => panic!("{other} {path}"),
     };
     format!("{namespace}/{}/{verb}", types.join("/"))
@@ -107,11 +108,12 @@ async fn lives(settings: &[(&str, &str)]) -> Needed {
 }
 
 /// The actions of a role, which grants nothing else.
-fn granted(role: &str) -> Actions {
+pub(crate) fn granted(role: &str) -> Actions {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/role.json");
     let roles: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&roles), ["containerGroups", "recordSets", "secrets"]);
+    let expected = ["containerGroups", "imageReplacements", "imageUpdates", "recordSets", "secrets"];
+    assert_eq!(keys(&roles), expected);
     let kind = if role == "secrets" { "dataActions" } else { "actions" };
     let members: BTreeSet<_> = keys(&roles[role]).into_iter().collect();
     assert_eq!(members, [kind, "description", "name"].map(str::to_owned).into());
@@ -205,6 +207,17 @@ async fn the_roles_grant_exactly_the_needed_actions() {
     assert_eq!(granted("recordSets"), record_sets);
 }
 
+/// What the image app needs follows from its requests, too: see the tests of images.
+#[test]
+fn the_roles_of_the_two_apps_share_only_the_read_of_container_groups() {
+    let of_dns: Actions = granted("containerGroups").union(&granted("recordSets")).cloned().collect();
+    let of_images: Actions = granted("imageUpdates").union(&granted("imageReplacements")).cloned().collect();
+    let shared: Vec<_> = of_dns.intersection(&of_images).collect();
+    assert_eq!(shared, ["Microsoft.ContainerInstance/containerGroups/read"]);
+    let without_writes = granted("imageUpdates").into_iter().filter(|action| action.ends_with("/write"));
+    assert_eq!(without_writes.count(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_drift_tracker_needs_only_reads() {
     let reads = granted("containerGroups").into_iter().chain(granted("recordSets"));
@@ -246,6 +259,12 @@ fn an_action_is_read_from_method_and_path() {
         ("GET", format!("{zone}/PTR"), "Microsoft.Network/privateDnsZones/PTR/read"),
         ("DELETE", format!("{zone}/PTR/4.5"), "Microsoft.Network/privateDnsZones/PTR/delete"),
         ("PUT", zone.to_owned(), "Microsoft.Network/privateDnsZones/write"),
+        (
+            "POST",
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerInstance/containerGroups/web/restart"
+                .to_owned(),
+            "Microsoft.ContainerInstance/containerGroups/restart/action",
+        ),
         (
             "GET",
             "/subscriptions/s/providers/Microsoft.ContainerInstance/containerGroups".to_owned(),

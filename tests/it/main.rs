@@ -19,6 +19,7 @@ mod functions_host;
 mod fuzz;
 mod house;
 mod images;
+mod images_app;
 mod least_privilege;
 mod log;
 mod operate;

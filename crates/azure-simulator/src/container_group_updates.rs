@@ -8,18 +8,13 @@
 //! #4872, hashicorp/terraform-provider-azurerm #26631, Azure/azure-cli #7593. Where those name no message, the comment
 //! beside it says so.
 
-use std::collections::BTreeMap;
-
 use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::World;
 use super::container_groups::{ContainerGroup, Deployment};
-use super::container_states::Containers;
+use super::container_states::{Containers, Secrets};
 use super::messages::{Answer, field, wrapped};
-
-/// Secrets by their place, such as `containers/web/PASSWORD`.
-pub(super) type Secrets = BTreeMap<String, String>;
 
 fn refused(code: &str, message: &str) -> Answer {
     wrapped(StatusCode::BAD_REQUEST, code, message)

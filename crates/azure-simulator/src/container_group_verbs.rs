@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::addresses::AddressPool;
 use super::container_group_spec::{GroupSpec, Ip, ports};
-use super::container_group_updates::Secrets;
 use super::container_groups::{Deployment, default_subnet};
+use super::container_states::Secrets;
 use super::events::Happening;
 use super::resource_ids::group_id;
 use super::{Azure, Missing, World};

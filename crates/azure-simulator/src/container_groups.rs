@@ -14,8 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::container_group_spec::{GroupView, Ip};
-use super::container_group_updates::Secrets;
-use super::container_states::{BackOff, Containers, Standby, Termination};
+use super::container_states::{BackOff, Containers, Secrets, Standby, Termination};
 use super::events::Happening;
 use super::history::{Cut, Moment, Staleness};
 use super::images::Pull;

@@ -1,6 +1,10 @@
-//! The states of the containers of a group.
+//! The states of the containers of a group, and what answers hide of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Secrets of a group by their place, such as `containers/web/PASSWORD/secureValue`.
+pub(super) type Secrets = BTreeMap<String, String>;
 
 /// The state of the containers of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

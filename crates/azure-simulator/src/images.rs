@@ -1,21 +1,10 @@
-//! Container images: which digest each tag names in its registry, and what containers have pulled.
+//! Container images: their names, which digest each tag names in its registry, and how events name a pull.
 //!
-//! A group that is deployed, started or restarted asks its registries anew, and pulls what each tag names at that
-//! moment (<https://learn.microsoft.com/rest/api/container-instances/container-groups/restart>: "If container image has
-//! updates, new image will be downloaded"). A container that is restarted after its end pulls the same digest again:
-//! the recordings show that the service replaces a tag by a digest when it deploys.
-//!
-//! A registry has no REST API here, and no credentials are checked: an image is there unless [`Azure::remove_image`]
+//! A registry has no REST API here, and no credentials are checked: an image is there unless [`super::Azure::remove_image`]
 //! removed it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-use serde_json::Value;
-
-use super::container_groups::ContainerGroup;
-use super::messages::field;
-use super::{Azure, World};
 
 /// The pulling events of containers in answers. All forms are recorded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,8 +72,19 @@ impl Images {
         self.digests.insert(name.key(), Some(digest.to_owned()));
     }
 
+    /// Forgets an image: no group can pull it.
+    pub(super) fn remove(&mut self, name: &ImageName) {
+        self.digests.insert(name.key(), None);
+    }
+
+    /// The pushed images, and the digest of each.
+    pub(super) fn pushed(&self) -> BTreeMap<String, String> {
+        let pushed = self.digests.iter();
+        pushed.filter_map(|(name, digest)| Some((name.clone(), digest.clone()?))).collect()
+    }
+
     /// The digest of an image: one that was never pushed has a digest of its own.
-    fn digest(&self, image: &str) -> String {
+    pub(super) fn digest(&self, image: &str) -> String {
         let name = ImageName::parse(image);
         if let Some(digest) = name.as_ref().and_then(|name| name.digest.clone()) {
             return digest;
@@ -130,88 +130,6 @@ impl Pull {
                 Some(format!("{name}@{}", self.digest))
             }
         }
-    }
-}
-
-/// An image that a container runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunningImage {
-    /// Name of the container or init container.
-    pub container: String,
-    /// The image as the group names it.
-    pub image: String,
-    /// What the tag named when the container was last started.
-    pub digest: String,
-}
-
-impl ContainerGroup {
-    /// Name and image of each container and init container.
-    pub(super) fn images(&self) -> Vec<(String, String)> {
-        let of = |kind: &str| field(&self.definition, kind).as_array().cloned().unwrap_or_default();
-        let named = |container: &Value| {
-            let image = field(field(container, "properties"), "image").as_str()?;
-            Some((field(container, "name").as_str()?.to_owned(), image.to_owned()))
-        };
-        of("initContainers").iter().chain(&of("containers")).filter_map(named).collect()
-    }
-
-    /// Counts the pulls of containers that are restarted after their end.
-    pub(super) fn pull_again(&mut self, now: Duration) {
-        let containers = field(&self.definition, "containers").as_array().cloned().unwrap_or_default();
-        for name in containers.iter().filter_map(|container| field(container, "name").as_str()) {
-            if let Some(pull) = self.pulls.get_mut(name).and_then(|pulls| pulls.last_mut()) {
-                pull.count += 1;
-                pull.last = now;
-            }
-        }
-    }
-}
-
-impl World {
-    /// Pulls the images of a group that is started.
-    pub(super) fn pull_images(&mut self, id: &str, now: Duration) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        for (container, image) in group.images() {
-            let digest = self.images.digest(&image);
-            let pulls = group.pulls.entry(container).or_default();
-            match pulls.iter().position(|pull| pull.digest == digest && pull.image == image) {
-                Some(at) => {
-                    let mut pull = pulls.remove(at);
-                    pull.count += 1;
-                    pull.last = now;
-                    pulls.push(pull);
-                }
-                None => pulls.push(Pull { image, digest, first: now, last: now, count: 1 }),
-            }
-        }
-    }
-}
-
-impl Azure {
-    /// The images that the containers of a group run, init containers first.
-    #[must_use]
-    pub fn running_images(&self, id: &str) -> Vec<RunningImage> {
-        let world = self.world();
-        let Some(group) = world.groups.get(&id.to_ascii_lowercase()) else { return Vec::new() };
-        let running = |(container, image): (String, String)| {
-            let digest = group.pulls.get(&container)?.last()?.digest.clone();
-            Some(RunningImage { container, image, digest })
-        };
-        group.images().into_iter().filter_map(running).collect()
-    }
-
-    /// Removes an image from its registry. A PUT that names it is refused until it is pushed again.
-    pub fn remove_image(&self, image: &str) {
-        if let Some(name) = ImageName::parse(image) {
-            self.world().images.digests.insert(name.key(), None);
-        }
-    }
-
-    /// The pushed images, and the digest of each.
-    pub(super) fn pushed_images(&self) -> BTreeMap<String, String> {
-        let world = self.world();
-        let pushed = world.images.digests.iter();
-        pushed.filter_map(|(name, digest)| Some((name.clone(), digest.clone()?))).collect()
     }
 }
 

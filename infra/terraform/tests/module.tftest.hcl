@@ -64,6 +64,26 @@ override_data {
   }
 }
 
+override_data {
+  target = data.azapi_resource.registry
+  values = { output = { location = "northeurope" } }
+}
+
+override_resource {
+  target = azapi_resource.images_app
+  values = {
+    id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-aci-dns/providers/Microsoft.Web/sites/images"
+  }
+}
+
+override_resource {
+  target = azapi_resource.registry_topic
+  values = {
+    id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-registry/providers/Microsoft.EventGrid/systemTopics/aci-dns-images"
+    identity = { principal_id = "00000000-0000-0000-0000-0000000000e3" }
+  }
+}
+
 override_resource {
   target = azapi_resource.drift_rule
   values = {
@@ -136,7 +156,7 @@ run "one_spoke" {
     error_message = "Not the forward and the reverse zone, each once."
   }
   assert {
-    condition     = length(azurerm_role_assignment.secrets) == 0 && keys(azurerm_role_definition.this) == ["containerGroups", "recordSets"]
+    condition     = length(azapi_resource.images_app) == 0 && length(azurerm_role_assignment.image_updates) == 0 && length(azurerm_role_assignment.secrets) == 0 && keys(azurerm_role_definition.this) == ["containerGroups", "recordSets"]
     error_message = "Without secrets there is no right to any."
   }
   assert {
@@ -172,7 +192,7 @@ run "one_spoke" {
     error_message = "The app reaches its storage with its new identity, not with a connection string."
   }
   assert {
-    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 9
+    condition     = length(azurerm_monitor_metric_alert.given_up) == 2 && length(azurerm_monitor_scheduled_query_rules_alert_v2.this) == 10
     error_message = "Alert rules are missing."
   }
   assert {
@@ -570,4 +590,92 @@ run "a_setting_that_does_not_exist_is_refused" {
   }
 
   expect_failures = [var.settings]
+}
+
+run "image_updates" {
+  command = apply
+
+  variables {
+    functions_published = true
+    only_event_grid     = true
+    locks               = "resources"
+    image_updates = {
+      resource_groups = [
+        {
+          resource_group = "rg-Spoke1"
+          registries     = ["demo.azurecr.io", "docker.io/contoso"]
+          replace        = true
+          subnet_ids     = ["/subscriptions/00000000-0000-0000-0000-00000000000D/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-spoke1/subnets/snet-containers"]
+        },
+        {
+          subscription_id = "00000000-0000-0000-0000-00000000000B"
+          resource_group  = "rg-jobs-*"
+          registries      = ["demo.azurecr.io/jobs"]
+        },
+      ]
+      registries = [{ id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-registry/providers/Microsoft.ContainerRegistry/registries/demo" }]
+      policy     = "observe"
+    }
+  }
+
+  assert {
+    condition = jsondecode(local.image_settings.ACI_DNS_IMAGES) == {
+      "00000000-0000-0000-0000-00000000000a/rg-Spoke1" = { registries = ["demo.azurecr.io", "docker.io/contoso"] }
+      "00000000-0000-0000-0000-00000000000b/rg-jobs-*" = { registries = ["demo.azurecr.io/jobs"] }
+    }
+    error_message = "The map of the app is another one: ${local.image_settings.ACI_DNS_IMAGES}"
+  }
+  assert {
+    condition     = local.image_settings.ACI_DNS_SUBSCRIPTIONS == "00000000-0000-0000-0000-00000000000a,00000000-0000-0000-0000-00000000000b" && local.image_settings.ACI_DNS_POLICY == "observe" && !contains(keys(local.image_settings), "ACI_DNS_WEBHOOK_SECRET")
+    error_message = "The settings are not those that were asked for."
+  }
+  assert {
+    condition = { for key, grant in azurerm_role_assignment.image_updates : key => grant.scope } == {
+      "00000000-0000-0000-0000-00000000000a/rg-spoke1" = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/rg-Spoke1"
+      "00000000-0000-0000-0000-00000000000b"           = "/subscriptions/00000000-0000-0000-0000-00000000000b"
+    }
+    error_message = "The app restarts elsewhere than it was asked to."
+  }
+  assert {
+    condition = keys(azurerm_role_assignment.image_replacements) == [
+      "/subscriptions/00000000-0000-0000-0000-00000000000d/resourcegroups/rg-network/providers/microsoft.network/virtualnetworks/vnet-spoke1/subnets/snet-containers",
+      "00000000-0000-0000-0000-00000000000a/rg-spoke1",
+    ]
+    error_message = "The app writes elsewhere than it was asked to."
+  }
+  assert {
+    condition     = azurerm_role_definition.this["imageUpdates"].permissions[0].actions == tolist(["Microsoft.ContainerInstance/containerGroups/read", "Microsoft.ContainerInstance/containerGroups/restart/action"]) && length(azurerm_role_definition.this) == 4
+    error_message = "The role to update images does more than to read and restart."
+  }
+  assert {
+    condition     = azurerm_storage_account.images[0].name != azurerm_storage_account.this.name && azapi_resource.images_app[0].name != azapi_resource.app.name && azurerm_user_assigned_identity.images[0].name != azurerm_user_assigned_identity.this[0].name
+    error_message = "The two apps share something."
+  }
+  assert {
+    condition     = azapi_resource.images_app[0].body.properties.siteConfig.ipSecurityRestrictionsDefaultAction == "Deny" && local.image_settings["AzureWebJobs.function_image_webhook.Disabled"] == "true"
+    error_message = "Without webhooks, only Event Grid reaches the app."
+  }
+  assert {
+    condition     = [for subscription in azapi_resource.image_subscription : subscription.body.properties.filter.includedEventTypes] == [["Microsoft.ContainerRegistry.ImagePushed"]]
+    error_message = "The subscription of the registry takes something else than pushes."
+  }
+  assert {
+    condition     = azapi_resource.registry_topic["/subscriptions/00000000-0000-0000-0000-00000000000a/resourcegroups/rg-registry/providers/microsoft.containerregistry/registries/demo"].location == "northeurope"
+    error_message = "The topic is not in the region of its registry."
+  }
+  assert {
+    condition     = length(azurerm_management_lock.this) == 9
+    error_message = "App, identity, storage account and topic of image updates are locked as well: ${length(azurerm_management_lock.this)}"
+  }
+}
+
+run "image_updates_without_custom_roles" {
+  command = plan
+
+  variables {
+    roles         = "builtIn"
+    image_updates = { resource_groups = [{ resource_group = "rg-spoke1", registries = ["demo.azurecr.io"] }] }
+  }
+
+  expect_failures = [var.image_updates]
 }
