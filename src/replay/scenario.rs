@@ -15,6 +15,8 @@
 //! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | what people do to it; Azure raises an event |
 //! | `move GROUP` | the platform moves it; Azure raises no event |
 //! | `exit GROUP [CODE]` | its containers end by themselves; the restart policy decides what follows |
+//! | `create GROUP ... [image=IMAGE] [logs=WORKSPACE]` | likewise; with this image, and with a workspace whose key Azure hides |
+//! | `push IMAGE [twice] [webhook]` | pushes an image, which the app of image updates learns at once; it needs `set ACI_DNS_IMAGES` |
 //! | `claim GROUP` | takes it out of its standby pool; Azure raises an event |
 //! | `hand-over GROUP GROUP` | the first one moves, and the second one gets its address; Azure raises no event |
 //! | `tag GROUP [KEY=VALUE]` | replaces its tags; Azure raises an event |
@@ -38,6 +40,7 @@
 //! requests, after so many, until so much time has passed (then any number). SCOPE is a zone, a resource group, a
 //! container group, or a resource id.
 
+mod pushes;
 mod weather;
 
 #[cfg(test)]
@@ -52,12 +55,16 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    group_of,
+    group_of, kind_of,
     queue_trigger::RunningHost,
     show::{self, Told},
     stage::{Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
-use crate::{config::SettingsError, environment, telemetry::Telemetry};
+use crate::{
+    config::{Settings, SettingsError},
+    environment,
+    telemetry::Telemetry,
+};
 use azure_simulator::{Azure, GroupSpec, Ip, RecordSetSpec, RestartPolicy, View};
 
 /// Why a line cannot be played.
@@ -103,6 +110,8 @@ pub struct Player<Lookup> {
     names: Vec<String>,
     stage: Option<Stage>,
     queue_host: Option<RunningHost>,
+    image_stage: Option<Stage>,
+    image_host: Option<RunningHost>,
     last: Option<Value>,
     told: Vec<Told>,
 }
@@ -127,6 +136,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             names,
             stage: None,
             queue_host: None,
+            image_stage: None,
+            image_host: None,
             last: None,
             told: Vec::new(),
         }
@@ -161,13 +172,17 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         if let Some(stage) = &self.stage {
             return Ok(stage.clone());
         }
-        let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| (self.lookup)(name));
-        let names = self.names.iter().chain(self.settings.keys()).cloned().collect();
-        let settings = environment::settings(lookup, names)?;
+        let settings = self.settings()?;
         let stage = Stage::observed(settings, self.azure.clone(), &self.telemetry);
         self.queue_host = stage.start_queue_host();
         self.stage = Some(stage.clone());
         Ok(stage)
+    }
+
+    fn settings(&self) -> Result<Settings, SettingsError> {
+        let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| (self.lookup)(name));
+        let names = self.names.iter().chain(self.settings.keys()).cloned().collect();
+        environment::settings(lookup, names)
     }
 
     /// Plays one line.
@@ -185,7 +200,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                     rest.split_once(' ').ok_or(ScenarioError::MissingWord("a name and a value"))?;
                 self.settings.insert(name.to_owned(), value.trim().to_owned());
                 // A handler with other settings is another handler.
-                self.stage = None;
+                (self.stage, self.image_stage) = (None, None);
             }
             "zone" => {
                 self.azure.create_zone(SUBSCRIPTION, ZONE_RESOURCE_GROUP, words.next("a name")?);
@@ -227,7 +242,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             "queue" => {
                 let url = self.azure.queue_url(super::QUEUE_ORIGIN, super::QUEUE);
                 self.settings.insert("ACI_DNS_RETRY_QUEUE".to_owned(), url);
-                self.stage = None;
+                (self.stage, self.image_stage) = (None, None);
             }
             "exit" => {
                 let group = words.group()?;
@@ -242,6 +257,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 self.weather(command, words)?;
             }
             "deliver" => self.deliver(&words, out).await?,
+            "push" => self.push(words, out).await?,
             "drop" => drop(self.azure.take_events()),
             "again" => {
                 let event = self.last.clone().ok_or(ScenarioError::MissingWord("a delivery before it"))?;
@@ -298,6 +314,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 None if option == "no-ports" => spec.ip = Ip::NoIpAddress,
                 None if option == "null-ip" => spec.ip = Ip::NullIp,
                 None if option == "zero-ip" => spec.ip = Ip::ZeroIp,
+                Some(("image", image)) => image.clone_into(&mut spec.image),
+                Some(("logs", workspace)) => spec.log_analytics_workspace = Some(workspace.to_owned()),
                 Some(("at", address)) => spec.ip = Ip::Fixed(parse(address, "an address")?),
                 None if option == "standby" => spec.standby = true,
                 Some(("takes", time)) => spec.provisioning = duration(time)?,
@@ -354,9 +372,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
     fn show_lines(&mut self, note: &str, out: &mut dyn Write) -> io::Result<()> {
         for told in self.lines.take().into_iter().filter_map(Told::of) {
             let is_drift = told.text("function.name") == TRACK_DRIFT;
-            let kind = if is_drift { "drift" } else { told.text("event.type") };
-            let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
-            show::event(out, &format!("{note}{kind} {}", group_of(&told)), &told)?;
+            let kind = if is_drift { "drift".to_owned() } else { kind_of(&told) };
+            show::event(out, format!("{note}{kind} {}", group_of(&told)).trim_end(), &told)?;
             self.told.push(told);
         }
         Ok(())

@@ -45,6 +45,8 @@ pub struct Stage {
     arm: Arm,
     settings: Settings,
     router: Router,
+    /// The function that finishes unfinished work.
+    retry: &'static str,
     /// How many invocations there were, which gives each its id.
     invocations: Arc<AtomicU64>,
 }
@@ -79,7 +81,8 @@ impl Stage {
         let clock = Clock::new(move || watch.unix_seconds());
         let functions = Functions::new(settings.clone(), arm.clone(), clock);
         let router = functions.router(telemetry);
-        Self { router, functions, arm, settings, azure, invocations: Arc::default() }
+        let retry = if settings.zones.key_count() > 0 { RETRY } else { IMAGE_RETRY };
+        Self { router, functions, arm, settings, retry, azure, invocations: Arc::default() }
     }
 
     /// Invokes a function with an event (or an array of events) as the Functions host does.
@@ -109,7 +112,7 @@ impl Stage {
     pub async fn retry(&self, message: &Value) -> Answer {
         let literal = Value::String(message.to_string()).to_string();
         let metadata = json!({ "DequeueCount": "1" });
-        self.post(self.retry_function(), &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
+        self.post(self.retry, &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
     }
 
     /// The part of a Functions host that takes messages from the retry queue, where the settings name one.
@@ -117,16 +120,17 @@ impl Stage {
     pub fn queue_host(&self, options: QueueOptions) -> Option<QueueHost> {
         let trigger = QueueTrigger {
             queue: self.settings.retry_queue.clone()?,
-            function: self.retry_function().to_owned(),
+            function: self.retry.to_owned(),
             binding: "retry".to_owned(),
             options,
         };
         Some(QueueHost::new(trigger, self.azure.router(), self.router.clone()))
     }
 
-    /// The function that finishes unfinished work: without zones, that of image updates.
-    fn retry_function(&self) -> &'static str {
-        if self.settings.zones.key_count() > 0 { RETRY } else { IMAGE_RETRY }
+    /// The same as the app of image updates: its retry queue holds pushes.
+    #[must_use]
+    pub fn of_image_updates(self) -> Self {
+        Self { retry: IMAGE_RETRY, ..self }
     }
 
     /// The same with the settings of this app's `host.json`, started; nothing where the settings name no queue.

@@ -31,7 +31,7 @@ async fn life(seed: u64) {
     let before = images.azure.running_images(&id("plain"));
     images.azure.clear_calls();
     // One process, or several.
-    let is_alone = seed % 2 == 0;
+    let is_alone = seed.is_multiple_of(2);
     let other = if is_alone { images.stage.clone() } else { images.instance() };
     let hosts = [images.stage.start_queue_host().unwrap(), other.start_queue_host().unwrap()];
     let mut deliveries: Vec<(u64, Value)> = Vec::new();
