@@ -411,13 +411,13 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     tags: tags
     applicationInsightsId: applicationInsightsId
-    systemTopicIds: systemTopicIds
+    systemTopicIds: concat(systemTopicIds, imageTopicIds)
     actionGroupIds: actionGroupIds
     alertEmail: alertEmail
     driftMinutes: driftMinutes
     silentMinutes: silentMinutes
   }
-  dependsOn: [monitoring, systemTopics]
+  dependsOn: [monitoring, systemTopics, images]
 }
 
 // The workbook for the person on call.
@@ -533,6 +533,10 @@ var imageTopics = map(updatesImages ? imageRegistries : [], registry => {
   resourceGroup: split(registry.id, '/')[4]
   name: registry.topicName
 })
+var imageTopicIds = map(
+  imageTopics,
+  entry => resourceId(entry.subscriptionId, entry.resourceGroup, 'Microsoft.EventGrid/systemTopics', entry.name)
+)
 var imagesAppName = '${namePrefix}-images-${uniqueString(resourceGroup().id, namePrefix)}'
 var imagesStorageAccountName = 'acidns${uniqueString(resourceGroup().id, namePrefix, 'images')}'
 var imageUpdateRoleId = roles == 'custom' || !updatesImages

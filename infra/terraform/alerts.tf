@@ -186,7 +186,9 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "this" {
 # One rule watches one topic: of this kind of resource, Azure Monitor takes no list.
 resource "azurerm_monitor_metric_alert" "given_up" {
   for_each = merge([
-    for key in keys(local.topics) : { for name, what in local.given_up : "${key}/${name}" => { topic = key, name = name, what = what } }
+    for key in concat(keys(local.topics), keys(local.image_registries)) : {
+      for name, what in local.given_up : "${key}/${name}" => { topic = key, name = name, what = what }
+    }
   ]...)
 
   # Topics of several resource groups have one name, hence the suffix.
@@ -195,7 +197,7 @@ resource "azurerm_monitor_metric_alert" "given_up" {
   tags                = var.tags
   description         = each.value.what.description
   severity            = each.value.what.severity
-  scopes              = [local.topic_ids[each.value.topic]]
+  scopes              = [merge(local.topic_ids, local.image_topic_ids)[each.value.topic]]
   frequency           = "PT5M"
   # Longer than the time between two looks: a value that comes late still falls into a window.
   window_size   = "PT15M"

@@ -126,12 +126,12 @@ async fn finish((updater, telemetry): Parts, request: Request) -> Response {
         since: message.as_ref().ok().and_then(|message| message.since).and_then(rfc3339),
         is_recheck: false,
     };
-    let work = message
-        .map_err(|error| malformed(&error))
-        .and_then(|message| PushWork::of_message(&message, updater.now()).map_err(|error| malformed(&error)));
-    let mut told = match work {
-        Ok(work) => serve(&updater, &invocation, Function::ImageRetry, work).await,
-        Err(report) => vec![(None, report)],
+    let mut told = match message {
+        Err(error) => vec![(None, malformed(&error))],
+        Ok(message) => match PushWork::of_message(&message, updater.now()) {
+            Ok(work) => serve(&updater, &invocation, Function::ImageRetry, work).await,
+            Err(error) => vec![(None, malformed(&error))],
+        },
     };
     for (_, report) in &mut told {
         report.retry = Some(retry.clone());
@@ -235,7 +235,7 @@ async fn webhook(
             let report = malformed(&error);
             telemetry.report(&invocation, None, &report, received.elapsed());
             let message = explanation(&report);
-            return respond(error.status(), &failed(report.outcome, &message), vec![report.message]);
+            return respond(error.status(), &failed(report.outcome, &message), &[report.message]);
         }
     };
     let reports = tell(&telemetry, &invocation, told, received);
@@ -250,7 +250,8 @@ async fn webhook(
     } else {
         failed(outcome, "the push could not be carried out; the log of the function app says why")
     };
-    respond(status, &body, reports.into_iter().map(|report| report.message).collect())
+    let logs: Vec<String> = reports.into_iter().map(|report| report.message).collect();
+    respond(status, &body, &logs)
 }
 
 fn read_webhook(
@@ -286,7 +287,7 @@ fn failed(outcome: Outcome, message: &str) -> Value {
 }
 
 /// An answer whose caller sees this status and body.
-fn respond(status: StatusCode, body: &Value, logs: Vec<String>) -> Response {
+fn respond(status: StatusCode, body: &Value, logs: &[String]) -> Response {
     let headers = json!({ "Content-Type": "application/json" });
     let response = json!({ "statusCode": status.as_u16(), "headers": headers, "body": body.to_string() });
     answer(StatusCode::OK, &json!({ "Outputs": { "res": response }, "Logs": logs, "ReturnValue": null }))

@@ -70,7 +70,7 @@ pub fn event(
     arrival: OffsetDateTime,
 ) -> Result<Payload, PayloadError> {
     let time = text(value, "data.timestamp").or(time);
-    azure(value, "data.", Some(id), time, arrival)
+    registry(value, "data.", Some(id), time, arrival)
 }
 
 /// Reads the body of a webhook. `github_event` is the value of the header `X-GitHub-Event`.
@@ -87,7 +87,7 @@ pub fn webhook(
     } else if has("push_data") && has("repository") {
         docker_hub(&value, arrival)
     } else if text(&value, "action").is_some() && (has("target") || has("request")) {
-        azure_webhook(&value, arrival)
+        registry_webhook(&value, arrival)
     } else if at(&value, "zen").is_some() && at(&value, "hook_id").is_some() {
         Ok(Payload::Ignored("a ping of GitHub".to_owned()))
     } else if at(&value, "image").is_some() {
@@ -98,14 +98,14 @@ pub fn webhook(
 }
 
 /// The object that Event Grid has as `data`.
-fn azure_webhook(value: &Value, arrival: OffsetDateTime) -> Result<Payload, PayloadError> {
+fn registry_webhook(value: &Value, arrival: OffsetDateTime) -> Result<Payload, PayloadError> {
     match text(value, "action") {
-        Some("push") => azure(value, "", text(value, "id"), text(value, "timestamp"), arrival),
+        Some("push") => registry(value, "", text(value, "id"), text(value, "timestamp"), arrival),
         action => Ok(Payload::Ignored(format!("the action {:?} is no push", action.unwrap_or_default()))),
     }
 }
 
-fn azure(
+fn registry(
     value: &Value,
     prefix: &str,
     id: Option<&str>,

@@ -9,6 +9,10 @@
 //! A container *has pulled since* a push if its newest pull was of the pushed digest, or is later than the push; without
 //! an event of a pull, if the containers of the group started after the push. So a push that arrives late neither
 //! restarts a newer image nor replaces it by an older one.
+//!
+//! The time of a pull says nothing about the push of a tag that was replaced late: of two pushes that match a glob, the
+//! older may be carried out after the newer happened. Where the process knows when the current tag was pushed
+//! ([`AppliedTag`]), that time decides instead.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,6 +62,17 @@ pub enum PushVerdict {
     Failed(String),
 }
 
+/// A tag that replaced another one, and when it was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedTag {
+    /// The container.
+    pub place: ContainerPlace,
+    /// The tag.
+    pub tag: String,
+    /// The time of its push.
+    pub pushed: OffsetDateTime,
+}
+
 /// What pushes do to a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePlan {
@@ -67,6 +82,8 @@ pub struct ImagePlan {
     pub action: Option<Action>,
     /// The lines of the plan, one for each image.
     pub lines: Vec<String>,
+    /// The tags of the action.
+    pub applied: Vec<AppliedTag>,
 }
 
 /// What pushes do to a group. `None` for a group that does not exist.
@@ -75,12 +92,14 @@ pub fn plan(
     id: &ContainerGroupId,
     group: Option<&ImageGroup>,
     pushes: &[&Push],
+    applied: &[AppliedTag],
     now: OffsetDateTime,
 ) -> ImagePlan {
     let same = |verdict: PushVerdict| ImagePlan {
         verdicts: vec![verdict; pushes.len()],
         action: None,
         lines: Vec::new(),
+        applied: Vec::new(),
     };
     let Some(group) = group else { return same(untouched("it is deleted")) };
     let Some(value) = group.tag(IMAGE_TAG).filter(|value| !value.trim().is_empty()) else {
@@ -98,7 +117,7 @@ pub fn plan(
         Ok(rule) => rule,
         Err(error) => return same(PushVerdict::Failed(error.to_string())),
     };
-    let wishes: Vec<Wish> = pushes.iter().map(|push| wish(&rule, group, push)).collect();
+    let wishes: Vec<Wish> = pushes.iter().map(|push| wish(&rule, group, push, applied)).collect();
     let wait = wait(group, now);
     let verdict = |wish: &Wish| match (wish, &wait) {
         (Wish::Nothing(verdict), _) => verdict.clone(),
@@ -107,11 +126,11 @@ pub fn plan(
     };
     let verdicts: Vec<_> = wishes.iter().map(verdict).collect();
     if wait.is_some() || !verdicts.contains(&PushVerdict::Act) {
-        return ImagePlan { verdicts, action: None, lines: Vec::new() };
+        return ImagePlan { verdicts, action: None, lines: Vec::new(), applied: Vec::new() };
     }
     let subject = format!("{}/{}", id.resource_group(), id.name());
-    let (action, lines) = combine(&subject, wishes, pushes);
-    ImagePlan { verdicts, action: Some(action), lines }
+    let (action, lines, applied) = combine(&subject, wishes, pushes);
+    ImagePlan { verdicts, action: Some(action), lines, applied }
 }
 
 /// What one push asks for, whatever the state of the group is.
@@ -121,7 +140,7 @@ enum Wish<'a> {
     Replace(Vec<&'a UsedImage>),
 }
 
-fn wish<'a>(rule: &TagRule, group: &'a ImageGroup, push: &Push) -> Wish<'a> {
+fn wish<'a>(rule: &TagRule, group: &'a ImageGroup, push: &Push, applied: &[AppliedTag]) -> Wish<'a> {
     let nothing = |reason: String| Wish::Nothing(converged(reason, false));
     let Some(tag) = &push.tag else { return nothing("the push names no tag".to_owned()) };
     let used: Vec<&UsedImage> =
@@ -173,7 +192,17 @@ fn wish<'a>(rule: &TagRule, group: &'a ImageGroup, push: &Push) -> Wish<'a> {
             if other.is_empty() {
                 return nothing(format!("it uses the tag {tag} already"));
             }
-            match not_pulled(group, &other, push) {
+            let is_newer = |used: &&&UsedImage| {
+                let current = applied
+                    .iter()
+                    .find(|known| known.place == used.place && Some(&known.tag) == used.image.tag.as_ref());
+                match current {
+                    Some(current) => push.time > current.pushed,
+                    None => !has_pulled_since(group, used, push),
+                }
+            };
+            let other: Vec<_> = other.iter().filter(is_newer).copied().collect();
+            match other {
                 empty if empty.is_empty() => nothing(format!("its image is newer than the push of {tag}")),
                 other => Wish::Replace(other),
             }
@@ -208,7 +237,7 @@ fn wait(group: &ImageGroup, now: OffsetDateTime) -> Option<String> {
 }
 
 /// One action for all pushes. Of several tags for one container, the highest version wins, or else the latest push.
-fn combine(subject: &str, wishes: Vec<Wish<'_>>, pushes: &[&Push]) -> (Action, Vec<String>) {
+fn combine(subject: &str, wishes: Vec<Wish<'_>>, pushes: &[&Push]) -> (Action, Vec<String>, Vec<AppliedTag>) {
     let mut restarts = BTreeSet::new();
     let mut chosen: BTreeMap<ContainerPlace, (&UsedImage, &Push)> = BTreeMap::new();
     for (wish, push) in wishes.into_iter().zip(pushes) {
@@ -228,17 +257,19 @@ fn combine(subject: &str, wishes: Vec<Wish<'_>>, pushes: &[&Push]) -> (Action, V
         }
     }
     if chosen.is_empty() {
-        return (Action::Restart, restarts.into_iter().collect());
+        return (Action::Restart, restarts.into_iter().collect(), Vec::new());
     }
     let mut lines = BTreeSet::new();
     let mut images = BTreeMap::new();
+    let mut applied = Vec::new();
     for (place, (used, push)) in chosen {
         let tag = push.tag.as_deref().unwrap_or_default();
         let before = used.image.tag.as_deref().unwrap_or_default();
         lines.insert(format!("~ image {subject} {} {before} -> {tag}", used.image.repository));
         images.insert(place, used.image.with_tag(tag));
+        applied.push(AppliedTag { place, tag: tag.to_owned(), pushed: push.time });
     }
-    (Action::Replace(images), lines.into_iter().collect())
+    (Action::Replace(images), lines.into_iter().collect(), applied)
 }
 
 /// The order of pushes that replace the same image: by version, where all are versions, then by time.

@@ -125,29 +125,29 @@ fn name(value: &Value) -> &str {
 
 fn edit_group(text: &str, images: &BTreeMap<ContainerPlace, String>) -> serde_json::Result<String> {
     edit_object(text, |name, value| match name {
-        name if OF_GROUP.contains(&name) => Ok(Edit::Drop),
-        "identity" => edit_object(value, edit_identity).map(Edit::Replace),
+        name if OF_GROUP.contains(&name) => Ok(MemberFate::Drop),
+        "identity" => edit_object(value, edit_identity).map(MemberFate::Replace),
         "properties" => edit_object(value, |name, value| match name {
-            name if OF_PROPERTIES.contains(&name) => Ok(Edit::Drop),
-            "containers" => edit_containers(value, false, images).map(Edit::Replace),
-            "initContainers" => edit_containers(value, true, images).map(Edit::Replace),
-            "ipAddress" => without(value, &["ip", "fqdn"]).map(Edit::Replace),
-            _ => Ok(Edit::Keep),
+            name if OF_PROPERTIES.contains(&name) => Ok(MemberFate::Drop),
+            "containers" => edit_containers(value, false, images).map(MemberFate::Replace),
+            "initContainers" => edit_containers(value, true, images).map(MemberFate::Replace),
+            "ipAddress" => without(value, &["ip", "fqdn"]).map(MemberFate::Replace),
+            _ => Ok(MemberFate::Keep),
         })
-        .map(Edit::Replace),
-        _ => Ok(Edit::Keep),
+        .map(MemberFate::Replace),
+        _ => Ok(MemberFate::Keep),
     })
 }
 
-fn edit_identity(name: &str, value: &str) -> serde_json::Result<Edit> {
+fn edit_identity(name: &str, value: &str) -> serde_json::Result<MemberFate> {
     match name {
-        "principalId" | "tenantId" => Ok(Edit::Drop),
+        "principalId" | "tenantId" => Ok(MemberFate::Drop),
         "userAssignedIdentities" => {
             let identity =
-                |_: &str, value: &str| without(value, &["principalId", "clientId"]).map(Edit::Replace);
-            edit_object(value, identity).map(Edit::Replace)
+                |_: &str, value: &str| without(value, &["principalId", "clientId"]).map(MemberFate::Replace);
+            edit_object(value, identity).map(MemberFate::Replace)
         }
-        _ => Ok(Edit::Keep),
+        _ => Ok(MemberFate::Keep),
     }
 }
 
@@ -164,12 +164,12 @@ fn edit_containers(
         let image = images.get(&ContainerPlace { is_init, index });
         edit_object(container.get(), |name, value| match name {
             "properties" => edit_object(value, |name, _| match (name, image) {
-                ("instanceView", _) => Ok(Edit::Drop),
-                ("image", Some(image)) => Ok(Edit::Replace(Value::from(image.as_str()).to_string())),
-                _ => Ok(Edit::Keep),
+                ("instanceView", _) => Ok(MemberFate::Drop),
+                ("image", Some(image)) => Ok(MemberFate::Replace(Value::from(image.as_str()).to_string())),
+                _ => Ok(MemberFate::Keep),
             })
-            .map(Edit::Replace),
-            _ => Ok(Edit::Keep),
+            .map(MemberFate::Replace),
+            _ => Ok(MemberFate::Keep),
         })
     });
     Ok(format!("[{}]", edited.collect::<serde_json::Result<Vec<_>>>()?.join(",")))
@@ -177,11 +177,11 @@ fn edit_containers(
 
 /// An object without these members.
 fn without(text: &str, names: &[&str]) -> serde_json::Result<String> {
-    edit_object(text, |name, _| Ok(if names.contains(&name) { Edit::Drop } else { Edit::Keep }))
+    edit_object(text, |name, _| Ok(if names.contains(&name) { MemberFate::Drop } else { MemberFate::Keep }))
 }
 
 /// What becomes of a member.
-enum Edit {
+enum MemberFate {
     Keep,
     Drop,
     Replace(String),
@@ -190,7 +190,7 @@ enum Edit {
 /// An object with edited members. `null` stays as it is.
 fn edit_object(
     text: &str,
-    edit: impl Fn(&str, &str) -> serde_json::Result<Edit>,
+    edit: impl Fn(&str, &str) -> serde_json::Result<MemberFate>,
 ) -> serde_json::Result<String> {
     if text == "null" {
         return Ok(text.to_owned());
@@ -200,9 +200,9 @@ fn edit_object(
     for (key, value) in members {
         let name: String = serde_json::from_str(key.get())?;
         match edit(&name, value.get())? {
-            Edit::Keep => kept.push(format!("{}:{}", key.get(), value.get())),
-            Edit::Drop => {}
-            Edit::Replace(value) => kept.push(format!("{}:{value}", key.get())),
+            MemberFate::Keep => kept.push(format!("{}:{}", key.get(), value.get())),
+            MemberFate::Drop => {}
+            MemberFate::Replace(value) => kept.push(format!("{}:{value}", key.get())),
         }
     }
     Ok(format!("{{{}}}", kept.join(",")))

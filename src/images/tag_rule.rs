@@ -1,6 +1,6 @@
 //! The tag `aci-dns-image` of a container group: which pushes update it, and how.
 //!
-//! Versions are SemVer with an optional leading `v`. A partial one (`1.3`) is none: it usually names whatever the
+//! Versions are `SemVer` with an optional leading `v`. A partial one (`1.3`) is none: it usually names whatever the
 //! latest patch is. A range without a pre-release matches none, as the crate `semver` has it.
 
 use std::str::FromStr;

@@ -5,7 +5,8 @@
 //! updated one at a time. A request whose answer is lost is not repeated: the group is read, and where it does not show
 //! the result, a retry reads it again. What is unfinished is stored in the retry queue.
 //!
-//! In memory there is only when this process acted on which group, for a minute: reads can be stale.
+//! In memory there is only when this process acted on which group, because reads can be stale, and when the tags were
+//! pushed that it wrote. Without it, a newer push that is handled after an older one may be taken for done.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     group::{ImageGroup, Untouchable},
-    plan::{Action, ImagePlan, PushVerdict, plan},
+    plan::{Action, AppliedTag, ImagePlan, PushVerdict, plan},
     push::Push,
     push_work::{PUSH, PushWork},
     put_body::put_body,
@@ -45,7 +46,7 @@ use crate::{
         failure_outcome,
         retry::{
             RetryQueue, deferred,
-            message::{FAILED_DELAY, RetryMessage},
+            message::{FAILED_DELAY, MOST_AGE, RetryMessage},
         },
     },
 };
@@ -56,8 +57,11 @@ const BURST: Duration = Duration::from_secs(2);
 /// How much earlier than its callers a run ends, so that they can still report how far it came.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How long the actions of this process are remembered.
-const REMEMBERED: Duration = Duration::from_mins(1);
+/// How long reads may not show an action of this process yet.
+const STALE: Duration = Duration::from_mins(1);
+
+/// How long an action is remembered: as long as a push is tried.
+const REMEMBERED: Duration = MOST_AGE;
 
 /// What became of a push: at one group, or as a whole where it concerns none.
 #[derive(Clone, Debug)]
@@ -78,13 +82,21 @@ pub struct ImageUpdater {
     coalescer: Arc<Coalescer<(), Push, Arc<Run>>>,
     /// Pushes that no run has taken yet.
     arrived: Mutex<Vec<Push>>,
-    /// When this process acted on a group.
-    acted: Mutex<HashMap<ContainerGroupId, OffsetDateTime>>,
+    /// The last action of this process on a group.
+    acted: Mutex<HashMap<ContainerGroupId, Acted>>,
     retry: Option<Arc<RetryQueue>>,
 }
 
 /// What came of one run: for each of its pushes, the reports.
 type Run = Vec<(Push, Vec<PushReport>)>;
+
+/// An action of this process.
+#[derive(Clone, Debug)]
+struct Acted {
+    at: OffsetDateTime,
+    /// What it wrote.
+    applied: Vec<AppliedTag>,
+}
 
 /// A group to act on.
 struct Candidate {
@@ -184,7 +196,7 @@ impl ImageUpdater {
         }
         let time = self.settings.deadline;
         let time = if self.retry.is_some() { RetryQueue::time_to_run(time) } else { time };
-        let end = deadline - (self.settings.deadline - time);
+        let end = deadline - self.settings.deadline.saturating_sub(time);
         self.arrived().push(work.push.clone());
         let this = Arc::clone(self);
         let running = move |deadline: Instant, (first, others): (Push, Vec<Push>), slot: Arc<Slot>| {
@@ -301,8 +313,8 @@ impl ImageUpdater {
                     known.insert(id.clone(), group);
                     plan
                 }
-                Err(report) => {
-                    tell(&mut reports, &id, &indexes, &report);
+                Err(error) => {
+                    tell(&mut reports, &id, &indexes, &Report::failed(Outcome::Unavailable, &error));
                     continue;
                 }
             };
@@ -340,15 +352,13 @@ impl ImageUpdater {
         text: Option<&str>,
         indexes: &[usize],
         pushes: &[Push],
-    ) -> Result<(Option<ImageGroup>, ImagePlan), Report> {
-        let value: Option<Value> = match text.map(serde_json::from_str).transpose() {
-            Ok(value) => value,
-            Err(error) => return Err(Report::failed(Outcome::Unavailable, &error)),
-        };
+    ) -> serde_json::Result<(Option<ImageGroup>, ImagePlan)> {
+        let value: Option<Value> = text.map(serde_json::from_str).transpose()?;
         let group = value.as_ref().map(ImageGroup::of);
         let chosen: Vec<&Push> = indexes.iter().filter_map(|index| pushes.get(*index)).collect();
         let now = self.now();
-        let mut plan = plan(id, group.as_ref(), &chosen, now);
+        let applied = self.acted().get(id).map(|acted| acted.applied.clone()).unwrap_or_default();
+        let mut plan = plan(id, group.as_ref(), &chosen, &applied, now);
         if plan.action.is_some() && self.has_just_acted(id, group.as_ref(), now) {
             wait(&mut plan, "this process updated it less than a minute ago, which Azure does not show yet");
         }
@@ -446,7 +456,7 @@ impl ImageUpdater {
             let text = format!("planned: {}", plan.lines.join("; "));
             return Some(Report { plan: lines(), ..Report::new(Outcome::Planned, text) });
         }
-        self.note(id);
+        let before = self.note(id, &plan.applied);
         let restart = OptionFuture::from(body.is_none().then(|| client.restart(id)));
         let replace = OptionFuture::from(body.map(|body| client.replace(id, body)));
         let (restarted, replaced) = futures::future::join(restart, replace).await;
@@ -464,7 +474,12 @@ impl ImageUpdater {
             }
             Err(error) => {
                 // Azure certainly did not do it.
-                self.acted().remove(id);
+                let mut acted = self.acted();
+                match before {
+                    Some(before) => _ = acted.insert(id.clone(), before),
+                    None => _ = acted.remove(id),
+                }
+                drop(acted);
                 Some(about(id, failed_request(&error)))
             }
         }
@@ -481,21 +496,23 @@ impl ImageUpdater {
     /// Whether this process acted on a group, and no container has started since.
     fn has_just_acted(&self, id: &ContainerGroupId, group: Option<&ImageGroup>, now: OffsetDateTime) -> bool {
         let mut acted = self.acted();
-        acted.retain(|_, at| now < *at + REMEMBERED);
+        acted.retain(|_, acted| now < acted.at + REMEMBERED);
         let start = group.and_then(|group| group.newest_start);
-        acted.get(id).is_some_and(|at| start.is_none_or(|start| start <= *at))
+        let last = acted.get(id).filter(|acted| now < acted.at + STALE);
+        last.is_some_and(|acted| start.is_none_or(|start| start <= acted.at))
     }
 
-    fn note(&self, id: &ContainerGroupId) {
-        let now = self.now();
-        self.acted().insert(id.clone(), now);
+    /// Remembers an action, and returns the one before.
+    fn note(&self, id: &ContainerGroupId, applied: &[AppliedTag]) -> Option<Acted> {
+        let acted = Acted { at: self.now(), applied: applied.to_vec() };
+        self.acted().insert(id.clone(), acted)
     }
 
     fn arrived(&self) -> MutexGuard<'_, Vec<Push>> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn acted(&self) -> MutexGuard<'_, HashMap<ContainerGroupId, OffsetDateTime>> {
+    fn acted(&self) -> MutexGuard<'_, HashMap<ContainerGroupId, Acted>> {
         self.acted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@
 //! process on a clock that the caller paused, so waits take no time and the same events always produce the same output.
 
 pub mod files;
+mod pushes;
 pub mod queue_trigger;
 pub mod remote;
 pub mod scenario;
@@ -25,7 +26,12 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use self::{
+<<<<<<< HEAD
     files::{EventFiles, FileError, FoundEvent},
+=======
+    files::{Events, FileError, Found},
+    pushes::PushDocument,
+>>>>>>> images
     queue_trigger::QueueOptions,
     scenario::{Player, ScenarioError},
     show::LogFields,
@@ -169,10 +175,12 @@ pub async fn play(
         }
         story::make_zones(&azure, &settings.zones, &events);
         let mut story = Story::new(azure.clone(), &events);
-        let stage = Stage::observed(settings, azure, telemetry);
+        let observe = |settings| Stage::observed(settings, azure.clone(), telemetry);
+        let images = pushes::stage(&settings, &azure, observe);
+        let stage = observe(settings);
         for found in &found {
             story.reach(&found.event).await;
-            deliver(&stage, found, lines, &mut tally, out).await?;
+            deliver((&stage, images.as_ref()), found, lines, &mut tally, out).await?;
         }
         finish(&stage, lines, &mut tally, out).await?;
         show_end(&stage.azure, &tally, out)?;
@@ -200,26 +208,48 @@ pub async fn play(
         })?;
         let EventFiles { found, unreadable } = files::read(paths)?;
         tally.unreadable(&unreadable, out)?;
+        let images = player.image_stage().map_err(|source| ReplayError::Scenario {
+            path: path.to_owned(),
+            line: script.lines().count(),
+            source,
+        })?;
         for found in found {
-            deliver(&stage, &found, lines, &mut tally, out).await?;
+            deliver((&stage, images.as_ref()), &found, lines, &mut tally, out).await?;
         }
         show_end(&stage.azure, &tally, out)?;
     }
     Ok(tally)
 }
 
+/// Delivers an event, or a push to the app of image updates, where there is one.
 async fn deliver(
+<<<<<<< HEAD
     stage: &Stage,
     found: &FoundEvent,
+=======
+    (stage, images): (&Stage, Option<&Stage>),
+    found: &Found,
+>>>>>>> images
     lines: &Lines,
     tally: &mut OutcomeCounts,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     drop(lines.take());
+<<<<<<< HEAD
     stage.invoke(RECONCILE, &found.event).await;
     for fields in lines.take().into_iter().filter_map(LogFields::of) {
         show::event(out, &title(&found.place, &fields), &fields)?;
         tally.count(fields.text("outcome"), fields.is_failure());
+=======
+    let push = images.and_then(|images| Some((images, PushDocument::of(&found.event)?)));
+    match push {
+        Some((images, push)) => push.deliver(images, &found.event).await,
+        None => drop(stage.invoke(RECONCILE, &found.event).await),
+    }
+    for told in lines.take().into_iter().filter_map(Told::of) {
+        show::event(out, &title(&found.place, &told), &told)?;
+        tally.count(told.text("outcome"), told.is_failure());
+>>>>>>> images
     }
     Ok(())
 }
@@ -255,10 +285,26 @@ async fn finish(
     }
 }
 
+<<<<<<< HEAD
 fn title(place: &str, fields: &LogFields) -> String {
     let kind = fields.text("event.type");
     let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
     format!("{place} {kind} {}", group_of(fields)).trim_end().to_owned()
+=======
+fn title(place: &str, told: &Told) -> String {
+    format!("{place} {} {}", kind_of(told), group_of(told)).trim_end().to_owned()
+}
+
+/// The type of an event, or the pushed image.
+fn kind_of(told: &Told) -> String {
+    let (repository, tag) = (told.text("image.repository"), told.text("image.tag"));
+    if !repository.is_empty() {
+        let colon = if tag.is_empty() { "" } else { ":" };
+        return format!("push {repository}{colon}{tag}");
+    }
+    let kind = told.text("event.type");
+    kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind).to_owned()
+>>>>>>> images
 }
 
 /// A container group as `<resource group>/<name>`; empty if the event names none.

@@ -14,7 +14,13 @@
 //! | `create GROUP ... [policy=Always\|OnFailure\|Never] [standby] [visible-after=30s]` | likewise; with a restart policy, for a standby pool, not visible to reads at first |
 //! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | the operations of people; Azure raises an event |
 //! | `move GROUP` | the platform moves it; Azure raises no event |
+<<<<<<< HEAD
 //! | `exit GROUP [CODE]` | its containers exit; the restart policy determines the next state |
+=======
+//! | `exit GROUP [CODE]` | its containers end by themselves; the restart policy decides what follows |
+//! | `create GROUP ... [image=IMAGE] [logs=WORKSPACE]` | likewise; with this image, and with a workspace whose key Azure hides |
+//! | `push IMAGE [twice] [webhook]` | pushes an image, which the app of image updates learns at once; it needs `set ACI_DNS_IMAGES` |
+>>>>>>> images
 //! | `claim GROUP` | takes it out of its standby pool; Azure raises an event |
 //! | `hand-over GROUP GROUP` | the first one moves, and the second one gets its address; Azure raises no event |
 //! | `tag GROUP [KEY=VALUE]` | replaces its tags; Azure raises an event |
@@ -38,7 +44,12 @@
 //! `skip=N` (the number of requests before them) and `for=30s` (any number of requests within this time). SCOPE is a
 //! zone, a resource group, a container group, or a resource id.
 
+<<<<<<< HEAD
 mod faults;
+=======
+mod pushes;
+mod weather;
+>>>>>>> images
 
 #[cfg(test)]
 mod tests;
@@ -52,12 +63,16 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    group_of,
+    group_of, kind_of,
     queue_trigger::RunningHost,
     show::{self, LogFields},
     stage::{Lines, RECONCILE, Stage, TRACK_DRIFT},
 };
-use crate::{config::SettingsError, environment, telemetry::Telemetry};
+use crate::{
+    config::{Settings, SettingsError},
+    environment,
+    telemetry::Telemetry,
+};
 use azure_simulator::{Azure, GroupSpec, Ip, RecordSetSpec, RestartPolicy, View};
 
 /// Why a line cannot be played.
@@ -103,6 +118,8 @@ pub struct Player<Lookup> {
     names: Vec<String>,
     stage: Option<Stage>,
     queue_host: Option<RunningHost>,
+    image_stage: Option<Stage>,
+    image_host: Option<RunningHost>,
     last: Option<Value>,
     output: Vec<LogFields>,
 }
@@ -127,6 +144,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             names,
             stage: None,
             queue_host: None,
+            image_stage: None,
+            image_host: None,
             last: None,
             output: Vec::new(),
         }
@@ -161,13 +180,17 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
         if let Some(stage) = &self.stage {
             return Ok(stage.clone());
         }
-        let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| (self.lookup)(name));
-        let names = self.names.iter().chain(self.settings.keys()).cloned().collect();
-        let settings = environment::settings(lookup, names)?;
+        let settings = self.settings()?;
         let stage = Stage::observed(settings, self.azure.clone(), &self.telemetry);
         self.queue_host = stage.start_queue_host();
         self.stage = Some(stage.clone());
         Ok(stage)
+    }
+
+    fn settings(&self) -> Result<Settings, SettingsError> {
+        let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| (self.lookup)(name));
+        let names = self.names.iter().chain(self.settings.keys()).cloned().collect();
+        environment::settings(lookup, names)
     }
 
     /// Plays one line.
@@ -184,8 +207,13 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 let (name, value) =
                     rest.split_once(' ').ok_or(ScenarioError::MissingWord("a name and a value"))?;
                 self.settings.insert(name.to_owned(), value.trim().to_owned());
+<<<<<<< HEAD
                 // Other settings need a new handler.
                 self.stage = None;
+=======
+                // A handler with other settings is another handler.
+                (self.stage, self.image_stage) = (None, None);
+>>>>>>> images
             }
             "zone" => {
                 self.azure.create_zone(SUBSCRIPTION, ZONE_RESOURCE_GROUP, words.next("a name")?);
@@ -227,7 +255,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
             "queue" => {
                 let url = self.azure.queue_url(super::QUEUE_ORIGIN, super::QUEUE);
                 self.settings.insert("ACI_DNS_RETRY_QUEUE".to_owned(), url);
-                self.stage = None;
+                (self.stage, self.image_stage) = (None, None);
             }
             "exit" => {
                 let group = words.group()?;
@@ -242,6 +270,7 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 self.play_fault(command, words)?;
             }
             "deliver" => self.deliver(&words, out).await?,
+            "push" => self.push(words, out).await?,
             "drop" => drop(self.azure.take_events()),
             "again" => {
                 let event = self.last.clone().ok_or(ScenarioError::MissingWord("a delivery before it"))?;
@@ -298,6 +327,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 None if option == "no-ports" => spec.ip = Ip::NoIpAddress,
                 None if option == "null-ip" => spec.ip = Ip::NullIp,
                 None if option == "zero-ip" => spec.ip = Ip::ZeroIp,
+                Some(("image", image)) => image.clone_into(&mut spec.image),
+                Some(("logs", workspace)) => spec.log_analytics_workspace = Some(workspace.to_owned()),
                 Some(("at", address)) => spec.ip = Ip::Fixed(parse(address, "an address")?),
                 None if option == "standby" => spec.standby = true,
                 Some(("takes", time)) => spec.provisioning = duration(time)?,
@@ -352,12 +383,20 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
 
     /// Shows the outcomes of events and messages since the last call.
     fn show_lines(&mut self, note: &str, out: &mut dyn Write) -> io::Result<()> {
+<<<<<<< HEAD
         for fields in self.lines.take().into_iter().filter_map(LogFields::of) {
             let is_drift = fields.text("function.name") == TRACK_DRIFT;
             let kind = if is_drift { "drift" } else { fields.text("event.type") };
             let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
             show::event(out, &format!("{note}{kind} {}", group_of(&fields)), &fields)?;
             self.output.push(fields);
+=======
+        for told in self.lines.take().into_iter().filter_map(Told::of) {
+            let is_drift = told.text("function.name") == TRACK_DRIFT;
+            let kind = if is_drift { "drift".to_owned() } else { kind_of(&told) };
+            show::event(out, format!("{note}{kind} {}", group_of(&told)).trim_end(), &told)?;
+            self.told.push(told);
+>>>>>>> images
         }
         Ok(())
     }

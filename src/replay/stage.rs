@@ -45,7 +45,13 @@ pub struct Stage {
     arm: Arm,
     settings: Settings,
     router: Router,
+<<<<<<< HEAD
     /// The number of invocations, from which their ids are derived.
+=======
+    /// The function that finishes unfinished work.
+    retry: &'static str,
+    /// How many invocations there were, which gives each its id.
+>>>>>>> images
     invocations: Arc<AtomicU64>,
 }
 
@@ -79,7 +85,8 @@ impl Stage {
         let clock = Clock::new(move || watch.unix_seconds());
         let functions = Functions::new(settings.clone(), arm.clone(), clock);
         let router = functions.router(telemetry);
-        Self { router, functions, arm, settings, azure, invocations: Arc::default() }
+        let retry = if settings.zones.key_count() > 0 { RETRY } else { IMAGE_RETRY };
+        Self { router, functions, arm, settings, retry, azure, invocations: Arc::default() }
     }
 
     /// Invokes a function with an event (or an array of events) as the Functions host does.
@@ -109,7 +116,7 @@ impl Stage {
     pub async fn retry(&self, message: &Value) -> HandlerAnswer {
         let literal = Value::String(message.to_string()).to_string();
         let metadata = json!({ "DequeueCount": "1" });
-        self.post(self.retry_function(), &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
+        self.post(self.retry, &json!({ "Data": { "retry": literal }, "Metadata": metadata })).await
     }
 
     /// The queue trigger of a Functions host for the retry queue; `None` if the settings contain no queue.
@@ -117,16 +124,17 @@ impl Stage {
     pub fn queue_host(&self, options: QueueOptions) -> Option<QueueHost> {
         let trigger = QueueTrigger {
             queue: self.settings.retry_queue.clone()?,
-            function: self.retry_function().to_owned(),
+            function: self.retry.to_owned(),
             binding: "retry".to_owned(),
             options,
         };
         Some(QueueHost::new(trigger, self.azure.router(), self.router.clone()))
     }
 
-    /// The function that finishes unfinished work: without zones, that of image updates.
-    fn retry_function(&self) -> &'static str {
-        if self.settings.zones.key_count() > 0 { RETRY } else { IMAGE_RETRY }
+    /// The same as the app of image updates: its retry queue holds pushes.
+    #[must_use]
+    pub fn of_image_updates(self) -> Self {
+        Self { retry: IMAGE_RETRY, ..self }
     }
 
     /// Starts the queue trigger with the settings of this app's `host.json`; `None` if the settings contain no queue.

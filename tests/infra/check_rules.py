@@ -567,6 +567,12 @@ class Images(unittest.TestCase):
         existing = deploy(IMAGES, imageUpdates=self.updates(registries=[{**registry, "existingTopic": "evgt"}]))
         self.assertEqual([one for one in of(existing, "Microsoft.EventGrid/systemTopics") if "registry-topic" in one.file], [])
 
+    def test_pushes_that_event_grid_gives_up_are_an_alert(self):
+        scopes = [rule.properties["scopes"][0] for rule in of(deploy(IMAGES), "Microsoft.Insights/metricAlerts")]
+        topics = [topic.id for topic in of(deploy(IMAGES), "Microsoft.EventGrid/systemTopics")]
+        self.assertEqual(sorted(set(scope.lower() for scope in scopes)), sorted(topic.lower() for topic in topics))
+        self.assertEqual(len(scopes), 2 * len(topics))
+
     def test_the_subscription_takes_pushes_and_nothing_else(self):
         given = {
             "imageTopics": [{"subscriptionId": self.SPOKE, "resourceGroup": "rg-registry", "name": "aci-dns-images"}],

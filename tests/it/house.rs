@@ -323,7 +323,8 @@ fn the_drift_tracker_and_the_doctor_have_no_write_access() {
 
 #[test]
 fn only_the_edges_know_serde() {
-    let edges = ["azure/arm", "domain/event", "functions/envelope", "config"];
+    // The body of a PUT is an edited answer of Azure.
+    let edges = ["azure/arm", "domain/event", "functions/envelope", "config", "images/put_body"];
     check(
         |source| source.is_in_crate() && !source.is_of(&edges),
         |_, line| ["serde::", "Serialize", "Deserialize"].iter().any(|text| names(line, text)),

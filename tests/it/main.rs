@@ -18,6 +18,7 @@ mod fleet;
 mod functions_host;
 mod fuzz;
 mod house;
+mod images;
 mod images_app;
 mod least_privilege;
 mod log;

@@ -19,7 +19,7 @@ pub async fn serve(
     axum::serve(listener, azure.router()).with_graceful_shutdown(closing(azure, shutdown)).await
 }
 
-/// Serves an Azure over HTTPS, with a certificate of [`Certificates`] or any other, until the shutdown completes. Links
+/// Serves an Azure over HTTPS, with a certificate of [`super::Certificates`] or any other, until the shutdown completes. Links
 /// in answers are `https`, too.
 pub async fn serve_tls(
     azure: Azure,

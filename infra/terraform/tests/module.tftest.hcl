@@ -664,6 +664,10 @@ run "image_updates" {
     error_message = "The topic is not in the region of its registry."
   }
   assert {
+    condition     = length(azurerm_monitor_metric_alert.given_up) == 4
+    error_message = "Pushes that Event Grid gives up have to be seen."
+  }
+  assert {
     condition     = length(azurerm_management_lock.this) == 9
     error_message = "App, identity, storage account and topic of image updates are locked as well: ${length(azurerm_management_lock.this)}"
   }

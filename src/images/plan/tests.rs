@@ -47,9 +47,13 @@ fn push(image: &str) -> Push {
 }
 
 fn planned(group: &Value, pushes: &[Push]) -> ImagePlan {
+    planned_after(group, pushes, &[])
+}
+
+fn planned_after(group: &Value, pushes: &[Push], applied: &[AppliedTag]) -> ImagePlan {
     let id = ContainerGroupId::new("00000000-0000-0000-0000-000000000000", "rg-spoke1", "web").unwrap();
     let pushes: Vec<&Push> = pushes.iter().collect();
-    plan(&id, Some(&ImageGroup::of(group)), &pushes, moment(NOW).unwrap())
+    plan(&id, Some(&ImageGroup::of(group)), &pushes, applied, moment(NOW).unwrap())
 }
 
 /// The plan of one push, or why there is none.
@@ -287,7 +291,26 @@ fn of_several_tags_that_match_a_glob_the_latest_push_wins() {
 fn a_deleted_group_is_never_touched() {
     let id = ContainerGroupId::new("00000000-0000-0000-0000-000000000000", "rg", "web").unwrap();
     let push = push("demo.azurecr.io/app:v1");
-    let plan = plan(&id, None, &[&push], moment(NOW).unwrap());
+    let plan = plan(&id, None, &[&push], &[], moment(NOW).unwrap());
     assert_eq!(plan.action, None);
     assert!(matches!(&plan.verdicts[0], PushVerdict::Nothing { outcome: Outcome::Unmanaged, .. }));
+}
+
+#[test]
+fn a_newer_push_than_that_of_the_current_tag_replaces_it_although_the_pull_is_later() {
+    // The push of build-7 was carried out late, after build-8 had been pushed.
+    let mut group = group("glob:build-*", "demo.azurecr.io/app:build-7");
+    let pull = container("demo.azurecr.io/app:build-7", Some(("2026-01-01T11:30:00Z", OLD)));
+    group["properties"]["containers"][0] = pull;
+    let newer = [push("demo.azurecr.io/app:build-8")];
+    let applied = |tag: &str, time| AppliedTag {
+        place: ContainerPlace { is_init: false, index: 0 },
+        tag: tag.to_owned(),
+        pushed: moment(time).unwrap(),
+    };
+    let acts = |applied: &[AppliedTag]| planned_after(&group, &newer, applied).action.is_some();
+    assert!(acts(&[applied("build-7", "2026-01-01T10:59:00Z")]));
+    assert!(!acts(&[applied("build-7", "2026-01-01T11:01:00Z")]), "it is older than the current tag");
+    assert!(!acts(&[applied("build-6", "2026-01-01T10:59:00Z")]), "another program replaced the tag");
+    assert!(!acts(&[]));
 }

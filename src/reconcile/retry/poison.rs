@@ -126,7 +126,9 @@ pub fn json(message: &StoredMessage) -> Value {
 
 fn read(message: &StoredMessage) -> Option<(RetryMessage, Option<event::Event>)> {
     let text = String::from_utf8(BASE64_STANDARD.decode(&message.text).ok()?).ok()?;
-    let read = RetryMessage::read(&Value::String(text)).ok()?;
+    let text = Value::String(text);
+    // The app of image updates has pushes in place of events.
+    let read = RetryMessage::read(&text).or_else(|_| RetryMessage::read_as("push", &text)).ok()?;
     let event = event::read_given(read.event.clone()).pop().and_then(|Given { event, .. }| event.ok());
     Some((read, event))
 }
