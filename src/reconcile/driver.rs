@@ -2,6 +2,7 @@
 //!
 //! It decides nothing. A dry run has no writer: its writes are recorded and assumed to have happened.
 
+mod records;
 pub mod services;
 
 use std::{
@@ -34,7 +35,7 @@ use crate::{
         failure::FailureKind,
         secret::{Secret, SecretEdit, SecretId},
     },
-    reconcile::clock::Clock,
+    reconcile::{clock::Clock, lists::ZoneLists},
 };
 
 /// How long after the first read of a group it is read again to confirm that it is deleted, stopped or renamed.
@@ -51,13 +52,15 @@ pub struct Access<'a> {
     pub slot: Option<&'a Slot>,
     /// The only writes that it may send, if a plan was reviewed.
     pub reviewed: Option<&'a BTreeSet<Write>>,
+    /// The lists that stand for single reads in a storm.
+    pub lists: Option<&'a ZoneLists>,
 }
 
 impl<'a> Access<'a> {
     /// Reads, and assumes that writes happen: there is nothing here that could write.
     #[must_use]
     pub fn read_only(reader: &'a Reader) -> Self {
-        Self { reader, writer: None, slot: None, reviewed: None }
+        Self { reader, writer: None, slot: None, reviewed: None, lists: None }
     }
 
     /// Waits for the time of a confirmation. A second read of a list tells nothing more.
@@ -160,7 +163,7 @@ impl Trace {
         Box::pin(async move {
             access.wait_until(start).await;
             let writes = join_all(write.iter().map(|change| send(access, change)));
-            let (results, answers) = join(writes, read_all(access.reader, goal, read)).await;
+            let (results, answers) = join(writes, read_all(access, goal, read)).await;
             Completed::Records { written: write.into_iter().zip(results).collect(), answers }
         })
     }
@@ -179,7 +182,7 @@ impl Trace {
                 let start = self.not_before(std::slice::from_ref(&key));
                 Some(Box::pin(async move {
                     access.wait_until(start).await;
-                    Completed::Answer(Box::new(read(access.reader, goal, key).await))
+                    Completed::Answer(Box::new(read(access, goal, key).await))
                 }))
             }
             SecretStep::ReadSecret(id) => Some(Box::pin(async move {
@@ -371,20 +374,20 @@ enum Completed {
 type Answer = (Fact, Option<(Key, ArmError)>);
 
 /// Sends reads together. A required read that fails ends the others, because the pass fails with it.
-async fn read_all(reader: &Reader, goal: &Goal, keys: Vec<Key>) -> Vec<Answer> {
+async fn read_all(access: Access<'_>, goal: &Goal, keys: Vec<Key>) -> Vec<Answer> {
     let reads = keys.into_iter().map(|key| async move {
         let is_required = key.is_required();
-        let answer = read(reader, goal, key).await;
+        let answer = read(access, goal, key).await;
         if is_required && answer.1.is_some() { Err(answer) } else { Ok(answer) }
     });
     try_join_all(reads).await.unwrap_or_else(|answer| vec![answer])
 }
 
-async fn read(reader: &Reader, goal: &Goal, key: Key) -> Answer {
-    let zones = &goal.zones;
+async fn read(access: Access<'_>, goal: &Goal, key: Key) -> Answer {
+    let (reader, zones) = (access.reader, &goal.zones);
     match key.clone() {
         Key::A(name) => {
-            answer(key, reader.a_record_set(&zones.forward, &name).await, |read| Fact::A(name, read))
+            answer(key, access.a_record_set(&zones.forward, &name).await, |read| Fact::A(name, read))
         }
         Key::Cname(name) => {
             answer(key, reader.cname(&zones.forward, &name).await, |read| Fact::Cname(name, read))
@@ -398,11 +401,11 @@ async fn read(reader: &Reader, goal: &Goal, key: Key) -> Answer {
             let observed = observe_owner(reader, goal, &owner).await;
             answer(key, observed, |read| Fact::OwnerConfirmation(owner, read))
         }
-        Key::Ptr(ptr) => answer(key, ptr_record_set(reader, zones, &ptr).await, |read| Fact::Ptr(ptr, read)),
+        Key::Ptr(ptr) => answer(key, ptr_record_set(access, zones, &ptr).await, |read| Fact::Ptr(ptr, read)),
         Key::PtrList(zone) => {
-            answer(key, ptr_list(reader, zones, zone).await, |read| Fact::PtrList(zone, read))
+            answer(key, ptr_list(access, zones, zone).await, |read| Fact::PtrList(zone, read))
         }
-        Key::AList => answer(key, reader.list_a_record_sets(&zones.forward).await, Fact::AList),
+        Key::AList => answer(key, access.list_a_record_sets(&zones.forward).await, Fact::AList),
     }
 }
 
@@ -433,23 +436,23 @@ async fn observe_owner(reader: &Reader, goal: &Goal, owner: &Owner) -> Result<Ow
 }
 
 async fn ptr_record_set(
-    reader: &Reader,
+    access: Access<'_>,
     zones: &Zones,
     key: &PtrKey,
 ) -> Result<Option<PtrRecordSet>, ArmError> {
     match zones.reverse.get(key.zone) {
-        Some(zone) => reader.ptr_record_set(zone.zone(), &key.name).await,
+        Some(zone) => access.ptr_record_set(zone.zone(), &key.name).await,
         None => Ok(None),
     }
 }
 
 async fn ptr_list(
-    reader: &Reader,
+    access: Access<'_>,
     zones: &Zones,
     index: usize,
 ) -> Result<Vec<(PtrKey, PtrRecordSet)>, ArmError> {
     let Some(zone) = zones.reverse.get(index) else { return Ok(Vec::new()) };
-    let listed = reader.list_ptr_record_sets(zone.zone()).await?;
+    let listed = access.list_ptr_record_sets(zone.zone()).await?;
     let keyed = listed.into_iter().map(|(name, set): (RelativeName, _)| {
         let address = zone.address(&name);
         (PtrKey { address, zone: index, name }, set)

@@ -141,20 +141,37 @@ impl Cooldowns {
 
     /// Until when requests for single record sets in a zone are throttled.
     pub(super) fn throttled_until(&self, zone: &Zone) -> Option<Instant> {
-        if self.is_idle() {
-            return None;
+        let now = Instant::now();
+        let of_zone = self.of_zone(zone).into_iter().filter(|(kind, _)| *kind != Kind::List);
+        of_zone.map(|(_, cooldown)| cooldown.opens).filter(|opens| now < *opens).max()
+    }
+
+    /// Until when lists of the record sets in a zone are throttled.
+    pub(super) fn lists_throttled_until(&self, zone: &Zone) -> Option<Instant> {
+        let now = Instant::now();
+        let of_zone = self.of_zone(zone).into_iter().filter(|(kind, _)| *kind == Kind::List);
+        of_zone.map(|(_, cooldown)| cooldown.opens).find(|opens| now < *opens)
+    }
+
+    /// Whether requests for single record sets in a zone are throttled, or are sent one at a time after a throttle.
+    pub(super) fn is_slow(&self, zone: &Zone) -> bool {
+        let now = Instant::now();
+        self.of_zone(zone).iter().any(|(kind, cooldown)| *kind != Kind::List && cooldown.is_on(now))
+    }
+
+    /// The quotas of a zone that are throttled now or were throttled lately.
+    fn of_zone(&self, zone: &Zone) -> Vec<(Kind, Cooldown)> {
+        let cooldowns = self.cooldowns();
+        if cooldowns.is_empty() {
+            return Vec::new();
         }
         let Zone { subscription, resource_group, name } = zone;
         let place = format!(
             "/subscriptions/{subscription}/resourcegroups/{resource_group}/providers/microsoft.network/privatednszones/{name}"
         )
         .to_ascii_lowercase();
-        let now = Instant::now();
-        let cooldowns = self.cooldowns();
-        let throttled = cooldowns.iter().filter(|(quota, cooldown)| {
-            *quota.place == *place && quota.kind != Kind::List && now < cooldown.opens
-        });
-        throttled.map(|(_, cooldown)| cooldown.opens).max()
+        let of_zone = cooldowns.iter().filter(|(quota, _)| *quota.place == *place);
+        of_zone.map(|(quota, cooldown)| (quota.kind, *cooldown)).collect()
     }
 
     /// How long the longest throttle lasts.
