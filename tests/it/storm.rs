@@ -32,10 +32,11 @@ use aci_dns::{
         queue_trigger::{QueueHost, QueueOptions, QueueTrigger},
         stage::{RECONCILE, RETRY, envelope},
     },
+    sweep::Sweeper,
     telemetry::Telemetry,
 };
 use axum::{Router, body::Body};
-use azure_simulator::{Azure, GroupSpec, Throttles, View};
+use azure_simulator::{Azure, ConnectionDropped, GroupSpec, Throttles, View};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use fastrand::Rng;
@@ -77,15 +78,17 @@ impl Size {
     }
 }
 
-const QUEUE: &str = "aci-dns-retry";
+pub(crate) const QUEUE: &str = "aci-dns-retry";
+/// Instead of a variable: no retry queue.
+const WITHOUT_QUEUE: (&str, &str) = ("", "");
 const EVENTS_PER_GROUP: usize = 20;
 const INSTANCES: usize = 3;
 
 /// A request to Resource Manager from an instance of the handler.
 #[derive(Clone, Debug)]
 struct Sent {
-    /// The instance, and its task for one group.
-    by: (usize, Id),
+    /// The instance, and its task for one group, if it is one.
+    by: (usize, Option<Id>),
     arrived: Instant,
     answered: Instant,
     method: Method,
@@ -108,36 +111,42 @@ impl Sent {
 
 /// What the instances sent to Resource Manager, and how many messages they stored.
 #[derive(Clone, Default)]
-struct Wiretap {
+pub(crate) struct Wiretap {
     sent: Arc<Mutex<Vec<Sent>>>,
     stored: Arc<AtomicUsize>,
 }
 
-struct Instance {
+pub(crate) struct Instance {
     router: Router,
-    reconciler: Arc<Reconciler>,
+    pub(crate) reconciler: Arc<Reconciler>,
+    pub(crate) sweeper: Arc<Sweeper>,
     /// The host that takes messages from the retry queue.
-    queue_host: QueueHost,
+    pub(crate) queue_host: QueueHost,
 }
 
 impl Instance {
-    fn start(number: usize, azure: &Azure, wiretap: &Wiretap, has_queue: bool) -> Self {
+    pub(crate) fn start(number: usize, azure: &Azure, wiretap: &Wiretap, variables: &[(&str, &str)]) -> Self {
         let queue = azure.queue_url("http://127.0.0.1:8181", QUEUE);
         let settings = Settings::from_variables(|name| match name {
-            "ACI_DNS_ZONES" => Some(ZONES.to_owned()),
-            "ACI_DNS_RETRY_QUEUE" => has_queue.then(|| queue.clone()),
             // The figures below are those of an invocation of this length.
             "ACI_DNS_DEADLINE_SECONDS" => Some("25".to_owned()),
-            _ => None,
+            "ACI_DNS_RETRY_QUEUE" if !variables.contains(&WITHOUT_QUEUE) => Some(queue.clone()),
+            name => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
         });
         let settings = settings.unwrap();
         let (network, wiretap) = (azure.router(), wiretap.clone());
         let http_transport = HttpTransport::embedded(tower::service_fn(move |request: Request<Body>| {
             let (network, wiretap) = (network.clone(), wiretap.clone());
-            let by = (number, tokio::task::id());
+            let by = (number, tokio::task::try_id());
             // A request takes effect and is counted, even if its answer arrives too late for the caller.
             let answered = tokio::spawn(async move { wiretap.pass(by, network, request).await });
-            async move { answered.await.map_err(io::Error::other) }
+            async move {
+                let response = answered.await.map_err(io::Error::other)?;
+                match response.extensions().get::<ConnectionDropped>() {
+                    Some(_) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+                    None => Ok(response),
+                }
+            }
         }));
         let endpoint = ArmSettings {
             endpoint: settings.arm_endpoint.clone(),
@@ -156,10 +165,10 @@ impl Instance {
             options: QueueOptions::of_this_app().unwrap(),
         };
         let queue_host = QueueHost::new(trigger, azure.router(), router.clone());
-        Self { router, reconciler: functions.reconciler, queue_host }
+        Self { router, reconciler: functions.reconciler, sweeper: functions.sweeper, queue_host }
     }
 
-    async fn invoke(&self, event: &Value) -> u16 {
+    pub(crate) async fn invoke(&self, event: &Value) -> u16 {
         let body = Body::from(envelope(RECONCILE, event).to_string());
         let request = Request::post(format!("/{RECONCILE}")).body(body).unwrap();
         self.router.clone().oneshot(request).await.unwrap().status().as_u16()
@@ -167,7 +176,13 @@ impl Instance {
 }
 
 impl Wiretap {
-    async fn pass(&self, by: (usize, Id), network: Router, request: Request<Body>) -> Response<Body> {
+    /// How many requests there were since the last call, and how many of them were throttled.
+    pub(crate) fn take(&self) -> [usize; 2] {
+        let sent = std::mem::take(&mut *self.sent.lock().unwrap());
+        [sent.len(), sent.iter().filter(|sent| sent.status == 429).count()]
+    }
+
+    async fn pass(&self, by: (usize, Option<Id>), network: Router, request: Request<Body>) -> Response<Body> {
         if request.uri().path().starts_with("/devstoreaccount1/") {
             let response = network.oneshot(request).await.unwrap();
             self.stored.fetch_add(usize::from(response.status() == 201), Ordering::Relaxed);
@@ -220,7 +235,7 @@ fn event(group: usize, number: usize, verb: &str) -> Value {
     event_of(&group_id(group), &format!("{group}-{number}"), verb)
 }
 
-fn event_of(id: &str, number: &str, verb: &str) -> Value {
+pub(crate) fn event_of(id: &str, number: &str, verb: &str) -> Value {
     json!({
         "id": format!("event-{number}"), "subject": id,
         "eventType": format!("Microsoft.Resources.Resource{verb}Success"),
@@ -234,7 +249,7 @@ fn event_of(id: &str, number: &str, verb: &str) -> Value {
 ///
 /// Sources: <https://learn.microsoft.com/azure/event-grid/delivery-and-retry>; `HttpRequestProcessor.cs` of
 /// `Microsoft.Azure.WebJobs.Extensions.EventGrid`.
-fn pause(attempts: usize) -> Duration {
+pub(crate) fn pause(attempts: usize) -> Duration {
     let schedule = [10, 30, 60, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600];
     Duration::from_secs(schedule.get(attempts - 1).copied().unwrap_or(12 * 3600))
 }
@@ -291,7 +306,7 @@ async fn elsewhere(azure: Azure, instances: Rc<Vec<Instance>>) -> Duration {
 }
 
 /// Waits until no message is left, and says when the last one for unfinished work was done, and the last of all.
-async fn drain(azure: &Azure, started: Instant) -> (Duration, Duration) {
+pub(crate) async fn drain(azure: &Azure, started: Instant) -> (Duration, Duration) {
     let mut finished = Duration::ZERO;
     while let Some(messages) = azure.messages(QUEUE).filter(|messages| !messages.is_empty()) {
         if messages.iter().any(|message| !is_recheck(&message.text)) {
@@ -318,7 +333,9 @@ async fn storm(size: Size, throttles: Option<Throttles>, has_queue: bool) -> Aft
     }
     let wiretap = Wiretap::default();
     azure.create_queue(QUEUE);
-    let start = |number| Instance::start(number, &azure, &wiretap, has_queue);
+    let mut variables = vec![("ACI_DNS_ZONES", ZONES)];
+    variables.extend((!has_queue).then_some(WITHOUT_QUEUE));
+    let start = |number| Instance::start(number, &azure, &wiretap, &variables);
     let instances: Vec<_> = (0..INSTANCES).map(start).collect();
 
     // All records are correct before the storm.
@@ -468,7 +485,7 @@ impl Aftermath {
     /// Requests to a zone before the end of the wait that the same invocation received for the same method. An
     /// invocation begins with a read of its container group.
     fn impatient(&self) -> Vec<String> {
-        let mut reported = HashMap::<((usize, Id), &str, Method), (Instant, Instant)>::new();
+        let mut reported = HashMap::<((usize, Option<Id>), &str, Method), (Instant, Instant)>::new();
         let mut impatient = vec![];
         let mut sent: Vec<_> = self.sent.iter().collect();
         sent.sort_by_key(|sent| sent.arrived);

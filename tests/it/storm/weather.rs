@@ -22,8 +22,8 @@ use http::Method;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    EVENTS_PER_GROUP, FORWARD, INSTANCES, Instance, QUEUE, REVERSE, SUBSCRIPTION, Wiretap, drain, event_of,
-    id_in,
+    EVENTS_PER_GROUP, FORWARD, INSTANCES, Instance, QUEUE, REVERSE, SUBSCRIPTION, Wiretap, ZONES, drain,
+    event_of, id_in,
 };
 
 /// The forward zone of `rg-shared`.
@@ -127,8 +127,8 @@ fn holder(azure: &Azure, name: &str) -> String {
 async fn storm() -> (Azure, Wiretap, usize) {
     let azure = world();
     let wiretap = Wiretap::default();
-    let instances: Vec<_> =
-        (0..INSTANCES).map(|number| Instance::start(number, &azure, &wiretap, true)).collect();
+    let start = |number| Instance::start(number, &azure, &wiretap, &[("ACI_DNS_ZONES", ZONES)]);
+    let instances: Vec<_> = (0..INSTANCES).map(start).collect();
     let hosts: Vec<_> = instances.iter().map(|instance| instance.queue_host.start()).collect();
 
     // Before the storm, the groups that move and those that are deleted have their records.
