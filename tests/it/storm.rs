@@ -5,6 +5,7 @@
 //! twenty, no write is wasted, throttled requests wait, events of one group share passes, groups of another zone do not
 //! wait, and no state is left in memory.
 
+mod lists;
 mod weather;
 
 use std::{
