@@ -3,15 +3,17 @@
 //! When Azure throttles requests for single record sets in a zone and more than a few groups wait for it, one list of
 //! each record type stands for the reads of all of them. A read is answered by a list that started after it was asked
 //! for, so an answer is never older than the read that it replaces, and no list is kept. A list keeps the record sets
-//! that its callers asked for.
+//! that its callers asked for. A zone of many pages is listed only where more groups wait than it has pages.
 //!
 //! What is decided on these answers is the same ([`crate::decide`]): a record set in a list has its ETag, and every
 //! write is conditional on it. Container groups are read singly, because a list does not tell that a group is stopped.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
-
-use futures::FutureExt as _;
-use tokio::time::Instant;
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crate::{
     azure::{
@@ -25,6 +27,7 @@ use crate::{
     },
     reconcile::coalesce::{Coalescer, Role},
 };
+use futures::FutureExt as _;
 
 /// How many groups may wait for a throttled zone before it is listed.
 const FEW: usize = 4;
@@ -44,6 +47,8 @@ pub struct ZoneLists {
     arm: Arm,
     coalescer: Arc<Coalescer<(RecordType, ZoneKey), Wanted, Arc<SharedList>>>,
     waiting: Box<WaitingGroups>,
+    /// The numbers of requests of the latest lists, by zone. The zones are those of the map.
+    pages: Mutex<HashMap<ZoneKey, usize>>,
 }
 
 impl ZoneLists {
@@ -53,32 +58,32 @@ impl ZoneLists {
         waiting: impl Fn(&Zone, usize) -> BTreeSet<ContainerGroupId> + Send + Sync + 'static,
     ) -> Self {
         let coalescer = Arc::new(Coalescer::paced(MOST_LISTS, PAUSE));
-        Self { arm, coalescer, waiting: Box::new(waiting) }
+        Self { arm, coalescer, waiting: Box::new(waiting), pages: Mutex::default() }
     }
 
-    /// Whether a group of these zones can be tried although one of them is throttled. Otherwise, how long it has to wait.
-    pub fn serve(&self, zones: &Zones, throttle: Duration) -> Result<(), Duration> {
-        let mut wait = Duration::ZERO;
-        for zone in zones.all().filter(|zone| self.arm.throttled_until(zone).is_some()) {
-            if !self.stand_for(zone) {
-                wait = wait.max(throttle);
-            }
-            let opens = self.arm.lists_throttled_until(zone).unwrap_or_else(Instant::now);
-            wait = wait.max(opens.saturating_duration_since(Instant::now()));
-        }
-        if wait.is_zero() { Ok(()) } else { Err(wait.max(throttle)) }
+    /// Whether a group of these zones can be tried although some of them are throttled.
+    #[must_use]
+    pub fn serve(&self, zones: &Zones) -> bool {
+        let mut throttled = zones.all().filter(|zone| self.arm.throttled_until(zone).is_some());
+        throttled.all(|zone| self.stand_for(zone))
     }
 
     /// Whether lists stand for the single reads of this zone now.
     #[must_use]
     pub fn stand_for(&self, zone: &Zone) -> bool {
-        self.arm.throttles_record_sets(zone) && self.are_shared(zone)
+        self.arm.throttles_record_sets(zone) && !self.arm.throttles_lists(zone) && self.are_shared(zone)
     }
 
-    /// Whether more than a few groups wait for this zone.
+    /// Whether so many groups wait for this zone that lists cost less than their reads.
     #[must_use]
     pub fn are_shared(&self, zone: &Zone) -> bool {
-        (self.waiting)(zone, FEW + 1).len() > FEW
+        let pages = self.pages().get(&zone.key()).copied().unwrap_or_default();
+        let few = FEW.max(pages);
+        (self.waiting)(zone, few + 1).len() > few
+    }
+
+    fn pages(&self) -> MutexGuard<'_, HashMap<ZoneKey, usize>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A list that starts after this call, for an invocation with this reader. It holds no slot while it waits.
@@ -105,6 +110,7 @@ impl ZoneLists {
         .ok()?;
         if role == Role::Leader {
             reader.add_requests_of(&list);
+            self.pages().insert(zone.key(), list.requests());
         }
         Some(list)
     }

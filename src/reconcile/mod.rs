@@ -413,7 +413,7 @@ impl Reconciler {
     /// How long a group of these zones is not tried, because one of them is throttled.
     fn throttle(&self, zones: &Zones) -> Option<Duration> {
         let wait = self.retry.as_ref()?.throttle(zones)?;
-        self.lists.serve(zones, wait).err()
+        (!self.lists.serve(zones)).then_some(wait)
     }
 
     /// Makes the records of one container group right until a deadline, as a sweep or an operator orders it.

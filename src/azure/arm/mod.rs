@@ -145,10 +145,10 @@ impl Arm {
         self.endpoint.pace.is_slow(zone)
     }
 
-    /// Until when Azure refuses lists of the record sets in a zone.
+    /// Whether Azure throttles lists of the record sets in a zone.
     #[must_use]
-    pub fn lists_throttled_until(&self, zone: &Zone) -> Option<Instant> {
-        self.endpoint.pace.lists_throttled_until(zone)
+    pub fn throttles_lists(&self, zone: &Zone) -> bool {
+        self.endpoint.pace.refuses_lists(zone)
     }
 
     /// What the requests of this process have done, and what is left.

@@ -146,11 +146,10 @@ impl Cooldowns {
         of_zone.map(|(_, cooldown)| cooldown.opens).filter(|opens| now < *opens).max()
     }
 
-    /// Until when lists of the record sets in a zone are throttled.
-    pub(super) fn lists_throttled_until(&self, zone: &Zone) -> Option<Instant> {
+    /// Whether lists of the record sets in a zone are throttled.
+    pub(super) fn refuses_lists(&self, zone: &Zone) -> bool {
         let now = Instant::now();
-        let of_zone = self.of_zone(zone).into_iter().filter(|(kind, _)| *kind == Kind::List);
-        of_zone.map(|(_, cooldown)| cooldown.opens).find(|opens| now < *opens)
+        self.of_zone(zone).iter().any(|(kind, cooldown)| *kind == Kind::List && now < cooldown.opens)
     }
 
     /// Whether requests for single record sets in a zone are throttled, or are sent one at a time after a throttle.
@@ -279,12 +278,17 @@ mod tests {
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 0));
         pace.close(&quota(&Method::GET, &format!("{ZONE}/A")), ms(9000));
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 1));
+        assert_eq!((pace.refuses_lists(&zone()), pace.is_slow(&zone())), (true, false));
         pace.close(&reads(), ms(5000));
         pace.close(&quota(&Method::DELETE, &format!("{ZONE}/A/web")), ms(7000));
         pace.close(&quota(&Method::GET, &format!("{ZONE}.example/A/web")), ms(8000));
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (Some(now + ms(7000)), 2));
         tokio::time::sleep(ms(7000)).await;
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 2));
+        // Deletions are sent one at a time for the same time again.
+        assert_eq!((pace.refuses_lists(&zone()), pace.is_slow(&zone())), (true, true));
+        tokio::time::sleep(ms(7000)).await;
+        assert_eq!((pace.refuses_lists(&zone()), pace.is_slow(&zone())), (false, false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,6 +61,12 @@ impl SharedList {
         &self.reader
     }
 
+    /// How many requests it took, retries included.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        usize::try_from(self.calls).unwrap_or(usize::MAX)
+    }
+
     /// Whether the record set of this name exists, but cannot be represented.
     #[must_use]
     pub fn has_left_out(&self, name: &RelativeName) -> bool {
