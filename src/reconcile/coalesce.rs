@@ -155,7 +155,8 @@ where
                 }
             }
             if !self.pause.is_zero() {
-                sleep(self.pause).await;
+                // Boxed: a run without a pause does not need the room for it.
+                Box::pin(sleep(self.pause)).await;
             }
         }
     }

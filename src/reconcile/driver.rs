@@ -31,7 +31,7 @@ use crate::{
     },
     domain::{
         container_group::AddressState,
-        dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName},
+        dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName, ReverseZone},
         failure::FailureKind,
         secret::{Secret, SecretEdit, SecretId},
     },
@@ -182,7 +182,7 @@ impl Trace {
                 let start = self.not_before(std::slice::from_ref(&key));
                 Some(Box::pin(async move {
                     access.wait_until(start).await;
-                    Completed::Answer(Box::new(read(access, goal, key).await))
+                    Completed::Answer(Box::new(read(access.reader, goal, key).await))
                 }))
             }
             SecretStep::ReadSecret(id) => Some(Box::pin(async move {
@@ -375,19 +375,31 @@ type Answer = (Fact, Option<(Key, ArmError)>);
 
 /// Sends reads together. A required read that fails ends the others, because the pass fails with it.
 async fn read_all(access: Access<'_>, goal: &Goal, keys: Vec<Key>) -> Vec<Answer> {
-    let reads = keys.into_iter().map(|key| async move {
-        let is_required = key.is_required();
-        let answer = read(access, goal, key).await;
-        if is_required && answer.1.is_some() { Err(answer) } else { Ok(answer) }
-    });
-    try_join_all(reads).await.unwrap_or_else(|answer| vec![answer])
+    let listed = if access.is_any_listed(goal, &keys) {
+        access.read_in_storm(goal, keys)
+    } else {
+        let access = &access;
+        let reads = keys.into_iter().map(|key| async move {
+            let is_required = key.is_required();
+            let answer = read(access.reader, goal, key).await;
+            // A 429 may be the first sign of a storm: the other answers still count.
+            let has_failed = answer.1.is_some() && !access.is_listed_instead(goal, &answer);
+            if is_required && has_failed { Err(answer) } else { Ok(answer) }
+        });
+        let answers = try_join_all(reads).await.unwrap_or_else(|answer| vec![answer]);
+        if !answers.iter().any(|answer| access.is_listed_instead(goal, answer)) {
+            return answers;
+        }
+        access.list_instead(goal, answers)
+    };
+    listed.await
 }
 
-async fn read(access: Access<'_>, goal: &Goal, key: Key) -> Answer {
-    let (reader, zones) = (access.reader, &goal.zones);
+async fn read(reader: &Reader, goal: &Goal, key: Key) -> Answer {
+    let zones = &goal.zones;
     match key.clone() {
         Key::A(name) => {
-            answer(key, access.a_record_set(&zones.forward, &name).await, |read| Fact::A(name, read))
+            answer(key, reader.a_record_set(&zones.forward, &name).await, |read| Fact::A(name, read))
         }
         Key::Cname(name) => {
             answer(key, reader.cname(&zones.forward, &name).await, |read| Fact::Cname(name, read))
@@ -401,11 +413,11 @@ async fn read(access: Access<'_>, goal: &Goal, key: Key) -> Answer {
             let observed = observe_owner(reader, goal, &owner).await;
             answer(key, observed, |read| Fact::OwnerConfirmation(owner, read))
         }
-        Key::Ptr(ptr) => answer(key, ptr_record_set(access, zones, &ptr).await, |read| Fact::Ptr(ptr, read)),
+        Key::Ptr(ptr) => answer(key, ptr_record_set(reader, zones, &ptr).await, |read| Fact::Ptr(ptr, read)),
         Key::PtrList(zone) => {
-            answer(key, ptr_list(access, zones, zone).await, |read| Fact::PtrList(zone, read))
+            answer(key, ptr_list(reader, zones, zone).await, |read| Fact::PtrList(zone, read))
         }
-        Key::AList => answer(key, access.list_a_record_sets(&zones.forward).await, Fact::AList),
+        Key::AList => answer(key, reader.list_a_record_sets(&zones.forward).await, Fact::AList),
     }
 }
 
@@ -436,28 +448,35 @@ async fn observe_owner(reader: &Reader, goal: &Goal, owner: &Owner) -> Result<Ow
 }
 
 async fn ptr_record_set(
-    access: Access<'_>,
+    reader: &Reader,
     zones: &Zones,
     key: &PtrKey,
 ) -> Result<Option<PtrRecordSet>, ArmError> {
     match zones.reverse.get(key.zone) {
-        Some(zone) => access.ptr_record_set(zone.zone(), &key.name).await,
+        Some(zone) => reader.ptr_record_set(zone.zone(), &key.name).await,
         None => Ok(None),
     }
 }
 
 async fn ptr_list(
-    access: Access<'_>,
+    reader: &Reader,
     zones: &Zones,
     index: usize,
 ) -> Result<Vec<(PtrKey, PtrRecordSet)>, ArmError> {
     let Some(zone) = zones.reverse.get(index) else { return Ok(Vec::new()) };
-    let listed = access.list_ptr_record_sets(zone.zone()).await?;
-    let keyed = listed.into_iter().map(|(name, set): (RelativeName, _)| {
+    Ok(keyed(zone, index, reader.list_ptr_record_sets(zone.zone()).await?))
+}
+
+fn keyed(
+    zone: &ReverseZone,
+    index: usize,
+    listed: Vec<(RelativeName, PtrRecordSet)>,
+) -> Vec<(PtrKey, PtrRecordSet)> {
+    let keyed = listed.into_iter().map(|(name, set)| {
         let address = zone.address(&name);
         (PtrKey { address, zone: index, name }, set)
     });
-    Ok(keyed.collect())
+    keyed.collect()
 }
 
 /// Sends one write, conditional on what was read.

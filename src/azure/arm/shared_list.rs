@@ -3,14 +3,14 @@
 //! It keeps the record sets that somebody asked for, so that its size does not depend on the zone. A record set that
 //! cannot be represented is left out, and its name is known: a single read tells more about it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
 use super::{ArmError, Listed, Reader, Snapshot, Source, records};
 use crate::{
     decide::report::RequestRecord,
-    domain::dns::{RecordType, RelativeName, Zone},
+    domain::dns::{ARecordSet, PtrRecordSet, RecordType, RelativeName, Zone},
 };
 
 /// The record sets that a list keeps.
@@ -48,17 +48,31 @@ impl Wanted {
 /// The answer to a list, and what it cost.
 #[derive(Debug)]
 pub struct SharedList {
-    reader: Reader,
+    snapshot: Snapshot,
     left_out: BTreeSet<RelativeName>,
     calls: u32,
     request_records: Vec<RequestRecord>,
 }
 
 impl SharedList {
-    /// What answers from this list: absent is what the list does not contain. Where the list failed, each read fails.
-    #[must_use]
-    pub fn reader(&self) -> &Reader {
-        &self.reader
+    /// An A record set; `None` if the list does not contain it. Fails if the list failed.
+    pub fn a_record_set(&self, zone: &Zone, name: &RelativeName) -> Result<Option<ARecordSet>, ArmError> {
+        self.snapshot.a_record_set(zone, name)
+    }
+
+    /// A PTR record set, likewise.
+    pub fn ptr_record_set(&self, zone: &Zone, name: &RelativeName) -> Result<Option<PtrRecordSet>, ArmError> {
+        self.snapshot.ptr_record_set(zone, name)
+    }
+
+    /// All A record sets that the list keeps.
+    pub fn a_record_sets(&self, zone: &Zone) -> Result<Vec<(RelativeName, ARecordSet)>, ArmError> {
+        self.snapshot.list_a_record_sets(zone)
+    }
+
+    /// All PTR record sets that the list keeps.
+    pub fn ptr_record_sets(&self, zone: &Zone) -> Result<Vec<(RelativeName, PtrRecordSet)>, ArmError> {
+        self.snapshot.list_ptr_record_sets(zone)
     }
 
     /// How many requests it took, retries included.
@@ -91,12 +105,7 @@ impl Reader {
                 }
             }
         }
-        SharedList {
-            reader: Self::of(Arc::new(snapshot)),
-            left_out,
-            calls: self.calls(),
-            request_records: self.request_records(),
-        }
+        SharedList { snapshot, left_out, calls: self.calls(), request_records: self.request_records() }
     }
 
     /// Counts the requests of a list as those of this invocation.
