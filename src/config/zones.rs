@@ -69,6 +69,13 @@ pub enum NotInMap {
     },
 }
 
+impl Zones {
+    /// The forward zone and the reverse zones.
+    pub fn all(&self) -> impl Iterator<Item = &Zone> {
+        std::iter::once(&self.forward).chain(self.reverse.iter().map(ReverseZone::zone))
+    }
+}
+
 impl fmt::Display for NotInMap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

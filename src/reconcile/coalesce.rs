@@ -11,12 +11,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use futures::FutureExt;
 use tokio::{
     sync::{Semaphore, oneshot},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use crate::azure::slot::Slot;
@@ -27,6 +28,8 @@ pub struct Coalescer<Key, Input, Value> {
     /// For each key with a run in progress or about to start: the callers that wait for the next run.
     waiting: Mutex<HashMap<Key, Vec<Waiter<Input, Value>>>>,
     running: AtomicUsize,
+    /// The pause between two runs for one key.
+    pause: Duration,
     places: Arc<Semaphore>,
 }
 
@@ -72,8 +75,20 @@ where
         Self {
             waiting: Mutex::new(HashMap::new()),
             running: AtomicUsize::new(0),
+            pause: Duration::ZERO,
             places: Arc::new(Semaphore::new(max_concurrency)),
         }
+    }
+
+    /// Allows so many runs at a time, with a pause between two runs for one key.
+    #[must_use]
+    pub fn paced(max_concurrency: usize, pause: Duration) -> Self {
+        Self { pause, ..Self::new(max_concurrency) }
+    }
+
+    /// At most so many of these keys that a caller waits for, or that a run is under way for.
+    pub fn keys(&self, most: usize, is_meant: impl Fn(&Key) -> bool) -> Vec<Key> {
+        self.waiting().keys().filter(|key| is_meant(key)).take(most).cloned().collect()
     }
 
     /// Waits for a run for `key` that starts after this call. The arguments of `work` are the latest deadline of the
@@ -143,6 +158,10 @@ where
                     role = Role::Follower;
                 }
             }
+            if !self.pause.is_zero() {
+                // Boxed: a run without a pause does not need the room for it.
+                Box::pin(sleep(self.pause)).await;
+            }
         }
     }
 
@@ -168,7 +187,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{sync::atomic::AtomicU32, time::Duration};
+    use std::sync::atomic::AtomicU32;
 
     fn after(milliseconds: u64) -> Instant {
         Instant::now() + Duration::from_millis(milliseconds)
@@ -182,7 +201,7 @@ mod tests {
         move |_, _, _| {
             let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
             async move {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                sleep(Duration::from_secs(1)).await;
                 run
             }
             .boxed()
@@ -197,14 +216,14 @@ mod tests {
             tokio::spawn(async move { shared.run(1, (), after(9000), work).await })
         };
         let first = call(&shared);
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        sleep(Duration::from_millis(500)).await;
         let (second, third) = (call(&shared), call(&shared));
         tokio::task::yield_now().await;
         assert_eq!(shared.load(), Load { running: 1, waiting: 2 });
         assert_eq!(first.await.unwrap(), Ok((1, Role::Leader)));
         assert_eq!(second.await.unwrap(), Ok((2, Role::Leader)));
         assert_eq!(third.await.unwrap(), Ok((2, Role::Follower)));
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
         assert!(shared.waiting.lock().unwrap().is_empty(), "memory does not grow with the number of keys");
         assert_eq!(shared.load(), Load::default());
     }
@@ -244,6 +263,24 @@ mod tests {
         let again = shared.run(1, (), after(9000), |_, _, _| async { 7 });
         let again = tokio::time::timeout(Duration::from_secs(1), again).await;
         assert_eq!(again.ok(), Some(Ok((7, Role::Leader))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paced_run_waits_for_its_pause_and_serves_all_that_arrive_meanwhile() {
+        let (shared, runs) = (Arc::new(Coalescer::paced(8, Duration::from_secs(5))), Arc::default());
+        let started = Instant::now();
+        let call = |key, wait| {
+            let (shared, work) = (Arc::clone(&shared), counted(&runs));
+            async move {
+                sleep(Duration::from_secs(wait)).await;
+                let (run, _) = shared.run(key, (), after(20_000), work).await.unwrap();
+                (run, started.elapsed().as_secs())
+            }
+        };
+        let answers = tokio::join!(call(1, 0), call(1, 2), call(1, 5), call(2, 2));
+        assert_eq!(answers, ((1, 1), (3, 7), (3, 7), (2, 3)));
+        sleep(Duration::from_secs(6)).await;
+        assert!(shared.waiting.lock().unwrap().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

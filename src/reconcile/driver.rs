@@ -2,6 +2,7 @@
 //!
 //! The driver makes no decisions. A dry run has no writer: its writes are recorded and assumed to have succeeded.
 
+mod records;
 pub mod services;
 
 use std::{
@@ -30,11 +31,11 @@ use crate::{
     },
     domain::{
         container_group::AddressState,
-        dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName},
+        dns::{Owner, Precondition, PtrRecordSet, RecordType, RelativeName, ReverseZone},
         failure::FailureKind,
         secret::{Secret, SecretEdit, SecretId},
     },
-    reconcile::clock::Clock,
+    reconcile::{clock::Clock, lists::ZoneLists},
 };
 
 /// The time between the first read of a group and the read that confirms that it is deleted, stopped or renamed.
@@ -51,13 +52,15 @@ pub struct Access<'a> {
     pub slot: Option<&'a Slot>,
     /// The only writes that it may send, if a plan was reviewed.
     pub reviewed: Option<&'a BTreeSet<Write>>,
+    /// The lists that stand for single reads in a storm.
+    pub lists: Option<&'a ZoneLists>,
 }
 
 impl<'a> Access<'a> {
     /// Access for a dry run: it has no writer.
     #[must_use]
     pub fn read_only(reader: &'a Reader) -> Self {
-        Self { reader, writer: None, slot: None, reviewed: None }
+        Self { reader, writer: None, slot: None, reviewed: None, lists: None }
     }
 
     /// Waits for the time of a confirmation. Lists need no wait, because a second read of a list has the same result.
@@ -160,7 +163,7 @@ impl Trace {
         Box::pin(async move {
             access.wait_until(start).await;
             let writes = join_all(write.iter().map(|change| send(access, change)));
-            let (results, answers) = join(writes, read_all(access.reader, goal, read)).await;
+            let (results, answers) = join(writes, read_all(access, goal, read)).await;
             Completed::Records { written: write.into_iter().zip(results).collect(), answers }
         })
     }
@@ -371,13 +374,25 @@ enum Completed {
 type ReadAnswer = (Fact, Option<(Key, ArmError)>);
 
 /// Sends reads together. If a required read fails, the others are cancelled, because the pass fails.
-async fn read_all(reader: &Reader, goal: &Goal, keys: Vec<Key>) -> Vec<ReadAnswer> {
-    let reads = keys.into_iter().map(|key| async move {
-        let is_required = key.is_required();
-        let answer = read(reader, goal, key).await;
-        if is_required && answer.1.is_some() { Err(answer) } else { Ok(answer) }
-    });
-    try_join_all(reads).await.unwrap_or_else(|answer| vec![answer])
+async fn read_all(access: Access<'_>, goal: &Goal, keys: Vec<Key>) -> Vec<ReadAnswer> {
+    let listed = if access.is_any_listed(goal, &keys) {
+        access.read_in_storm(goal, keys)
+    } else {
+        let access = &access;
+        let reads = keys.into_iter().map(|key| async move {
+            let is_required = key.is_required();
+            let answer = read(access.reader, goal, key).await;
+            // A 429 may be the first sign of a storm: the other answers still count.
+            let has_failed = answer.1.is_some() && !access.is_listed_instead(goal, &answer);
+            if is_required && has_failed { Err(answer) } else { Ok(answer) }
+        });
+        let answers = try_join_all(reads).await.unwrap_or_else(|answer| vec![answer]);
+        if !answers.iter().any(|answer| access.is_listed_instead(goal, answer)) {
+            return answers;
+        }
+        access.list_instead(goal, answers)
+    };
+    listed.await
 }
 
 async fn read(reader: &Reader, goal: &Goal, key: Key) -> ReadAnswer {
@@ -449,12 +464,19 @@ async fn ptr_list(
     index: usize,
 ) -> Result<Vec<(PtrKey, PtrRecordSet)>, ArmError> {
     let Some(zone) = zones.reverse.get(index) else { return Ok(Vec::new()) };
-    let listed = reader.list_ptr_record_sets(zone.zone()).await?;
-    let keyed = listed.into_iter().map(|(name, set): (RelativeName, _)| {
+    Ok(keyed(zone, index, reader.list_ptr_record_sets(zone.zone()).await?))
+}
+
+fn keyed(
+    zone: &ReverseZone,
+    index: usize,
+    listed: Vec<(RelativeName, PtrRecordSet)>,
+) -> Vec<(PtrKey, PtrRecordSet)> {
+    let keyed = listed.into_iter().map(|(name, set)| {
         let address = zone.address(&name);
         (PtrKey { address, zone: index, name }, set)
     });
-    Ok(keyed.collect())
+    keyed.collect()
 }
 
 /// Sends one write, on the condition that the record set is unchanged since it was read.

@@ -11,6 +11,7 @@
 pub mod clock;
 pub mod coalesce;
 pub mod driver;
+pub mod lists;
 mod outcome;
 pub mod publish;
 pub mod retry;
@@ -48,13 +49,14 @@ use crate::{
         report::{Outcome, Report, unmapped},
     },
     domain::{
-        dns::{DomainName, Owner},
+        dns::{DomainName, Owner, Zone},
         resource_id::ContainerGroupId,
         secret::SecretEdit,
     },
     reconcile::{
         coalesce::{Coalescer, Load, Role},
         driver::{Access, Trace, drive, dry_run},
+        lists::ZoneLists,
         publish::{PublishError, secret_result},
         retry::message::Work,
         retry::{RetryMetrics, RetryQueue, RunMessages},
@@ -241,6 +243,7 @@ pub struct Reconciler {
     clock: Clock,
     coalescer: Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
     retry: Option<Arc<RetryQueue>>,
+    lists: Arc<ZoneLists>,
     /// The services of resource groups.
     pub services: Arc<Services>,
     vaults: Vaults,
@@ -281,10 +284,12 @@ impl Reconciler {
     pub fn new(settings: Arc<Settings>, arm: Arm, clock: Clock) -> Arc<Self> {
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
         let retry = RetryQueue::new(&settings, &arm, &clock).map(Arc::new);
-        let services = Arc::new(Services::new(Arc::clone(&settings), arm.clone()));
+        let waiting = groups_waiting(&settings, &coalescer, retry.as_ref());
+        let lists = Arc::new(ZoneLists::new(arm.clone(), waiting));
+        let services = Arc::new(Services::new(Arc::clone(&settings), arm.clone(), Arc::clone(&lists)));
         let (http_transport, tokens) = arm.network();
         let vaults = Vaults::new(settings.cloud, http_transport, tokens);
-        Arc::new(Self { settings, arm, clock, coalescer, retry, services, vaults })
+        Arc::new(Self { settings, arm, clock, coalescer, retry, lists, services, vaults })
     }
 
     /// The clients of key vaults.
@@ -378,7 +383,7 @@ impl Reconciler {
     }
 
     /// A run for a group. If its work can be deferred and one of these zones is throttled, the run sends no request for
-    /// the records.
+    /// the records, unless lists serve the zones.
     fn running(
         self: &Arc<Self>,
         zones: Option<&Zones>,
@@ -387,8 +392,7 @@ impl Reconciler {
         move |deadline, (first, others), slot| {
             let this = Arc::clone(&this);
             let work = others.into_iter().fold(first, Work::merged);
-            let throttle =
-                zones.as_ref().zip(this.retry.as_ref()).and_then(|(zones, retry)| retry.throttle(zones));
+            let throttle = zones.as_ref().and_then(|zones| this.throttle(zones));
             async move {
                 let report = if let Some(wait) = throttle {
                     let secret = this.publish(&work.id, slot, deadline - GRACE).await;
@@ -407,6 +411,12 @@ impl Reconciler {
             }
             .boxed()
         }
+    }
+
+    /// How long a group of these zones is not tried, because one of them is throttled.
+    fn throttle(&self, zones: &Zones) -> Option<Duration> {
+        let wait = self.retry.as_ref()?.throttle(zones)?;
+        (!self.lists.serve(zones)).then_some(wait)
     }
 
     /// Corrects the records of one container group until a deadline, for a sweep or a command.
@@ -482,6 +492,7 @@ impl Reconciler {
                 writer: Some(&writer).filter(|_| !rules.is_dry_run()),
                 slot,
                 reviewed: order.reviewed.as_deref(),
+                lists: Some(&*self.lists).filter(|_| order.is_of_event),
             };
             let mut trace = Trace::new(RunState::new(wait));
             let report = self.group(access, &vaults, rules, &goal, deadline, &mut trace).await;
@@ -504,8 +515,9 @@ impl Reconciler {
         let rules = Rules::of(&self.settings, &goal.zones);
         let (writer, vaults) =
             (self.arm.invocation_in(deadline, Some(Arc::clone(&slot))), self.vaults.invocation());
+        let slot = Some(&*slot);
         let access =
-            Access { reader: writer.reader(), writer: Some(&writer), slot: Some(&slot), reviewed: None };
+            Access { reader: writer.reader(), writer: Some(&writer), slot, reviewed: None, lists: None };
         let mut trace = Trace::new(RunState::default());
         let report = self.group(access, &vaults, rules, &goal, deadline, &mut trace).await;
         Some(with_requests(report, writer.reader(), &vaults))
@@ -529,6 +541,28 @@ impl Reconciler {
         };
         let secret = secret_result(trace);
         report(access, goal, result.as_ref(), secret.as_ref(), trace)
+    }
+}
+
+/// Finds the groups that wait for a zone: with a run that is under way or about to start, or with a message that is not
+/// visible yet.
+fn groups_waiting(
+    settings: &Arc<Settings>,
+    coalescer: &Arc<Coalescer<ContainerGroupId, Work, Arc<Run>>>,
+    retry: Option<&Arc<RetryQueue>>,
+) -> impl Fn(&Zone, usize) -> BTreeSet<ContainerGroupId> + use<> {
+    let (settings, coalescer) = (Arc::clone(settings), Arc::clone(coalescer));
+    let retry = retry.cloned();
+    move |zone, most| {
+        let place = zone.key();
+        let is_meant = |id: &ContainerGroupId| {
+            settings.zones.serving(id).is_some_and(|zones| zones.all().any(|zone| zone.key() == place))
+        };
+        let mut groups: BTreeSet<_> = coalescer.keys(most, is_meant).into_iter().collect();
+        if let Some(retry) = retry.as_ref().filter(|_| groups.len() < most) {
+            groups.extend(retry.groups(most, is_meant));
+        }
+        groups
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
         report::{Chain, Deferral, MessageKind, Outcome, Report},
     },
     domain::{
-        dns::{ReverseZone, ZoneKey},
+        dns::{Zone, ZoneKey},
         resource_id::ContainerGroupId,
     },
     reconcile::{
@@ -137,8 +137,7 @@ impl RetryQueue {
     /// How long a group is not tried because one of its zones is throttled.
     #[must_use]
     pub fn throttle(&self, zones: &Zones) -> Option<Duration> {
-        let all = std::iter::once(&zones.forward).chain(zones.reverse.iter().map(ReverseZone::zone));
-        let opens = all.filter_map(|zone| self.arm.throttled_until(zone)).max()?;
+        let opens = zones.all().filter_map(|zone| self.arm.throttled_until(zone)).max()?;
         let rest = opens.saturating_duration_since(Instant::now());
         (!rest.is_zero()).then_some(rest)
     }
@@ -151,6 +150,14 @@ impl RetryQueue {
         if waiting.groups.get(&work.id).is_some_and(is_arrived) {
             waiting.groups.remove(&work.id);
         }
+    }
+
+    /// At most so many of these groups that have a message which is not visible yet.
+    #[must_use]
+    pub fn groups(&self, most: usize, is_meant: impl Fn(&ContainerGroupId) -> bool) -> Vec<ContainerGroupId> {
+        let (now, waiting) = (Instant::now(), self.waiting());
+        let groups = waiting.groups.iter().filter(|(id, pending)| now < pending.visible && is_meant(id));
+        groups.map(|(id, _)| id).take(most).cloned().collect()
     }
 
     /// The unfinished work that this process knows.
@@ -321,10 +328,7 @@ impl Waiting {
 
     /// The turn of a group that waits for its zones: not before the throttle ends, and spaced from other groups.
     fn turn(&mut self, zones: &Zones, now: Instant, opens: Instant) -> Instant {
-        let places = || {
-            let reverse = zones.reverse.iter().map(|zone| zone.zone().key());
-            std::iter::once(zones.forward.key()).chain(reverse)
-        };
+        let places = || zones.all().map(Zone::key);
         let taken = places().filter_map(|place| self.zones.get(&place).copied()).max();
         let turn = opens.max(taken.unwrap_or(opens)).min(now + LONGEST_SPREAD.max(opens - now));
         for place in places() {

@@ -29,6 +29,7 @@ use crate::{
             Access,
             services::{ServicesTrace, drive_services},
         },
+        lists::ZoneLists,
         outcome::failure_outcome,
     },
 };
@@ -41,6 +42,7 @@ type Trigger = (ContainerGroupId, Evidence);
 pub struct Services {
     settings: Arc<Settings>,
     arm: Arm,
+    lists: Arc<ZoneLists>,
     coalescer: Arc<Coalescer<Scope, Trigger, Arc<ServicesRun>>>,
 }
 
@@ -83,9 +85,9 @@ pub struct ServiceFailure {
 impl Services {
     /// The services of these settings.
     #[must_use]
-    pub fn new(settings: Arc<Settings>, arm: Arm) -> Self {
+    pub fn new(settings: Arc<Settings>, arm: Arm, lists: Arc<ZoneLists>) -> Self {
         let coalescer = Arc::new(Coalescer::new(settings.max_concurrency));
-        Self { settings, arm, coalescer }
+        Self { settings, arm, lists, coalescer }
     }
 
     /// Makes the services of a group's resource group right, together with concurrent events of that resource group.
@@ -105,7 +107,7 @@ impl Services {
                 let known = goal.causes.entry(id).or_default();
                 *known = evidence.max(*known);
             }
-            let order = Order { slot: Some(slot), ..Order::default() };
+            let order = Order { slot: Some(slot), is_of_event: true, ..Order::default() };
             async move { Arc::new(this.run(goal, order, deadline).await) }.boxed()
         };
         let run = self.coalescer.run(scope, cause, deadline, work);
@@ -125,6 +127,7 @@ impl Services {
             writer: Some(&arm).filter(|_| !rules.is_dry_run()),
             slot: order.slot.as_deref(),
             reviewed: order.reviewed.as_deref(),
+            lists: Some(&*self.lists).filter(|_| order.is_of_event),
         };
         drive(&self.settings, access, rules, &goal, deadline).await
     }

@@ -26,12 +26,8 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use self::{
-<<<<<<< HEAD
     files::{EventFiles, FileError, FoundEvent},
-=======
-    files::{Events, FileError, Found},
     pushes::PushDocument,
->>>>>>> images
     queue_trigger::QueueOptions,
     scenario::{Player, ScenarioError},
     show::LogFields,
@@ -223,33 +219,21 @@ pub async fn play(
 
 /// Delivers an event, or a push to the app of image updates, where there is one.
 async fn deliver(
-<<<<<<< HEAD
-    stage: &Stage,
-    found: &FoundEvent,
-=======
     (stage, images): (&Stage, Option<&Stage>),
-    found: &Found,
->>>>>>> images
+    found: &FoundEvent,
     lines: &Lines,
     tally: &mut OutcomeCounts,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     drop(lines.take());
-<<<<<<< HEAD
-    stage.invoke(RECONCILE, &found.event).await;
-    for fields in lines.take().into_iter().filter_map(LogFields::of) {
-        show::event(out, &title(&found.place, &fields), &fields)?;
-        tally.count(fields.text("outcome"), fields.is_failure());
-=======
     let push = images.and_then(|images| Some((images, PushDocument::of(&found.event)?)));
     match push {
         Some((images, push)) => push.deliver(images, &found.event).await,
         None => drop(stage.invoke(RECONCILE, &found.event).await),
     }
-    for told in lines.take().into_iter().filter_map(Told::of) {
-        show::event(out, &title(&found.place, &told), &told)?;
-        tally.count(told.text("outcome"), told.is_failure());
->>>>>>> images
+    for fields in lines.take().into_iter().filter_map(LogFields::of) {
+        show::event(out, &title(&found.place, &fields), &fields)?;
+        tally.count(fields.text("outcome"), fields.is_failure());
     }
     Ok(())
 }
@@ -285,26 +269,19 @@ async fn finish(
     }
 }
 
-<<<<<<< HEAD
 fn title(place: &str, fields: &LogFields) -> String {
-    let kind = fields.text("event.type");
-    let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
-    format!("{place} {kind} {}", group_of(fields)).trim_end().to_owned()
-=======
-fn title(place: &str, told: &Told) -> String {
-    format!("{place} {} {}", kind_of(told), group_of(told)).trim_end().to_owned()
+    format!("{place} {} {}", kind_of(fields), group_of(fields)).trim_end().to_owned()
 }
 
 /// The type of an event, or the pushed image.
-fn kind_of(told: &Told) -> String {
-    let (repository, tag) = (told.text("image.repository"), told.text("image.tag"));
+fn kind_of(fields: &LogFields) -> String {
+    let (repository, tag) = (fields.text("image.repository"), fields.text("image.tag"));
     if !repository.is_empty() {
         let colon = if tag.is_empty() { "" } else { ":" };
         return format!("push {repository}{colon}{tag}");
     }
-    let kind = told.text("event.type");
+    let kind = fields.text("event.type");
     kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind).to_owned()
->>>>>>> images
 }
 
 /// A container group as `<resource group>/<name>`; empty if the event names none.

@@ -14,13 +14,9 @@
 //! | `create GROUP ... [policy=Always\|OnFailure\|Never] [standby] [visible-after=30s]` | likewise; with a restart policy, for a standby pool, not visible to reads at first |
 //! | `restart`, `redeploy`, `stop`, `start`, `delete GROUP` | the operations of people; Azure raises an event |
 //! | `move GROUP` | the platform moves it; Azure raises no event |
-<<<<<<< HEAD
 //! | `exit GROUP [CODE]` | its containers exit; the restart policy determines the next state |
-=======
-//! | `exit GROUP [CODE]` | its containers end by themselves; the restart policy decides what follows |
 //! | `create GROUP ... [image=IMAGE] [logs=WORKSPACE]` | likewise; with this image, and with a workspace whose key Azure hides |
 //! | `push IMAGE [twice] [webhook]` | pushes an image, which the app of image updates learns at once; it needs `set ACI_DNS_IMAGES` |
->>>>>>> images
 //! | `claim GROUP` | takes it out of its standby pool; Azure raises an event |
 //! | `hand-over GROUP GROUP` | the first one moves, and the second one gets its address; Azure raises no event |
 //! | `tag GROUP [KEY=VALUE]` | replaces its tags; Azure raises an event |
@@ -44,12 +40,8 @@
 //! `skip=N` (the number of requests before them) and `for=30s` (any number of requests within this time). SCOPE is a
 //! zone, a resource group, a container group, or a resource id.
 
-<<<<<<< HEAD
 mod faults;
-=======
 mod pushes;
-mod weather;
->>>>>>> images
 
 #[cfg(test)]
 mod tests;
@@ -207,13 +199,8 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
                 let (name, value) =
                     rest.split_once(' ').ok_or(ScenarioError::MissingWord("a name and a value"))?;
                 self.settings.insert(name.to_owned(), value.trim().to_owned());
-<<<<<<< HEAD
                 // Other settings need a new handler.
-                self.stage = None;
-=======
-                // A handler with other settings is another handler.
                 (self.stage, self.image_stage) = (None, None);
->>>>>>> images
             }
             "zone" => {
                 self.azure.create_zone(SUBSCRIPTION, ZONE_RESOURCE_GROUP, words.next("a name")?);
@@ -383,20 +370,11 @@ impl<Lookup: Fn(&str) -> Option<String>> Player<Lookup> {
 
     /// Shows the outcomes of events and messages since the last call.
     fn show_lines(&mut self, note: &str, out: &mut dyn Write) -> io::Result<()> {
-<<<<<<< HEAD
         for fields in self.lines.take().into_iter().filter_map(LogFields::of) {
             let is_drift = fields.text("function.name") == TRACK_DRIFT;
-            let kind = if is_drift { "drift" } else { fields.text("event.type") };
-            let kind = kind.strip_prefix("Microsoft.Resources.").unwrap_or(kind);
-            show::event(out, &format!("{note}{kind} {}", group_of(&fields)), &fields)?;
+            let kind = if is_drift { "drift".to_owned() } else { kind_of(&fields) };
+            show::event(out, format!("{note}{kind} {}", group_of(&fields)).trim_end(), &fields)?;
             self.output.push(fields);
-=======
-        for told in self.lines.take().into_iter().filter_map(Told::of) {
-            let is_drift = told.text("function.name") == TRACK_DRIFT;
-            let kind = if is_drift { "drift".to_owned() } else { kind_of(&told) };
-            show::event(out, format!("{note}{kind} {}", group_of(&told)).trim_end(), &told)?;
-            self.told.push(told);
->>>>>>> images
         }
         Ok(())
     }

@@ -45,13 +45,9 @@ pub struct Stage {
     arm: Arm,
     settings: Settings,
     router: Router,
-<<<<<<< HEAD
-    /// The number of invocations, from which their ids are derived.
-=======
     /// The function that finishes unfinished work.
     retry: &'static str,
-    /// How many invocations there were, which gives each its id.
->>>>>>> images
+    /// The number of invocations, from which their ids are derived.
     invocations: Arc<AtomicU64>,
 }
 

@@ -1,5 +1,9 @@
-//! A sweep at scale: 2,000 container groups over 20 resource groups and 3 subscriptions, 25,000 record sets in the
+//! Fleets: a sweep at scale, and a fresh deployment ([`large`]).
+//!
+//! This file: 2,000 container groups over 20 resource groups and 3 subscriptions, 25,000 record sets in the
 //! forward zone, and the throttles of Private DNS.
+
+mod large;
 
 use std::time::Duration;
 

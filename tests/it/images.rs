@@ -10,7 +10,7 @@ use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use aci_dns::{
     config::{LogFilter, Settings},
-    replay::stage::{Answer, Lines, Stage, envelope},
+    replay::stage::{HandlerAnswer, Lines, Stage, envelope},
 };
 use azure_simulator::{Azure, GroupSpec, ImagePush, PushSpec};
 use http::Method;
@@ -108,7 +108,7 @@ impl Images {
         self.done(answer)
     }
 
-    fn done(&self, answer: Answer) -> Done {
+    fn done(&self, answer: HandlerAnswer) -> Done {
         let lines = self.lines.take().into_iter().filter(|line| line.contains_key("outcome"));
         Done { answer, lines: lines.map(Value::Object).collect(), writes: self.writes() }
     }
@@ -154,7 +154,7 @@ fn stage(azure: &Azure, settings: &BTreeMap<String, String>) -> Stage {
 /// What came of one invocation.
 #[derive(Debug)]
 struct Done {
-    answer: Answer,
+    answer: HandlerAnswer,
     lines: Vec<Value>,
     writes: Vec<String>,
 }

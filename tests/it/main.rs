@@ -39,6 +39,7 @@ mod security;
 mod services;
 mod settings;
 mod simulation;
+mod soak;
 mod storm;
 mod sweep;
 mod switch;

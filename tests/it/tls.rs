@@ -5,6 +5,8 @@
 //! Resource Manager is the simulator in this process, over HTTPS; the managed identity endpoint is plain HTTP, as on App
 //! Service.
 
+mod connections;
+
 use std::fmt::Write as _;
 use std::future;
 use std::net::TcpListener as StdListener;
@@ -103,8 +105,8 @@ fn serve_tls(azure: &Azure, config: Arc<ServerConfig>) -> u16 {
     })
 }
 
-/// What the handler answers to the event of the group: status and body.
-fn handled(azure: &Azure, port: u16, event: &Value, folder: &Path, trust: &[(&str, &str)]) -> (u16, String) {
+/// The handler as a process, with Resource Manager at this port.
+fn handler(azure: &Azure, port: u16, folder: &Path, trust: &[(&str, &str)]) -> Program {
     let identity = {
         let azure = azure.clone();
         run(async move |listener| simulator::serve(azure, listener, future::pending()).await.unwrap())
@@ -118,7 +120,12 @@ fn handled(azure: &Azure, port: u16, event: &Value, folder: &Path, trust: &[(&st
         ("IDENTITY_ENDPOINT", identity.as_str()),
         ("IDENTITY_HEADER", "simulator"),
     ];
-    let handler = Program::start(folder, &["serve", "--port", "0"], &[&variables, trust].concat());
+    Program::start(folder, &["serve", "--port", "0"], &[&variables, trust].concat())
+}
+
+/// What the handler answers to the event of the group: status and body.
+fn handled(azure: &Azure, port: u16, event: &Value, folder: &Path, trust: &[(&str, &str)]) -> (u16, String) {
+    let handler = handler(azure, port, folder, trust);
     invoke(handler.port, event).unwrap()
 }
 

@@ -17,7 +17,7 @@ use aci_dns::{
         change::Change,
         desired::ServiceTags,
         service::{
-            Seen, ServiceError, ServiceFact, ServiceFacts, ServiceGoal, ServiceKey, ServicesStep,
+            ObservedMember, ServiceError, ServiceFact, ServiceFacts, ServiceGoal, ServiceKey, ServicesStep,
             decide_services,
         },
     },
@@ -92,7 +92,7 @@ impl Member {
         matches!(self.life, MemberLife::Updating(_) | MemberLife::Creating)
     }
 
-    fn seen(self, is_listed: bool) -> Seen {
+    fn seen(self, is_listed: bool) -> ObservedMember {
         let shown = self.shown().map(Places::address);
         let state = match self.life {
             MemberLife::Absent => AddressState::Deleted,
@@ -103,7 +103,7 @@ impl Member {
             MemberLife::Updating(_) | MemberLife::Creating => AddressState::Pending,
         };
         let tags = ServiceTags { is_draining: self.is_draining, ..ServiceTags::default() };
-        Seen { state, shown, tags }
+        ObservedMember { state, shown, tags }
     }
 }
 

@@ -367,6 +367,7 @@ impl Cause {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer(answer) => answer.retry_after,
+            Self::Unlisted(error) => error.retry_after(),
             _ => None,
         }
     }
@@ -376,6 +377,7 @@ impl Cause {
         match self {
             Self::Answer(answer) if answer.status == 429 => answer.retry_after,
             Self::Throttled { wait } => Some(*wait),
+            Self::Unlisted(error) => error.throttled(),
             _ => None,
         }
     }

@@ -28,6 +28,7 @@ mod inspection;
 mod pace;
 mod prune;
 mod records;
+mod shared_list;
 mod snapshot;
 mod tags;
 mod transport;
@@ -38,6 +39,7 @@ mod writer;
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -55,6 +57,7 @@ pub use self::{
     error::{ArmError, Cause, ErrorResponse, Kind},
     image_updates::ImageUpdateClient,
     inspection::Inspector,
+    shared_list::{SharedList, Wanted},
     snapshot::Snapshot,
     tags::Tagger,
 };
@@ -137,6 +140,18 @@ impl Arm {
     #[must_use]
     pub fn throttled_until(&self, zone: &Zone) -> Option<Instant> {
         self.endpoint.pace.throttled_until(zone)
+    }
+
+    /// Whether Azure throttles requests for single record sets in a zone, or did so lately.
+    #[must_use]
+    pub fn throttles_record_sets(&self, zone: &Zone) -> bool {
+        self.endpoint.pace.is_slow(zone)
+    }
+
+    /// Whether Azure throttles lists of the record sets in a zone.
+    #[must_use]
+    pub fn throttles_lists(&self, zone: &Zone) -> bool {
+        self.endpoint.pace.refuses_lists(zone)
     }
 
     /// What the requests of this process have done, and what is left.
@@ -249,6 +264,13 @@ struct Connection {
 pub struct Writer {
     reader: Reader,
     connection: Arc<Connection>,
+}
+
+/// The record sets of a list.
+struct Listed<Set> {
+    found: Vec<(RelativeName, Set)>,
+    /// The names of record sets that cannot be represented.
+    left_out: BTreeSet<RelativeName>,
 }
 
 impl fmt::Debug for Connection {
@@ -364,7 +386,10 @@ impl Reader {
     /// left out.
     pub async fn list_a_record_sets(&self, zone: &Zone) -> Result<Vec<(RelativeName, ARecordSet)>, ArmError> {
         match &self.0 {
-            ReaderSource::Azure(azure) => azure.list(RecordType::A, zone, records::a_record_set).await,
+            ReaderSource::Azure(azure) => azure
+                .list(RecordType::A, zone, records::a_record_set, &Wanted::All)
+                .await
+                .map(|listed| listed.found),
             ReaderSource::Snapshot(snapshot) => snapshot.list_a_record_sets(zone),
         }
     }
@@ -375,7 +400,10 @@ impl Reader {
         zone: &Zone,
     ) -> Result<Vec<(RelativeName, PtrRecordSet)>, ArmError> {
         match &self.0 {
-            ReaderSource::Azure(azure) => azure.list(RecordType::Ptr, zone, records::ptr_record_set).await,
+            ReaderSource::Azure(azure) => azure
+                .list(RecordType::Ptr, zone, records::ptr_record_set, &Wanted::All)
+                .await
+                .map(|listed| listed.found),
             ReaderSource::Snapshot(snapshot) => snapshot.list_ptr_record_sets(zone),
         }
     }
@@ -468,7 +496,8 @@ impl Connection {
         record_type: RecordType,
         zone: &Zone,
         read: impl Fn(models::RecordSet) -> Result<Set, Cause>,
-    ) -> Result<Vec<(RelativeName, Set)>, ArmError> {
+        wanted: &Wanted,
+    ) -> Result<Listed<Set>, ArmError> {
         let text = format!("list {record_type} in {zone}");
         let operation = Operation { subject: Subject::RecordSets, text };
         let refuse = |cause| ArmError::new(&operation, cause);
@@ -480,21 +509,25 @@ impl Connection {
             &zone.subscription,
         );
         let mut pages = request.top(PAGE_SIZE).into_stream();
-        let mut record_sets = Vec::new();
+        let mut listed = Listed { found: Vec::new(), left_out: BTreeSet::new() };
         for _ in 0..PAGE_LIMIT {
             let page = pages.try_next().await.map_err(|error| refuse(cause(error)))?;
-            let Some(page) = page else { return Ok(record_sets) };
+            let Some(page) = page else { return Ok(listed) };
             for model in page.value {
                 let nameless =
                     || Cause::Unreadable { status: 200, source: "a record set without a name".into() };
                 let name = model.name.as_deref().ok_or_else(|| refuse(nameless()))?;
                 let Ok(name) = name.parse() else { continue };
+                if !wanted.contains(&name) {
+                    continue;
+                }
                 match read(model) {
-                    Ok(record_set) => record_sets.push((name, record_set)),
+                    Ok(record_set) => listed.found.push((name, record_set)),
                     // A record set of another owner must not hide the rest of a zone. If it has a name that a
                     // group needs, the write reports it.
                     Err(error @ Cause::Unrepresentable { .. }) => {
                         tracing::warn!(%zone, %record_type, %error, "left a record set out of the list");
+                        listed.left_out.insert(name);
                     }
                     Err(error) => return Err(refuse(error)),
                 }

@@ -141,20 +141,36 @@ impl Cooldowns {
 
     /// Until when requests for single record sets in a zone are throttled.
     pub(super) fn throttled_until(&self, zone: &Zone) -> Option<Instant> {
-        if self.is_idle() {
-            return None;
+        let now = Instant::now();
+        let of_zone = self.of_zone(zone).into_iter().filter(|(kind, _)| *kind != RequestKind::List);
+        of_zone.map(|(_, cooldown)| cooldown.opens).filter(|opens| now < *opens).max()
+    }
+
+    /// Whether lists of the record sets in a zone are throttled.
+    pub(super) fn refuses_lists(&self, zone: &Zone) -> bool {
+        let now = Instant::now();
+        self.of_zone(zone).iter().any(|(kind, cooldown)| *kind == RequestKind::List && now < cooldown.opens)
+    }
+
+    /// Whether requests for single record sets in a zone are throttled, or are sent one at a time after a throttle.
+    pub(super) fn is_slow(&self, zone: &Zone) -> bool {
+        let now = Instant::now();
+        self.of_zone(zone).iter().any(|(kind, cooldown)| *kind != RequestKind::List && cooldown.is_on(now))
+    }
+
+    /// The quotas of a zone that are throttled now or were throttled lately.
+    fn of_zone(&self, zone: &Zone) -> Vec<(RequestKind, Cooldown)> {
+        let cooldowns = self.cooldowns();
+        if cooldowns.is_empty() {
+            return Vec::new();
         }
         let Zone { subscription, resource_group, name } = zone;
         let place = format!(
             "/subscriptions/{subscription}/resourcegroups/{resource_group}/providers/microsoft.network/privatednszones/{name}"
         )
         .to_ascii_lowercase();
-        let now = Instant::now();
-        let cooldowns = self.cooldowns();
-        let throttled = cooldowns.iter().filter(|(quota, cooldown)| {
-            *quota.place == *place && quota.kind != RequestKind::List && now < cooldown.opens
-        });
-        throttled.map(|(_, cooldown)| cooldown.opens).max()
+        let of_zone = cooldowns.iter().filter(|(quota, _)| *quota.place == *place);
+        of_zone.map(|(quota, cooldown)| (quota.kind, *cooldown)).collect()
     }
 
     /// How long the longest throttle lasts.
@@ -262,12 +278,17 @@ mod tests {
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 0));
         pace.close(&quota(&Method::GET, &format!("{ZONE}/A")), ms(9000));
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 1));
+        assert_eq!((pace.refuses_lists(&zone()), pace.is_slow(&zone())), (true, false));
         pace.close(&reads(), ms(5000));
         pace.close(&quota(&Method::DELETE, &format!("{ZONE}/A/web")), ms(7000));
         pace.close(&quota(&Method::GET, &format!("{ZONE}.example/A/web")), ms(8000));
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (Some(now + ms(7000)), 2));
         tokio::time::sleep(ms(7000)).await;
         assert_eq!((pace.throttled_until(&zone()), pace.throttled_places()), (None, 2));
+        // Deletions are sent one at a time for the same time again.
+        assert_eq!((pace.refuses_lists(&zone()), pace.is_slow(&zone())), (true, true));
+        tokio::time::sleep(ms(7000)).await;
+        assert_eq!((pace.refuses_lists(&zone()), pace.is_slow(&zone())), (false, false));
     }
 
     #[tokio::test(start_paused = true)]

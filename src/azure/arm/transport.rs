@@ -242,6 +242,21 @@ impl Transport {
         log.iter().map(|sent| RequestRecord { age: now - sent.at, ..sent.exchange.clone() }).collect()
     }
 
+    /// Counts requests that another transport sent for this invocation.
+    pub(super) fn add(&self, calls: u32, records: impl IntoIterator<Item = RequestRecord>) {
+        self.calls.fetch_add(calls, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        for exchange in records.into_iter().take(RECORD_LIMIT.saturating_sub(log.len())) {
+            log.push(Sent { at: now.checked_sub(exchange.age).unwrap_or(now), exchange });
+        }
+    }
+
+    /// When the invocation ends.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// Waits without holding the invocation's slot. A future that is ready at once does not release the slot.
     async fn wait<Wait: Future>(&self, wait: Wait) -> Wait::Output {
         let mut wait = pin!(wait);

@@ -184,7 +184,7 @@ impl<'a> Membership<'a> {
 
     /// Of these addresses, those that no group had when it was read, so that any group may get them.
     pub(super) fn released(&self, addresses: &BTreeSet<Ipv4Addr>) -> BTreeSet<Ipv4Addr> {
-        let has = |seen: &Seen, address: Ipv4Addr| {
+        let has = |seen: &ObservedMember, address: Ipv4Addr| {
             let is_held = matches!(seen.state, AddressState::Running(_) | AddressState::Pending);
             is_held && seen.shown == Some(address)
         };
@@ -195,7 +195,7 @@ impl<'a> Membership<'a> {
     /// Whether a later list shows a member with one of these addresses, which it did not have when it was read.
     pub(super) fn is_taken(
         &self,
-        later: &BTreeMap<ContainerGroupId, Seen>,
+        later: &BTreeMap<ContainerGroupId, ObservedMember>,
         released: &BTreeSet<Ipv4Addr>,
     ) -> bool {
         let mut members = later.iter().filter(|(id, seen)| belongs(self.service, id, seen));
@@ -228,7 +228,7 @@ impl<'a> Membership<'a> {
 /// Whether a later list shows a group that was deleted or being provisioned when it was read and is not any more, or shows
 /// it at another address. What a list says about the address of a stopped group is not documented, so that alone proves
 /// nothing.
-fn came_back(read: &Seen, listed: &Seen) -> bool {
+fn came_back(read: &ObservedMember, listed: &ObservedMember) -> bool {
     let is_stopped = read.state == AddressState::Released && read.shown.is_none();
     let is_elsewhere = listed.shown.is_some() && read.shown != listed.shown;
     let has_begun = matches!(read.state, AddressState::Deleted | AddressState::Pending);

@@ -96,7 +96,7 @@ pub async fn drive_services(access: Access<'_>, rules: Rules, goal: &ServiceGoal
                 let start = trace.not_before(&read);
                 access.wait_until(start).await;
                 let writes = join_all(write.iter().map(|change| send(access, change)));
-                let reads = join_all(read.iter().map(|key| answer(access.reader, goal, key)));
+                let reads = join_all(read.iter().map(|key| answer(access, goal, key)));
                 let (written, answers) = join(writes, reads).await;
                 for (change, result) in write.into_iter().zip(written) {
                     trace.learn_write(change, result);
@@ -114,8 +114,8 @@ pub async fn drive_services(access: Access<'_>, rules: Rules, goal: &ServiceGoal
     }
 }
 
-async fn answer(reader: &Reader, goal: &ServiceGoal, key: &ServiceKey) -> Result<ServiceFact, ArmError> {
-    let zone = &goal.zones.forward;
+async fn answer(access: Access<'_>, goal: &ServiceGoal, key: &ServiceKey) -> Result<ServiceFact, ArmError> {
+    let (reader, zone) = (access.reader, &goal.zones.forward);
     Ok(match key {
         ServiceKey::Groups | ServiceKey::GroupsAgain | ServiceKey::GroupsAfter(_) => {
             let groups = reader.list_container_groups(&goal.scope).await?.unwrap_or_default();
@@ -123,7 +123,7 @@ async fn answer(reader: &Reader, goal: &ServiceGoal, key: &ServiceKey) -> Result
             ServiceFact::Groups(managed.map(|(id, group)| (id, ObservedMember::of(Some(&group)))).collect())
         }
         ServiceKey::Set(name) | ServiceKey::SetAfter(name) => {
-            ServiceFact::Set(reader.a_record_set(zone, name).await?)
+            ServiceFact::Set(access.a_record_set(zone, name).await?)
         }
         ServiceKey::Cname(name) => ServiceFact::Cname(reader.cname(zone, name).await?),
         ServiceKey::Group(id) | ServiceKey::GroupAgain(id) | ServiceKey::GroupAfter(_, id) => {
