@@ -40,6 +40,13 @@ impl PushWork {
         self.since.is_some_and(|since| now.saturating_sub(since) > MOST_AGE.as_secs())
     }
 
+    /// The same work after a group was updated: its attempts start again, so that the groups of a service follow each
+    /// other without growing delays.
+    #[must_use]
+    pub fn progressed(self) -> Self {
+        Self { attempt: 0, ..self }
+    }
+
     /// The text of the message with which it is deferred.
     #[must_use]
     pub fn successor(&self, now: u64) -> String {
@@ -76,6 +83,12 @@ mod tests {
         let since = Some(1_767_225_610);
         assert_eq!(read, PushWork { is_retry: true, attempt: 1, since, ..work.clone() });
         assert!(!read.is_expired(1_767_225_610 + 24 * 3600) && read.is_expired(1_767_225_611 + 24 * 3600));
+        let progressed: Value =
+            serde_json::from_str(&read.clone().progressed().successor(1_767_300_000)).unwrap();
+        assert_eq!(
+            (&progressed["attempt"], &progressed["since"]),
+            (&json!(1), &json!("2026-01-01T00:00:10Z"))
+        );
         let later: Value = serde_json::from_str(&read.successor(1_767_300_000)).unwrap();
         assert_eq!((&later["attempt"], &later["since"]), (&json!(2), &json!("2026-01-01T00:00:10Z")));
         assert!(

@@ -138,7 +138,9 @@ impl ImageUpdater {
             let throttles =
                 reports.iter().filter_map(|told| told.report.throttled.max(told.report.retry_after));
             let least = throttles.max().unwrap_or_default();
-            let stored = Box::pin(self.store(retry, &work, outcome, least, deadline)).await;
+            let has_progressed = reports.iter().any(|told| told.report.outcome == Outcome::Changed);
+            let next = if has_progressed { work.clone().progressed() } else { work.clone() };
+            let stored = Box::pin(self.store(retry, &next, outcome, least, deadline)).await;
             if let Some(stored) = stored {
                 let is_unfinished = |told: &&mut PushReport| told.report.outcome.status() != 200;
                 for told in reports.iter_mut().filter(is_unfinished) {
