@@ -4,10 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::serve::ListenerExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::Azure;
-use super::tls::TlsListener;
+use super::tls::{TlsListener, send_at_once};
 
 /// Serves an Azure over HTTP until the shutdown completes.
 pub async fn serve(
@@ -35,11 +35,4 @@ pub async fn serve_tls(
 async fn closing(azure: Azure, shutdown: impl Future<Output = ()> + Send) {
     shutdown.await;
     azure.close_streams();
-}
-
-/// Answers are small: waiting for more to send would only cost time.
-pub(super) fn send_at_once(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY cannot be set");
-    }
 }

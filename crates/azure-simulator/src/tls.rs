@@ -134,7 +134,7 @@ impl TlsListener {
     }
 
     fn shake_hands(&mut self, stream: TcpStream, address: SocketAddr) {
-        super::serving::send_at_once(&stream);
+        send_at_once(&stream);
         let handshake = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream));
         self.handshakes.spawn(async move {
             match handshake.await {
@@ -168,5 +168,12 @@ impl Listener for TlsListener {
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
         self.listener.local_addr()
+    }
+}
+
+/// Answers are small: waiting for more to send would only cost time.
+pub(super) fn send_at_once(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
 }
