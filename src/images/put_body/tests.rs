@@ -122,7 +122,7 @@ fn recorded() -> Vec<(String, String)> {
         for (index, exchange) in exchanges.iter().enumerate() {
             let members: BTreeMap<String, &RawValue> = serde_json::from_str(exchange.get()).unwrap();
             let Some(answer) = members.get("answer").map(|answer| answer.get()) else { continue };
-            if answer.contains("Microsoft.ContainerInstance/containerGroups\"") && !answer.starts_with("[") {
+            if answer.contains("Microsoft.ContainerInstance/containerGroups\"") && !answer.starts_with('[') {
                 let value: Value = serde_json::from_str(answer).unwrap();
                 if value.get("properties").is_some() {
                     groups.push((format!("{name} {index}"), answer.to_owned()));
