@@ -302,11 +302,6 @@ impl VaultModel {
     fn judge(&mut self, state: &VaultState) -> Vec<(Property, String)> {
         let mut problems: Vec<_> =
             self.problem(state).map(|text| (Property::Convergence, text)).into_iter().collect();
-        let runs = |group: &u8| matches!(state.world.group(*group).life, Life::Running(_));
-        if !self.scenario.is_vault_failing && (0..ids(GROUPS)).filter(runs).count() > 1 {
-            // One of two groups that want one secret has to fail.
-            problems.push((Property::Convergence, "the events of both groups are acknowledged".to_owned()));
-        }
         for order in [[0, 1], [1, 0]] {
             let mut after = *state;
             for group in order {
