@@ -18,8 +18,6 @@ use super::{
 pub(crate) enum VaultBroken {
     /// A secret is written although it is right.
     WritesUnasked,
-    /// A write of the secret is not verified.
-    VerifiesNothing,
     /// A write whose answer was lost counts as done.
     TakesLostForSuccess,
     /// A secret is taken from another group after one read of it.
@@ -36,9 +34,8 @@ pub(crate) enum VaultBroken {
 
 impl VaultBroken {
     /// All of them, with the scenario in which each is noticed.
-    pub(crate) const ALL: [(Self, &'static str); 8] = [
+    pub(crate) const ALL: [(Self, &'static str); 7] = [
         (Self::WritesUnasked, "secret, no fault"),
-        (Self::VerifiesNothing, "secret, rivals"),
         (Self::TakesLostForSuccess, "secret, an answer is lost"),
         (Self::ConfirmsNoOwner, "secret, rivals, a stale read"),
         (Self::IgnoresMarks, "secret, edits, strict"),
@@ -89,12 +86,7 @@ impl VaultBroken {
     /// What is learned from the result of a write.
     pub(crate) fn writes(self, result: WriteResult) -> WriteResult {
         let is_lost = result == WriteResult::Failed(FailureKind::Uncertain);
-        let is_done = matches!(result, WriteResult::Written(_));
-        if (self == Self::TakesLostForSuccess && is_lost) || (self == Self::VerifiesNothing && is_done) {
-            WriteResult::Assumed
-        } else {
-            result
-        }
+        if self == Self::TakesLostForSuccess && is_lost { WriteResult::Assumed } else { result }
     }
 
     /// What the secret's part of an invocation is answered with.
