@@ -79,7 +79,7 @@ pub struct ImageUpdater {
     map: Arc<ImageMap>,
     arm: Arm,
     clock: Clock,
-    coalescer: Arc<Coalescer<(), Push, Arc<Run>>>,
+    coalescer: Arc<Coalescer<(), Push, Arc<PushRun>>>,
     /// Pushes that no run has taken yet.
     arrived: Mutex<Vec<Push>>,
     /// The last action of this process on a group.
@@ -88,7 +88,7 @@ pub struct ImageUpdater {
 }
 
 /// What came of one run: for each of its pushes, the reports.
-type Run = Vec<(Push, Vec<PushReport>)>;
+type PushRun = Vec<(Push, Vec<PushReport>)>;
 
 /// An action of this process.
 #[derive(Clone, Debug)]
@@ -246,7 +246,7 @@ impl ImageUpdater {
     }
 
     /// One run for all pushes that have arrived.
-    async fn run_all(&self, first: Push, others: Vec<Push>, deadline: Instant, slot: Arc<Slot>) -> Run {
+    async fn run_all(&self, first: Push, others: Vec<Push>, deadline: Instant, slot: Arc<Slot>) -> PushRun {
         let rest = deadline.saturating_duration_since(Instant::now());
         slot.release_during(sleep(BURST.min(rest / 4))).await;
         let arrived = std::mem::take(&mut *self.arrived());

@@ -17,7 +17,7 @@ use std::{
 
 use crate::{
     azure::{
-        arm::{Arm, Reader, SharedList, Wanted},
+        arm::{Arm, Reader, SharedList, WantedNames},
         slot::Slot,
     },
     config::Zones,
@@ -45,7 +45,7 @@ type WaitingGroups = dyn Fn(&Zone, usize) -> BTreeSet<ContainerGroupId> + Send +
 /// The lists that the invocations of a process share.
 pub struct ZoneLists {
     arm: Arm,
-    coalescer: Arc<Coalescer<(RecordType, ZoneKey), Wanted, Arc<SharedList>>>,
+    coalescer: Arc<Coalescer<(RecordType, ZoneKey), WantedNames, Arc<SharedList>>>,
     waiting: Box<WaitingGroups>,
     /// The numbers of requests of the latest lists, by zone. The zones are those of the map.
     pages: Mutex<HashMap<ZoneKey, usize>>,
@@ -92,13 +92,13 @@ impl ZoneLists {
         (reader, slot): (&Reader, Option<&Slot>),
         record_type: RecordType,
         zone: &Zone,
-        wanted: Wanted,
+        wanted: WantedNames,
     ) -> Option<Arc<SharedList>> {
         let deadline = reader.deadline()?;
         let (arm, listed) = (self.arm.clone(), zone.clone());
-        let work = move |deadline, (first, others): (Wanted, Vec<Wanted>), _| {
+        let work = move |deadline, (first, others): (WantedNames, Vec<WantedNames>), _| {
             let (reader, zone) = (arm.observation(deadline), listed.clone());
-            let wanted = others.into_iter().fold(first, Wanted::merged);
+            let wanted = others.into_iter().fold(first, WantedNames::merged);
             async move { Arc::new(reader.shared_list(record_type, &zone, &wanted).await) }.boxed()
         };
         let run = self.coalescer.run((record_type, zone.key()), wanted, deadline, work);

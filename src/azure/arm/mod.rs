@@ -57,7 +57,7 @@ pub use self::{
     error::{ArmError, Cause, ErrorResponse, Kind},
     image_updates::ImageUpdateClient,
     inspection::Inspector,
-    shared_list::{SharedList, Wanted},
+    shared_list::{SharedList, WantedNames},
     snapshot::Snapshot,
     tags::Tagger,
 };
@@ -267,7 +267,7 @@ pub struct Writer {
 }
 
 /// The record sets of a list.
-struct Listed<Set> {
+struct RecordSetList<Set> {
     found: Vec<(RelativeName, Set)>,
     /// The names of record sets that cannot be represented.
     left_out: BTreeSet<RelativeName>,
@@ -387,7 +387,7 @@ impl Reader {
     pub async fn list_a_record_sets(&self, zone: &Zone) -> Result<Vec<(RelativeName, ARecordSet)>, ArmError> {
         match &self.0 {
             ReaderSource::Azure(azure) => azure
-                .list(RecordType::A, zone, records::a_record_set, &Wanted::All)
+                .list(RecordType::A, zone, records::a_record_set, &WantedNames::All)
                 .await
                 .map(|listed| listed.found),
             ReaderSource::Snapshot(snapshot) => snapshot.list_a_record_sets(zone),
@@ -401,7 +401,7 @@ impl Reader {
     ) -> Result<Vec<(RelativeName, PtrRecordSet)>, ArmError> {
         match &self.0 {
             ReaderSource::Azure(azure) => azure
-                .list(RecordType::Ptr, zone, records::ptr_record_set, &Wanted::All)
+                .list(RecordType::Ptr, zone, records::ptr_record_set, &WantedNames::All)
                 .await
                 .map(|listed| listed.found),
             ReaderSource::Snapshot(snapshot) => snapshot.list_ptr_record_sets(zone),
@@ -496,8 +496,8 @@ impl Connection {
         record_type: RecordType,
         zone: &Zone,
         read: impl Fn(models::RecordSet) -> Result<Set, Cause>,
-        wanted: &Wanted,
-    ) -> Result<Listed<Set>, ArmError> {
+        wanted: &WantedNames,
+    ) -> Result<RecordSetList<Set>, ArmError> {
         let text = format!("list {record_type} in {zone}");
         let operation = Operation { subject: Subject::RecordSets, text };
         let refuse = |cause| ArmError::new(&operation, cause);
@@ -509,7 +509,7 @@ impl Connection {
             &zone.subscription,
         );
         let mut pages = request.top(PAGE_SIZE).into_stream();
-        let mut listed = Listed { found: Vec::new(), left_out: BTreeSet::new() };
+        let mut listed = RecordSetList { found: Vec::new(), left_out: BTreeSet::new() };
         for _ in 0..PAGE_LIMIT {
             let page = pages.try_next().await.map_err(|error| refuse(cause(error)))?;
             let Some(page) = page else { return Ok(listed) };

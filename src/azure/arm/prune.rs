@@ -17,15 +17,15 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Copy)]
 enum Keep {
     All,
-    Members(Members),
+    Members(KeptMembers),
 }
 
 type Member = (&'static str, Keep);
-type Members = &'static [Member];
+type KeptMembers = &'static [Member];
 
 /// Reads a value and keeps only these members.
 #[derive(Clone, Copy)]
-struct Part(Members);
+struct Part(KeptMembers);
 
 const ID: Member = ("id", Keep::All);
 const NAME: Member = ("name", Keep::All);

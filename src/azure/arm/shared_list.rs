@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use super::{ArmError, Listed, Reader, ReaderSource, Snapshot, records};
+use super::{ArmError, Reader, ReaderSource, RecordSetList, Snapshot, records};
 use crate::{
     decide::report::RequestRecord,
     domain::dns::{ARecordSet, PtrRecordSet, RecordType, RelativeName, Zone},
@@ -15,14 +15,14 @@ use crate::{
 
 /// The record sets that a list keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedNames {
     /// All of them.
     All,
     /// Those with these names.
     Names(BTreeSet<RelativeName>),
 }
 
-impl Wanted {
+impl WantedNames {
     /// Whether the list keeps the record set of this name.
     #[must_use]
     pub fn contains(&self, name: &RelativeName) -> bool {
@@ -90,7 +90,12 @@ impl SharedList {
 
 impl Reader {
     /// Lists the record sets of one type in a zone.
-    pub async fn shared_list(&self, record_type: RecordType, zone: &Zone, wanted: &Wanted) -> SharedList {
+    pub async fn shared_list(
+        &self,
+        record_type: RecordType,
+        zone: &Zone,
+        wanted: &WantedNames,
+    ) -> SharedList {
         let mut snapshot = Snapshot::default();
         let mut left_out = BTreeSet::new();
         if let ReaderSource::Azure(azure) = &self.0 {
@@ -126,7 +131,7 @@ impl Reader {
 }
 
 fn parted<Set>(
-    listed: Result<Listed<Set>, ArmError>,
+    listed: Result<RecordSetList<Set>, ArmError>,
     left_out: &mut BTreeSet<RelativeName>,
 ) -> Result<Vec<(RelativeName, Set)>, ArmError> {
     listed.map(|listed| {
@@ -141,12 +146,14 @@ mod tests {
 
     #[test]
     fn a_list_keeps_what_any_of_its_callers_asked_for() {
-        let names = |names: &[&str]| Wanted::Names(names.iter().map(|name| name.parse().unwrap()).collect());
+        let names =
+            |names: &[&str]| WantedNames::Names(names.iter().map(|name| name.parse().unwrap()).collect());
         let both = names(&["web"]).merged(names(&["api"]));
         assert_eq!(both, names(&["api", "web"]));
-        let contains = |wanted: &Wanted| ["web", "db"].map(|name| wanted.contains(&name.parse().unwrap()));
+        let contains =
+            |wanted: &WantedNames| ["web", "db"].map(|name| wanted.contains(&name.parse().unwrap()));
         assert_eq!(contains(&both), [true, false]);
-        let all = both.clone().merged(Wanted::All);
-        assert_eq!((contains(&all), Wanted::All.merged(both)), ([true, true], Wanted::All));
+        let all = both.clone().merged(WantedNames::All);
+        assert_eq!((contains(&all), WantedNames::All.merged(both)), ([true, true], WantedNames::All));
     }
 }

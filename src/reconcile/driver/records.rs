@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, join_all, try_join_all};
 
 use super::{Access, ReadAnswer, answer, keyed, read};
 use crate::{
-    azure::arm::{ArmError, SharedList, Wanted},
+    azure::arm::{ArmError, SharedList, WantedNames},
     decide::{Fact, Goal, Key},
     domain::dns::{ARecordSet, RecordType, RelativeName, ReverseZone, Zone},
     reconcile::lists::ZoneLists,
@@ -109,7 +109,7 @@ impl<'a> Access<'a> {
         zone: &Zone,
         name: Option<&RelativeName>,
     ) -> Option<Arc<SharedList>> {
-        let wanted = name.map_or(Wanted::All, |name| Wanted::Names(BTreeSet::from([name.clone()])));
+        let wanted = name.map_or(WantedNames::All, |name| WantedNames::Names(BTreeSet::from([name.clone()])));
         let list = lists.list((self.reader, self.slot), record_type, zone, wanted).await?;
         (!name.is_some_and(|name| list.has_left_out(name))).then_some(list)
     }
