@@ -255,7 +255,7 @@ async fn groups_listed_at_the_same_address_are_read() {
 #[tokio::test(start_paused = true)]
 async fn a_group_that_may_end_is_read() {
     for (policy, asked) in [("Always", 0), ("OnFailure", 1), ("Never", 1)] {
-        let world = world(&[], &["web"]).await;
+        let world = world(&[], &[]).await;
         let body = json!({"location": "westeurope", "properties": {
             "osType": "Linux", "restartPolicy": policy,
             "ipAddress": {"type": "Private", "ports": [{"port": 80}]},
