@@ -93,6 +93,16 @@ retry() {
   done
 }
 
+# Until the host shows these functions of an app.
+wait_for_functions() {
+  local app="$1" function
+  shift
+  for function in "$@"; do
+    retry 20 15 az functionapp function show --subscription "$subscription" --resource-group "$resource_group" \
+      --name "$app" --function-name "$function" --query name --output tsv
+  done
+}
+
 # An output of main.bicep.
 output() {
   if [ -n "$stack" ]; then
@@ -249,10 +259,7 @@ step "publish $package to $app"
 "$infra/publish.sh" "$subscription" "$resource_group" "$app" "$package"
 
 step "wait for the functions"
-for function in function_aci_reconcile function_aci_retry function_drift_tracker; do
-  retry 20 15 az functionapp function show --subscription "$subscription" --resource-group "$resource_group" \
-    --name "$app" --function-name "$function" --query name --output tsv
-done
+wait_for_functions "$app" function_aci_reconcile function_aci_retry function_drift_tracker
 
 step "retry queue"
 if [ "$(output retryQueue.value)" != true ]; then
@@ -278,10 +285,7 @@ if [ "$updates_images" = true ]; then
   "$infra/publish.sh" "$subscription" "$resource_group" "$images_app" "$images_package"
 
   step "wait for the functions of $images_app"
-  for function in function_image_pushed function_image_retry function_image_webhook; do
-    retry 20 15 az functionapp function show --subscription "$subscription" --resource-group "$resource_group" \
-      --name "$images_app" --function-name "$function" --query name --output tsv
-  done
+  wait_for_functions "$images_app" function_image_pushed function_image_retry function_image_webhook
 
   step "subscribe to pushes"
   retry 10 30 az deployment group create --subscription "$subscription" --resource-group "$resource_group" \
