@@ -58,12 +58,7 @@ fn handler(endpoint: &str) -> Router {
         _ => None,
     });
     let settings = settings.unwrap();
-    let arm = ArmSettings {
-        endpoint: settings.arm_endpoint.clone(),
-        scope: settings.arm_scope.clone(),
-        jitter_seed: 1,
-    };
-    let arm = Arm::new(arm, HttpTransport::network(), Tokens::fixed("taken"));
+    let arm = Arm::new(ArmSettings::of(&settings, 1), HttpTransport::network(), Tokens::fixed("taken"));
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     functions::router(settings, arm, Clock::new(now), &Telemetry::default())
 }

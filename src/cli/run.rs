@@ -95,11 +95,7 @@ pub(super) fn network(settings: &Settings) -> (HttpTransport, Tokens) {
 
 /// The client of Resource Manager, with the endpoint and the identity of the settings.
 pub(super) fn arm(settings: &Settings, (http_transport, tokens): (HttpTransport, Tokens)) -> Arm {
-    let endpoint = ArmSettings {
-        endpoint: settings.arm_endpoint.clone(),
-        scope: settings.arm_scope.clone(),
-        // Instances that start at the same moment must not retry at the same times.
-        jitter_seed: u64::from(std::process::id()),
-    };
-    Arm::new(endpoint, http_transport, tokens)
+    // Instances that start at the same moment must not retry at the same times.
+    let jitter_seed = u64::from(std::process::id());
+    Arm::new(ArmSettings::of(settings, jitter_seed), http_transport, tokens)
 }

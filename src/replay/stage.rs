@@ -70,13 +70,8 @@ impl Stage {
     /// The same, with a listener for the outcome of each event.
     #[must_use]
     pub fn observed(settings: Settings, azure: Azure, telemetry: &Telemetry) -> Self {
-        let endpoint = ArmSettings {
-            endpoint: settings.arm_endpoint.clone(),
-            scope: settings.arm_scope.clone(),
-            jitter_seed: 1,
-        };
         azure.configure(|settings| settings.require_token = false);
-        let arm = Arm::new(endpoint, http_transport(&azure), Tokens::fixed("embedded"));
+        let arm = Arm::new(ArmSettings::of(&settings, 1), http_transport(&azure), Tokens::fixed("embedded"));
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
         let functions = Functions::new(settings.clone(), arm.clone(), clock);

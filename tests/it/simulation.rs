@@ -157,14 +157,9 @@ impl Instance {
                 }
             }
         }));
-        let endpoint = ArmSettings {
-            endpoint: settings.arm_endpoint.clone(),
-            scope: settings.arm_scope.clone(),
-            jitter_seed: seed,
-        };
         let watch = azure.clone();
         let clock = Clock::new(move || watch.unix_seconds());
-        let arm = Arm::new(endpoint, http_transport, Tokens::fixed("simulated"));
+        let arm = Arm::new(ArmSettings::of(&settings, seed), http_transport, Tokens::fixed("simulated"));
         let router = functions::router(settings, arm, clock, &Telemetry::default());
         Self { router, is_dead, has_written }
     }

@@ -149,11 +149,7 @@ impl Instance {
                 }
             }
         }));
-        let endpoint = ArmSettings {
-            endpoint: settings.arm_endpoint.clone(),
-            scope: settings.arm_scope.clone(),
-            jitter_seed: u64::try_from(number).unwrap(),
-        };
+        let endpoint = ArmSettings::of(&settings, u64::try_from(number).unwrap());
         let watch = azure.clone();
         let arm = Arm::new(endpoint, http_transport, Tokens::fixed("simulated"));
         let clock = Clock::new(move || watch.unix_seconds());

@@ -125,9 +125,6 @@ impl ImageUpdateClient {
     }
 
     fn url(&self, path: &str) -> Url {
-        let mut url = self.endpoint.url.clone();
-        url.set_path(path);
-        url.query_pairs_mut().clear().append_pair("api-version", VERSION);
-        url
+        self.endpoint.url(path, &[("api-version", VERSION)])
     }
 }

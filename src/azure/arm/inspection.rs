@@ -250,16 +250,13 @@ impl Inspector {
         Err(refuse(Cause::TooManyPages { limit: PAGE_LIMIT }))
     }
 
-    /// The path comes from the settings or from parsed ids, so it cannot lead elsewhere.
     async fn get<Model: DeserializeOwned>(
         &self,
         operation: &Operation,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Model, ArmError> {
-        let mut url = self.endpoint.url.clone();
-        url.set_path(path);
-        url.query_pairs_mut().clear().extend_pairs(query);
+        let url = self.endpoint.url(path, query);
         self.fetch(&Request::new(url, Method::Get)).await.map_err(|cause| ArmError::new(operation, cause))
     }
 

@@ -69,6 +69,7 @@ use self::{
 };
 use crate::{
     azure::{http_transport::HttpTransport, key_vault::VaultError, slot::Slot, tokens::Tokens},
+    config::Settings,
     decide::report::RequestRecord,
     domain::{
         container_group::ContainerGroup,
@@ -108,6 +109,14 @@ pub struct ArmSettings {
     pub scope: String,
     /// The seed of the jitter, so that different instances do not retry in step.
     pub jitter_seed: u64,
+}
+
+impl ArmSettings {
+    /// The location that the settings name.
+    #[must_use]
+    pub fn of(settings: &Settings, jitter_seed: u64) -> Self {
+        Self { endpoint: settings.arm_endpoint.clone(), scope: settings.arm_scope.clone(), jitter_seed }
+    }
 }
 
 impl Arm {

@@ -69,9 +69,8 @@ impl Tagger {
     ) -> Result<(), ArmError> {
         let text = format!("write the tag {name} of {id}");
         let operation = Operation { subject: Subject::Surroundings, text };
-        let mut url = self.endpoint.url.clone();
-        url.set_path(&format!("{id}/providers/Microsoft.Resources/tags/default"));
-        url.query_pairs_mut().clear().append_pair("api-version", TAGS_VERSION);
+        let path = format!("{id}/providers/Microsoft.Resources/tags/default");
+        let url = self.endpoint.url(&path, &[("api-version", TAGS_VERSION)]);
         let mut request = Request::new(url, Method::Patch);
         request.insert_header("content-type", "application/json");
         let body = json!({"operation": verb, "properties": {"tags": {name: value}}});

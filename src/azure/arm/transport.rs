@@ -194,6 +194,14 @@ fn operation(method: &str, path: &str) -> String {
 }
 
 impl Endpoint {
+    /// The URL of a request. The path comes from the settings or from parsed ids, so it cannot lead elsewhere.
+    pub(super) fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url.query_pairs_mut().clear().extend_pairs(query);
+        url
+    }
+
     /// A token, after the set-up of the HTTP client.
     pub(super) async fn token(&self) -> Result<Arc<str>, Cause> {
         let Self { scope, http_transport, tokens, .. } = self;

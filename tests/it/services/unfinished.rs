@@ -51,13 +51,8 @@ fn instance(azure: &Azure, list_waits: [Duration; 2], is_panicking: &Arc<AtomicB
             Ok::<_, io::Error>(network.oneshot(request).await.unwrap())
         }
     }));
-    let endpoint = ArmSettings {
-        endpoint: settings.arm_endpoint.clone(),
-        scope: settings.arm_scope.clone(),
-        jitter_seed: 1,
-    };
     let watch = azure.clone();
-    let arm = Arm::new(endpoint, http_transport, Tokens::fixed("simulated"));
+    let arm = Arm::new(ArmSettings::of(&settings, 1), http_transport, Tokens::fixed("simulated"));
     let clock = Clock::new(move || watch.unix_seconds());
     functions::router(settings, arm, clock, &Telemetry::default())
 }
