@@ -331,7 +331,7 @@ pub(super) fn one(services: Vec<Current>, name: &str) -> Result<Current, Failure
     }
 }
 
-/// Reads a service again until it is as it should be.
+/// Reads the services repeatedly until a condition holds.
 pub(super) async fn wait_until(
     settings: &Settings,
     tagger: &Tagger,

@@ -458,7 +458,11 @@ fn panicked() -> Response {
 }
 
 fn failure(status: StatusCode, code: &str, message: &str) -> Response {
-    answer(status, &json!({ "error": { "code": code, "message": message } }))
+    answer(status, &error_body(code, message))
+}
+
+pub(super) fn error_body(code: &str, message: &str) -> Value {
+    json!({ "error": { "code": code, "message": message } })
 }
 
 pub(super) fn answer(status: StatusCode, body: &Value) -> Response {

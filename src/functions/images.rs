@@ -17,7 +17,9 @@ use tracing::Instrument as _;
 
 use super::{
     envelope::{Envelope, EnvelopeError, RetryEnvelope, read_body, read_envelope},
-    host::{Function, answer, answer_all, explanation, guarded_by, invocation, malformed, refuse},
+    host::{
+        Function, answer, answer_all, error_body, explanation, guarded_by, invocation, malformed, refuse,
+    },
 };
 use crate::{
     config::WebhookSecret,
@@ -77,16 +79,16 @@ async fn pushed_images((updater, telemetry): Parts, request: Request) -> Respons
         return answer_all(&[report]);
     }
     let served = events.into_iter().map(async |given| {
-        let told = serve_event(&updater, &invocation, given).await;
-        tell(&telemetry, &invocation, told, received)
+        let reports = serve_event(&updater, &invocation, given).await;
+        log(&telemetry, &invocation, reports, received)
     });
     answer_all(&join_all(served).await.concat())
 }
 
 /// The reports of an event, each with the event under which it is logged.
-type Told = Vec<(Option<Result<Event, EventError>>, Report)>;
+type LoggedReports = Vec<(Option<Result<Event, EventError>>, Report)>;
 
-async fn serve_event(updater: &Arc<ImageUpdater>, invocation: &Invocation, given: Given) -> Told {
+async fn serve_event(updater: &Arc<ImageUpdater>, invocation: &Invocation, given: Given) -> LoggedReports {
     let event = match given.event {
         Ok(event) => event,
         Err(error) => {
@@ -126,17 +128,17 @@ async fn finish((updater, telemetry): Parts, request: Request) -> Response {
         since: message.as_ref().ok().and_then(|message| message.since).and_then(rfc3339),
         is_recheck: false,
     };
-    let mut told = match message {
+    let mut reports = match message {
         Err(error) => vec![(None, malformed(&error))],
         Ok(message) => match PushWork::of_message(&message, updater.now()) {
             Ok(work) => serve(&updater, &invocation, Function::ImageRetry, work).await,
             Err(error) => vec![(None, malformed(&error))],
         },
     };
-    for (_, report) in &mut told {
+    for (_, report) in &mut reports {
         report.retry = Some(retry.clone());
     }
-    answer_all(&tell(&telemetry, &invocation, told, received))
+    answer_all(&log(&telemetry, &invocation, reports, received))
 }
 
 async fn serve(
@@ -144,7 +146,7 @@ async fn serve(
     invocation: &Invocation,
     function: Function,
     work: PushWork,
-) -> Told {
+) -> LoggedReports {
     let span = tracing::info_span!(
         "push",
         function.name = function.name(),
@@ -171,13 +173,17 @@ fn logged(push: &Push, id: Option<ContainerGroupId>) -> Event {
 }
 
 /// Logs reports, and returns them.
-fn tell(telemetry: &Telemetry, invocation: &Invocation, told: Told, received: Instant) -> Vec<Report> {
-    let mut reports = Vec::with_capacity(told.len());
-    for (event, report) in told {
+fn log(
+    telemetry: &Telemetry,
+    invocation: &Invocation,
+    reports: LoggedReports,
+    received: Instant,
+) -> Vec<Report> {
+    let log = |(event, report): (Option<Result<Event, EventError>>, Report)| {
         telemetry.report(invocation, event.as_ref(), &report, received.elapsed());
-        reports.push(report);
-    }
-    reports
+        report
+    };
+    reports.into_iter().map(log).collect()
 }
 
 /// Why a webhook is refused.
@@ -188,7 +194,7 @@ enum WebhookError {
     #[error(
         "the webhook has no body: the Functions host passes a body on only with a Content-Length, so the sender must not send it in chunks"
     )]
-    NoBody,
+    MissingBody,
     #[error("the webhook is larger than {WEBHOOK_LIMIT} bytes")]
     TooLarge,
     #[error(
@@ -203,7 +209,7 @@ impl WebhookError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotARequest | Self::Payload(_) => StatusCode::BAD_REQUEST,
-            Self::NoBody => StatusCode::LENGTH_REQUIRED,
+            Self::MissingBody => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotAuthentic => StatusCode::UNAUTHORIZED,
         }
@@ -226,7 +232,7 @@ async fn webhook(
     let mut envelope: Value = serde_json::from_slice(&body).unwrap_or_default();
     let request = envelope.pointer_mut("/Data/req").map(Value::take).unwrap_or_default();
     let payload = read_webhook(&request, secret.as_ref(), &updater);
-    let told = match payload {
+    let reports = match payload {
         Ok(Payload::Push(push)) => {
             serve(&updater, &invocation, Function::ImageWebhook, PushWork::of_push(push)).await
         }
@@ -235,10 +241,14 @@ async fn webhook(
             let report = malformed(&error);
             telemetry.report(&invocation, None, &report, received.elapsed());
             let message = explanation(&report);
-            return respond(error.status(), &failed(report.outcome, &message), &[report.message]);
+            return respond(
+                error.status(),
+                &error_body(report.outcome.as_str(), &message),
+                &[report.message],
+            );
         }
     };
-    let reports = tell(&telemetry, &invocation, told, received);
+    let reports = log(&telemetry, &invocation, reports, received);
     let worst = reports.iter().max_by_key(|report| (report.outcome.status(), report.outcome));
     let outcome = worst.map_or(Outcome::Ignored, |report| report.outcome);
     let status = match outcome {
@@ -248,7 +258,10 @@ async fn webhook(
     let body = if status.is_success() {
         json!({ "outcome": outcome.as_str() })
     } else {
-        failed(outcome, "the push could not be carried out; the log of the function app says why")
+        error_body(
+            outcome.as_str(),
+            "the push could not be carried out; the log of the function app says why",
+        )
     };
     let logs: Vec<String> = reports.into_iter().map(|report| report.message).collect();
     respond(status, &body, &logs)
@@ -263,7 +276,7 @@ fn read_webhook(
         return Err(WebhookError::NotARequest);
     }
     let body = request.get("Body").and_then(Value::as_str).filter(|body| !body.is_empty());
-    let body = body.ok_or(WebhookError::NoBody)?;
+    let body = body.ok_or(WebhookError::MissingBody)?;
     if body.len() > WEBHOOK_LIMIT {
         return Err(WebhookError::TooLarge);
     }
@@ -280,10 +293,6 @@ fn header<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
     let headers = request.get("Headers")?.as_object()?;
     let (_, value) = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
     value.as_str().or_else(|| value.get(0)?.as_str())
-}
-
-fn failed(outcome: Outcome, message: &str) -> Value {
-    json!({ "error": { "code": outcome.as_str(), "message": message } })
 }
 
 /// An answer whose caller sees this status and body.

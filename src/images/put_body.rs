@@ -27,7 +27,7 @@ pub enum PutBodyError {
     NoContainer,
     /// A PUT would lose values that a GET hides.
     #[error(
-        "the image cannot be replaced, because Azure does not return what a replacement would have to send: {}; use aci-dns-image=restart, or deploy the group anew",
+        "the image cannot be replaced, because Azure does not return values that a replacement must send: {}; use aci-dns-image=restart, or deploy the group again",
         .0.join(", ")
     )]
     Hidden(Vec<String>),
@@ -125,29 +125,29 @@ fn name(value: &Value) -> &str {
 
 fn edit_group(text: &str, images: &BTreeMap<ContainerPlace, String>) -> serde_json::Result<String> {
     edit_object(text, |name, value| match name {
-        name if OF_GROUP.contains(&name) => Ok(MemberFate::Drop),
-        "identity" => edit_object(value, edit_identity).map(MemberFate::Replace),
+        name if OF_GROUP.contains(&name) => Ok(MemberEdit::Drop),
+        "identity" => edit_object(value, edit_identity).map(MemberEdit::Replace),
         "properties" => edit_object(value, |name, value| match name {
-            name if OF_PROPERTIES.contains(&name) => Ok(MemberFate::Drop),
-            "containers" => edit_containers(value, false, images).map(MemberFate::Replace),
-            "initContainers" => edit_containers(value, true, images).map(MemberFate::Replace),
-            "ipAddress" => without(value, &["ip", "fqdn"]).map(MemberFate::Replace),
-            _ => Ok(MemberFate::Keep),
+            name if OF_PROPERTIES.contains(&name) => Ok(MemberEdit::Drop),
+            "containers" => edit_containers(value, false, images).map(MemberEdit::Replace),
+            "initContainers" => edit_containers(value, true, images).map(MemberEdit::Replace),
+            "ipAddress" => without(value, &["ip", "fqdn"]).map(MemberEdit::Replace),
+            _ => Ok(MemberEdit::Keep),
         })
-        .map(MemberFate::Replace),
-        _ => Ok(MemberFate::Keep),
+        .map(MemberEdit::Replace),
+        _ => Ok(MemberEdit::Keep),
     })
 }
 
-fn edit_identity(name: &str, value: &str) -> serde_json::Result<MemberFate> {
+fn edit_identity(name: &str, value: &str) -> serde_json::Result<MemberEdit> {
     match name {
-        "principalId" | "tenantId" => Ok(MemberFate::Drop),
+        "principalId" | "tenantId" => Ok(MemberEdit::Drop),
         "userAssignedIdentities" => {
             let identity =
-                |_: &str, value: &str| without(value, &["principalId", "clientId"]).map(MemberFate::Replace);
-            edit_object(value, identity).map(MemberFate::Replace)
+                |_: &str, value: &str| without(value, &["principalId", "clientId"]).map(MemberEdit::Replace);
+            edit_object(value, identity).map(MemberEdit::Replace)
         }
-        _ => Ok(MemberFate::Keep),
+        _ => Ok(MemberEdit::Keep),
     }
 }
 
@@ -164,12 +164,12 @@ fn edit_containers(
         let image = images.get(&ContainerPlace { is_init, index });
         edit_object(container.get(), |name, value| match name {
             "properties" => edit_object(value, |name, _| match (name, image) {
-                ("instanceView", _) => Ok(MemberFate::Drop),
-                ("image", Some(image)) => Ok(MemberFate::Replace(Value::from(image.as_str()).to_string())),
-                _ => Ok(MemberFate::Keep),
+                ("instanceView", _) => Ok(MemberEdit::Drop),
+                ("image", Some(image)) => Ok(MemberEdit::Replace(Value::from(image.as_str()).to_string())),
+                _ => Ok(MemberEdit::Keep),
             })
-            .map(MemberFate::Replace),
-            _ => Ok(MemberFate::Keep),
+            .map(MemberEdit::Replace),
+            _ => Ok(MemberEdit::Keep),
         })
     });
     Ok(format!("[{}]", edited.collect::<serde_json::Result<Vec<_>>>()?.join(",")))
@@ -177,11 +177,11 @@ fn edit_containers(
 
 /// An object without these members.
 fn without(text: &str, names: &[&str]) -> serde_json::Result<String> {
-    edit_object(text, |name, _| Ok(if names.contains(&name) { MemberFate::Drop } else { MemberFate::Keep }))
+    edit_object(text, |name, _| Ok(if names.contains(&name) { MemberEdit::Drop } else { MemberEdit::Keep }))
 }
 
-/// What becomes of a member.
-enum MemberFate {
+/// How a member is edited.
+enum MemberEdit {
     Keep,
     Drop,
     Replace(String),
@@ -190,7 +190,7 @@ enum MemberFate {
 /// An object with edited members. `null` stays as it is.
 fn edit_object(
     text: &str,
-    edit: impl Fn(&str, &str) -> serde_json::Result<MemberFate>,
+    edit: impl Fn(&str, &str) -> serde_json::Result<MemberEdit>,
 ) -> serde_json::Result<String> {
     if text == "null" {
         return Ok(text.to_owned());
@@ -200,9 +200,9 @@ fn edit_object(
     for (key, value) in members {
         let name: String = serde_json::from_str(key.get())?;
         match edit(&name, value.get())? {
-            MemberFate::Keep => kept.push(format!("{}:{}", key.get(), value.get())),
-            MemberFate::Drop => {}
-            MemberFate::Replace(value) => kept.push(format!("{}:{value}", key.get())),
+            MemberEdit::Keep => kept.push(format!("{}:{}", key.get(), value.get())),
+            MemberEdit::Drop => {}
+            MemberEdit::Replace(value) => kept.push(format!("{}:{value}", key.get())),
         }
     }
     Ok(format!("{{{}}}", kept.join(",")))

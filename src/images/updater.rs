@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{OptionFuture, join_all};
+use futures::future::join_all;
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -41,7 +41,7 @@ use crate::{
         resource_id::{ContainerGroupId, Scope},
     },
     reconcile::{
-        Clock,
+        Clock, GRACE,
         coalesce::{Coalescer, Role},
         failure_outcome,
         retry::{
@@ -54,22 +54,25 @@ use crate::{
 /// How long a run waits for further pushes of the same build.
 const BURST: Duration = Duration::from_secs(2);
 
-/// How much earlier than its callers a run ends, so that they can still report how far it came.
-const GRACE: Duration = Duration::from_millis(100);
-
 /// How long reads may not show an action of this process yet.
 const STALE: Duration = Duration::from_mins(1);
 
 /// How long an action is remembered: as long as a push is tried.
 const REMEMBERED: Duration = MOST_AGE;
 
-/// What became of a push: at one group, or as a whole where it concerns none.
+/// The result of a push: at one group, or as a whole where it concerns none.
 #[derive(Clone, Debug)]
 pub struct PushReport {
     /// The container group.
     pub id: Option<ContainerGroupId>,
-    /// What became of the push there.
+    /// The result there.
     pub report: Report,
+}
+
+impl PushReport {
+    fn is_unfinished(&self) -> bool {
+        self.report.outcome.status() != 200
+    }
 }
 
 /// The only code that restarts or replaces container groups.
@@ -131,24 +134,21 @@ impl ImageUpdater {
     pub async fn serve(self: &Arc<Self>, work: PushWork) -> Vec<PushReport> {
         let deadline = Instant::now() + self.settings.deadline;
         let mut reports = self.run(&work, deadline).await;
-        let unfinished =
-            reports.iter().map(|told| &told.report).filter(|report| report.outcome.status() != 200);
-        let worst = unfinished.max_by_key(|report| report.outcome).map(|report| report.outcome);
+        let unfinished = reports.iter().filter(|one| one.is_unfinished());
+        let worst = unfinished.map(|one| one.report.outcome).max();
         if let Some((outcome, retry)) = worst.zip(self.retry.as_ref()) {
-            let throttles =
-                reports.iter().filter_map(|told| told.report.throttled.max(told.report.retry_after));
+            let throttles = reports.iter().filter_map(|one| one.report.throttled.max(one.report.retry_after));
             let least = throttles.max().unwrap_or_default();
-            let has_progressed = reports.iter().any(|told| told.report.outcome == Outcome::Changed);
+            let has_progressed = reports.iter().any(|one| one.report.outcome == Outcome::Changed);
             let next = if has_progressed { work.clone().progressed() } else { work.clone() };
             let stored = Box::pin(self.store(retry, &next, outcome, least, deadline)).await;
             if let Some(stored) = stored {
-                let is_unfinished = |told: &&mut PushReport| told.report.outcome.status() != 200;
-                for told in reports.iter_mut().filter(is_unfinished) {
-                    told.report = deferred(told.report.clone(), stored.clone());
+                for one in reports.iter_mut().filter(|one| one.is_unfinished()) {
+                    one.report = deferred(one.report.clone(), stored.clone());
                 }
             } else if work.is_expired(self.clock.unix_seconds()) {
-                for told in reports.iter_mut().filter(|told| told.report.outcome == Outcome::Unavailable) {
-                    told.report.message = format!("{}; it has been tried for 24 hours", told.report.message);
+                for one in reports.iter_mut().filter(|one| one.report.outcome == Outcome::Unavailable) {
+                    one.report.message = format!("{}; it has been tried for 24 hours", one.report.message);
                 }
             }
         }
@@ -157,8 +157,8 @@ impl ImageUpdater {
             tag: work.push.tag.clone(),
             digest: work.push.digest.clone(),
         };
-        for told in &mut reports {
-            told.report.image = Some(image.clone());
+        for one in &mut reports {
+            one.report.image = Some(image.clone());
         }
         reports
     }
@@ -221,10 +221,10 @@ impl ImageUpdater {
         let own = run.iter().find(|(push, _)| *push == work.push).map(|(_, reports)| reports.clone());
         let mut reports = own.unwrap_or_else(late);
         if role == Role::Follower {
-            for told in &mut reports {
-                told.report.is_shared = true;
-                told.report.arm_calls = 0;
-                told.report.request_records = Vec::new();
+            for one in &mut reports {
+                one.report.is_shared = true;
+                one.report.arm_calls = 0;
+                one.report.request_records = Vec::new();
             }
         }
         reports
@@ -258,9 +258,9 @@ impl ImageUpdater {
         }
         let client = self.arm.image_updates(deadline, Some(slot));
         let mut reports = self.updated(&client, &pushes).await;
-        if let Some(told) = reports.iter_mut().flatten().next() {
-            told.report.arm_calls = client.calls();
-            told.report.request_records = client.request_records();
+        if let Some(one) = reports.iter_mut().flatten().next() {
+            one.report.arm_calls = client.calls();
+            one.report.request_records = client.request_records();
         }
         pushes.into_iter().zip(reports).collect()
     }
@@ -279,10 +279,10 @@ impl ImageUpdater {
                 }
                 Err(error) => {
                     let concerned = pushes.iter().zip(&mut reports);
-                    for (_, told) in
+                    for (_, of_push) in
                         concerned.filter(|(push, _)| self.map.scopes(&push.repository).contains(scope))
                     {
-                        told.push(PushReport { id: None, report: failed_request(&error) });
+                        of_push.push(PushReport { id: None, report: failed_request(&error) });
                     }
                 }
             }
@@ -306,7 +306,7 @@ impl ImageUpdater {
             let text = match read {
                 Ok(text) => text,
                 Err(error) => {
-                    tell(&mut reports, &id, &indexes, &failed_request(&error));
+                    add(&mut reports, &id, &indexes, &failed_request(&error));
                     continue;
                 }
             };
@@ -316,7 +316,7 @@ impl ImageUpdater {
                     plan
                 }
                 Err(error) => {
-                    tell(&mut reports, &id, &indexes, &Report::failed(Outcome::Unavailable, &error));
+                    add(&mut reports, &id, &indexes, &Report::failed(Outcome::Unavailable, &error));
                     continue;
                 }
             };
@@ -333,15 +333,15 @@ impl ImageUpdater {
                     PushVerdict::Act => done.clone().unwrap_or_else(|| not_planned(&candidate.id)),
                     verdict => report(&candidate.id, verdict),
                 };
-                if let Some(told) = reports.get_mut(*index) {
-                    told.push(PushReport { id: Some(candidate.id.clone()), report });
+                if let Some(of_push) = reports.get_mut(*index) {
+                    of_push.push(PushReport { id: Some(candidate.id.clone()), report });
                 }
             }
         }
-        for (push, told) in pushes.iter().zip(&mut reports) {
-            if told.is_empty() {
+        for (push, of_push) in pushes.iter().zip(&mut reports) {
+            if of_push.is_empty() {
                 let text = format!("no container group that opted in uses {}", push.repository);
-                told.push(PushReport { id: None, report: Report::new(Outcome::Ignored, text) });
+                of_push.push(PushReport { id: None, report: Report::new(Outcome::Ignored, text) });
             }
         }
         reports
@@ -459,11 +459,12 @@ impl ImageUpdater {
             return Some(Report { plan: lines(), ..Report::new(Outcome::Planned, text) });
         }
         let before = self.note(id, &plan.applied);
-        let restart = OptionFuture::from(body.is_none().then(|| client.restart(id)));
-        let replace = OptionFuture::from(body.map(|body| client.replace(id, body)));
-        let (restarted, replaced) = futures::future::join(restart, replace).await;
+        let sent = match body {
+            None => client.restart(id).await,
+            Some(body) => client.replace(id, body).await,
+        };
         let changed = || Report { plan: lines(), ..Report::new(Outcome::Changed, plan.lines.join("; ")) };
-        match restarted.or(replaced).unwrap_or(Ok(())) {
+        match sent {
             Ok(()) => Some(changed()),
             Err(error) if matches!(error.kind(), Kind::Uncertain | Kind::Missing) => {
                 Some(if self.shows_result(client, candidate, pushes).await {
@@ -575,10 +576,10 @@ fn failed_request(error: &ArmError) -> Report {
     }
 }
 
-fn tell(reports: &mut [Vec<PushReport>], id: &ContainerGroupId, indexes: &[usize], report: &Report) {
+fn add(reports: &mut [Vec<PushReport>], id: &ContainerGroupId, indexes: &[usize], report: &Report) {
     for index in indexes {
-        if let Some(told) = reports.get_mut(*index) {
-            told.push(PushReport { id: Some(id.clone()), report: about(id, report.clone()) });
+        if let Some(of_push) = reports.get_mut(*index) {
+            of_push.push(PushReport { id: Some(id.clone()), report: about(id, report.clone()) });
         }
     }
 }

@@ -65,7 +65,7 @@ use crate::{
 };
 
 /// How long before the deadline of its callers a run ends, so that they can still report its progress.
-const GRACE: Duration = Duration::from_millis(100);
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 /// Why the records of a group could not be corrected.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! What containers pull.
 //!
-//! A group that is deployed, started or restarted asks its registries anew, and pulls what each tag names at that
+//! A group that is deployed, started or restarted asks its registries again, and pulls what each tag names at that
 //! moment (<https://learn.microsoft.com/rest/api/container-instances/container-groups/restart>: "If container image has
 //! updates, new image will be downloaded"). A container that is restarted after its end pulls the same digest again:
 //! the recordings show that the service replaces a tag by a digest when it deploys.

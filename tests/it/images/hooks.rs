@@ -33,7 +33,7 @@ impl Done {
         self.answer.body["Outputs"]["res"]["statusCode"].as_u64().unwrap()
     }
 
-    /// The host is answered 2xx, and nobody learns a key or the names of groups.
+    /// The answer to the host is 2xx, and no answer contains a key or the name of a group.
     fn check_caller(&self) {
         assert_eq!(self.answer.status, 200, "any other status is 500 without a body for the caller");
         let response = &self.answer.body["Outputs"]["res"];

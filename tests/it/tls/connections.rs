@@ -36,7 +36,7 @@ struct Connections {
     protocols: Mutex<BTreeSet<Option<Vec<u8>>>>,
 }
 
-/// Serves HTTP/1.1 over TLS, and closes every connection when it is told to.
+/// Serves HTTP/1.1 over TLS, and closes every connection at a signal.
 async fn serve(
     azure: Azure,
     listener: TcpListener,
