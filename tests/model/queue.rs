@@ -20,7 +20,7 @@ use super::{
     broken::Broken,
     hash::Mixer,
     knowledge::{ENDING, Outcome},
-    properties::{Finding, Property},
+    properties::Property,
     scenario::Fault,
     state::{Events, Instance, Past},
     steps::Taking,
@@ -339,8 +339,8 @@ impl Taking<'_> {
         } else {
             None
         };
-        if let (Some((property, text)), None) = (wrong, &self.finding) {
-            self.finding = Some(Finding { property, excuse: None, text });
+        if let Some((property, text)) = wrong {
+            self.find(property, None, text);
         }
         self.tell(|_| match (stored.total(), storing) {
             (0, Storing::Again) => "; its answer is lost".to_owned(),

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// A model that can be searched.
-pub(crate) trait Searched {
+pub(crate) trait Searched: Sized {
     type State: Copy + Hash;
     type Action: Copy;
 
@@ -30,8 +30,12 @@ pub(crate) trait Searched {
     /// All steps that may come next.
     fn actions(&mut self, state: &Self::State, actions: &mut Vec<Self::Action>);
 
-    /// Takes a step, and describes it if `is_told`.
-    fn apply(&mut self, state: &Self::State, action: Self::Action, is_told: bool) -> Next<Self::State>;
+    /// Takes a step.
+    fn take(step: &mut Taking<'_, Self>, action: Self::Action);
+
+    /// The one form of all states that have the same future, and whether the instances changed places. Instances have
+    /// no order, and versions that no read shows any more are dropped.
+    fn canonical(&self, state: Self::State) -> (Self::State, bool);
 
     /// What is wrong with a state in which nothing is under way.
     fn judge_end(&mut self, state: &Self::State) -> Vec<Finding>;
@@ -45,15 +49,58 @@ pub(crate) trait Searched {
 
 /// What a step leads to.
 #[derive(Debug)]
-pub(crate) struct Next<State> {
+struct Next<State> {
     /// The next state.
-    pub(crate) state: State,
+    state: State,
     /// What is wrong with the step.
+    finding: Option<Finding>,
+    /// The step in words, where they were asked for.
+    story: String,
+    /// Whether the instances changed places.
+    is_swapped: bool,
+}
+
+/// A step in progress.
+#[derive(Debug)]
+pub(crate) struct Taking<'a, Model: Searched> {
+    pub(crate) model: &'a mut Model,
+    pub(crate) state: Model::State,
+    /// What is wrong with the step: the first finding.
     pub(crate) finding: Option<Finding>,
     /// The step in words, where they were asked for.
-    pub(crate) story: String,
-    /// Whether the instances changed places.
-    pub(crate) is_swapped: bool,
+    pub(crate) story: Option<String>,
+}
+
+impl<'a, Model: Searched> Taking<'a, Model> {
+    /// A step that begins in this state.
+    pub(crate) fn new(model: &'a mut Model, state: Model::State, is_told: bool) -> Self {
+        Self { model, state, finding: None, story: is_told.then(String::new) }
+    }
+
+    /// Adds to the words, if they were asked for.
+    pub(crate) fn describe(&mut self, text: impl FnOnce(&Model) -> String) {
+        if let Some(story) = &mut self.story {
+            *story += &text(self.model);
+        }
+    }
+
+    /// Keeps a finding, if it is the first one.
+    pub(crate) fn find(&mut self, property: Property, excuse: Option<Excuse>, text: String) {
+        self.finding.get_or_insert(Finding { property, excuse, text });
+    }
+}
+
+fn apply<Model: Searched>(
+    model: &mut Model,
+    state: &Model::State,
+    action: Model::Action,
+    is_told: bool,
+) -> Next<Model::State> {
+    let mut taking = Taking::new(model, *state, is_told);
+    Model::take(&mut taking, action);
+    let Taking { state, finding, story, .. } = taking;
+    let (state, is_swapped) = model.canonical(state);
+    Next { state, finding, story: story.unwrap_or_default(), is_swapped }
 }
 
 /// What a search found.
@@ -140,7 +187,7 @@ impl Search {
             model.actions(state, &mut actions);
             for (step, action) in (0_u16..).zip(&actions) {
                 self.report.steps += 1;
-                let next = model.apply(state, *action, false);
+                let next = apply(model, state, *action, false);
                 let is_new = self.is_new(&next.state, Met { before: number, step });
                 let at_end = if is_new { model.judge_end(&next.state) } else { Vec::new() };
                 if is_new {
@@ -203,7 +250,7 @@ fn story<Model: Searched>(
     let mut actions = Vec::new();
     let mut number = 0;
     let mut tell = |model: &mut Model, state: &Model::State, action: Model::Action| {
-        let next = model.apply(state, action, true);
+        let next = apply(model, state, action, true);
         number += 1;
         let subject = Model::instance_of(action).map_or("", |instance| names[instance]);
         let space = if subject.is_empty() { "" } else { " " };

@@ -1,7 +1,7 @@
 //! States, and the single steps that lead from one to the next.
 //!
 //! An instance carries out what [`decide`](aci_dns::decide::decide) asks for as
-//! [`pursue`](aci_dns::reconcile::driver::pursue) does: the requests of one step are in flight together, Azure carries each out
+//! [`drive`](aci_dns::reconcile::driver::drive) does: the requests of one step are in flight together, Azure carries each out
 //! at a moment of its own, and their answers are learned together. Between any two of these moments other instances
 //! work, container groups move, people edit the zones, and a fault strikes.
 
@@ -17,7 +17,7 @@ use super::{
     properties::{Finding, Witness},
     queue::{self, Batch, Storing, Works},
     scenario::{EventKind, Fault, Scenario, Start},
-    search::{Next, Searched},
+    search::{self, Searched},
     state::{Events, Instance, Labels, Past, State},
     words::describe,
     world::{Content, GROUPS, Group, Life, Mark, Places, SETS, SetId, Subject, World, bit, members, subject},
@@ -61,31 +61,6 @@ impl Model {
         Places::group_of(self.knowledge.get(instance.facts).goal)
     }
 
-    /// Takes a step, and writes it into the story if there is one.
-    fn taken(&mut self, state: &State, action: Action, is_told: bool) -> Next<State> {
-        let mut taking =
-            Taking { model: self, state: *state, finding: None, story: is_told.then(String::new) };
-        taking.take(action);
-        let Taking { state, finding, story, .. } = taking;
-        let (state, is_swapped) = self.canonical(state);
-        Next { state, finding, story: story.unwrap_or_default(), is_swapped }
-    }
-
-    /// The one form of all states that have the same future: versions that no read shows any more are dropped, and
-    /// instances have no order.
-    fn canonical(&self, mut state: State) -> (State, bool) {
-        let may_be_stale = state.faults_left > 0 && self.scenario.fault_kinds.contains(&Fault::Stale);
-        if !may_be_stale {
-            state.world = state.world.settled();
-            state.instances.iter_mut().flat_map(|one| &mut one.labels).for_each(Labels::settle);
-        }
-        let is_swapped = state.instances[0] > state.instances[1];
-        if is_swapped {
-            state.instances.swap(0, 1);
-        }
-        (state, is_swapped)
-    }
-
     /// The state after a recheck in a fresh process that nothing disturbs, with the lines of what it wrote and the
     /// outcome. While it is unavailable, it is delivered again until it is old.
     pub(crate) fn recheck(&mut self, world: &World, group: u8) -> (World, Vec<String>, Outcome) {
@@ -105,7 +80,7 @@ impl Model {
         evidence: Evidence,
     ) -> (World, Vec<String>, Outcome) {
         let state = State { world: world.settled(), ..State::default() };
-        let mut taking = Taking { model: self, state, finding: None, story: None };
+        let mut taking = Taking::new(self, state, false);
         let (mut lines, mut outcome) = (Vec::new(), Outcome::default());
         taking.start(0, group, Batch { events: Events::one(evidence), ..Batch::default() }, evidence);
         while !taking.state.instances[0].is_idle() {
@@ -134,8 +109,21 @@ impl Searched for Model {
         self.next_actions(state, actions);
     }
 
-    fn apply(&mut self, state: &State, action: Action, is_told: bool) -> Next<State> {
-        self.taken(state, action, is_told)
+    fn take(step: &mut Taking<'_>, action: Action) {
+        step.take(action);
+    }
+
+    fn canonical(&self, mut state: State) -> (State, bool) {
+        let may_be_stale = state.faults_left > 0 && self.scenario.fault_kinds.contains(&Fault::Stale);
+        if !may_be_stale {
+            state.world = state.world.settled();
+            state.instances.iter_mut().flat_map(|one| &mut one.labels).for_each(Labels::settle);
+        }
+        let is_swapped = state.instances[0] > state.instances[1];
+        if is_swapped {
+            state.instances.swap(0, 1);
+        }
+        (state, is_swapped)
     }
 
     fn judge_end(&mut self, state: &State) -> Vec<Finding> {
@@ -161,20 +149,12 @@ impl Searched for Model {
     }
 }
 
-/// A step under way.
-#[derive(Debug)]
-pub(crate) struct Taking<'a> {
-    pub(crate) model: &'a mut Model,
-    pub(crate) state: State,
-    pub(crate) finding: Option<Finding>,
-    pub(crate) story: Option<String>,
-}
+/// A step in progress.
+pub(crate) type Taking<'a> = search::Taking<'a, Model>;
 
 impl Taking<'_> {
     pub(crate) fn tell(&mut self, text: impl FnOnce(&Places) -> String) {
-        if let Some(story) = &mut self.story {
-            *story += &text(&self.model.knowledge.places);
-        }
+        self.describe(|model| text(&model.knowledge.places));
     }
 
     fn take(&mut self, action: Action) {
