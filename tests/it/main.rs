@@ -7,6 +7,7 @@
 )]
 
 mod addresses;
+mod azure_server;
 mod command_line;
 mod cost;
 mod deployment;

@@ -16,24 +16,22 @@ use std::{
     net::Ipv4Addr,
     os::fd::OwnedFd,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
-use azure_simulator::{
-    self as simulator, Azure, Effect, FaultAnswer, Gate, GroupSpec, RecordSetSpec, RecordSetView, When,
-};
+use azure_simulator::{Azure, Effect, FaultAnswer, Gate, GroupSpec, RecordSetSpec, RecordSetView, When};
 use http::Method;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::{
+    azure_server::AzureServer,
     processes::wait_for,
     world::{SUBSCRIPTION, id},
 };
@@ -44,9 +42,8 @@ const REVERSE: [&str; 2] = ["1.10.in-addr.arpa", "2.10.in-addr.arpa"];
 /// An Azure over HTTP, with two spokes that have zones of their own.
 struct Cloud {
     azure: Azure,
-    port: u16,
-    // Dropped last: it serves.
-    _runtime: Runtime,
+    // Dropped last.
+    server: AzureServer,
 }
 
 /// The result of a command.
@@ -79,27 +76,14 @@ impl Ran {
 
 impl Cloud {
     fn new() -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let settings = simulator::Settings {
-            epoch_seconds: now,
-            identity_header: "simulator".to_owned(),
-            ..simulator::Settings::default()
-        };
-        let (azure, port) = runtime.block_on(async {
-            let azure = Azure::new(settings);
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            tokio::spawn(simulator::serve(azure.clone(), listener, std::future::pending()));
-            (azure, port)
-        });
+        let server = AzureServer::start();
+        let azure = server.azure.clone();
         for (number, range) in [(1, "10.1.5.0/24"), (2, "10.2.6.0/24")] {
             assert!(azure.set_address_range(SUBSCRIPTION, &format!("rg-spoke{number}"), range));
             azure.create_zone(SUBSCRIPTION, "rg-dns", FORWARD[number - 1]);
             azure.create_zone(SUBSCRIPTION, "rg-dns", REVERSE[number - 1]);
         }
-        Self { azure, port, _runtime: runtime }
+        Self { azure, server }
     }
 
     /// An Azure with these groups and their records.
@@ -124,19 +108,8 @@ impl Cloud {
         for number in [1, 2] {
             map.insert(format!("{SUBSCRIPTION}/rg-spoke{number}"), zones(number));
         }
-        let azure = format!("http://127.0.0.1:{}", self.port);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aci-dns"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("ACI_DNS_ZONES", Value::Object(map).to_string())
-            .env("ACI_DNS_OWNERSHIP", "adopt")
-            .env("ACI_DNS_ARM_ENDPOINT", format!("{azure}/"))
-            .env("IDENTITY_ENDPOINT", format!("{azure}/msi/token"))
-            .env("IDENTITY_HEADER", "simulator")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = self.server.command(&Value::Object(map).to_string(), arguments);
+        command.env("ACI_DNS_OWNERSHIP", "adopt");
         command
     }
 
@@ -478,7 +451,7 @@ fn drift_ends_with_0_without_drift_and_with_2_for_invalid_settings() {
 #[test]
 fn secrets_are_compared_planned_and_taken_over() {
     let cloud = Cloud::with(&["web", "api"]);
-    let (vault, place) = ("simulator", format!("127.0.0.1:{}", cloud.port));
+    let (vault, place) = ("simulator", format!("127.0.0.1:{}", cloud.server.port));
     cloud.azure.set_secret(vault, "web--ip", "10.9.9.9", &[("createdBy", "ACI")]);
     let map = json!({format!("{SUBSCRIPTION}/rg-spoke1"): {
         "forwardZone": FORWARD[0], "reverseZones": [REVERSE[0]], "zoneResourceGroup": "rg-dns",

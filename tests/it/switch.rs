@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Output},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aci_dns::{
@@ -19,9 +19,10 @@ use aci_dns::{
 use azure_simulator::{self as simulator, Azure, DnsListeners, GroupSpec, ResolverSettings, View};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
+    azure_server::AzureServer,
     processes::wait_for,
     world::{FORWARD, REVERSE, SUBSCRIPTION, id},
 };
@@ -30,26 +31,19 @@ const NETWORK: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resou
 
 struct Cloud {
     azure: Azure,
-    port: u16,
     map: String,
     /// What clients of the service must never see.
     violations: Arc<Mutex<Vec<String>>>,
     dns: SocketAddr,
-    // Dropped last: it serves.
-    runtime: Runtime,
+    // Dropped last.
+    server: AzureServer,
 }
 
 impl Cloud {
     /// Three running members `v1-*` and three `v2-*`, all of them in the record set.
     fn new() -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let settings = simulator::Settings {
-            epoch_seconds: now,
-            identity_header: "simulator".to_owned(),
-            ..simulator::Settings::default()
-        };
+        let server = AzureServer::start();
+        let azure = server.azure.clone();
         let map = json!({format!("{SUBSCRIPTION}/rg-spoke1"): {
             "forwardZone": FORWARD, "reverseZones": [REVERSE], "zoneResourceGroup": "rg-dns",
             "services": {"api": {"groups": ["v*"], "ttl": 1}}
@@ -58,11 +52,7 @@ impl Cloud {
         let variables = BTreeMap::from([("ACI_DNS_ZONES", map.clone())]);
         let handled = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&handled);
-        let (azure, port, dns) = runtime.block_on(async {
-            let azure = Azure::new(settings);
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            tokio::spawn(simulator::serve(azure.clone(), listener, std::future::pending()));
+        let dns = server.runtime.block_on(async {
             let dns = serve_dns(&azure).await;
             let settings = Settings::from_variables(|name| variables.get(name).cloned()).unwrap();
             let (stage, source) = (Stage::new(settings, azure.clone()), azure.clone());
@@ -76,7 +66,7 @@ impl Cloud {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             });
-            (azure, port, dns)
+            dns
         });
         assert!(azure.set_address_range(SUBSCRIPTION, "rg-spoke1", "10.1.5.0/24"));
         for zone in [FORWARD, REVERSE] {
@@ -86,7 +76,7 @@ impl Cloud {
         // Clients see an old answer until its TTL ends.
         azure.set_resolver(ResolverSettings { caches: true, ..ResolverSettings::default() });
         let violations = Arc::<Mutex<Vec<String>>>::default();
-        let cloud = Self { azure, port, map, violations: Arc::clone(&violations), dns, runtime };
+        let cloud = Self { azure, map, violations: Arc::clone(&violations), dns, server };
         for name in ["v1-a", "v1-b", "v1-c", "v2-a", "v2-b", "v2-c"] {
             cloud.azure.create_group(GroupSpec::new("rg-spoke1", name));
         }
@@ -110,7 +100,7 @@ impl Cloud {
         let (sender, mut stop) = oneshot::channel::<()>();
         let (azure, violations, client) =
             (self.azure.clone(), Arc::clone(&self.violations), Client::new(Some(self.dns)).unwrap());
-        let task = self.runtime.spawn(async move {
+        let task = self.server.runtime.spawn(async move {
             let mut answers = 0;
             while stop.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
                 let answer = client.query(&format!("api.{FORWARD}"), QueryType::A).await.unwrap();
@@ -134,19 +124,7 @@ impl Cloud {
     }
 
     fn start(&self, arguments: &[&str]) -> Child {
-        let azure = format!("http://127.0.0.1:{}", self.port);
-        Command::new(env!("CARGO_BIN_EXE_aci-dns"))
-            .args(arguments)
-            .env_clear()
-            .env("ACI_DNS_ZONES", &self.map)
-            .env("ACI_DNS_ARM_ENDPOINT", format!("{azure}/"))
-            .env("IDENTITY_ENDPOINT", format!("{azure}/msi/token"))
-            .env("IDENTITY_HEADER", "simulator")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        self.server.command(&self.map, arguments).spawn().unwrap()
     }
 
     /// Writes the record set of the service as another program.
@@ -235,7 +213,7 @@ fn switch_moves_a_service_and_back_killed_anywhere_without_an_empty_or_dead_answ
         cloud.azure.delete_group(&id(name)).unwrap();
     }
     drop(stop);
-    assert!(cloud.runtime.block_on(client).unwrap() > 100);
+    assert!(cloud.server.runtime.block_on(client).unwrap() > 100);
     assert_eq!(*cloud.violations.lock().unwrap(), [""; 0]);
 }
 
@@ -268,7 +246,7 @@ fn with_a_resolver_drain_waits_until_dns_no_longer_answers_with_the_address() {
     stale.link(FORWARD, NETWORK).unwrap();
     let spec = simulator::RecordSetSpec::new("A", "api", &[&address.to_string()]);
     stale.put_record_set(FORWARD, &spec).unwrap();
-    let resolver = cloud.runtime.block_on(serve_dns(&stale)).to_string();
+    let resolver = cloud.server.runtime.block_on(serve_dns(&stale)).to_string();
     let waiting = ["drain", "v1-a", "--wait", "--margin", "0", "--timeout", "2", "--resolver"];
     let arguments: Vec<_> = waiting.into_iter().chain([resolver.as_str()]).collect();
     let (output, error) = cloud.outputs(&arguments, 1);

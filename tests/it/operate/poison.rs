@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn retry_shows_what_was_given_up_and_moves_it_back() {
     let cloud = Cloud::new();
-    let queue = cloud.azure.queue_url(&format!("http://127.0.0.1:{}", cloud.port), "aci-dns-retry");
+    let queue = cloud.azure.queue_url(&format!("http://127.0.0.1:{}", cloud.server.port), "aci-dns-retry");
     let run = |arguments: &[&str]| cloud.run_with("ACI_DNS_RETRY_QUEUE", &queue, arguments);
     run(&["retry", "list"]).ends(0, "the poison queue is empty");
     cloud.azure.create_queue("aci-dns-retry-poison");
