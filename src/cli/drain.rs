@@ -2,21 +2,18 @@
 
 use std::{io::Write as _, process::ExitCode};
 
+use super::{
+    comparison::SettingsArguments,
+    failure::{Failure, WRONG, refuse},
+    progress::{self, say},
+    service::{WaitArguments, current, departed, of_group, refused, run_on_tags, wait_until},
+};
 use aci_dns::{
     azure::arm::Tagger,
     config::Settings,
     decide::desired::DRAIN_TAG,
     domain::resource_id::{ContainerGroupId, Scope},
     sweep::Stop,
-};
-use tokio::time::Instant;
-
-use super::{
-    comparison::{SettingsArguments, TIME},
-    failure::{Failure, WRONG, refuse},
-    progress::{self, say},
-    run::run_on_arm,
-    service::{WaitArguments, current, departed, of_group, refused, wait_until},
 };
 
 /// Take a container group out of its services, or put it back
@@ -54,13 +51,7 @@ pub(crate) fn drain(arguments: &DrainArguments) -> Result<ExitCode, Failure> {
     if arguments.patience.asks_dns() && !arguments.wait {
         return Ok(refuse(WRONG, "--resolver has no effect without --wait; add --wait"));
     }
-    run_on_arm(arguments.place.settings()?, async |settings, arm, stop| {
-        let tagger = arm.tagging(Instant::now() + TIME);
-        tokio::select! {
-            done = run(arguments, &settings, &tagger, &stop) => done,
-            () = stop.signalled() => Err(Failure::InterruptedSwitch),
-        }
-    })
+    run_on_tags(&arguments.place, async |settings, tagger, stop| run(arguments, settings, tagger, stop).await)
 }
 
 async fn run(

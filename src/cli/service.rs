@@ -362,6 +362,20 @@ pub(super) async fn wait_until(
     }
 }
 
+/// Runs a command that writes tags, until it ends or is interrupted.
+pub(super) fn run_on_tags(
+    place: &SettingsArguments,
+    run: impl AsyncFnOnce(&Settings, &Tagger, &Stop) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
+    run_on_arm(place.settings()?, async move |settings, arm, stop| {
+        let tagger = arm.tagging(Instant::now() + TIME);
+        tokio::select! {
+            done = run(&settings, &tagger, &stop) => done,
+            () = stop.signalled() => Err(Failure::InterruptedSwitch),
+        }
+    })
+}
+
 /// The failure of a request of a command.
 pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> Failure {
     Failure::Group(Chain(error).to_string())

@@ -2,22 +2,19 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, process::ExitCode};
 
+use super::{
+    comparison::SettingsArguments,
+    drain::tag,
+    failure::Failure,
+    progress,
+    service::{Current, WaitArguments, current, departed, of_group, one, run_on_tags, wait_until},
+};
 use aci_dns::{
     azure::arm::Tagger,
     config::{NamePattern, Settings},
     decide::service::ObservedMember,
     domain::resource_id::ContainerGroupId,
     sweep::Stop,
-};
-use tokio::time::Instant;
-
-use super::{
-    comparison::{SettingsArguments, TIME},
-    drain::tag,
-    failure::Failure,
-    progress,
-    run::run_on_arm,
-    service::{Current, WaitArguments, current, departed, of_group, one, wait_until},
 };
 
 /// Move a service from its container groups to others, without a moment without an address
@@ -55,13 +52,7 @@ container groups.
 Exit codes: 0 done: the groups in the output can be deleted, 1 failed or interrupted, 2 wrong settings or arguments.";
 
 pub(crate) fn switch(arguments: &SwitchArguments) -> Result<ExitCode, Failure> {
-    run_on_arm(arguments.place.settings()?, async |settings, arm, stop| {
-        let tagger = arm.tagging(Instant::now() + TIME);
-        tokio::select! {
-            done = run(arguments, &settings, &tagger, &stop) => done,
-            () = stop.signalled() => Err(Failure::InterruptedSwitch),
-        }
-    })
+    run_on_tags(&arguments.place, async |settings, tagger, stop| run(arguments, settings, tagger, stop).await)
 }
 
 /// Members, in the order of their ids.

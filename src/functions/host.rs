@@ -120,7 +120,7 @@ pub enum Task {
 }
 
 /// All that the host can call: these routes, and the answers to other requests.
-pub(super) fn complete(routes: Router) -> Router {
+pub fn complete(routes: Router) -> Router {
     routes
         .route("/", get(alive))
         .fallback(async || failure(StatusCode::NOT_FOUND, "not_found", "there is no such function"))
@@ -130,28 +130,10 @@ pub(super) fn complete(routes: Router) -> Router {
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked()))
 }
 
-/// The router of the functions for DNS. `reconcile` serves events and messages, `track_drift` events, and `sweep` a timer.
+/// The routes of the functions for DNS. `reconcile` serves events and messages, `track_drift` events, and `sweep` a timer.
 ///
 /// Each of them has to respect the deadline of an invocation; the router sets no timeout.
-pub fn router<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
-    reconcile: Reconcile,
-    track_drift: TrackDrift,
-    sweep: Sweep,
-    telemetry: &Telemetry,
-) -> Router
-where
-    Reconcile: Fn(Task) -> Reconciled + Clone + Send + Sync + 'static,
-    Reconciled: Future<Output = Report> + Send + 'static,
-    TrackDrift: Fn(ContainerGroupId, Event) -> Tracked + Clone + Send + Sync + 'static,
-    Tracked: Future<Output = Report> + Send + 'static,
-    Sweep: Fn(Invocation) -> Swept + Clone + Send + Sync + 'static,
-    Swept: Future<Output = Report> + Send + 'static,
-{
-    complete(routes(reconcile, track_drift, sweep, telemetry))
-}
-
-/// The routes of the functions for DNS.
-pub(super) fn routes<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
+pub fn routes<Reconcile, Reconciled, TrackDrift, Tracked, Sweep, Swept>(
     reconcile: Reconcile,
     track_drift: TrackDrift,
     sweep: Sweep,

@@ -168,7 +168,7 @@ impl ImageUpdater {
         let Some(retry) = &self.retry else { return report };
         let deadline = Instant::now() + self.settings.deadline;
         let message = RetryMessage::malformed(event, self.clock.unix_seconds()).to_text_as(PUSH, None);
-        let stored = retry.store_alone(MessageKind::Failed, message, FAILED_DELAY, deadline).await;
+        let stored = retry.store(MessageKind::Failed, message, FAILED_DELAY, deadline).await;
         deferred(report, stored)
     }
 
@@ -189,7 +189,7 @@ impl ImageUpdater {
             _ if work.is_retry => return None,
             _ => (MessageKind::Failed, FAILED_DELAY),
         };
-        Some(retry.store_alone(kind, work.successor(now), delay, deadline).await)
+        Some(retry.store(kind, work.successor(now), delay, deadline).await)
     }
 
     async fn run(self: &Arc<Self>, work: &PushWork, deadline: Instant) -> Vec<PushReport> {

@@ -229,17 +229,6 @@ impl RetryQueue {
         deferred(report, stored)
     }
 
-    /// Stores a message that no run shares.
-    pub(crate) async fn store_alone(
-        self: &Arc<Self>,
-        kind: MessageKind,
-        text: String,
-        delay: Duration,
-        deadline: Instant,
-    ) -> Result<Duration, String> {
-        self.store(kind, text, delay, deadline).await
-    }
-
     /// The delay of a retry in whole seconds, with its jitter, and at least this long.
     pub(crate) fn backoff(&self, attempt: u64, least: Duration) -> Duration {
         let backoff = delay(attempt);
@@ -262,8 +251,7 @@ impl RetryQueue {
         {
             return Ok(delay);
         }
-        let backoff = delay(message.attempt);
-        let mut delay = (backoff + self.arm.jitter(backoff / 5)).max(retry_after.unwrap_or_default());
+        let mut delay = self.backoff(message.attempt, retry_after.unwrap_or_default());
         if let Some(throttle) = throttle.max(self.throttle(&zones)) {
             let turn = self.waiting().turn(&zones, now, now + throttle);
             delay = delay.max(turn - now);
@@ -282,7 +270,7 @@ impl RetryQueue {
     }
 
     /// Stores a message, in a task of its own, so that a caller that disconnects does not cancel it.
-    async fn store(
+    pub(crate) async fn store(
         self: &Arc<Self>,
         kind: MessageKind,
         text: String,

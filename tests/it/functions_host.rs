@@ -121,7 +121,7 @@ fn functions(gate: &Gate) -> Router {
         }
     };
     let sweep = |_| async { Report::new(Outcome::Reported, "the sweep saw everything") };
-    host::router(reconcile, run(DRIFT), sweep, &Telemetry::default())
+    host::complete(host::routes(reconcile, run(DRIFT), sweep, &Telemetry::default()))
 }
 
 async fn serve() -> Served {
